@@ -1,0 +1,61 @@
+# Everything that one types. `make` alone runs the default study.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORES ?= all
+CONFIG ?=
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+# Jobs lock their own work, and a record appears only when it is complete: after a crash nothing
+# has to be unlocked or confirmed by hand.
+RUN := $(SNAKEMAKE) --nolock --rerun-incomplete --quiet rules
+SOURCES := workflow scripts tests benchmarks
+
+.DEFAULT_GOAL := study
+.PHONY: study help test test-all lint format report dag bench docs clean-env
+
+study: $(VENV)/installed  ## run the default study (or CONFIG=...), only what is stale
+	@$(RUN)
+
+help:  ## list what make can do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: $(VENV)/installed  ## run the tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-all: $(VENV)/installed  ## run the slow tests too (whole studies, the real model if it is at hand)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m ""
+
+lint: $(VENV)/installed  ## check style, the workflow and the generated pages
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakemake --lint
+	@$(BIN)/python docs/generate.py --check
+
+format: $(VENV)/installed  ## rewrite the sources in the house style
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/snakefmt Snakefile rules
+
+docs: $(VENV)/installed  ## write the generated pages anew
+	@$(BIN)/python docs/generate.py
+
+report: study  ## make Snakemake's own report beside ours
+	@$(SNAKEMAKE) --report results/snakemake-report.html
+
+dag: $(VENV)/installed  ## print the graph of rules (Mermaid)
+	@$(SNAKEMAKE) --rulegraph mermaid-js --forceall 2>/dev/null
+
+bench: $(VENV)/installed  ## measure speeds against their ceilings
+	@$(BIN)/python -m benchmarks
+
+clean-env:  ## remove the environment
+	rm -rf $(VENV)

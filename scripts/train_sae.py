@@ -1,0 +1,18 @@
+"""Train an SAE, and every other wanted SAE of its hook, over one reading of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saeflow.script import Task, run
+
+
+def main(*, tasks: list[Task], activations: Path) -> None:
+    """Train the SAEs of all ``tasks``."""
+    from saeflow.sae.sweep import train_sweep
+
+    train_sweep([(task.work, task.settings) for task in tasks], activations)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,252 @@
+"""What a user may change, and exactly which jobs that makes stale.
+
+The tests apply each change to a finished workflow; docs/staleness.md is made from this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from dag.tree import Tree
+
+HOOKS = ("resid_post.1", "resid_post.2")
+TRAINED = ("relu", "topk")
+ALL_SAES = ("relu", "relu~scale", "topk")
+TABLES = {
+    "l2_ratio": ("l2_ratio_by_layer",),
+    "l0": ("l0_by_method",),
+    "mse_reduction": ("mse_reduction_by_method",),
+    "frontier": ("frontier_fvu", "frontier_delta_ce"),
+    "training_curves": ("training_curves",),
+}
+REPORT = {"build_report report"}
+SOURCES = {
+    "fetch_dataset datasets/texts/dataset",
+    "train_tokenizer tokenizers/words/tokenizer",
+    "tokenize_dataset tokens/words/texts/ctx-64/tokens",
+    "train_lm models/small/model",
+}
+
+
+class Change(NamedTuple):
+    """A change and its consequence.
+
+    Attributes
+    ----------
+    title : str
+        In a reader's words.
+    apply : callable
+        Makes the change in a tree.
+    jobs : set of str
+        What `Tree.planned` must then return.
+    """
+
+    title: str
+    apply: Callable[[Tree], object]
+    jobs: set[str]
+
+
+def saes(names: Iterable[str], hooks: Iterable[str] = HOOKS, seed: int = 0) -> set[str]:
+    """Return the jobs that make these SAEs."""
+    at = "/" if seed == 0 else f"/seed-{seed}/"
+    return {
+        f"{'finetune_sae' if '~' in name else 'train_sae'} {hook}/{name}{at}sae"
+        for hook in hooks
+        for name in names
+    }
+
+
+def measures(
+    names: Iterable[str],
+    hooks: Iterable[str] = HOOKS,
+    kinds: Iterable[str] = ("reconstruction", "language"),
+    seed: int = 0,
+) -> set[str]:
+    """Return the jobs that measure these SAEs."""
+    at = "/" if seed == 0 else f"/seed-{seed}/"
+    return {
+        f"measure_{kind} {hook}/{name}{at.rstrip('/')}/{kind}"
+        for hook in hooks
+        for name in names
+        for kind in kinds
+    }
+
+
+def outputs(tables: Iterable[str] = tuple(TABLES)) -> set[str]:
+    """Return the jobs that make these tables, their figures and the report."""
+    return {
+        *(f"tabulate_suppression {table}" for table in tables),
+        *(f"plot_suppression {figure}" for table in tables for figure in TABLES[table]),
+        *REPORT,
+    }
+
+
+def below_saes(names: Iterable[str], hooks: Iterable[str] = HOOKS, seed: int = 0) -> set[str]:
+    """Return these SAEs' jobs and everything that reads them."""
+    return saes(names, hooks, seed) | measures(names, hooks, seed=seed) | outputs()
+
+
+def harvest(hooks: Iterable[str] = HOOKS) -> set[str]:
+    """Return the jobs that store activations."""
+    return {f"harvest_activations {hook}" for hook in hooks}
+
+
+FIGURES = {f"plot_suppression {figure}" for figures in TABLES.values() for figure in figures}
+EVERYTHING = SOURCES | harvest() | below_saes(ALL_SAES)
+
+
+def study(key: str, value: object) -> Callable[[Tree], object]:
+    """Return a change that appends to a list of the study."""
+    return lambda tree: tree.configure(
+        lambda config: config["studies"]["suppression"][key].append(value)
+    )
+
+
+def entry(section: str, name: str, **keys: object) -> Callable[[Tree], object]:
+    """Return a change of keys of one entry of the configuration."""
+    return lambda tree: tree.configure(lambda config: config[section][name].update(keys))
+
+
+def _add_sae(tree: Tree) -> None:
+    def change(config) -> None:
+        config["saes"]["topk-8"] = {"architecture": "topk", "k": 8}
+        config["studies"]["suppression"]["saes"].append("topk-8")
+
+    tree.configure(change)
+
+
+def source(name: str, text: str = "\n\n_CHANGED = 1\n") -> Callable[[Tree], object]:
+    """Return a change of a source file's code."""
+    return lambda tree: tree.append(f"workflow/saeflow/{name}", text)
+
+
+def _comment(tree: Tree) -> None:
+    for path in sorted((tree.path / "workflow").rglob("*.py")):
+        path.write_text("# a comment\n" + path.read_text() + "\n# another\n")
+    for path in sorted((tree.path / "scripts").glob("*.py")):
+        path.write_text(path.read_text().replace('"""', '"""Said otherwise: ', 1))
+
+
+CHANGES = (
+    Change("nothing", lambda tree: None, set()),
+    Change(
+        "a hook of a study is added",
+        study("hooks", "resid_post.3"),
+        harvest(["resid_post.3"]) | below_saes(ALL_SAES, ["resid_post.3"]),
+    ),
+    Change("a seed of a study is added", study("seeds", 1), below_saes(ALL_SAES, seed=1)),
+    Change("an SAE of a study is added", _add_sae, below_saes(["topk-8"])),
+    Change(
+        "a setting of one SAE (`l1`)",
+        entry("saes", "relu", l1=0.2),
+        below_saes(["relu", "relu~scale"]),
+    ),
+    Change(
+        "a setting of a fine-tuning method",
+        entry("methods", "scale", learning_rate=0.01),
+        below_saes(["relu~scale"]),
+    ),
+    Change(
+        "a setting of the measures (`bootstrap`)",
+        lambda tree: tree.configure(lambda c: c.update(measures={"bootstrap": 200})),
+        measures(ALL_SAES) | outputs(set(TABLES) - {"training_curves"}),
+    ),
+    Change(
+        "how activations are stored (`dtype`)",
+        lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
+        harvest() | below_saes(ALL_SAES),
+    ),
+    Change(
+        "the language model's training (`seed`)",
+        lambda tree: tree.configure(lambda c: c["models"]["small"]["train"].update(seed=1)),
+        EVERYTHING
+        - {
+            "fetch_dataset datasets/texts/dataset",
+            "train_tokenizer tokenizers/words/tokenizer",
+            "tokenize_dataset tokens/words/texts/ctx-64/tokens",
+        },
+    ),
+    Change(
+        "a packing's context length",
+        entry("packings", "ctx-64", context_length=32),
+        EVERYTHING
+        - {
+            "fetch_dataset datasets/texts/dataset",
+            "train_tokenizer tokenizers/words/tokenizer",
+        },
+    ),
+    Change(
+        "the content of a local text file",
+        lambda tree: tree.append("texts.txt", "four\n"),
+        EVERYTHING,
+    ),
+    Change(
+        "a metric's formula (`fvu`)",
+        source("metrics/formulas/fvu.py"),
+        measures(ALL_SAES, kinds=["reconstruction"]) | outputs(set(TABLES) - {"training_curves"}),
+    ),
+    Change(
+        "a metric's label",
+        source("metrics/registry.py"),
+        FIGURES | REPORT,
+    ),
+    Change(
+        "an architecture's module (`topk.py`)",
+        source("sae/architectures/topk.py"),
+        below_saes(["topk"]),
+    ),
+    Change(
+        "a fine-tuning method's module (`scale.py`)",
+        source("finetune/methods/scale.py"),
+        below_saes(["relu~scale"]),
+    ),
+    Change(
+        "a table's module (`l0.py`)", source("tables/suppression/l0.py"), outputs(["l0"])
+    ),
+    Change(
+        "a figure's module",
+        source("figures/suppression/l0_by_method.py"),
+        {"plot_suppression l0_by_method"} | REPORT,
+    ),
+    Change(
+        "the figures' style file",
+        lambda tree: tree.append("workflow/saeflow/figures/saeflow.mplstyle", "\nfont.size: 9\n"),
+        FIGURES | REPORT,
+    ),
+    Change(
+        "a caption",
+        lambda tree: tree.append("workflow/report/suppression/l0_by_method.rst", "More.\n"),
+        REPORT,
+    ),
+    Change("the command line", source("cli/main.py"), set()),
+    Change("comments and docstrings, anywhere", _comment, set()),
+    Change(
+        "a figure is deleted",
+        lambda tree: (tree.path / "results/figures/suppression/l0_by_method.png").unlink(),
+        {"plot_suppression l0_by_method"},
+    ),
+    Change(
+        "an SAE's record is deleted (its weights are still there)",
+        lambda tree: _delete_record(tree, "resid_post.1/relu/seed-0/sae.json"),
+        set(),
+    ),
+    Change(
+        "an SAE's weights are deleted",
+        lambda tree: _delete_bulk(tree, "resid_post.1/relu/seed-0"),
+        saes(["relu"], ["resid_post.1"]),
+    ),
+)
+
+
+def _saes_directory(tree: Tree):
+    return tree.path / "results/saes/small/texts/ctx-64"
+
+
+def _delete_record(tree: Tree, name: str) -> None:
+    (_saes_directory(tree) / name).unlink()
+
+
+def _delete_bulk(tree: Tree, name: str) -> None:
+    (manifest,) = (_saes_directory(tree) / name).glob("sae.*/manifest.json")
+    manifest.unlink()

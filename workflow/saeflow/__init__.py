@@ -1,0 +1,1 @@
+"""Sparse autoencoders of language models: stores, training, metrics and figures."""

@@ -1,0 +1,81 @@
+"""The errors that saeflow raises on purpose, and the one form of their text.
+
+A message says what is wrong, where, what was expected, what was found and what to do.
+"""
+
+from __future__ import annotations
+
+
+class SaeflowError(ValueError):
+    """A problem that the reader of the message can act on.
+
+    Parameters
+    ----------
+    what
+        One sentence: what is wrong.
+    where
+        The file, key, hook or step, outermost first ("config.yaml > saes > topk > k").
+    expected, got
+        What would have been right, and what was there instead.
+    remedy
+        What to do about it, as an imperative sentence.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        got: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.what, self.where = what, where
+        self.expected, self.got, self.remedy = expected, got, remedy
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        """Put the parts on one line."""
+        text = self.what.rstrip(".")
+        if self.where is not None:
+            text = f"{self.where}: {text}"
+        facts = [
+            f"{name} {value}"
+            for name, value in (("expected", self.expected), ("got", self.got))
+            if value is not None
+        ]
+        if facts:
+            text += " (" + "; ".join(facts) + ")"
+        return f"{text}. {self.remedy}" if self.remedy else f"{text}."
+
+
+class ConfigError(SaeflowError):
+    """The configuration asks for something that cannot be."""
+
+
+class DataError(SaeflowError):
+    """A dataset or text is missing, empty, unreadable or too small."""
+
+
+class ModelError(SaeflowError):
+    """A model does not fit what is asked of it."""
+
+
+class StoreError(SaeflowError):
+    """A store is unfinished, of another kind, or cannot hold what is written to it."""
+
+
+class DamagedError(SaeflowError):
+    """A file that should be complete is missing, truncated or altered."""
+
+
+class BusyError(SaeflowError):
+    """Another process is doing the same work."""
+
+
+class NetworkError(SaeflowError):
+    """Something has to be fetched and the network does not answer."""
+
+
+class StaleError(SaeflowError):
+    """The code or an input changed between planning a job and running it."""

@@ -1,0 +1,127 @@
+"""Job files: what a job needs to run, and the sign by which Snakemake knows that it is stale.
+
+Snakemake decides by file times, which do not travel and say nothing about content. So each job
+has one input that is not `ancient()`: its job file, written while the DAG is built. Where the
+identity recorded beside the output is the expected one, the job file's time is 0, older than any
+output; otherwise it is newer than the outputs. Nothing depends on ``.snakemake``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from saeflow import paths
+from saeflow.files import canonical_json, write_atomic
+from saeflow.plan.job import Job
+from saeflow.work import MANIFEST, bulk_path
+
+
+def recorded_identity(record: Path) -> str | None:
+    """Return the identity that a record states, or None where there is no readable record."""
+    try:
+        return json.loads(Path(record).read_bytes())["identity"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def has_bulk(job: Job) -> bool:
+    """Whether the job's bulk was finished under its identity."""
+    if job.suffix is None:
+        return False
+    return (bulk_path(job.output, job.identity, job.suffix) / MANIFEST).is_file()
+
+
+def is_current(job: Job) -> bool:
+    """Whether the job's result is there and was made under its identity.
+
+    A record that was deleted while its bulk is whole is published again here: had Snakemake to
+    do it, everything downstream would run too, since a missing input is never `ancient()`.
+    """
+    whole = job.suffix is None or has_bulk(job)
+    if whole and job.suffix is not None and not job.output.exists():
+        manifest = bulk_path(job.output, job.identity, job.suffix) / MANIFEST
+        write_atomic(job.output, manifest.read_bytes())
+    return whole and recorded_identity(job.output) == job.identity
+
+
+def write_job_file(job: Job, companions: Iterable[Job] = ()) -> Path:
+    """Write the job file of ``job`` and return its path.
+
+    Parameters
+    ----------
+    job
+        The job.
+    companions
+        Wanted jobs that can be done in the same pass; those already done are left out.
+    """
+    path = paths.job_file(job.output)
+    current = is_current(job)
+    content = {
+        **_described(job),
+        "rule": job.rule,
+        "files": [str(file) for file in job.files],
+        "code": job.code,
+        "modules": list(job.modules),
+        "together": [
+            _described(other) for other in companions if other is not job and not has_bulk(other)
+        ],
+    }
+    if current:
+        content["together"] = []
+    else:
+        # Snakemake ignores a newer time where the checksum is one that it saw before.
+        content["stale"] = {"found": recorded_identity(job.output), "noticed_ns": time.time_ns()}
+    text = json.dumps(content, sort_keys=True, indent=1)
+    if not current or _read(path) != text:
+        _write(path, text)
+    os.utime(path, (0, 0) if current else None)
+    if not current:
+        _make_newer(path, [job.output, *job.files])
+    return path
+
+
+def _described(job: Job) -> dict[str, Any]:
+    return {
+        "output": str(job.output),
+        "identity": job.identity,
+        "suffix": job.suffix,
+        "settings": json.loads(canonical_json(job.settings)),
+        "arguments": dict(job.arguments),
+        "inputs": {
+            name: [_named(other) for other in jobs] if isinstance(jobs, tuple) else _named(jobs)
+            for name, jobs in job.inputs.items()
+        },
+    }
+
+
+def _named(job: Job) -> dict[str, Any]:
+    return {"record": str(job.output), "identity": job.identity, "suffix": job.suffix}
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file; not flushed to disk, since the next start would write it again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _make_newer(path: Path, outputs: Sequence[Path]) -> None:
+    """Give the job file a time after every output, also one from a clock ahead of ours."""
+    newest = max((p.stat().st_mtime for p in outputs if p.exists()), default=0.0)
+    moment = max(time.time(), newest + 1)
+    os.utime(path, (moment, moment))
+
+

@@ -1,0 +1,66 @@
+"""Content hashes of local files and directories that the configuration names.
+
+Hashing gigabytes at every start would be slow, so a hash is kept with the size and the time of
+the file that it was taken of, in a small cache that may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from saeflow.errors import ConfigError
+from saeflow.files import canonical_json, sha256_file, sha256_text, write_json
+
+CACHE = Path("results/.cache/local-hashes.json")
+
+
+def hash_local(path: Path, *, where: str) -> str:
+    """Return the hash of a file's content, or of all files below a directory.
+
+    Parameters
+    ----------
+    path
+        A file or a directory.
+    where
+        The configuration key that names it, for the message when it is missing.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _hash_files([path])[path]
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        hashes = _hash_files(files)
+        names = {p.relative_to(path).as_posix(): hashes[p] for p in files}
+        return sha256_text(canonical_json(names))
+    raise ConfigError(
+        "there is no such file or directory",
+        where=where,
+        expected="a path relative to the working directory",
+        got=path,
+    )
+
+
+def _hash_files(files: list[Path]) -> dict[Path, str]:
+    cache = _read_cache()
+    hashes, changed = {}, False
+    for path in files:
+        status = path.stat()
+        key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+        entry = cache.get(key)
+        if entry is None or entry[:2] != stamp:
+            entry = cache[key] = [*stamp, sha256_file(path)]
+            changed = True
+        hashes[path] = entry[2]
+    if changed:
+        write_json(CACHE, cache)
+    return hashes
+
+
+def _read_cache() -> dict[str, Any]:
+    try:
+        cache = json.loads(CACHE.read_bytes())
+    except (OSError, ValueError):
+        return {}  # a cache: absent or torn, it is made anew
+    return cache if isinstance(cache, dict) else {}

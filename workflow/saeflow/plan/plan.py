@@ -1,0 +1,167 @@
+"""From a configuration to its jobs: which exist, what each reads, what is in its identity.
+
+`Plan` is the whole DAG in plain Python. Snakemake finds the same DAG through the rules' outputs
+and asks the plan for each job's inputs; the command line asks it what a result should be.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from saeflow import paths
+from saeflow.plan.job import Job
+from saeflow.plan.sources import Sources
+
+MEASURES = {
+    "reconstruction": (
+        "cosine",
+        "dead",
+        "density",
+        "fvu",
+        "l0",
+        "l2_ratio",
+        "mse",
+    ),
+    "language": (
+        "ce_loss",
+        "ce_loss_mean",
+        "ce_loss_sae",
+        "ce_loss_zero",
+        "ce_recovered_mean",
+        "ce_recovered_zero",
+        "delta_ce",
+        "kl",
+        "perplexity",
+        "perplexity_sae",
+    ),
+}
+"""The metrics of each measure; a formula is in the identity of the measure that has it."""
+
+
+class Plan(Sources):
+    """The jobs of one configuration, from its sources to the measures."""
+
+    def activations(self, model: str, dataset: str, packing: str, hook: str) -> Job:
+        """Return the job that stores the activations of one hook."""
+
+        def build() -> Job:
+            return Job(
+                rule="harvest_activations",
+                output=paths.fill(
+                    paths.ACTIVATIONS, model=model, dataset=dataset, packing=packing, hook=hook
+                ),
+                settings={**self.config["activations"], "hook": hook},
+                inputs={
+                    "model": self.model(model),
+                    "tokens": self.tokens(self.tokenizer_name(model), dataset, packing),
+                },
+                suffix=".zarr",
+                shared_pass=("harvest", model, dataset, packing),
+            )
+
+        return self._once(("activations", model, dataset, packing, hook), build)
+
+    def sae(self, model: str, dataset: str, packing: str, hook: str, sae: str, seed: int) -> Job:
+        """Return the job that trains an SAE, or fine-tunes one (``parent~method``)."""
+        seed = int(seed)
+        key = (model, dataset, packing, hook, sae, str(seed))
+        return self._once(("sae", *key), lambda: self._sae(*key[:5], seed))
+
+    def _sae(self, model: str, dataset: str, packing: str, hook: str, sae: str, seed: int) -> Job:
+        place = dict(model=model, dataset=dataset, packing=packing, hook=hook)
+        output = paths.fill(paths.SAE, **place, sae=sae, seed=seed)
+        recipe, _, method = sae.partition("~")
+        settings = self._entry("saes", recipe)
+        modules = (f"saeflow.sae.architectures.{settings['architecture']}",)
+        activations = self.activations(**place)
+        if not method:
+            return Job(
+                rule="train_sae",
+                output=output,
+                settings={**settings, "seed": seed},
+                inputs={"activations": activations},
+                modules=modules,
+                suffix="",
+                shared_pass=("train", *place.values()),
+            )
+        tuning = self._entry("methods", method)
+        return Job(
+            rule="finetune_sae",
+            output=output,
+            settings=tuning,
+            inputs={"activations": activations, "parent": self.sae(**place, sae=recipe, seed=seed)},
+            modules=(*modules, f"saeflow.finetune.methods.{tuning['method']}"),
+            suffix="",
+            shared_pass=("finetune", *place.values()),
+        )
+
+    def measure(self, measure: str, *, eval_dataset: str, eval_packing: str, **sae: Any) -> Job:
+        """Return the job that measures an SAE on a dataset's test split.
+
+        Parameters
+        ----------
+        measure
+            "reconstruction" or "language".
+        eval_dataset, eval_packing
+            What to measure on.
+        **sae
+            The wildcards of `sae`.
+        """
+
+        def build() -> Job:
+            model, hook = sae["model"], sae["hook"]
+            recipe = self._entry("saes", sae["sae"].partition("~")[0])
+            on = dict(dataset=eval_dataset, packing=eval_packing)
+            inputs = {
+                "sae": self.sae(**sae),
+                "activations": self.activations(model=model, hook=hook, **on),
+            }
+            if measure == "language":
+                inputs["model"] = self.model(model)
+                inputs["tokens"] = self.tokens(self.tokenizer_name(model), **on)
+            pattern = {"reconstruction": paths.RECONSTRUCTION, "language": paths.LANGUAGE}[measure]
+            return Job(
+                rule=f"measure_{measure}",
+                output=paths.fill(
+                    pattern, **sae, eval_dataset=eval_dataset, eval_packing=eval_packing
+                ),
+                settings={**self.config["measures"], "metrics": list(MEASURES[measure])},
+                inputs=inputs,
+                modules=(
+                    f"saeflow.sae.architectures.{recipe['architecture']}",
+                    *(f"saeflow.metrics.formulas.{name}" for name in MEASURES[measure]),
+                ),
+                suffix="",
+                shared_pass=(measure, model, hook, eval_dataset, eval_packing),
+            )
+
+        names = tuple(str(value) for value in sae.values())
+        return self._once((measure, *names, eval_dataset, eval_packing), build)
+
+    def reconstruction(self, **wildcards: Any) -> Job:
+        """Return the job that measures what an SAE reconstructs."""
+        return self.measure("reconstruction", **wildcards)
+
+    def language(self, **wildcards: Any) -> Job:
+        """Return the job that measures the model with an SAE in place."""
+        return self.measure("language", **wildcards)
+
+    def benchmarks(self, model: str, dataset: str, packing: str) -> Job:
+        """Return the job that scores a model on a generated dataset's prompt sets."""
+
+        def build() -> Job:
+            tokenizer = self.tokenizer_name(model)
+            return Job(
+                rule="measure_benchmarks",
+                output=paths.fill(paths.BENCHMARKS, model=model, dataset=dataset, packing=packing),
+                settings=self.config["measures"],
+                inputs={
+                    "model": self.model(model),
+                    "tokenizer": self.tokenizer(tokenizer),
+                    "dataset": self.dataset(dataset),
+                    "tokens": self.tokens(tokenizer, dataset, packing),
+                },
+                suffix="",
+            )
+
+        return self._once(("benchmarks", model, dataset, packing), build)

@@ -1,0 +1,1 @@
+"""What each study needs: its rows, the measures behind each table, the table behind each figure."""

@@ -1,0 +1,32 @@
+"""Load a member of a family by its name.
+
+An architecture, a metric's formula and a fine-tuning method each live in a module of their own
+and are loaded here, so that no module imports them all: the code digest of a job then covers
+the members that it uses and no other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from saeflow.errors import SaeflowError
+
+_ROOT = Path(__file__).parent
+
+
+def names(package: str) -> list[str]:
+    """Return the sorted names of the members of ``package`` ("sae.architectures")."""
+    directory = _ROOT.joinpath(*package.split("."))
+    return sorted(m.name for m in pkgutil.iter_modules([str(directory)]))
+
+
+def load(package: str, name: str) -> ModuleType:
+    """Import the member ``name`` of ``package``."""
+    if name not in names(package):
+        raise SaeflowError(
+            f"there is no '{name}' in saeflow.{package}", expected=" | ".join(names(package))
+        )
+    return importlib.import_module(f"saeflow.{package}.{name}")
