@@ -22,7 +22,6 @@ from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
 from saeflow.plan.rules import Rules
 
-
 # A configuration given with --configfile replaces the default study, it does not add to it.
 if not workflow.overwrite_configfiles:
 
@@ -33,7 +32,7 @@ CONFIG_FILE = ", ".join(str(file) for file in workflow.configfiles)
 try:
     plan = Plan(resolve(config, file=CONFIG_FILE), file=CONFIG_FILE)
     outputs = Outputs(plan)
-    wanted = Rules(outputs.wanted(), workflow.register_resource)
+    wanted = Rules(outputs.wanted(), workflow.register_resource, ancient)
 except SaeflowError as error:
     sys.exit(f"error in {error}")
 

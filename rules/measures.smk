@@ -2,18 +2,18 @@ rule measure_reconstruction:
     """Measure what an SAE reconstructs. Wildcards: those of the SAE, eval_dataset, eval_packing."""
     input:
         job=wanted.job(plan.reconstruction),
-        records=ancient(wanted.records(plan.reconstruction)),
+        records=wanted.records(plan.reconstruction),
     output:
         paths.RECONSTRUCTION,
     log:
         paths.log_pattern(paths.RECONSTRUCTION),
-    threads: max(1, CORES // 2)
-    resources:
-        mem_mb=3000,
-        runtime=240,
-        **wanted.turns("reconstruction", plan.reconstruction),
     conda:
         "../envs/torch.yaml"
+    threads: max(1, CORES // 2)
+    resources:
+        **wanted.turns("reconstruction", plan.reconstruction),
+        mem_mb=3000,
+        runtime=240,
     shell:
         "{PY} {SCRIPTS}/measure_reconstruction.py {input.job} --threads {threads} --log {log}"
 
@@ -22,18 +22,18 @@ rule measure_language:
     """Measure the language model with an SAE in place. Wildcards: those of the SAE, eval_dataset, eval_packing."""
     input:
         job=wanted.job(plan.language),
-        records=ancient(wanted.records(plan.language)),
+        records=wanted.records(plan.language),
     output:
         paths.LANGUAGE,
     log:
         paths.log_pattern(paths.LANGUAGE),
-    threads: max(1, CORES // 2)
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        **wanted.turns("language", plan.language),
     conda:
         "../envs/torch.yaml"
+    threads: max(1, CORES // 2)
+    resources:
+        **wanted.turns("language", plan.language),
+        mem_mb=4000,
+        runtime=240,
     shell:
         "{PY} {SCRIPTS}/measure_language.py {input.job} --threads {threads} --log {log}"
 
@@ -42,16 +42,16 @@ rule measure_benchmarks:
     """Score a model on the built-in world's prompt sets. Wildcards: model, dataset, packing."""
     input:
         job=wanted.job(plan.benchmarks),
-        records=ancient(wanted.records(plan.benchmarks)),
+        records=wanted.records(plan.benchmarks),
     output:
         paths.BENCHMARKS,
     log:
         paths.log_pattern(paths.BENCHMARKS),
+    conda:
+        "../envs/torch.yaml"
     threads: max(1, CORES // 2)
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../envs/torch.yaml"
     shell:
         "{PY} {SCRIPTS}/measure_benchmarks.py {input.job} --threads {threads} --log {log}"

@@ -2,17 +2,17 @@ rule build_report:
     """Build the report from every study's figures and tables."""
     input:
         job=wanted.job(outputs.report),
-        records=ancient(wanted.records(outputs.report)),
+        records=wanted.records(outputs.report),
     output:
         paths.REPORT_RECORD,
         paths.REPORT,
     log:
         paths.log_pattern(paths.REPORT_RECORD),
+    conda:
+        "../envs/figures.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/figures.yaml"
     shell:
         "{PY} {SCRIPTS}/build_report.py {input.job} --threads {threads} --log {log}"

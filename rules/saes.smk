@@ -2,20 +2,20 @@ rule train_sae:
     """Train an SAE; the first job of a hook trains every wanted one. Wildcards: model, dataset, packing, hook, sae, seed."""
     input:
         job=wanted.job(plan.sae),
-        records=ancient(wanted.records(plan.sae)),
+        records=wanted.records(plan.sae),
     output:
         paths.SAE,
-    wildcard_constraints:
-        sae=plan.names("saes"),
     log:
         paths.log_pattern(paths.SAE),
-    threads: max(1, CORES // 2)
-    resources:
-        mem_mb=4000,
-        runtime=720,
-        **wanted.turns("train", plan.sae),
+    wildcard_constraints:
+        sae=plan.names("saes"),
     conda:
         "../envs/torch.yaml"
+    threads: max(1, CORES // 2)
+    resources:
+        **wanted.turns("train", plan.sae),
+        mem_mb=4000,
+        runtime=720,
     shell:
         "{PY} {SCRIPTS}/train_sae.py {input.job} --threads {threads} --log {log}"
 
@@ -24,19 +24,19 @@ rule finetune_sae:
     """Fine-tune an SAE without its sparsity penalty. Wildcards: model, dataset, packing, hook, sae (parent~method), seed."""
     input:
         job=wanted.job(plan.sae),
-        records=ancient(wanted.records(plan.sae)),
+        records=wanted.records(plan.sae),
     output:
         paths.SAE,
-    wildcard_constraints:
-        sae=r"[^/~]+~[^/~]+",
     log:
         paths.log_pattern(paths.SAE),
-    threads: max(1, CORES // 2)
-    resources:
-        mem_mb=4000,
-        runtime=720,
-        **wanted.turns("finetune", plan.sae),
+    wildcard_constraints:
+        sae=r"[^/~]+~[^/~]+",
     conda:
         "../envs/torch.yaml"
+    threads: max(1, CORES // 2)
+    resources:
+        **wanted.turns("finetune", plan.sae),
+        mem_mb=4000,
+        runtime=720,
     shell:
         "{PY} {SCRIPTS}/finetune_sae.py {input.job} --threads {threads} --log {log}"

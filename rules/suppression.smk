@@ -28,18 +28,18 @@ rule tabulate_suppression:
     """Make a table of the suppression study. Wildcards: table."""
     input:
         job=wanted.job(suppression_table),
-        records=ancient(wanted.records(suppression_table)),
+        records=wanted.records(suppression_table),
     output:
         TABLE + ".json",
         TABLE + ".csv",
     log:
         paths.log_pattern(TABLE),
+    conda:
+        "../envs/figures.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/figures.yaml"
     shell:
         "{PY} {SCRIPTS}/tabulate_suppression.py {input.job} --threads {threads} --log {log}"
 
@@ -48,18 +48,18 @@ rule plot_suppression:
     """Draw a figure of the suppression study. Wildcards: figure."""
     input:
         job=wanted.job(suppression_figure),
-        records=ancient(wanted.records(suppression_figure)),
+        records=wanted.records(suppression_figure),
     output:
         FIGURE + ".json",
         FIGURE + ".pdf",
         FIGURE + ".png",
     log:
         paths.log_pattern(FIGURE),
+    conda:
+        "../envs/figures.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/figures.yaml"
     shell:
         "{PY} {SCRIPTS}/plot_suppression.py {input.job} --threads {threads} --log {log}"

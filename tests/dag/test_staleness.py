@@ -104,12 +104,24 @@ def test_within_one_call_an_added_hook_reruns_no_existing_sae(tree):
     assert not [job for job in tree.planned() for hook in HOOKS if f" {hook}" in job]
 
 
+def test_a_stale_figure_below_deleted_weights_is_made_in_the_same_call(tree):
+    """Snakemake sees a job below one that runs only if every job between them runs."""
+    (directory,) = (tree.path / "results/saes/small/texts/ctx-64/resid_post.1/topk").iterdir()
+    next(directory.glob("sae.*/manifest.json")).unlink()
+    (tree.path / "results/figures/suppression/frontier_fvu.pdf").unlink()
+    between = {
+        *(f"measure_{kind} resid_post.1/topk/{kind}" for kind in ("reconstruction", "language")),
+        "tabulate_suppression frontier",
+    }
+    assert tree.planned() == {"train_sae resid_post.1/topk/sae", "plot_suppression frontier_fvu"} | between
+
+
 def test_planning_leaves_the_results_alone(tree):
     tree.configure(lambda config: config["saes"]["relu"].update(l1=0.2))
     results = tree.path / "results"
 
     def state():
-        files = (p for p in results.rglob("*") if p.is_file() and ".jobs" not in p.parts)
+        files = (p for p in results.rglob("*") if p.is_file() and not {".jobs", ".cache"} & {*p.parts})
         return {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
 
     before = state()

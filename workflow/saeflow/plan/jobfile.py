@@ -42,25 +42,28 @@ def is_current(job: Job) -> bool:
     A record that was deleted while its bulk is whole is published again here: had Snakemake to
     do it, everything downstream would run too, since a missing input is never `ancient()`.
     """
-    whole = job.suffix is None or has_bulk(job)
+    whole = all(file.exists() for file in job.files)
+    if job.suffix is not None:
+        whole = whole and has_bulk(job)
     if whole and job.suffix is not None and not job.output.exists():
         manifest = bulk_path(job.output, job.identity, job.suffix) / MANIFEST
         write_atomic(job.output, manifest.read_bytes())
     return whole and recorded_identity(job.output) == job.identity
 
 
-def write_job_file(job: Job, companions: Iterable[Job] = ()) -> Path:
+def write_job_file(job: Job, *, current: bool, companions: Iterable[Job] = ()) -> Path:
     """Write the job file of ``job`` and return its path.
 
     Parameters
     ----------
     job
         The job.
+    current
+        What `is_current` says of it.
     companions
         Wanted jobs that can be done in the same pass; those already done are left out.
     """
     path = paths.job_file(job.output)
-    current = is_current(job)
     content = {
         **_described(job),
         "rule": job.rule,
