@@ -1,0 +1,72 @@
+"""The whole workflow on a model and on texts that nobody here made."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = Path(__file__).with_name("stories.yaml")
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cores")]
+
+
+def snakemake(directory, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile",
+         str(CONFIG), "--cores", "2", *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(real_data, tmp_path_factory):
+    """A directory in which the study was run."""
+    directory = tmp_path_factory.mktemp("stories")
+    (directory / "real-data").symlink_to(real_data)
+    done = snakemake(directory)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return directory
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    again = snakemake(finished)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_the_clean_model_has_its_known_perplexity(finished):
+    """4.72: the model's own perplexity on these stories, with BOS and at most 512 tokens."""
+    records = sorted((finished / "results/saes").rglob("language.json"))
+    assert records
+    values = {json.loads(r.read_text())["metrics"]["perplexity"]["value"] for r in records}
+    assert max(values) - min(values) < 1e-6
+    assert values.pop() == pytest.approx(4.72, abs=0.05)
+
+
+def test_fine_tuning_the_decoder_side_leaves_l0_as_it_is(finished):
+    table = pd.read_csv(finished / "results/tables/suppression/frontier.csv")
+    relu = table[table.sae.str.startswith("relu")]
+    spread = relu.groupby(["hook", "sae", "seed"]).l0.agg(lambda x: x.max() - x.min())
+    assert (spread == 0).all()
+
+
+def test_the_report_and_every_figure_are_there(finished):
+    assert (finished / "results/report.html").stat().st_size > 100_000
+    pdfs = sorted(p.stem for p in (finished / "results/figures").rglob("*.pdf"))
+    pngs = sorted(p.stem for p in (finished / "results/figures").rglob("*.png"))
+    assert pdfs == pngs
+    assert len(pdfs) >= 6
+
+
+def test_no_result_names_this_machine(finished):
+    where = str(finished).encode(), os.uname().nodename.encode() + b"/"
+    for path in (finished / "results").rglob("*"):
+        if path.is_file() and not {".jobs", ".cache", "logs"} & {*path.parts}:
+            content = path.read_bytes()
+            assert not any(name in content for name in where), path
