@@ -1,0 +1,167 @@
+"""Tests of language-model training: it learns, and it survives being killed."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from saeflow.errors import ModelError
+from saeflow.files import hash_tree, read_json
+from saeflow.interrupt import Interrupted
+from saeflow.models.load import load_directory
+from saeflow.models.train_lm import train_lm
+from saeflow.models.training_state import STATE
+from saeflow.tokenizers import tokenizer_from_directory, vocabulary_sha256
+from saeflow.work import bulk_of, hold
+from tiny_world import make_world
+
+SETTINGS = {
+    "n_layers": 2,
+    "d_model": 16,
+    "n_heads": 2,
+    "tokens": 40 * 64,
+    "batch_tokens": 64,
+    "warmup_tokens": 256,
+    "induction_steps": 6,
+    "checkpoints": [0, 8],
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Records of the tokens and the tokenizer of a tiny world."""
+    world = make_world(tmp_path_factory.mktemp("world"))
+    return world.tokens, world.tokenizer
+
+
+def train(root, inputs, settings=SETTINGS, save_every_s=1e9):
+    record = root / "results" / "models" / "tiny" / "model.json"
+    with hold(record, "m" * 64) as work:
+        if not work.finished:
+            train_lm(work, *inputs, settings, save_every_s=save_every_s)
+        work.publish()
+    return record
+
+
+@pytest.fixture(scope="module")
+def record(inputs, tmp_path_factory):
+    return train(tmp_path_factory.mktemp("trained"), inputs)
+
+
+def in_child(root, inputs, save_every_s):
+    """Train in a child process, which a test may kill."""
+    child = multiprocessing.get_context("fork").Process(
+        target=train, args=(root, inputs, SETTINGS, save_every_s)
+    )
+    child.start()
+    return child
+
+
+def test_the_result_is_a_hugging_face_directory_with_its_tokenizer(record, inputs):
+    facts = read_json(record)
+    assert facts["name"] == "tiny"
+    assert facts["architecture"] == "GPTNeoXForCausalLM"
+    assert (facts["n_layers"], facts["d_model"], facts["max_positions"]) == (2, 16, 32)
+    assert facts["checkpoints"] == [0, 8]
+    tokenizer = tokenizer_from_directory(bulk_of(record))
+    assert vocabulary_sha256(tokenizer) == facts["tokenizer"]
+    assert load_directory(bulk_of(record)).config.vocab_size == len(tokenizer)
+
+
+def test_embeddings_are_tied_and_rotation_is_full(record):
+    config = json.loads((bulk_of(record) / "config.json").read_text())
+    assert config["tie_word_embeddings"] is True
+    assert config["rope_parameters"]["partial_rotary_factor"] == 1.0
+    model = load_directory(bulk_of(record))
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+def test_training_lowers_the_loss(record):
+    rows = [line.split(",") for line in (bulk_of(record) / "log.csv").read_text().split()]
+    assert rows[0] == ["step", "loss", "learning_rate"]
+    assert [int(row[0]) for row in rows[1:]] == [0, 10, 20, 30, 40]
+    assert float(rows[-1][1]) < float(rows[2][1]) - 0.3
+
+
+def test_checkpoints_are_models_and_the_state_is_gone(record):
+    bulk = bulk_of(record)
+    names = sorted(path.name for path in bulk.glob("step-*"))
+    assert names == ["step-0", "step-8"]
+    weights = [load_file(bulk / name / "model.safetensors") for name in (*names, ".")]
+    for earlier, later in ((0, 1), (1, 2)):
+        name = next(iter(weights[0]))
+        assert not torch.equal(weights[earlier][name], weights[later][name])
+    assert not (bulk / STATE).exists()
+
+
+def test_step_zero_is_the_random_initialisation(record):
+    model = load_directory(bulk_of(record) / "step-0")
+    weight = model.get_input_embeddings().weight
+    assert weight.std().item() == pytest.approx(0.06, rel=0.05)
+    assert torch.equal(model.gpt_neox.final_layer_norm.weight, torch.ones(16))
+
+
+def test_another_seed_trains_another_model(record, inputs, tmp_path):
+    settings = SETTINGS | {"seed": 1, "tokens": 64, "induction_steps": 0, "checkpoints": []}
+    other = train(tmp_path, inputs, settings)
+    assert read_json(other)["weights_sha256"] != read_json(record)["weights_sha256"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_training_killed_at_random_points_ends_bit_identical(record, inputs, tmp_path, seed):
+    rng = random.Random(seed)
+    bulk = tmp_path / "results" / "models" / "tiny"
+    n_kills = 0
+    for _ in range(6):
+        child = in_child(tmp_path, inputs, save_every_s=rng.choice([0, 0.05]))
+        child.join(rng.uniform(0.05, 0.6))
+        if child.is_alive():
+            os.kill(child.pid, signal.SIGKILL)
+            n_kills += 1
+        child.join()
+    assert n_kills > 0
+    resumed = train(tmp_path, inputs)
+    assert hash_tree(bulk_of(resumed)) == hash_tree(bulk_of(record))
+    assert resumed.read_bytes() == record.read_bytes()
+    assert not list(bulk.glob("*.partial"))
+
+
+def test_a_request_to_stop_saves_first_and_loses_no_step(record, inputs, tmp_path, monkeypatch):
+    from saeflow.models import train_lm as module
+
+    steps = []
+    take_step = module._Trainer._step
+
+    def counted(trainer):
+        take_step(trainer)
+        steps.append(trainer.state.step)
+        if len(steps) == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(module._Trainer, "_step", counted)
+    with pytest.raises(Interrupted):
+        train(tmp_path, inputs)
+    resumed = train(tmp_path, inputs)
+    assert steps == list(range(-5, 41))
+    assert hash_tree(bulk_of(resumed)) == hash_tree(bulk_of(record))
+
+
+def test_tokens_of_another_tokenizer_are_refused(inputs, tmp_path):
+    tokens, tokenizer = inputs
+    other = tmp_path / "tokenizer.json"
+    facts = read_json(tokenizer) | {"vocabulary_sha256": "0" * 64}
+    other.write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match="another tokenizer"):
+        train(tmp_path, (tokens, other))
+
+
+def test_a_diverging_training_stops_with_a_remedy(inputs, tmp_path):
+    with pytest.raises(ModelError, match="learning_rate"):
+        train(tmp_path, inputs, SETTINGS | {"initializer_range": 1e30})

@@ -1,0 +1,1 @@
+"""Language models: fetching, training, hooks, slices, losses, sampling."""

@@ -1,0 +1,113 @@
+"""Training batches as pure functions of a seed and a step: nothing to save but the step.
+
+Read `text_batch` first.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORED = -100  # torch's cross_entropy leaves these targets out
+_INDUCTION_LENGTH = 64
+_REPEATS = 3
+_WORDS_MIN, _WORDS_MAX = 4, 12
+
+
+class Sequences:
+    """The sequences of one split, in a new seeded order each epoch.
+
+    Parameters
+    ----------
+    token_id : (n_tokens,) integers
+        Tokens of the whole store.
+    offsets : (n_sequences + 1,) integers
+        Where each sequence starts.
+    first, last : int
+        The split's range of sequences, the last one excluded.
+    seed : int
+        Of the order.
+    """
+
+    def __init__(
+        self, token_id: np.ndarray, offsets: np.ndarray, first: int, last: int, *, seed: int
+    ) -> None:
+        self.token_id, self.offsets = token_id, np.asarray(offsets)
+        self.first, self.n = first, last - first
+        self._order_of = lru_cache(maxsize=2)(self._shuffled)
+        self._seed = seed
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, epoch]).permutation(self.n)
+
+    def take(self, start: int, count: int) -> list[np.ndarray]:
+        """Return sequences ``start`` to ``start + count`` of the endless stream of epochs."""
+        taken = []
+        for place in range(start, start + count):
+            epoch, within = divmod(place, self.n)
+            index = self.first + int(self._order_of(epoch)[within])
+            a, b = int(self.offsets[index]), int(self.offsets[index + 1])
+            taken.append(np.asarray(self.token_id[a:b], dtype=np.int64))
+        return taken
+
+
+def text_batch(
+    sequences: Sequences, step: int, batch_sequences: int, pad_id: int
+) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets of one step.
+
+    Returns
+    -------
+    tuple of Tensor
+        inputs (batch, length) and targets (batch, length) int64; the target of a position is
+        the next token, `IGNORED` at the end of a sequence.
+    """
+    rows = sequences.take(step * batch_sequences, batch_sequences)
+    length = max(map(len, rows))
+    inputs = np.full((len(rows), length), pad_id, dtype=np.int64)
+    targets = np.full((len(rows), length), IGNORED, dtype=np.int64)
+    for i, row in enumerate(rows):
+        inputs[i, : len(row)] = row
+        targets[i, : len(row) - 1] = row[1:]
+    return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+
+def induction_batch(
+    word_ids: np.ndarray, separator: int, batch_tokens: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return one step of random words, each run of 4 to 12 repeated three times.
+
+    Parameters
+    ----------
+    word_ids : (n_words,) integers
+        Token ids to draw from, without special ones.
+    separator : int
+        Token between runs.
+    batch_tokens : int
+        Tokens in the batch.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    tuple of Tensor
+        inputs and targets, as in `text_batch`. Only words that copying can predict are targets:
+        the others are noise that makes copying several times slower to learn.
+    """
+    n_rows = max(1, batch_tokens // _INDUCTION_LENGTH)
+    tokens = np.full((n_rows, _INDUCTION_LENGTH + 1), separator, dtype=np.int64)
+    targets = np.full((n_rows, _INDUCTION_LENGTH + 1), IGNORED, dtype=np.int64)
+    for row, wanted in zip(tokens, targets, strict=True):
+        filled = 1
+        while filled < len(row):
+            n_words = int(rng.integers(_WORDS_MIN, _WORDS_MAX + 1))
+            repeated = np.tile(rng.choice(word_ids, n_words), _REPEATS)[: len(row) - filled]
+            row[filled : filled + len(repeated)] = repeated
+            # The first word of the second copy has not been seen after the last of the first.
+            wanted[filled + n_words + 1 : filled + len(repeated)] = repeated[n_words + 1 :]
+            filled += len(repeated) + 1
+    inputs = torch.from_numpy(tokens[:, :-1].copy())
+    return inputs, torch.from_numpy(targets[:, 1:].copy())

@@ -1,0 +1,109 @@
+"""What a model's record says: read from a Hugging Face directory, whoever wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from saeflow.errors import ModelError
+from saeflow.files import canonical_json, read_json, sha256_file, sha256_text
+
+# The names that transformers reads, in its order of preference: a whole, or parts and their index.
+# Others beside them ("model.fp16.safetensors", "consolidated.safetensors") are not looked at.
+WEIGHT_PATTERNS = (
+    ("model.safetensors", "model-*-of-*.safetensors"),
+    ("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
+)
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """Return the files with the weights: safetensors where there are any, else PyTorch's.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or an index names a file that is missing.
+    """
+    directory = Path(directory)
+    for patterns in WEIGHT_PATTERNS:
+        files = sorted(file for pattern in patterns for file in directory.glob(pattern))
+        if files:
+            _check_index(directory, files)
+            return files
+    raise ModelError(
+        "there are no weights in this directory",
+        where=directory,
+        expected=" or ".join(patterns[0] for patterns in WEIGHT_PATTERNS),
+        got=", ".join(sorted(p.name for p in directory.glob("*"))) or "nothing",
+    )
+
+
+def _check_index(directory: Path, files: list[Path]) -> None:
+    present = {file.name for file in files}
+    for index in sorted(directory.glob(f"*{files[0].suffix}.index.json")):
+        missing = sorted(set(read_json(index)["weight_map"].values()) - present)
+        if missing:
+            raise ModelError(
+                "some of the files with the weights are missing",
+                where=index,
+                got=f"no {', '.join(missing)}",
+                remedy="Fetch or copy the model again.",
+            )
+
+
+def weights_sha256(directory: Path) -> str:
+    """Return the hash of the names and contents of the files with the weights."""
+    return sha256_text(canonical_json({f.name: sha256_file(f) for f in weight_files(directory)}))
+
+
+def describe_model(
+    directory: Path, *, name: str, tokenizer: str | None, trust_remote_code: bool = False
+) -> dict[str, Any]:
+    """Return the record of a model, without its identity and bulk.
+
+    Parameters
+    ----------
+    directory
+        A Hugging Face directory: config.json and weights.
+    name
+        The model's name in the config.
+    tokenizer
+        The vocabulary hash of the tokenizer it was made for, if known.
+    trust_remote_code
+        Whether the config lets the model's own code run.
+    """
+    config = read_config(directory, trust_remote_code)
+    return {
+        "name": name,
+        "architecture": (config.architectures or [type(config).__name__])[0],
+        "n_layers": config.num_hidden_layers,
+        "d_model": config.hidden_size,
+        "vocab_size": config.vocab_size,
+        "max_positions": config.max_position_embeddings,
+        "weights_sha256": weights_sha256(directory),
+        "tokenizer": tokenizer,
+        "trust_remote_code": trust_remote_code,
+    }
+
+
+def read_config(directory: Path, trust_remote_code: bool = False) -> Any:
+    """Return the model's Hugging Face config, read from local files only."""
+    from transformers import AutoConfig
+
+    if not (Path(directory) / "config.json").is_file():
+        raise ModelError("this is not a model's directory", where=directory, expected="config.json")
+    try:
+        return AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trust_remote_code
+        )
+    except (ValueError, OSError, KeyError) as error:
+        remedy = "See whether this version of transformers knows the architecture."
+        if not trust_remote_code and "auto_map" in read_json(Path(directory) / "config.json"):
+            remedy = (
+                "The model brings its own code, which runs only if you say so: read it, then set "
+                "trust_remote_code: true for this model."
+            )
+        first_line = str(error).strip().splitlines()[0]
+        raise ModelError(
+            "the model's config cannot be read", where=directory, got=first_line, remedy=remedy
+        ) from error
