@@ -1,0 +1,166 @@
+"""Figures are tested by what their artists hold, not by pixels."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.text import Annotation
+
+import made_up_study
+from saeflow import registry
+from saeflow.errors import DataError
+from saeflow.figures.models import language_model as language_model_figure
+from saeflow.figures.style import METHODS, WARNING
+from saeflow.figures.suppression import (
+    frontier_fvu,
+    l0_by_method,
+    l2_ratio_by_layer,
+    mse_reduction_by_method,
+    training_curves,
+)
+from saeflow.metrics.registry import METRICS
+from saeflow.plan.studies import suppression
+from saeflow.tables.models import language_model
+from saeflow.tables.suppression import frontier, l0, l2_ratio, mse_reduction
+from saeflow.tables.suppression import training_curves as training_table
+
+
+def bars(ax):
+    """Return colour and height of every bar from left to right."""
+    ordered = sorted(ax.patches, key=lambda p: p.get_x())
+    return [(to_hex(p.get_facecolor()), p.get_height()) for p in ordered]
+
+
+def panel(figure, title):
+    return next(ax for ax in figure.axes if ax.get_title(loc="left") == title)
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_bars_are_the_values_by_layer_and_method_in_the_methods_colours():
+    table = l2_ratio.build(made_up_study.runs(n_blocks=2))
+    found = bars(panel(l2_ratio_by_layer.draw(table), "relu-weak"))
+    rows = table[table["sae"] == "relu-weak"].set_index(["block", "method"])["l2_ratio"]
+    expected = [
+        (METHODS[method].colour, rows[block, method])
+        for block in (0, 1)
+        for method in ("original", "scale", "decoder")
+    ]
+    assert [c for c, _ in found] == [c for c, _ in expected]
+    np.testing.assert_allclose([h for _, h in found], [h for _, h in expected])
+
+
+def test_the_reference_line_and_the_axis_say_what_they_are():
+    figure = l2_ratio_by_layer.draw(l2_ratio.build(made_up_study.runs(n_blocks=2)))
+    ax = panel(figure, "relu-weak")
+    assert [1, 1] in [list(line.get_ydata()) for line in ax.lines]
+    assert figure.axes[0].get_ylabel() == METRICS["l2_ratio"].axis
+    assert ax.get_xlabel() == "Block (resid_post)"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "1"]
+    assert legend(figure) == [
+        "original", "scale", "decoder", "a seed, 95 % interval", "no suppression",
+    ]  # fmt: skip
+
+
+def test_bars_are_means_over_seeds_and_each_seed_is_shown_with_its_interval():
+    table = l2_ratio.build(made_up_study.runs(n_blocks=1, seeds=(0, 1, 2)))
+    ax = panel(l2_ratio_by_layer.draw(table), "topk-8")
+    rows = table[table["sae"] == "topk-8"]
+    assert rows["l2_ratio"].nunique() == 3
+    assert bars(ax)[0][1] == pytest.approx(rows["l2_ratio"].mean())
+    arms = [segment[:, 1] for c in ax.collections for segment in c.get_segments()]
+    np.testing.assert_allclose(arms, rows[["l2_ratio_low", "l2_ratio_high"]].to_numpy())
+
+
+def test_the_line_of_no_change_is_not_hidden_by_the_axis():
+    options = dict(bootstrap=100, seed=0)
+    table = mse_reduction.build(made_up_study.runs(n_blocks=1), **options)
+    figure = mse_reduction_by_method.draw(table)
+    assert panel(figure, "relu-weak").get_ylim()[0] < 0
+    assert {ax.get_title(loc="left") for ax in figure.axes} == {"relu-strong", "relu-weak"}
+
+
+def test_a_hook_that_was_not_trained_leaves_a_gap_not_a_shift():
+    table = l0.build(made_up_study.runs(n_blocks=3))
+    table = table[~((table["sae"] == "topk-8") & (table["block"] == 1))]
+    ax = panel(l0_by_method.draw(table), "topk-8")
+    assert sorted(p.get_x() + p.get_width() / 2 for p in ax.patches) == pytest.approx([0, 2])
+
+
+def test_hooks_of_two_sites_are_named_in_full():
+    table = l0.build(made_up_study.runs(n_blocks=1))
+    other = table.assign(hook="mlp_out.0", site="mlp_out")
+    ax = panel(l0_by_method.draw(pd.concat([table, other])), "topk-8")
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["mlp_out.0", "resid_post.0"]
+
+
+def test_panels_name_the_model_where_there_are_several():
+    table = l0.build(made_up_study.runs(models=("m", "n"), n_blocks=1))
+    titles = {ax.get_title(loc="left") for ax in l0_by_method.draw(table).axes}
+    assert "m, topk-8" in titles and "n, topk-8" in titles
+
+
+def test_frontier_points_are_the_saes_at_their_hook():
+    table = frontier.build(made_up_study.runs(n_blocks=2, seeds=(0, 1)))
+    ax = panel(frontier_fvu.draw(table), "resid_post.1")
+    for method in ("original", "scale", "decoder"):
+        rows = table[(table["hook"] == "resid_post.1") & (table["method"] == method)]
+        (points,) = [c for c in ax.containers if c.get_label() == method]
+        np.testing.assert_array_equal(points.lines[0].get_xydata(), rows[["l0", "fvu"]])
+        assert points.lines[0].get_marker() == METHODS[method].marker
+    assert ax.get_xlabel() == METRICS["l0"].axis
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_no_name_covers_another_name_or_a_point(seeds):
+    table = frontier.build(made_up_study.runs(n_blocks=4, seeds=seeds))
+    figure = frontier_fvu.draw(table)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for ax in figure.axes:
+        notes = [t for t in ax.texts if isinstance(t, Annotation)]
+        assert {n.get_text() for n in notes} == set(made_up_study.RECIPES)
+        boxes = [note.get_window_extent(canvas.get_renderer()) for note in notes]
+        for a, b in itertools.combinations(boxes, 2):
+            assert not a.overlaps(b)
+        rows = table[table["hook"] == ax.get_title(loc="left")]
+        points = ax.transData.transform(rows[["l0", "fvu"]].to_numpy())
+        assert not any(box.contains(*point) for box in boxes for point in points)
+
+
+def test_every_training_log_is_a_line():
+    table = training_table.build(made_up_study.trainings(n_blocks=2, seeds=(0, 1)))
+    figure = training_curves.draw(table)
+    upper = panel(figure, "resid_post.1")
+    assert len(upper.lines) == 2 * len(made_up_study.RECIPES)
+    log = table[
+        (table["hook"] == "resid_post.1") & (table["sae"] == "topk-8") & (table["seed"] == 1)
+    ]
+    assert any(np.array_equal(line.get_xydata(), log[["tokens", "fvu"]]) for line in upper.lines)
+
+
+def test_scores_stand_beside_chance_and_a_task_at_chance_is_named():
+    figure = language_model_figure.draw(language_model.build(made_up_study.scores()))
+    shares, loss = figure.axes
+    names = [t.get_text() for t in shares.get_yticklabels()]
+    assert names[-1] == "owner binding" and "indirect object ABBA" in names
+    assert [t.get_text() for t in loss.get_yticklabels()] == ["held out loss"]
+    assert [t.get_text() for t in shares.texts] == ["at chance"]
+    assert shares.get_yticklabels()[-1].get_color() == WARNING
+    values = {
+        round(float(line.get_xdata()[0]), 3) for line in shares.lines if len(line.get_xdata())
+    }
+    assert {0.81, 0.79, 0.26, 0.93} <= values
+
+
+@pytest.mark.parametrize("name", sorted(suppression.FIGURES))
+def test_an_empty_table_is_an_error_not_an_empty_figure(name):
+    module = registry.load("figures.suppression", name)
+    table = registry.load("tables.suppression", "l0").build(made_up_study.runs(n_blocks=1))
+    with pytest.raises(DataError, match="nothing to draw"):
+        module.draw(table.iloc[:0])

@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+import torch
+
+from saeflow.measures.reconstruction import Evaluated, mean_activation, metrics_of, reconstruct
+from saeflow.sae.codes import Codes
+from saeflow.sae.model import SAE, architecture_settings
+
+METRICS = ("l0", "mse", "fvu", "l2_ratio", "cosine", "density", "dead")
+D_IN, D_SAE, N = 6, 10, 90
+
+
+class Constant:
+    """Reconstructs every token as one vector, with one latent on."""
+
+    d_sae = 3
+
+    def __init__(self, vector):
+        self.vector = vector
+
+    def encode_sparse(self, x):
+        n = len(x)
+        ones, offsets = torch.ones(n), torch.arange(n + 1, dtype=torch.int32)
+        return Codes(ones, torch.ones(n, dtype=torch.int32), offsets, self.d_sae)
+
+    def decode(self, codes):
+        return self.vector.expand(len(codes), -1)
+
+
+class Perfect(Constant):
+    """Gives back what it was last asked to encode."""
+
+    def encode_sparse(self, x):
+        self.x = x
+        return super().encode_sparse(x)
+
+    def decode(self, codes):
+        return self.x
+
+
+def random_sae(seed=0, scale=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    W_dec = torch.nn.functional.normalize(torch.randn(D_SAE, D_IN, generator=generator), dim=1)
+    weights = {
+        "W_enc": W_dec.T.clone(),
+        "b_enc": torch.full((D_SAE,), -0.5) * scale,
+        "W_dec": W_dec,
+        "b_dec": torch.full((D_IN,), 0.1) * scale,
+    }
+    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights)
+
+
+def tokens(x, documents=None, keep=None):
+    rows = np.arange(len(x)) if keep is None else np.flatnonzero(keep)
+    documents = np.arange(len(x)) // 10 if documents is None else documents
+    return Evaluated(x, rows, documents[rows])
+
+
+@pytest.fixture
+def x():
+    rng = np.random.default_rng(0)
+    return (rng.normal(size=(N, D_IN)) + 100 * np.arange(1, D_IN + 1)).astype(np.float32)
+
+
+def measure(coder, evaluated, **options):
+    result = reconstruct([coder], evaluated, **options)[0]
+    metrics, per_latent = metrics_of(result, METRICS, samples=100, seed=0)
+    return {name: m.value for name, m in metrics.items()} | per_latent
+
+
+def test_predicting_the_mean_gives_fvu_one_also_where_the_mean_is_large(x):
+    mean = torch.from_numpy(x.astype(np.float64).mean(0))
+    assert measure(Constant(mean), tokens(x))["fvu"] == pytest.approx(1, abs=1e-12)
+
+
+def test_a_perfect_reconstruction_gives_fvu_zero_and_ratio_one(x):
+    found = measure(Perfect(None), tokens(x))
+    assert found["fvu"] == 0 and found["mse"] == 0
+    assert found["l2_ratio"] == pytest.approx(1) and found["cosine"] == pytest.approx(1)
+
+
+def test_metrics_equal_numpy_on_all_rows_at_once(x):
+    x = x / 100
+    sae = random_sae()
+    found = measure(sae, tokens(x), batch_rows=7)
+    y, f = sae(torch.from_numpy(x)).numpy(), sae.encode(torch.from_numpy(x)).numpy()
+    wide, y = x.astype(np.float64), y.astype(np.float64)
+    norms, norms_hat = np.linalg.norm(wide, axis=1), np.linalg.norm(y, axis=1)
+    expected = {
+        "l0": (f > 0).sum(1).mean(),
+        "mse": ((y - wide) ** 2).mean(),
+        "fvu": ((y - wide) ** 2).sum() / ((wide - wide.mean(0)) ** 2).sum(),
+        "l2_ratio": (norms_hat / norms).mean(),
+        "cosine": ((wide * y).sum(1) / norms / norms_hat).mean(),
+        "density": (f > 0).mean(0),
+        "dead": ((f > 0).sum(0) == 0).mean(),
+    }
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("batch_rows", [1, 7, N])
+def test_no_metric_depends_on_the_batches(x, batch_rows):
+    whole, found = (measure(random_sae(), tokens(x), batch_rows=b) for b in (N, batch_rows))
+    for name in METRICS:
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-6, err_msg=name)
+
+
+def test_no_metric_depends_on_the_order_of_the_tokens(x):
+    order = np.random.default_rng(1).permutation(N)
+    documents = np.arange(N) // 10
+    whole = measure(random_sae(), tokens(x, documents))
+    found = measure(random_sae(), tokens(x[order], documents[order]))
+    for name in METRICS:
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-6, err_msg=name)
+
+
+def test_scaling_activations_and_sae_together_changes_only_the_error_with_a_unit(x):
+    found = measure(random_sae(), tokens(x))
+    scaled = measure(random_sae(scale=4.0), tokens(4 * x))
+    assert scaled.pop("mse") == pytest.approx(16 * found.pop("mse"))
+    for name, value in found.items():
+        np.testing.assert_allclose(scaled[name], value, rtol=1e-5, err_msg=name)
+
+
+def test_special_rows_change_nothing_whatever_they_hold(x):
+    keep = np.arange(N) % 10 != 0
+    huge = x.copy()
+    huge[~keep] = 3e18
+    before, after = (measure(random_sae(), tokens(v, keep=keep)) for v in (x, huge))
+    for name in METRICS:
+        np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+
+
+def test_the_mean_is_that_of_the_evaluated_rows_only(x):
+    keep = np.arange(N) % 3 == 0
+    np.testing.assert_allclose(
+        mean_activation(tokens(x, keep=keep)), x[keep].astype(np.float64).mean(0)
+    )
+
+
+def test_saes_measured_together_give_the_bits_of_each_alone(x):
+    saes = [random_sae(0), random_sae(1)]
+    together = reconstruct(saes, tokens(x))
+    for sae, result in zip(saes, together, strict=True):
+        alone = reconstruct([sae], tokens(x))[0]
+        for name, column in alone.documents.columns.items():
+            np.testing.assert_array_equal(result.documents.columns[name], column)
+        for name, column in alone.latents.columns().items():
+            np.testing.assert_array_equal(result.latents.columns()[name], column)
+
+
+def test_sums_are_kept_per_document(x):
+    result = reconstruct([random_sae()], tokens(x))[0]
+    assert result.documents.ids.tolist() == list(range(9))
+    assert result.documents.columns["tokens"].tolist() == [10] * 9
+
+
+def test_covered_and_dead_latents_add_up_to_the_width(x):
+    found = measure(random_sae(), tokens(x))
+    assert (found["density"] > 0).sum() + round(found["dead"] * D_SAE) == D_SAE
+
+
+def test_dead_has_no_bootstrap_interval(x):
+    metrics, _ = metrics_of(
+        reconstruct([Constant(torch.zeros(D_IN))], tokens(x))[0],
+        ["dead", "l0"],
+        samples=100,
+        seed=0,
+    )
+    assert metrics["dead"] == (2 / 3, None, None)
+    assert metrics["l0"] == (1, 1, 1)

@@ -1,0 +1,1 @@
+"""DataFrame in, Figure out; one style file; labels from the metrics registry."""

@@ -1,0 +1,111 @@
+"""Bars by layer and method: the mean over seeds, each seed a dot with its own interval."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from saeflow.figures.panels import (
+    few_ticks,
+    label_outer,
+    layer_axis,
+    layer_label,
+    legend_above,
+    panel_grid,
+    require_rows,
+    title_of,
+)
+from saeflow.figures.style import INK, Look, method_looks, use_style
+
+_GROUP_WIDTH = 0.8
+_LINE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 2))}
+_SEED = {
+    "color": INK,
+    "marker": "o",
+    "markersize": 2.0,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.6,
+}
+
+
+def bars_by_layer(
+    table: pd.DataFrame, value: str, *, label: str, line: tuple[float, str] | None = None
+) -> Figure:
+    """Draw one panel per model and recipe, one group of bars per layer, one bar per method.
+
+    Parameters
+    ----------
+    table
+        Columns model, hook, site, block, sae, seed, method, and ``value`` with ``value_low`` and
+        ``value_high``.
+    value
+        The column to draw.
+    label
+        The y axis.
+    line
+        A horizontal reference and its name in the legend.
+    """
+    require_rows(table, label)
+    with use_style():
+        looks = method_looks(table["method"])
+        keys = list(dict.fromkeys(zip(table["model"], table["sae"], strict=True)))
+        figure, panels = panel_grid(
+            {key: title_of(table, *key) for key in keys}, panel_size=(1.75, 1.75)
+        )
+        for (model, sae), ax in panels.items():
+            chosen = table[(table["model"] == model) & (table["sae"] == sae)]
+            _bars(ax, chosen, layer_axis(ax, table), value, looks)
+            few_ticks(ax)
+            if line is not None:
+                # A line at zero would hide behind the axis on which bars stand.
+                ax.use_sticky_edges = line[0] != 0
+                ax.axhline(line[0], **_LINE)
+        label_outer(panels.values(), x=layer_label(table), y=label)
+        legend_above(figure, _handles(looks, line))
+    return figure
+
+
+def _bars(
+    ax: Axes, chosen: pd.DataFrame, positions: dict[str, int], value: str, looks: dict[str, Look]
+) -> None:
+    methods = [name for name in looks if name in set(chosen["method"])]
+    width = _GROUP_WIDTH / len(looks)  # the same in panels with fewer methods
+    for index, method in enumerate(methods):
+        offset = (index - (len(methods) - 1) / 2) * width
+        of_method = chosen[chosen["method"] == method]
+        for hook, at_hook in of_method.groupby("hook", sort=False):
+            x = positions[hook] + offset
+            ax.bar(x, at_hook[value].mean(), width * 0.92, color=looks[method].colour, zorder=2)
+            _seeds(ax, at_hook.sort_values("seed"), x, width, value)
+
+
+def _seeds(ax: Axes, rows: pd.DataFrame, x: float, width: float, value: str) -> None:
+    """Draw each seed's value and interval, side by side within the bar."""
+    n = len(rows)
+    for index, (_, row) in enumerate(rows.iterrows()):
+        at = x + (index - (n - 1) / 2) * width * 0.8 / n
+        below = _distance(row[value], row[f"{value}_low"])
+        above = _distance(row[f"{value}_high"], row[value])
+        ax.errorbar(
+            at, row[value], yerr=[[below], [above]], elinewidth=0.8, capsize=0, zorder=3, **_SEED
+        )
+
+
+def _distance(upper: float, lower: float) -> float:
+    """Return the length of an arm of an error bar; 0 where there is no interval."""
+    gap = upper - lower
+    return 0.0 if math.isnan(gap) else max(0.0, gap)
+
+
+def _handles(looks: dict[str, Look], line: tuple[float, str] | None) -> list[Artist]:
+    handles: list[Artist] = [Patch(color=look.colour, label=look.label) for look in looks.values()]
+    handles.append(Line2D([], [], linestyle="", label="a seed, 95 % interval", **_SEED))
+    if line is not None:
+        handles.append(Line2D([], [], label=line[1], **_LINE))
+    return handles

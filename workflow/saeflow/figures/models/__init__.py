@@ -1,0 +1,1 @@
+"""The figures about the language models: `TABLE`, `TITLE` and `draw(table)`."""

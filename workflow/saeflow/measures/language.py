@@ -1,0 +1,287 @@
+"""What an SAE does to the model's predictions: losses and divergence with x_hat in place of x.
+
+One clean pass of the model serves every SAE of the hook; after that only the part of the model
+behind the hook runs. `measure_language` is the job, `predictions` the measurement.
+
+Which rows are replaced: the ordinary ones. Special tokens (BOS, separators) keep their own
+activations in every variant. Which predictions are scored: those of an ordinary token that has a
+token before it in its sequence. So the token after a BOS is scored, though the row that predicts
+it is never replaced, and the clean loss is the one that Hugging Face gives for BOS + text.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from saeflow import device, registry
+from saeflow.errors import DataError, ModelError
+from saeflow.files import read_json
+from saeflow.logs import progress
+from saeflow.measures.intervals import Estimate, as_record, estimates
+from saeflow.measures.output import write_table
+from saeflow.measures.reconstruction import SPLIT, Coder, evaluated, mean_activation
+from saeflow.measures.sequences import BATCH_TOKENS, Batch, Sequences
+from saeflow.measures.sums import DocumentSums
+from saeflow.models.hooks import Hook, capture, replace
+from saeflow.models.loss import CHUNK_LOGITS, cross_entropy, kl_divergence, scored_tokens
+from saeflow.models.slices import Head, final_states
+from saeflow.models.tail import Tail
+from saeflow.work import Work
+
+if TYPE_CHECKING:
+    from torch import nn
+
+logger = logging.getLogger(__name__)
+
+# Below this, the recovered share of the ablation's damage is a ratio of noises.
+_SMALL_GAP_NATS = 0.01
+
+ABLATIONS = ("zero", "mean")
+
+
+class CleanPass(NamedTuple):
+    """The untouched model on one batch.
+
+    Attributes
+    ----------
+    states : Tensor (batch, seq, d_model)
+        Final states.
+    x : Tensor (batch, seq, d_in)
+        Activations at the hook, float32.
+    resid_pre : Tensor (batch, seq, d_model)
+        The input of the hook's block.
+    """
+
+    states: torch.Tensor
+    x: torch.Tensor
+    resid_pre: torch.Tensor
+
+
+class PatchedModel:
+    """A model, and the same model with the activations of one hook exchanged.
+
+    Parameters
+    ----------
+    model
+        A causal language model in eval mode.
+    hook
+        Where the activations are exchanged.
+    """
+
+    def __init__(self, model: nn.Module, hook: Hook) -> None:
+        self.model, self.hook, self.head = model, hook, Head(model)
+        self._below = Hook("resid_pre", hook.block)
+        self._tail: Tail | None = None
+        try:
+            self._tail = Tail(model, hook)
+        except ModelError as error:
+            logger.warning("%s Every variant takes a whole forward pass.", error)
+
+    def clean(self, input_ids: torch.Tensor) -> CleanPass:
+        """Run the untouched model on ``input_ids`` (batch, seq)."""
+        with capture(self.model, [self.hook, self._below]) as found:
+            states = final_states(self.model, input_ids)
+        return CleanPass(states, found[self.hook], found[self._below])
+
+    def states(self, x: torch.Tensor, clean: CleanPass, input_ids: torch.Tensor) -> torch.Tensor:
+        """Return the final states with ``x`` (batch, seq, d_in) at the hook."""
+        if self._tail is not None:
+            resid_pre = clean.resid_pre if self._tail.needs_resid_pre else None
+            return self._tail.states(x, resid_pre=resid_pre)
+        with replace(self.model, self.hook, lambda _: x):
+            return final_states(self.model, input_ids)
+
+
+def measure_language(
+    wanted: Sequence[tuple[Work, Path]],
+    *,
+    model: Path,
+    tokens: Path,
+    activations: Path,
+    settings: Mapping[str, Any],
+) -> None:
+    """Measure SAEs of one hook in the model and finish their works.
+
+    Parameters
+    ----------
+    wanted
+        The work of each measurement, and the record of its SAE (``sae.json``).
+    model, tokens
+        Records of the model and of the tokens to predict.
+    activations
+        Record of the hook's activations on these tokens: mean ablation takes their mean.
+    settings
+        ``metrics`` (names), ``bootstrap`` (resamples), ``seed``.
+    """
+    from saeflow.models.load import load_model
+    from saeflow.sae.files import load_sae
+
+    target = device.pick()
+    patched = PatchedModel(load_model(model, target), Hook.parse(read_json(activations)["hook"]))
+    coders = [load_sae(record).to(target) for _, record in wanted]
+    mean = torch.from_numpy(mean_activation(evaluated(activations))).float().to(target)
+    found = predictions(patched, coders, sequences(tokens), mean)
+    for (work, _), sums in zip(wanted, found, strict=True):
+        _write(work, sums, settings)
+
+
+def sequences(tokens: Path) -> Sequences:
+    """Return the sequences of the test split of a token store."""
+    from saeflow.tokens.flags import excluded
+    from saeflow.tokens.store import open_tokens
+
+    store = open_tokens(tokens)
+    first, end = store.token_range(SPLIT)
+    start, stop = store.sequence_range(SPLIT)
+    read = store.columns.read
+    return Sequences(
+        token_ids=read("token_id", first, end),
+        documents=read("document", first, end),
+        special=excluded(read("flags", first, end)),
+        offsets=read("sequence_offsets", start, stop + 1) - first,
+    )
+
+
+@torch.no_grad()
+def predictions(
+    patched: PatchedModel,
+    coders: Sequence[Coder],
+    tokens: Sequences,
+    mean: torch.Tensor,
+    *,
+    batch_tokens: int = BATCH_TOKENS,
+) -> list[DocumentSums]:
+    """Measure SAEs in the model, in one pass over the tokens.
+
+    Parameters
+    ----------
+    patched
+        The model, on the device of ``coders``.
+    coders
+        SAEs.
+    tokens
+        What to predict.
+    mean : Tensor (d_in,) float32
+        What mean ablation puts in the place of activations.
+    batch_tokens
+        Tokens in a forward pass; changes nothing but rounding.
+
+    Returns
+    -------
+    list of DocumentSums
+        For each SAE, columns ``predictions``, ``ce_clean``, ``ce_zero``, ``ce_mean``, ``ce_sae``
+        and ``kl``, in nats.
+    """
+    results = [DocumentSums(_scored_documents(tokens)) for _ in coders]
+    for batch in progress(tokens.batches(batch_tokens), desc="language", unit="batches"):
+        batch = Batch(*(t.to(mean.device) for t in batch[:3]), batch.documents)
+        scored = scored_tokens(batch.real, ~batch.ordinary)
+        shared, of_coders = _losses(patched, coders, batch, scored, mean)
+        documents = batch.documents[scored.cpu().numpy()]
+        shared["predictions"] = np.ones(len(documents))
+        for sums, own in zip(results, of_coders, strict=True):
+            sums.add(documents, shared | own)
+    return results
+
+
+def _scored_documents(tokens: Sequences) -> np.ndarray:
+    wanted = ~tokens.special
+    wanted[tokens.offsets[:-1]] = False
+    if not wanted.any():
+        raise DataError(f"the {SPLIT} split has no token that can be predicted")
+    return tokens.documents[wanted]
+
+
+def _losses(
+    patched: PatchedModel,
+    coders: Sequence[Coder],
+    batch: Batch,
+    scored: torch.Tensor,
+    mean: torch.Tensor,
+) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
+    """Return the losses (n_scored,) of one batch: those that all SAEs share, and each one's own."""
+    clean = patched.clean(batch.input_ids)
+    x = clean.x[batch.ordinary]
+    values = [torch.zeros_like(x), mean.expand_as(x)]
+    values += [coder.decode(coder.encode_sparse(x)) for coder in coders]
+    before = torch.zeros_like(scored)
+    before[:, :-1] = scored[:, 1:]
+    states = []
+    for value in values:
+        exchanged = clean.x.clone()
+        exchanged[batch.ordinary] = value
+        states.append(patched.states(exchanged, clean, batch.input_ids)[before])
+    targets = batch.input_ids[scored]
+    ce_clean, ce, kl = _compare(patched.head, clean.states[before], states, targets)
+    shared = {"ce_clean": ce_clean, "ce_zero": ce[0], "ce_mean": ce[1]}
+    n = len(ABLATIONS)
+    own = [{"ce_sae": c, "kl": k} for c, k in zip(ce[n:], kl[n:], strict=True)]
+    return shared, own
+
+
+def _compare(
+    head: Head, clean: torch.Tensor, variants: list[torch.Tensor], targets: torch.Tensor
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return cross-entropies (n,) and (n_variants, n), and divergences, 0 for the ablations."""
+    n, vocab_size = len(targets), head(clean[:1]).shape[-1]
+    ce_clean = np.empty(n)
+    ce, kl = np.empty((len(variants), n)), np.zeros((len(variants), n))
+    step = max(1, CHUNK_LOGITS // vocab_size)
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        clean_logits = head(clean[rows])
+        ce_clean[rows] = cross_entropy(clean_logits, targets[rows]).cpu()
+        for index, states in enumerate(variants):
+            logits = head(states[rows])
+            ce[index, rows] = cross_entropy(logits, targets[rows]).cpu()
+            if index >= len(ABLATIONS):
+                kl[index, rows] = kl_divergence(clean_logits, logits).cpu()
+    return ce_clean, ce, kl
+
+
+def metrics_of(
+    sums: DocumentSums, names: Iterable[str], *, samples: int, seed: int
+) -> dict[str, Estimate]:
+    """Form metrics from the sums of `predictions`; arguments as in `reconstruction.metrics_of`."""
+    formulas = {name: registry.load("metrics.formulas", name).compute for name in names}
+    return estimates(formulas, sums.columns, constants={}, samples=samples, seed=seed)
+
+
+def ablation_gaps(sums: DocumentSums) -> dict[str, float]:
+    """Return what each ablation adds to the loss, in nats per token: what is there to recover."""
+    totals = {name: float(column.sum()) for name, column in sums.columns.items()}
+    return {
+        kind: (totals[f"ce_{kind}"] - totals["ce_clean"]) / totals["predictions"]
+        for kind in ABLATIONS
+    }
+
+
+def _write(work: Work, sums: DocumentSums, settings: Mapping[str, Any]) -> None:
+    metrics = metrics_of(
+        sums, settings["metrics"], samples=settings["bootstrap"], seed=settings["seed"]
+    )
+    gaps = ablation_gaps(sums)
+    for kind, gap in gaps.items():
+        if gap < _SMALL_GAP_NATS:
+            logger.warning(
+                "%s: %s ablation adds only %.4f nats/token: ce_recovered_%s is mostly noise",
+                work.output,
+                kind,
+                gap,
+                kind,
+            )
+    write_table(work.path / "documents.parquet", {"document": sums.ids, **sums.columns})
+    work.finish(
+        {
+            "n_tokens": int(sums.columns["predictions"].sum()),
+            "n_documents": sums.n_documents,
+            "ablation_gaps": gaps,
+            "metrics": as_record(metrics),
+        }
+    )

@@ -1,0 +1,1 @@
+"""What is measured: one description per metric, one module per formula."""

@@ -1,0 +1,1 @@
+"""Tidy tables: records in, one CSV per table out. Reading is apart from building."""

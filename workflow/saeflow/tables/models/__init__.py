@@ -1,0 +1,1 @@
+"""The tables about the language models: `READS` and `build(models)`."""

@@ -1,0 +1,1 @@
+"""The tables of the suppression study, one module each: `READS` and `build(runs)`."""

@@ -1,0 +1,18 @@
+"""The trade of sparsity against fidelity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from saeflow.tables.columns import metrics_table
+from saeflow.tables.runs import Run
+
+READS = ("reconstruction", "language")
+METRICS = ("l0", "fvu", "delta_ce", "ce_recovered_mean")
+
+
+def build(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return one row per (model, hook, sae, seed, method) with these metrics and intervals."""
+    return metrics_table(runs, METRICS)
