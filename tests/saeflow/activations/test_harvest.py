@@ -1,0 +1,265 @@
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from saeflow.activations.harvest import _windows
+from saeflow.activations.reader import open_store
+from saeflow.errors import ModelError, StoreError
+from saeflow.files import hash_tree, read_json
+from saeflow.interrupt import Interrupted
+from saeflow.models.hooks import Hook
+from saeflow.models.slices import run_until
+from saeflow.tokens.store import open_tokens
+from tiny_models import make_model
+from tiny_stores import harvest_hooks, make_tokens, save_model
+
+RAGGED = {
+    "train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 4,
+    "validation": [11, 7],
+    "test": [32, 1, 8],
+}
+EQUAL = {"train": [32] * 20, "validation": [], "test": [32] * 4}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model("gpt_neox")
+
+
+@pytest.fixture(scope="module")
+def model_record(model, tmp_path_factory):
+    return save_model(model, tmp_path_factory.mktemp("model") / "model.json")
+
+
+@pytest.fixture(scope="module", params=["ragged", "equal"])
+def tokens(request, tmp_path_factory):
+    lengths = {"ragged": RAGGED, "equal": EQUAL}[request.param]
+    return make_tokens(tmp_path_factory.mktemp(request.param), lengths)
+
+
+def recomputed(model, tokens, hook):
+    """The rows at a hook, one unpadded sequence after the other."""
+    found = []
+    for index in range(tokens.n_sequences):
+        ids = torch.from_numpy(tokens.sequence(index).astype(np.int64))[None]
+        found.append(run_until(model, ids, None, [hook])[hook][0])
+    return torch.cat(found)
+
+
+def test_each_row_is_the_activation_of_its_own_token_also_at_shard_borders(
+    model, model_record, tokens, tmp_path
+):
+    hooks = ["resid_post.1", "attn_out.2", "resid_pre.0"]
+    records = harvest_hooks(tmp_path, hooks, model_record, tokens)
+    source = open_tokens(tokens)
+    for hook, record in records.items():
+        store = open_store(record)
+        expected = recomputed(model, source, Hook.parse(hook))
+        assert store.n_rows == len(expected) == source.n_tokens > 2 * 256
+        torch.testing.assert_close(
+            store.activations.tensor(slice(None)), expected, rtol=1e-5, atol=1e-5
+        )
+        for name in ("token_id", "document", "position", "flags", "sequence_offsets"):
+            assert np.array_equal(store.rows[name], source.columns[name])
+        assert store.token_ranges["test"] == source.token_range("test")
+
+
+def test_a_batch_never_has_more_tokens_than_asked_for_padding_included(tokens):
+    store = open_tokens(tokens)
+    lengths = np.diff(store.sequence_offsets)
+    taken = []
+    for window in _windows(store, 100):
+        for batch in window.batches:
+            assert len(batch) * lengths[batch].max() <= 100
+            taken += batch.tolist()
+    assert sorted(taken) == list(range(store.n_sequences))
+
+
+def test_the_statistics_are_those_of_the_ordinary_tokens(model_record, tokens, tmp_path):
+    (record,) = harvest_hooks(
+        tmp_path, ["resid_post.2"], model_record, tokens, dtype="bfloat16"
+    ).values()
+    store = open_store(record)
+    x = store.activations.tensor(slice(None)).double()[torch.from_numpy(store.rows.flags == 0)]
+    assert len(x) < store.n_rows
+    np.testing.assert_allclose(store.mean, x.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(store.std, x.std(0, correction=0), rtol=1e-5)
+    assert store.record["rms"] == pytest.approx(float(x.square().mean().sqrt()))
+    assert store.record["mean_norm"] == pytest.approx(float(x.norm(dim=1).mean()))
+    assert store.record["n_included_rows"] == len(x)
+
+
+def test_a_hook_has_the_same_bytes_alone_and_with_others(model_record, tokens, tmp_path):
+    alone = harvest_hooks(tmp_path / "alone", ["resid_post.0"], model_record, tokens)
+    together = harvest_hooks(tmp_path / "all", ["mlp_out.2", "resid_post.0"], model_record, tokens)
+    first, second = (
+        hash_tree(r["resid_post.0"].parent / read_json(r["resid_post.0"])["bulk"])
+        for r in (alone, together)
+    )
+    assert first == second
+
+
+def test_adding_a_hook_leaves_the_stores_that_exist_alone(model_record, tokens, tmp_path):
+    harvest_hooks(tmp_path, ["resid_post.0"], model_record, tokens)
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in tmp_path.rglob("*") if p.is_file()}
+    harvest_hooks(tmp_path, ["resid_post.1"], model_record, tokens)
+    assert all(
+        (p.stat().st_mtime_ns, p.read_bytes()) == facts
+        for p, facts in before.items()
+        if p.suffix != ".lock"
+    )
+
+
+def test_hooks_that_are_ahead_wait_for_the_others_without_being_computed_again(
+    model_record, tmp_path, monkeypatch
+):
+    tokens = make_tokens(tmp_path, EQUAL)
+    both = ["resid_post.0", "resid_post.2"]
+    whole = harvest_hooks(tmp_path / "whole", both, model_record, tokens)
+    place = tmp_path / "torn"
+    harvest_hooks(place, ["resid_post.0"], model_record, tokens)
+    asked = []
+
+    def counting(model, ids, mask, hooks):
+        asked.append([str(h) for h in hooks])
+        return run_until(model, ids, mask, hooks)
+
+    monkeypatch.setattr("saeflow.activations.harvest.run_until", counting)
+    torn = harvest_hooks(place, both, model_record, tokens)
+    assert {tuple(hooks) for hooks in asked} == {("resid_post.2",)}
+    for hook, record in torn.items():
+        assert _hash(record) == _hash(whole[hook])
+
+
+def test_sigterm_ends_it_after_the_batch_with_nothing_lost(model_record, tmp_path, monkeypatch):
+    tokens = make_tokens(tmp_path, EQUAL)
+    whole = harvest_hooks(tmp_path / "whole", ["resid_post.0"], model_record, tokens)
+    passes = []
+
+    def terminated(*arguments):
+        passes.append(None)
+        if len(passes) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return run_until(*arguments)
+
+    monkeypatch.setattr("saeflow.activations.harvest.run_until", terminated)
+    with pytest.raises(Interrupted):
+        harvest_hooks(tmp_path / "torn", ["resid_post.0"], model_record, tokens)
+    assert len(passes) == 4
+    assert not list((tmp_path / "torn").rglob("*.tmp"))
+    monkeypatch.undo()
+    torn = harvest_hooks(tmp_path / "torn", ["resid_post.0"], model_record, tokens)
+    assert _hash(torn["resid_post.0"]) == _hash(whole["resid_post.0"])
+
+
+def test_an_overflow_of_float16_names_hook_shard_and_remedy(model, tmp_path):
+    tokens = make_tokens(tmp_path, EQUAL)
+    large = make_model("gpt_neox")
+    large.gpt_neox.layers[1].mlp.dense_4h_to_h.bias.data[3] = 70_000.0
+    record = save_model(large, tmp_path / "large" / "model.json")
+    with pytest.raises(StoreError, match=r"resid_post\.1, shard 0.*bfloat16"):
+        harvest_hooks(
+            tmp_path / "a", ["resid_post.0", "resid_post.1"], record, tokens, dtype="float16"
+        )
+    assert not list(tmp_path.rglob("*.tmp"))
+    harvest_hooks(tmp_path / "b", ["resid_post.1"], record, tokens, dtype="bfloat16")
+
+
+def test_a_model_with_another_tokenizer_is_refused_and_the_same_under_another_name_accepted(
+    model, tmp_path
+):
+    tokens = make_tokens(tmp_path, EQUAL)
+    other = save_model(model, tmp_path / "other" / "model.json", tokenizer="w" * 64)
+    with pytest.raises(ModelError, match="another tokenizer"):
+        harvest_hooks(tmp_path / "a", ["resid_post.0"], other, tokens)
+    same = save_model(model, tmp_path / "renamed" / "model.json")
+    harvest_hooks(tmp_path / "b", ["resid_post.0"], same, tokens)
+
+
+def test_a_model_without_a_known_tokenizer_must_at_least_have_the_ids(model, tmp_path):
+    record = save_model(model, tmp_path / "bare" / "model.json", tokenizer=None)
+    harvest_hooks(tmp_path / "a", ["resid_post.0"], record, make_tokens(tmp_path / "fits", EQUAL))
+    beyond = make_tokens(tmp_path / "beyond", EQUAL, max_token_id=61)
+    with pytest.raises(ModelError, match="outside the model's vocabulary.*below 61; got 61"):
+        harvest_hooks(tmp_path / "b", ["resid_post.0"], record, beyond)
+
+
+def test_sequences_longer_than_the_model_are_refused(model_record, tmp_path):
+    tokens = make_tokens(tmp_path, {"train": [33, 10], "validation": [], "test": []})
+    with pytest.raises(ModelError, match="at most 32 tokens; got 33"):
+        harvest_hooks(tmp_path / "a", ["resid_post.0"], model_record, tokens)
+
+
+def test_a_hook_that_the_model_lacks_is_refused_before_anything_is_computed(model_record, tmp_path):
+    tokens = make_tokens(tmp_path, EQUAL)
+    with pytest.raises(ModelError, match=r"no hook resid_post\.3"):
+        harvest_hooks(tmp_path / "a", ["resid_post.3"], model_record, tokens)
+
+
+def _hash(record):
+    return hash_tree(record.parent / read_json(record)["bulk"])
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Start processes that have torch imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        [
+            "saeflow.activations.harvest",
+            "transformers.models.auto.modeling_auto",
+            "transformers.models.gpt_neox.modeling_gpt_neox",
+        ]
+    )
+    first = context.Process(target=int)
+    first.start()
+    first.join()
+    return context
+
+
+@pytest.mark.parametrize("lengths", [RAGGED, EQUAL], ids=["ragged", "equal"])
+def test_killed_at_random_points_it_ends_with_the_bytes_of_an_uninterrupted_run(
+    model_record, tmp_path, lengths, processes
+):
+    tokens = make_tokens(tmp_path, {split: every * 8 for split, every in lengths.items()})
+    hooks, rng = ["resid_post.0", "mlp_out.2"], np.random.default_rng(os.getpid())
+    whole, place = tmp_path / "whole", tmp_path / "torn"
+
+    def start(place):
+        process = processes.Process(target=harvest_hooks, args=(place, hooks, model_record, tokens))
+        process.start()
+        return process
+
+    def kill(process):
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+
+    started = time.monotonic()
+    process = start(whole)
+    process.join()
+    seconds = time.monotonic() - started
+
+    process = start(place)
+    while not list(place.rglob("000001.json")):
+        time.sleep(0.001)
+    kill(process)
+    for _ in range(8):
+        process = start(place)
+        process.join(float(rng.uniform(0.2, 1.0)) * seconds)
+        if not process.is_alive():
+            break
+        kill(process)
+    else:
+        process = start(place)
+    process.join()
+    for hook in hooks:
+        record = place / f"{hook}.json"
+        assert _hash(record) == _hash(whole / f"{hook}.json")
+        open_store(record).verify()
+    assert not list(place.rglob("*.tmp"))

@@ -1,0 +1,165 @@
+"""One array of activations on disk, as something to index: mapped where its layout allows.
+
+Read `open_array`. What is indexed comes back as numbers, whatever the dtype on disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import zarr
+
+from saeflow.activations.layout import ARRAY, Layout, read_layout, shard_name
+from saeflow.activations.mapping import map_files, populate
+from saeflow.activations.values import bits, from_bits
+from saeflow.errors import DamagedError
+
+logger = logging.getLogger(__name__)
+
+REPAIR = "Delete the store and its record and run the workflow again: it makes them anew."
+_FALLBACK_CHUNK_ROWS = 4096
+
+
+class Activations:
+    """The rows of one hook: ``activations[10:20]``, ``activations[index_array]``.
+
+    Indexing gives NumPy rows in the dtype of the store; bfloat16, which NumPy lacks, as float32.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n_rows, d_model).
+    dtype : str
+        What the values mean: float16, bfloat16 or float32.
+    chunk_rows : int
+        Rows that lie together on disk.
+    mapped : ndarray (n_rows, d_model) or None
+        All rows as they lie on disk (bfloat16 as uint16), read-only, without a copy; None where
+        the layout does not allow it and zarr-python reads instead.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        dtype: str,
+        chunk_rows: int,
+        values: np.ndarray | None,
+        slow: zarr.Array | None = None,
+    ) -> None:
+        self.shape, self.dtype, self.chunk_rows = shape, dtype, chunk_rows
+        self._values, self._slow = values, slow
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.shape[0]
+
+    def __getitem__(self, where: slice | np.ndarray | int) -> np.ndarray:
+        """Return a copy of rows (n, d_model), or of one row (d_model,)."""
+        if isinstance(where, (int, np.integer)):
+            return self[[int(where)]][0]
+        found = self.raw(where)
+        if self.dtype == "bfloat16":
+            return from_bits(bits(found), self.dtype).numpy()
+        return found.copy() if found.base is not None else found
+
+    def raw(self, where: slice | np.ndarray | Sequence[int]) -> np.ndarray:
+        """Return rows as they are stored; a slice of a mapped array is not copied."""
+        if self._values is not None:
+            return self._values[where]
+        if isinstance(where, slice):
+            return np.asarray(self._slow[where])
+        return np.asarray(self._slow.oindex[np.asarray(where)])
+
+    def tensor(self, where: slice | np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Return rows as a float32 tensor (n, d_model)."""
+        if isinstance(where, torch.Tensor) and self._values is not None:
+            return from_bits(bits(self._values).index_select(0, where), self.dtype)
+        if isinstance(where, torch.Tensor):
+            where = where.numpy()
+        x = from_bits(bits(self.raw(where)), self.dtype)
+        return x.clone() if self.dtype == "float32" else x
+
+    def populate(self, start: int, end: int) -> None:
+        """Bring rows into memory ahead of their use; does nothing where they are not mapped."""
+        if self._values is not None:
+            populate(self._values[start:end])
+
+    @property
+    def mapped(self) -> np.ndarray | None:
+        """All rows as they lie on disk, read-only."""
+        if self._values is None:
+            return None
+        view = self._values.view()
+        view.flags.writeable = False
+        return view
+
+    def close(self) -> None:
+        """Let go of the mapping; it ends with the last array that still looks at it."""
+        self._values = self._slow = None
+
+
+def open_array(store: Path) -> Activations:
+    """Open the activations of a store.
+
+    Parameters
+    ----------
+    store
+        Directory of the Zarr group.
+
+    Raises
+    ------
+    DamagedError
+        If a shard is missing, too short or has a damaged index.
+    """
+    path = store / ARRAY
+    layout, reason = read_layout(path)
+    if layout is None:
+        return _slow(path, reason)
+    in_order = [_check_shard(path, layout, shard) for shard in range(layout.n_shards)]
+    shard_bytes = layout.shard_rows * layout.row_bytes
+    if not all(in_order):
+        return _slow(path, "the inner chunks of some shards are not in order")
+    if layout.n_shards > 1 and shard_bytes % mmap.PAGESIZE:
+        return _slow(path, "its shards do not fill whole pages")
+    files = [path / shard_name(shard) for shard in range(layout.n_shards)]
+    rows = [end - start for start, end in map(layout.rows_of, range(layout.n_shards))]
+    content = map_files(files, [n * layout.row_bytes for n in rows])
+    values = content.view(layout.storage).reshape(layout.n_rows, layout.d_model)
+    return Activations(values.shape, layout.dtype, layout.inner_rows, values)
+
+
+def _slow(path: Path, reason: str) -> Activations:
+    logger.warning("%s is read through zarr-python, which is slow: %s", path, reason)
+    array = zarr.open_array(str(path), mode="r")
+    dtype = array.attrs.get("logical_dtype", array.dtype.name)
+    return Activations(array.shape, str(dtype), _FALLBACK_CHUNK_ROWS, None, array)
+
+
+def _check_shard(path: Path, layout: Layout, shard: int) -> bool:
+    """Check a shard's size and index; return whether its chunks lie in order."""
+    file = path / shard_name(shard)
+    expected, size = layout.file_bytes(shard), -1
+    if file.is_file():
+        size = file.stat().st_size
+    if size != expected:
+        raise DamagedError(
+            "a shard is missing or has another size",
+            where=file,
+            expected=f"{expected} bytes",
+            got="no file" if size < 0 else f"{size} bytes",
+            remedy=REPAIR,
+        )
+    index = layout.index(shard)
+    with file.open("rb") as content:
+        content.seek(layout.data_bytes(shard))
+        found = content.read()
+    if found == index:
+        return True
+    if layout.checksum(found[:-4]) != found[-4:]:
+        raise DamagedError("the index of a shard is damaged", where=file, remedy=REPAIR)
+    return False

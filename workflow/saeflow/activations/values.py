@@ -1,0 +1,41 @@
+"""Values between torch and the dtypes of the store, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+TORCH = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+_INTEGERS = {2: np.int16, 4: np.int32}
+
+
+def to_storage(x: torch.Tensor, dtype: str) -> np.ndarray:
+    """Return a tensor's values in a store's dtype, bfloat16 as its bits in uint16.
+
+    Parameters
+    ----------
+    x : Tensor (n, d)
+    dtype
+        float16, bfloat16 or float32.
+    """
+    x = x.to(TORCH[dtype]).cpu().contiguous()
+    if dtype == "bfloat16":
+        return x.view(torch.int16).numpy().view(np.uint16)
+    return x.numpy()
+
+
+def bits(x: np.ndarray) -> torch.Tensor:
+    """Return the bits of stored values as a tensor of integers that shares the memory.
+
+    Parameters
+    ----------
+    x : ndarray (n, d)
+        NumPy must take it for writable, though nothing here writes to it: torch has no
+        read-only tensors.
+    """
+    return torch.from_numpy(x.view(_INTEGERS[x.itemsize]))
+
+
+def from_bits(x: torch.Tensor, dtype: str) -> torch.Tensor:
+    """Return the float32 values of a tensor of bits (n, d)."""
+    return x.view(TORCH[dtype]).float()

@@ -1,0 +1,1 @@
+"""Tokens: documents cut into sequences, with every token's document, position and flags."""

@@ -1,0 +1,148 @@
+"""The token store: one Zarr group of columns over tokens, and the sequences that they form.
+
+Made by `saeflow.tokens.tokenize`; sequences vary in length and no padding is stored. Read
+`open_tokens` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saeflow.errors import DataError, StoreError
+from saeflow.files import read_json
+from saeflow.tokens.columns import Columns
+from saeflow.work import bulk_of
+
+FORMAT = "saeflow-tokens-1"
+SPLITS = ("train", "validation", "test")
+DTYPES = {
+    "token_id": "uint32",
+    "document": "uint32",
+    "position": "uint16",
+    "document_position": "uint32",
+    "flags": "uint8",
+    "sequence_offsets": "int64",
+}
+
+
+class TokenStore:
+    """The tokens of one packing of a dataset.
+
+    Parameters
+    ----------
+    record
+        The published ``tokens.json``.
+
+    Attributes
+    ----------
+    record : dict
+        What it says.
+    columns : Columns
+        Reads a part of a column without loading all of it: ``columns.read(name, start, end)``.
+    """
+
+    def __init__(self, record: Path) -> None:
+        self.path = bulk_of(record)
+        self.record: dict[str, Any] = read_json(record)
+        if self.record.get("format") != FORMAT:
+            raise StoreError(
+                "this token store is of another format",
+                where=record,
+                expected=FORMAT,
+                got=self.record.get("format"),
+                remedy="Use the version of saeflow that wrote it, or make it anew.",
+            )
+        self.columns = Columns(self.path)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens, of all splits."""
+        return self.columns.length("token_id")
+
+    @property
+    def n_sequences(self) -> int:
+        """Number of sequences, of all splits."""
+        return self.columns.length("sequence_offsets") - 1
+
+    @property
+    def token_id(self) -> np.ndarray:
+        """Token ids, (n_tokens,) uint32."""
+        return self.columns["token_id"]
+
+    @property
+    def document(self) -> np.ndarray:
+        """Number of each token's document in the dataset, (n_tokens,) uint32."""
+        return self.columns["document"]
+
+    @property
+    def position(self) -> np.ndarray:
+        """Index of each token in its sequence, (n_tokens,) uint16."""
+        return self.columns["position"]
+
+    @property
+    def document_position(self) -> np.ndarray:
+        """Index of each token among its document's tokens, (n_tokens,) uint32."""
+        return self.columns["document_position"]
+
+    @property
+    def flags(self) -> np.ndarray:
+        """Bits of `saeflow.tokens.flags`, (n_tokens,) uint8."""
+        return self.columns["flags"]
+
+    @property
+    def sequence_offsets(self) -> np.ndarray:
+        """Where each sequence starts, and the end, (n_sequences + 1,) int64."""
+        return self.columns["sequence_offsets"]
+
+    def sequence(self, index: int) -> np.ndarray:
+        """Return the token ids of one sequence, (length,) uint32."""
+        if not 0 <= index < self.n_sequences:
+            raise IndexError(f"sequence {index} of {self.n_sequences}")
+        start, end = self.sequence_offsets[index : index + 2]
+        return self.columns.read("token_id", int(start), int(end))
+
+    def sequences(self, split: str) -> Iterator[np.ndarray]:
+        """Yield the token ids of each sequence of a split, (length,) uint32."""
+        token_id, offsets = self.token_id, self.sequence_offsets
+        for index in range(*self.sequence_range(split)):
+            yield token_id[offsets[index] : offsets[index + 1]]
+
+    def sequence_range(self, split: str) -> tuple[int, int]:
+        """Return the first sequence of a split and the one after its last."""
+        return split_range(self.record, "sequence_ranges", split)
+
+    def token_range(self, split: str) -> tuple[int, int]:
+        """Return the first token of a split and the one after its last."""
+        return split_range(self.record, "token_ranges", split)
+
+    def verify(self) -> int:
+        """Re-hash the store; return the bytes read or raise a `DamagedError`."""
+        return self.columns.verify()
+
+
+def open_tokens(record: Path) -> TokenStore:
+    """Open the token store that a ``tokens.json`` names.
+
+    Raises
+    ------
+    DamagedError
+        If the store is unfinished or one of its files is missing or cut short.
+    """
+    return TokenStore(Path(record))
+
+
+def split_range(record: dict[str, Any], kind: str, split: str) -> tuple[int, int]:
+    """Return the range of a split in a record's ``kind``; an unknown split is a `DataError`."""
+    if split not in record[kind]:
+        raise DataError(
+            "there is no such split",
+            where=record.get("bulk"),
+            expected=" | ".join(record[kind]),
+            got=split,
+        )
+    start, end = record[kind][split]
+    return start, end
