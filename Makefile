@@ -9,7 +9,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CON
 # Jobs lock their own work, and a record appears only when it is complete: after a crash nothing
 # has to be unlocked or confirmed by hand.
 RUN := $(SNAKEMAKE) --nolock --rerun-incomplete --quiet rules
-SOURCES := workflow scripts tests benchmarks
+SOURCES := workflow scripts tests benchmarks docs
 
 .DEFAULT_GOAL := study
 .PHONY: study help test test-all lint format report dag bench docs clean-env

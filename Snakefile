@@ -17,6 +17,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 from saeflow import paths
 from saeflow.config.checks import resolve
+from saeflow.config.reading import read_config
 from saeflow.errors import SaeflowError
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
@@ -30,15 +31,23 @@ if not workflow.overwrite_configfiles:
 
 CONFIG_FILE = ", ".join(str(file) for file in workflow.configfiles)
 try:
+    for file in workflow.configfiles:
+        read_config(
+            Path(file)
+        )  # Snakemake's own reader accepts a key that stands twice
     plan = Plan(resolve(config, file=CONFIG_FILE), file=CONFIG_FILE)
     outputs = Outputs(plan)
     wanted = Rules(outputs.wanted(), workflow.register_resource, ancient)
 except SaeflowError as error:
     sys.exit(f"error in {error}")
 
-PY = sys.executable
+# An environment that Snakemake deploys has its own Python; else it is the one that runs this.
+PY = "python" if workflow.deployment_settings.deployment_method else sys.executable
 SCRIPTS = Path(workflow.basedir) / "scripts"
 CORES = workflow.cores or 1
+
+
+report: "workflow/report/workflow.rst"
 
 
 wildcard_constraints:
@@ -61,5 +70,6 @@ include: "rules/datasets.smk"
 include: "rules/activations.smk"
 include: "rules/saes.smk"
 include: "rules/measures.smk"
+include: "rules/models_study.smk"
 include: "rules/suppression.smk"
 include: "rules/report.smk"

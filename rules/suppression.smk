@@ -6,8 +6,8 @@ def suppression_figure(figure):
     return outputs.figure("suppression", figure)
 
 
-TABLE = paths.TABLE.replace("{study}", "suppression")
-FIGURE = paths.FIGURE.replace("{study}", "suppression")
+SUPPRESSION_TABLE = paths.TABLE.replace("{study}", "suppression")
+SUPPRESSION_FIGURE = paths.FIGURE.replace("{study}", "suppression")
 
 
 localrules:
@@ -30,10 +30,10 @@ rule tabulate_suppression:
         job=wanted.job(suppression_table),
         records=wanted.records(suppression_table),
     output:
-        TABLE + ".json",
-        TABLE + ".csv",
+        SUPPRESSION_TABLE + ".json",
+        SUPPRESSION_TABLE + ".csv",
     log:
-        paths.log_pattern(TABLE),
+        paths.log_pattern(SUPPRESSION_TABLE),
     conda:
         "../envs/figures.yaml"
     threads: 1
@@ -50,11 +50,16 @@ rule plot_suppression:
         job=wanted.job(suppression_figure),
         records=wanted.records(suppression_figure),
     output:
-        FIGURE + ".json",
-        FIGURE + ".pdf",
-        FIGURE + ".png",
+        SUPPRESSION_FIGURE + ".json",
+        SUPPRESSION_FIGURE + ".pdf",
+        report(
+            SUPPRESSION_FIGURE + ".png",
+            caption="../workflow/report/figure.rst",
+            category="suppression",
+            labels={"figure": "{figure}"},
+        ),
     log:
-        paths.log_pattern(FIGURE),
+        paths.log_pattern(SUPPRESSION_FIGURE),
     conda:
         "../envs/figures.yaml"
     threads: 1

@@ -1,4 +1,5 @@
 import pytest
+
 from dag.tree import Tree
 
 

@@ -3,7 +3,10 @@
 import sys
 
 import yaml
+
 from saeflow.config.checks import resolve
+from saeflow.plan.jobfile import describe
+from saeflow.plan.made import remember
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
 from saeflow.work import hold
@@ -15,6 +18,7 @@ for job in Outputs(plan).wanted():
     job.output.parent.mkdir(parents=True, exist_ok=True)
     for file in job.files:
         file.write_text("")
+    remember(describe(job))
     if job.suffix is None:
         job.output.write_text(f'{{"identity": "{job.identity}"}}')
         continue

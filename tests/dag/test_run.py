@@ -3,9 +3,9 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
+
 from dag.changes import EVERYTHING, study
 from dag.tree import ROOT, Tree
 
@@ -14,12 +14,15 @@ import os, time
 from saeflow.script import run
 
 def main(*, tasks):
+    start = time.time()
     for task in tasks:
         (task.work.path / "data").write_text("x")
         if "{rule}" == os.environ.get("FAIL") and os.environ["FAIL_AT"] in str(task.work.output):
             raise ValueError("made to fail")
         time.sleep(float(os.environ.get("SLOW", 0)))
-        task.work.finish({{"pass": str(tasks[0].work.output)}})
+        task.work.finish(
+            {{"pass": str(tasks[0].work.output), "start": start, "end": time.time()}}
+        )
 
 if __name__ == "__main__":
     run(main)
@@ -91,10 +94,16 @@ def test_jobs_that_share_a_pass_are_done_by_one_of_them(pretending):
 def test_a_job_that_waits_for_its_pass_holds_no_core(pretending):
     """Two hooks train side by side although each has two recipes to train."""
     assert run(pretending, "--until", "harvest_activations").returncode == 0
-    start = time.monotonic()
-    assert run(pretending, "--until", "train_sae", SLOW="3").returncode == 0
-    # two recipes a hook: 6 s when hooks run side by side, 12 s when a waiting twin blocks a core
-    assert time.monotonic() - start < 11
+    assert run(pretending, "--until", "train_sae", SLOW="4").returncode == 0
+    saes = pretending.path / "results/saes/small/texts/ctx-64"
+    spans = {}
+    for hook in ("resid_post.1", "resid_post.2"):
+        made = [json.loads(p.read_text()) for p in (saes / hook).glob("*/seed-0/sae.json")]
+        assert len(made) == 2
+        spans[hook] = min(m["start"] for m in made), max(m["end"] for m in made)
+    (start_1, end_1), (start_2, end_2) = spans.values()
+    # had a waiting twin taken the second core, the second hook would begin after the first
+    assert max(start_1, start_2) < min(end_1, end_2)
 
 
 def test_a_failing_job_harms_no_other_and_says_where_its_log_is(pretending):
@@ -130,9 +139,7 @@ def test_one_study_can_be_asked_for_by_name(pretending):
 
 def test_another_configuration_replaces_the_default_one(pretending):
     other = pretending.path / "other.yaml"
-    other.write_text(
-        (pretending.path / "config.yaml").read_text().replace("small", "other")
-    )
+    other.write_text((pretending.path / "config.yaml").read_text().replace("small", "other"))
     text = pretending.snakemake("-n", "--configfile", "other.yaml")
     assert "results/models/other/model.json" in text
     assert "results/models/small" not in text
@@ -156,7 +163,15 @@ def test_the_workflow_runs_from_another_directory(pretending, tmp_path):
     for name in ("config.yaml", "texts.txt"):
         (elsewhere / name).write_bytes((pretending.path / name).read_bytes())
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", "-s", str(pretending.path / "Snakefile")],
+        [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--cores",
+            "2",
+            "-s",
+            str(pretending.path / "Snakefile"),
+        ],
         cwd=elsewhere,
         env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"},
         capture_output=True,

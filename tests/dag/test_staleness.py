@@ -6,6 +6,7 @@ import shutil
 import time
 
 import pytest
+
 from dag.changes import ALL_SAES, CHANGES, EVERYTHING, HOOKS, below_saes, harvest, study
 from dag.tree import Tree
 
@@ -65,8 +66,9 @@ def test_going_back_to_earlier_settings_finds_the_earlier_weights(tree):
     planned = tree.planned()
     assert planned == below_saes(["relu", "relu~scale"])
     job = json.loads(
-        (tree.path / "results/.jobs/saes/small/texts/ctx-64/resid_post.1/relu/seed-0/sae.json")
-        .read_text()
+        (
+            tree.path / "results/.jobs/saes/small/texts/ctx-64/resid_post.1/relu/seed-0/sae.json"
+        ).read_text()
     )
     bulk = tree.path / "results/saes/small/texts/ctx-64/resid_post.1/relu/seed-0"
     assert (bulk / f"sae.{job['identity'][:16]}" / "manifest.json").is_file()
@@ -113,7 +115,10 @@ def test_a_stale_figure_below_deleted_weights_is_made_in_the_same_call(tree):
         *(f"measure_{kind} resid_post.1/topk/{kind}" for kind in ("reconstruction", "language")),
         "tabulate_suppression frontier",
     }
-    assert tree.planned() == {"train_sae resid_post.1/topk/sae", "plot_suppression frontier_fvu"} | between
+    assert (
+        tree.planned()
+        == {"train_sae resid_post.1/topk/sae", "plot_suppression frontier_fvu"} | between
+    )
 
 
 def test_planning_leaves_the_results_alone(tree):
@@ -121,7 +126,9 @@ def test_planning_leaves_the_results_alone(tree):
     results = tree.path / "results"
 
     def state():
-        files = (p for p in results.rglob("*") if p.is_file() and not {".jobs", ".cache"} & {*p.parts})
+        files = (
+            p for p in results.rglob("*") if p.is_file() and not {".jobs", ".cache"} & {*p.parts}
+        )
         return {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
 
     before = state()

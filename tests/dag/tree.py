@@ -81,7 +81,11 @@ class Tree:
         done = subprocess.run(
             command,
             cwd=self.path,
-            env={"PYTHONPATH": str(self.path / "workflow"), "PATH": "/usr/bin:/bin", "HOME": "/tmp"},
+            env={
+                "PYTHONPATH": str(self.path / "workflow"),
+                "PATH": "/usr/bin:/bin",
+                "HOME": "/tmp",
+            },
             capture_output=True,
             text=True,
         )

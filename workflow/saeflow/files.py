@@ -50,20 +50,32 @@ def fsync_dir(directory: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old content or the new one, never a part."""
+def write_atomic(path: Path, content: bytes, *, flush: bool = True) -> None:
+    """Write a file so that readers see the old content or the new one, never a part.
+
+    Parameters
+    ----------
+    path
+        The file; its directory is made.
+    content
+        What it shall hold.
+    flush
+        Whether it must survive a power cut; False for files that are made anew when missing.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    fsync_dir(path.parent)
+    if flush:
+        fsync_dir(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def _imports(path: Path, root: Path) -> list[str]:
     return [name for name in names if _module_file(name, root)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _analyse(path: Path, _mtime_ns: int, _size: int) -> tuple[str, tuple[str, ...]]:
     """Parse one file; the time and size are part of the key, so that an edit is seen."""
     tree = ast.parse(path.read_bytes(), filename=str(path))

@@ -46,7 +46,9 @@ def read_table(study: str, table: str, *, results: str | Path = paths.RESULTS) -
     """
     from saeflow.tables.files import read_csv
 
-    directory = Path(results) / Path(*Path(paths.fill(paths.TABLE, study=study, table="")).parts[1:])
+    directory = Path(results) / Path(
+        *Path(paths.fill(paths.TABLE, study=study, table="")).parts[1:]
+    )
     file = directory / f"{table}.csv"
     if not file.is_file():
         known = ", ".join(sorted(p.stem for p in directory.glob("*.csv"))) or "none yet"

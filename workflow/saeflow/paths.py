@@ -26,6 +26,7 @@ REPORT = RESULTS + "/report.html"
 REPORT_RECORD = RESULTS + "/report.json"
 
 JOBS = RESULTS + "/.jobs"
+MADE = RESULTS + "/.made"
 LOGS = RESULTS + "/logs"
 
 WILDCARDS = {
@@ -54,6 +55,12 @@ def fill(pattern: str, **values: object) -> Path:
 def job_file(record: Path) -> Path:
     """Return where the job file of a record lies."""
     return Path(JOBS) / Path(record).relative_to(RESULTS)
+
+
+def made_file(record: Path, identity: str) -> Path:
+    """Return where the description of what a record was made from lies."""
+    relative = Path(record).relative_to(RESULTS)
+    return Path(MADE) / relative.parent / f"{relative.stem}.{identity[:16]}.json"
 
 
 def log_pattern(pattern: str) -> str:

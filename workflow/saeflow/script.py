@@ -4,6 +4,8 @@ A script is ``def main(*, work, settings, ...)`` and ``if __name__ == "__main__"
 Its keyword arguments are filled from the job file: inputs and arguments by name, besides
 ``settings``, ``output``, ``files``, ``identity`` and
 
+records
+    All inputs in one dictionary, for a script that reads whatever its study names.
 work
     The held work directory (`saeflow.work.Work`); `main` is called only while it is unfinished,
     and its record is published afterwards.
@@ -30,6 +32,7 @@ from typing import Any, NamedTuple
 from saeflow.errors import SaeflowError, StaleError
 from saeflow.identity import code_digests
 from saeflow.interrupt import Interrupted
+from saeflow.plan.made import remember
 from saeflow.work import MANIFEST, Work, bulk_path, hold, try_hold
 
 logger = logging.getLogger("saeflow")
@@ -85,9 +88,11 @@ def run(main: Callable[..., None], *, network: bool = False) -> None:
 
 def _run_job(main: Callable[..., None], job: Mapping[str, Any], script: Path) -> None:
     _check_code(job, script)
+    inputs = {name: _checked(value) for name, value in job["inputs"].items()}
     available = {
-        **{name: _checked(value) for name, value in job["inputs"].items()},
+        **inputs,
         **job["arguments"],
+        "records": inputs,
         "settings": job["settings"],
         "output": Path(job["output"]),
         "files": [Path(file) for file in job["files"]],
@@ -99,7 +104,7 @@ def _run_job(main: Callable[..., None], job: Mapping[str, Any], script: Path) ->
         if "work" in wanted or "tasks" in wanted:
             work = stack.enter_context(hold(available["output"], job["identity"], job["suffix"]))
             if not work.finished:
-                own = Task(work, job["settings"], _inputs_of(available, job))
+                own = Task(work, job["settings"], inputs)
                 extra = {"work": work}
                 if "tasks" in wanted:
                     extra["tasks"] = [own, *_companions(job, stack)]
@@ -107,16 +112,20 @@ def _run_job(main: Callable[..., None], job: Mapping[str, Any], script: Path) ->
             work.publish()
         else:
             _call(main, available)
+    _remember(job)
     logger.info("done: %s", job["output"])
+
+
+def _remember(job: Mapping[str, Any]) -> None:
+    try:
+        remember(job)
+    except OSError as error:  # the result is there; only `saeflow why` would have less to say
+        logger.warning("what this was made from could not be written down: %s", error)
 
 
 def _call(main: Callable[..., None], available: Mapping[str, Any]) -> None:
     wanted = inspect.signature(main).parameters
     main(**{name: available[name] for name in wanted if name in available})
-
-
-def _inputs_of(available: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: available[name] for name in job["inputs"]}
 
 
 def _check_code(job: Mapping[str, Any], script: Path) -> None:
@@ -141,7 +150,7 @@ def _checked(value: Any) -> Any:
     record = Path(value["record"])
     try:
         found = json.loads(record.read_bytes())["identity"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StaleError(
             "an input is missing or unreadable",
             where=record,
@@ -179,14 +188,15 @@ def _ready(value: Any) -> Any:
     if isinstance(value, list):
         records = [_ready(item) for item in value]
         return None if None in records else records
+    manifest = None
+    if value["suffix"] is not None:
+        manifest = bulk_path(Path(value["record"]), value["identity"], value["suffix"]) / MANIFEST
+        if not manifest.is_file():
+            return None
     try:
         return _checked(value)
     except StaleError:
-        pass
-    if value["suffix"] is None:
-        return None
-    bulk = bulk_path(Path(value["record"]), value["identity"], value["suffix"])
-    return bulk / MANIFEST if (bulk / MANIFEST).is_file() else None
+        return manifest
 
 
 def _set_environment(threads: int, *, network: bool) -> None:

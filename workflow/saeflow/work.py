@@ -159,15 +159,22 @@ def hold(output: Path, identity: str, suffix: str = "", wait_s: float = 86_400) 
 
 
 @contextmanager
-def try_hold(output: Path, identity: str, suffix: str = "") -> Iterator[Work | None]:
-    """Like `hold`, but give None at once when another process holds the place."""
+def try_lock(output: Path) -> Iterator[bool]:
+    """Take the lock of a record if nobody holds it, and say whether that worked."""
     with _open_lock(output) as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            yield None
+            yield False
             return
-        yield Work(output, identity, suffix)
+        yield True
+
+
+@contextmanager
+def try_hold(output: Path, identity: str, suffix: str = "") -> Iterator[Work | None]:
+    """Like `hold`, but give None at once when another process holds the place."""
+    with try_lock(output) as free:
+        yield Work(output, identity, suffix) if free else None
 
 
 def _open_lock(output: Path) -> IO[str]:

@@ -9,8 +9,12 @@ from typing import Any
 
 from saeflow.config.schema import complete
 from saeflow.errors import ConfigError
+from saeflow.models.training_plan import training_plan
 
 Config = dict[str, Any]
+
+_TRAINED_SITES = ("resid_pre", "attn_out", "mlp_out", "resid_post")
+"""The sites of a model that is trained here; its parallel blocks have no point between the two."""
 
 
 def resolve(config: Config, *, file: str = "config.yaml") -> Config:
@@ -53,13 +57,18 @@ def _check_model(config: Config, where: str, model: Config) -> None:
     settings = model["train"]
     for key in ("dataset", "packing", "tokenizer"):
         _refer(config, f"{key}s", settings[key], f"{where} > train > {key}")
-    if settings["d_model"] % settings["n_heads"]:
+    if settings["d_model"] % (2 * settings["n_heads"]):
         raise ConfigError(
-            "the width is not a multiple of the number of heads",
+            "the width cannot be divided among the heads, of which each needs an even number",
             where=f"{where} > train > d_model",
-            expected=f"a multiple of {settings['n_heads']}",
+            expected=f"a multiple of {2 * settings['n_heads']}",
             got=settings["d_model"],
         )
+    try:
+        training_plan(settings)
+    except ConfigError as error:
+        error.where = f"{where}{str(error.where).removeprefix('models')}"
+        raise
 
 
 def _check_dataset(config: Config, where: str, dataset: Config) -> None:
@@ -76,22 +85,50 @@ def _check_study(config: Config, where: str, study: Config) -> None:
     for key in ("train_on", "evaluate_on"):
         for part in ("dataset", "packing"):
             _refer(config, f"{part}s", study[key][part], f"{where} > {key} > {part}")
-    for section in ("models", "saes", "methods"):
+    for section in ("saes", "methods"):
         for name in study[section]:
-            _refer(config, section, name.partition("@")[0], f"{where} > {section}")
+            _refer(config, section, name, f"{where} > {section}")
     for name in study["models"]:
+        _check_checkpoint(config, f"{where} > models", name)
         model = config["models"][name.partition("@")[0]]
         if "train" not in model:
             continue
         n_layers = model["train"]["n_layers"]
         for hook in study["hooks"]:
-            if int(hook.partition(".")[2]) >= n_layers:
+            site, _, block = hook.partition(".")
+            if site not in _TRAINED_SITES or int(block) >= n_layers:
                 raise ConfigError(
                     f"the model '{name}' has no hook '{hook}'",
                     where=f"{where} > hooks",
-                    expected=f"a block from 0 to {n_layers - 1}",
+                    expected=f"SITE.BLOCK with SITE one of {', '.join(_TRAINED_SITES)}"
+                    f" and BLOCK from 0 to {n_layers - 1}",
                     got=hook,
                 )
+
+
+def _check_checkpoint(config: Config, where: str, name: str) -> None:
+    """Check the name of a model, or ``model@step`` for a checkpoint of one that is trained."""
+    model, at, step = name.partition("@")
+    _refer(config, "models", model, where)
+    if not at:
+        return
+    settings = config["models"][model].get("train")
+    if settings is None:
+        raise ConfigError(
+            f"the model '{model}' has no checkpoints",
+            where=where,
+            expected="a model that is trained here",
+            got=name,
+            remedy="List another revision as a model of its own.",
+        )
+    known = [str(step) for step in training_plan(settings).checkpoint_steps()]
+    if step not in known:
+        raise ConfigError(
+            f"the model '{model}' has no such checkpoint",
+            where=where,
+            expected=f"{model}@STEP with STEP one of " + ", ".join(known),
+            got=name,
+        )
 
 
 def _refer(config: Config, section: str, name: str, where: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,16 @@ from jsonschema.exceptions import ValidationError
 from saeflow.errors import ConfigError
 
 SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+
+_TYPES = {
+    "object": "keys and values",
+    "array": "a list",
+    "string": "a text",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
 
 
 @cache
@@ -55,20 +67,23 @@ def _visit(schema: dict[str, Any], value: Any, where: list[str]) -> None:
     if isinstance(value, dict):
         known = schema.get("properties", {})
         for key, below in known.items():
-            default = _default(below)
-            if key not in value and default is not None:
-                value[key] = copy.deepcopy(default)
+            described = _follow(below)
+            if key not in value and "default" in described:
+                value[key] = copy.deepcopy(described["default"])
         for key, item in value.items():
             below = known.get(key, schema.get("additionalProperties"))
             if isinstance(below, dict):
                 _visit(below, item, [*where, str(key)])
+                value[key] = _normal(below, item)
     elif isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
             _visit(schema["items"], item, [*where, f"[{index}]"])
 
 
-def _default(schema: dict[str, Any]) -> Any:
-    return schema["default"] if "default" in schema else _follow(schema).get("default")
+def _normal(schema: dict[str, Any], value: Any) -> Any:
+    """Give a number the one form by which 1 and 1.0 are the same setting."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_number and _follow(schema).get("type") == "number" else value
 
 
 def _follow(schema: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +103,14 @@ def _resolve(schema: dict[str, Any], value: Any, where: list[str]) -> dict[str, 
     branches = [_follow(branch) for branch in schema["oneOf"]]
     labels = [_label(branch) for branch in branches]
     if isinstance(value, dict):
+        kinds = [key for key, constant in labels if constant is None and key in value]
+        if len(kinds) > 1:
+            raise ConfigError(
+                "this entry is of two kinds at once",
+                where=_place(where),
+                expected="one of " + " | ".join(kinds),
+                got=_shown(value),
+            )
         for branch, (key, constant) in zip(branches, labels, strict=True):
             if key in value and (constant is None or value[key] == constant):
                 return branch
@@ -95,7 +118,7 @@ def _resolve(schema: dict[str, Any], value: Any, where: list[str]) -> dict[str, 
     shared = next(iter({key for key, c in labels if c is not None}), None)
     if shared and isinstance(value, dict) and shared in value:
         known = [str(c) for _, c in labels]
-        close = difflib.get_close_matches(str(value[shared]), known, n=1)
+        close = _alike(str(value[shared]), known)
         raise ConfigError(
             f"unknown {shared} '{value[shared]}'",
             where=_place([*where, shared]),
@@ -125,16 +148,31 @@ def _check(schema: dict[str, Any], value: Any, where: list[str]) -> None:
     error = next(Draft202012Validator(shallow).iter_errors(value), None)
     if error is not None:
         raise _explain(error, schema, value, where)
+    if isinstance(value, float):
+        _check_float(schema, value, where)
     if not isinstance(value, dict):
         return
     for key in value:
         _check_key(schema, key, where)
 
 
+def _check_float(schema: dict[str, Any], value: float, where: list[str]) -> None:
+    """Refuse what JSON Schema lets through: not-a-number, infinities, 8.0 for an integer."""
+    whole = schema.get("type") == "integer"
+    if whole or not math.isfinite(value):
+        raise ConfigError(
+            "this is of the wrong type" if whole else "this is not a finite number",
+            where=_place(where),
+            expected=type_in_words("integer" if whole else "number"),
+            got=_shown(value),
+            remedy="Write it without a decimal point." if whole else None,
+        )
+
+
 def _check_key(schema: dict[str, Any], key: Any, where: list[str]) -> None:
     known = list(schema.get("properties", {}))
     if key not in known and schema.get("additionalProperties", True) is False:
-        close = difflib.get_close_matches(str(key), known, n=1)
+        close = _alike(str(key), known)
         raise ConfigError(
             f"unknown key '{key}'",
             where=_place([*where, str(key)]),
@@ -144,7 +182,7 @@ def _check_key(schema: dict[str, Any], key: Any, where: list[str]) -> None:
     names = _follow(schema["propertyNames"]) if "propertyNames" in schema else None
     if names and not Draft202012Validator(names).is_valid(key):
         raise ConfigError(
-            f"the name '{key}' cannot be part of a path",
+            f"the name '{_printable(str(key))}' cannot be part of a path",
             where=_place([*where, str(key)]),
             expected="at most 64 letters, digits, '.', '_', '+' or '-', beginning with a letter"
             " or digit",
@@ -160,24 +198,26 @@ def _explain(
         missing = next(k for k in schema["required"] if k not in value)
         about = _follow(schema["properties"][missing]).get("description", "").rstrip(".")
         return ConfigError(
-            f"the key '{missing}' is missing", where=_place(where), expected=about or missing
+            f"the key '{missing}' is missing",
+            where=_place(where),
+            expected=_begun(about or missing),
         )
     expected = {
-        "type": lambda s: s["type"] if isinstance(s["type"], str) else " or ".join(s["type"]),
+        "type": lambda s: type_in_words(s["type"]),
         "enum": lambda s: "one of " + ", ".join(_shown(v) for v in s["enum"]),
         "const": lambda s: _shown(s["const"]),
         "minimum": lambda s: f"at least {s['minimum']}",
         "exclusiveMinimum": lambda s: f"more than {s['exclusiveMinimum']}",
         "maximum": lambda s: f"at most {s['maximum']}",
-        "pattern": lambda s: s.get("description", s["pattern"]).rstrip("."),
+        "pattern": lambda s: _begun(s.get("description", s["pattern"]).rstrip(".")),
         "minItems": lambda s: f"at least {s['minItems']} item",
         "minProperties": lambda s: f"at least {s['minProperties']} entry",
         "maxProperties": lambda s: f"at most {s['maxProperties']} entry",
-        "uniqueItems": lambda s: "each item once",
-        "minLength": lambda s: "a text",
+        "uniqueItems": lambda _: "each item once",
+        "minLength": lambda _: "a text",
     }[str(error.validator)](schema)
     remedy = None
-    if error.validator == "type" and "number" in expected and isinstance(value, str):
+    if error.validator == "type" and "a number" in expected and isinstance(value, str):
         # YAML reads 1e-3 as a text; only 1.0e-3 is a number.
         remedy = "Write it with a decimal point, as in 1.0e-3, and without quotes."
     what = {
@@ -185,14 +225,38 @@ def _explain(
         "enum": "this is not one of the choices",
         "pattern": "this is not of the right form",
     }.get(str(error.validator), "this is out of range")
-    return ConfigError(what, where=_place(where), expected=expected, got=_shown(value), remedy=remedy)
+    return ConfigError(
+        what, where=_place(where), expected=expected, got=_shown(value), remedy=remedy
+    )
+
+
+def _alike(name: str, known: list[str]) -> list[str]:
+    """Return the known name that was probably meant, if any, whatever its case."""
+    lower = {other.lower(): other for other in known}
+    return [lower[other] for other in difflib.get_close_matches(name.lower(), lower, n=1)]
+
+
+def type_in_words(names: str | list[str]) -> str:
+    """Return JSON Schema's name of a type, or several, as a person would say it."""
+    words = [_TYPES[name] for name in ([names] if isinstance(names, str) else names)]
+    return " or ".join(words)
+
+
+def _begun(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _place(where: list[str]) -> str:
-    return " > ".join(where)
+    return " > ".join(_printable(part) for part in where)
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else json.dumps(text)
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str) and not value.isprintable():
+        value = json.dumps(value)
     text = yaml.safe_dump(value, default_flow_style=True, width=1000).strip()
-    text = text.removesuffix("...").strip()
+    text = " ".join(text.removesuffix("...").split())
     return text if len(text) <= 60 else text[:57] + "..."

@@ -18,6 +18,7 @@ from typing import Any
 from saeflow import paths
 from saeflow.files import canonical_json, write_atomic
 from saeflow.plan.job import Job
+from saeflow.plan.made import remember
 from saeflow.work import MANIFEST, bulk_path
 
 
@@ -64,28 +65,35 @@ def write_job_file(job: Job, *, current: bool, companions: Iterable[Job] = ()) -
         Wanted jobs that can be done in the same pass; those already done are left out.
     """
     path = paths.job_file(job.output)
-    content = {
+    content = describe(job)
+    content["together"] = []
+    if current:
+        remember(content)  # where it was made elsewhere, or published without its job running
+    else:
+        content["together"] = [
+            _described(other) for other in companions if other is not job and not has_bulk(other)
+        ]
+        # Snakemake ignores a newer time where the checksum is one that it saw before.
+        content["stale"] = {"found": recorded_identity(job.output), "noticed_ns": time.time_ns()}
+    text = json.dumps(content, sort_keys=True, indent=1)
+    if not current or _read(path) != text:
+        # Not flushed to disk: the next start would write it again.
+        write_atomic(path, text.encode(), flush=False)
+    os.utime(path, (0, 0) if current else None)
+    if not current:
+        _make_newer(path, [job.output, *job.files])
+    return path
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """Return the parts of a job file that follow from the configuration and the code alone."""
+    return {
         **_described(job),
         "rule": job.rule,
         "files": [str(file) for file in job.files],
         "code": job.code,
         "modules": list(job.modules),
-        "together": [
-            _described(other) for other in companions if other is not job and not has_bulk(other)
-        ],
     }
-    if current:
-        content["together"] = []
-    else:
-        # Snakemake ignores a newer time where the checksum is one that it saw before.
-        content["stale"] = {"found": recorded_identity(job.output), "noticed_ns": time.time_ns()}
-    text = json.dumps(content, sort_keys=True, indent=1)
-    if not current or _read(path) != text:
-        _write(path, text)
-    os.utime(path, (0, 0) if current else None)
-    if not current:
-        _make_newer(path, [job.output, *job.files])
-    return path
 
 
 def _described(job: Job) -> dict[str, Any]:
@@ -113,18 +121,8 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace the file; not flushed to disk, since the next start would write it again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
 def _make_newer(path: Path, outputs: Sequence[Path]) -> None:
     """Give the job file a time after every output, also one from a clock ahead of ours."""
     newest = max((p.stat().st_mtime for p in outputs if p.exists()), default=0.0)
     moment = max(time.time(), newest + 1)
     os.utime(path, (moment, moment))
-
-

@@ -1,7 +1,8 @@
 """Content hashes of local files and directories that the configuration names.
 
-Hashing gigabytes at every start would be slow, so a hash is kept with the size and the time of
-the file that it was taken of, in a small cache that may be deleted at any time.
+Hashing gigabytes at every start would be slow, so a hash is kept with the size and the times of
+the file that it was taken of, in a small cache that may be deleted at any time. The time of the
+last change of the inode is among them: unlike the modification time, no tool can set it back.
 """
 
 from __future__ import annotations
@@ -47,12 +48,13 @@ def _hash_files(files: list[Path]) -> dict[Path, str]:
     hashes, changed = {}, False
     for path in files:
         status = path.stat()
-        key, stamp = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+        key = str(path.resolve())
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         entry = cache.get(key)
-        if entry is None or entry[:2] != stamp:
+        if entry is None or entry[:-1] != stamp:
             entry = cache[key] = [*stamp, sha256_file(path)]
             changed = True
-        hashes[path] = entry[2]
+        hashes[path] = entry[-1]
     if changed:
         write_json(CACHE, cache)
     return hashes

@@ -1,14 +1,12 @@
 """The last part of a plan: tables, figures and the report of each study.
 
-A study is a module of `saeflow.plan.studies` with its rows, its tables and its figures; the
-tables and figures themselves are modules of `saeflow.tables` and `saeflow.figures`.
+`saeflow.plan.studies` says what a study is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from saeflow import paths
 from saeflow.files import sha256_file
@@ -18,8 +16,9 @@ from saeflow.registry import load
 
 STYLE = SOURCE_ROOT / "saeflow" / "figures" / "saeflow.mplstyle"
 CAPTIONS = SOURCE_ROOT / "report"
+PAGE = SOURCE_ROOT / "saeflow" / "report"
 MODELS = "models"
-"""The study, always made, that shows how good the language models trained here are."""
+"""The study that is made without being asked for, where a model was trained on the world."""
 
 
 class Outputs:
@@ -33,10 +32,13 @@ class Outputs:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.studies = {
-            name: load("plan.studies", name) for name in sorted(self.plan.config["studies"])
-        }
+        self.studies = {name: load("plan.studies", name) for name in self._names()}
         self._jobs: dict[tuple[str, str], Job] = {}
+
+    def _names(self) -> list[str]:
+        """Return the studies of the configuration, after that of the models if there is one."""
+        about_models = any(True for _ in load("plan.studies", MODELS).rows(self.plan.config))
+        return [*([MODELS] if about_models else []), *sorted(self.plan.config["studies"])]
 
     def tables(self, study: str) -> list[Job]:
         """Return the tables of a study."""
@@ -54,42 +56,21 @@ class Outputs:
         return self._jobs[key]
 
     def _table(self, study: str, table: str) -> Job:
-        rows = list(self.studies[study].rows(self.plan.config))
-        on = self.plan.config["studies"][study]["evaluate_on"]
-        inputs = {}
-        for kind in self.studies[study].TABLES[table]:
-            if kind == "sae":
-                inputs[kind] = tuple(self.plan.sae(**row) for row in rows)
-            else:
-                inputs[kind] = tuple(
-                    self.plan.measure(
-                        kind, eval_dataset=on["dataset"], eval_packing=on["packing"], **row
-                    )
-                    for row in rows
-                )
+        module = self.studies[study]
         stem = paths.fill(paths.TABLE, study=study, table=table)
         return Job(
             rule=f"tabulate_{study}",
             output=stem.with_name(f"{stem.name}.json"),
-            settings={"table": table, "rows": [self._described(row) for row in rows]},
-            inputs=inputs,
+            # The names of models and recipes are columns, and no part of what they name.
+            settings={
+                "table": table,
+                "rows": list(module.rows(self.plan.config)),
+                **(self.plan.config["measures"] if table in module.RESAMPLED else {}),
+            },
+            inputs={kind: module.records(self.plan, kind) for kind in module.TABLES[table]},
             modules=(f"saeflow.tables.{study}.{table}",),
             files=(stem.with_name(f"{stem.name}.csv"),),
         )
-
-    def _described(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Add to a row what a reader wants to see of its recipe."""
-        sae, _, method = row["sae"].partition("~")
-        recipe = self.plan.config["saes"][sae]
-        sparsity = {"relu": "l1", "topk": "k"}[recipe["architecture"]]
-        return {
-            **row,
-            "parent": sae if method else None,
-            "method": method or "original",
-            "architecture": recipe["architecture"],
-            "sparsity": sparsity,
-            "sparsity_value": recipe[sparsity],
-        }
 
     def figure(self, study: str, figure: str) -> Job:
         """Return the job that draws one figure from its table."""
@@ -109,14 +90,15 @@ class Outputs:
 
     def report(self) -> Job:
         """Return the job that builds the report."""
-        captions = {
-            file.relative_to(CAPTIONS).as_posix(): sha256_file(file)
-            for file in sorted(CAPTIONS.rglob("*.rst"))
-        }
+        page = [f for f in PAGE.iterdir() if f.suffix in (".html", ".css", ".js")]
         return Job(
             rule="build_report",
             output=Path(paths.REPORT_RECORD),
-            settings={"studies": sorted(self.studies), "captions": captions},
+            settings={
+                "studies": list(self.studies),
+                "captions": _hashes(CAPTIONS, CAPTIONS.rglob("*.rst")),
+                "page": _hashes(PAGE, page),
+            },
             inputs={
                 "figures": tuple(job for study in self.studies for job in self.figures(study)),
                 "tables": tuple(job for study in self.studies for job in self.tables(study)),
@@ -139,3 +121,7 @@ class Outputs:
         """Yield the files of a study's tables and figures."""
         for job in (*self.tables(study), *self.figures(study)):
             yield from (str(file) for file in job.files)
+
+
+def _hashes(root: Path, files: Iterable[Path]) -> dict[str, str]:
+    return {file.relative_to(root).as_posix(): sha256_file(file) for file in sorted(files)}

@@ -12,6 +12,7 @@ from saeflow.errors import ConfigError
 from saeflow.plan.job import Job
 from saeflow.plan.local import hash_local
 
+
 class Sources:
     """The first part of a plan: everything up to tokens.
 
@@ -35,8 +36,10 @@ class Sources:
             raise ConfigError("an entry needs itself", where=self.file, got=chain)
         if key not in self._jobs:
             self._open.append(key)
-            self._jobs[key] = build()
-            self._open.pop()
+            try:
+                self._jobs[key] = build()
+            finally:
+                self._open.pop()
         return self._jobs[key]
 
     def _entry(self, section: str, name: str) -> Mapping[str, Any]:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from saeflow.plan.job import Job
+from saeflow.plan.plan import Plan
+
 TABLES: dict[str, tuple[str, ...]] = {
     "l2_ratio": ("reconstruction",),
     "l0": ("reconstruction",),
     "mse_reduction": ("reconstruction",),
     "frontier": ("reconstruction", "language"),
+    "metrics": ("reconstruction", "language"),
     "training_curves": ("sae",),
 }
 """What a table reads for each SAE: its measures, or the SAE's own record."""
+
+RESAMPLED = ("mse_reduction",)
+"""The tables that form intervals of their own."""
 
 FIGURES: dict[str, str] = {
     "l2_ratio_by_layer": "l2_ratio",
@@ -47,3 +54,12 @@ def rows(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                             "sae": name,
                             "seed": seed,
                         }
+
+
+def records(plan: Plan, kind: str) -> tuple[Job, ...]:
+    """Return the jobs whose records the tables read, one per row."""
+    if kind == "sae":
+        return tuple(plan.sae(**row) for row in rows(plan.config))
+    on = plan.config["studies"]["suppression"]["evaluate_on"]
+    place = {"eval_dataset": on["dataset"], "eval_packing": on["packing"]}
+    return tuple(plan.measure(kind, **place, **row) for row in rows(plan.config))

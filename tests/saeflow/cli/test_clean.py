@@ -1,0 +1,207 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from dag.changes import entry
+from saeflow.cli.garbage import find_garbage, is_busy, remove
+from saeflow.cli.study import open_study
+from saeflow.files import read_json
+
+SAES = "results/saes/small/texts/ctx-64/resid_post.1"
+RELU = f"{SAES}/relu/seed-0"
+
+HOLD = """
+import sys
+from pathlib import Path
+from pathlib import Path
+from saeflow.work import try_lock
+with try_lock(Path(sys.argv[1])) as free:
+    assert free
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def files(tree):
+    """Every file of the results, but for locks."""
+    found = (p for p in (tree.path / "results").rglob("*") if p.is_file())
+    return {str(p.relative_to(tree.path)) for p in found if p.suffix != ".lock"}
+
+
+def bulk(tree, place, stem="sae"):
+    (found,) = (tree.path / place).glob(f"{stem}.*/")
+    return found
+
+
+def test_where_everything_is_wanted_there_is_nothing_to_remove(tree, saeflow):
+    before = files(tree)
+    code, printed = saeflow("clean", "--yes")
+    assert code == 0
+    assert "Nothing to remove" in printed
+    assert files(tree) == before
+
+
+def test_data_of_earlier_settings_are_listed_with_sizes_and_kept_without_yes(tree, saeflow):
+    (bulk(tree, RELU) / "weights").write_bytes(b"x" * 2048)
+    entry("saes", "relu", l1=0.2)(tree)
+    tree.pretend()
+    before = files(tree)
+    printed = saeflow("clean")[1]
+    line = next(line for line in printed.splitlines() if f"{RELU}/sae." in line)
+    assert "2.1 KiB  earlier data" in line
+    assert "`--yes` removes it" in printed
+    assert files(tree) == before
+
+
+def test_yes_removes_exactly_what_is_not_wanted(tree, saeflow):
+    old = bulk(tree, RELU)
+    entry("saes", "relu", l1=0.2)(tree)
+    tree.pretend()
+    assert "Removed" in saeflow("clean", "--yes")[1]
+    assert not old.exists()
+    new = bulk(tree, RELU)
+    assert read_json(tree.path / RELU / "sae.json")["bulk"] == new.name
+    assert tree.planned() == set()
+    assert "Nothing to remove" in saeflow("clean")[1]
+
+
+def test_unfinished_work_is_kept_while_it_is_wanted(tree, saeflow):
+    wanted = bulk(tree, RELU)
+    wanted = wanted.rename(f"{wanted}.partial")
+    other = wanted.with_name(f"sae.{'0' * 16}.partial")
+    other.mkdir()
+    (tree.path / RELU / "sae.json").unlink()
+    assert f"unfinished data  {RELU}/{other.name}" in saeflow("clean", "--yes")[1]
+    assert wanted.is_dir()
+    assert not other.exists()
+
+
+def test_stale_data_that_are_the_latest_are_named_so_and_go_with_their_record(tree, saeflow):
+    old = bulk(tree, RELU)
+    entry("saes", "relu", l1=0.2)(tree)
+    assert f"latest data      {RELU}/{old.name}" in saeflow("clean")[1]
+    saeflow("clean", "--yes")
+    assert not old.exists()
+    assert not (tree.path / RELU / "sae.json").exists()
+
+
+def test_what_a_running_process_holds_is_left_alone(tree, saeflow):
+    old = bulk(tree, RELU)
+    entry("saes", "relu", l1=0.2)(tree)
+    record = tree.path / RELU / "sae.json"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(record)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        printed = saeflow("clean", "--yes")[1]
+        assert f"{RELU}/{old.name} (in use: left alone)" in printed
+        assert old.is_dir() and record.exists()
+        assert not list((tree.path / SAES / "relu~scale/seed-0").glob("sae.*/"))
+    finally:
+        holder.communicate("")
+    saeflow("clean", "--yes")
+    assert not old.exists()
+
+
+def test_job_files_descriptions_and_logs_of_what_is_gone_are_removed(tree, saeflow):
+    tree.planned()
+    for place in ("saes/small/texts/ctx-64", "activations/small/texts/ctx-64"):
+        log = tree.path / "results/logs" / place / "resid_post.2" / "x.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("x")
+    tree.configure(lambda c: c["studies"]["suppression"]["hooks"].remove("resid_post.2"))
+    tree.pretend()
+    printed = saeflow("clean", "--yes")[1]
+    assert "job files" in printed and "descriptions" in printed and "2 logs" in printed
+    assert not [name for name in files(tree) if "/resid_post.2/" in name and "/." in name]
+    assert not list((tree.path / "results/.jobs").rglob("resid_post.2*"))
+
+
+def test_what_explains_a_stale_result_is_kept(tree, saeflow):
+    entry("saes", "relu", l1=0.2)(tree)
+    tree.pretend("train_sae")
+    saeflow("clean", "--yes")
+    assert "was 0.1, is 0.2" in saeflow("why", "results/tables/suppression/l0.csv")[1]
+
+
+def test_row_tables_stay_as_long_as_activations_read_them(tree, saeflow):
+    from saeflow.activations.rows import rows_identity
+
+    place = "activations/small/texts/ctx-64"
+    tokens = read_json(tree.path / "results/tokens/words/texts/ctx-64/tokens.json")["identity"]
+    rows = tree.path / f"results/{place}/rows.{rows_identity(tokens)[:16]}.zarr"
+    rows.mkdir()
+    old = rows.with_name(f"rows.{'0' * 16}.zarr")
+    old.mkdir()
+    assert old.name in saeflow("clean", "--yes")[1]
+    assert rows.is_dir()
+    assert not old.exists()
+
+
+def test_configurations_that_share_results_are_named_together(tree, saeflow):
+    config = yaml.safe_load((tree.path / "config.yaml").read_text())
+    config["saes"]["relu"]["l1"] = 0.2
+    (tree.path / "other.yaml").write_text(yaml.safe_dump(config))
+    assert f"{RELU}/sae." in saeflow("clean", "--configfile", "other.yaml")[1]
+    both = saeflow("clean", "--configfile", "config.yaml", "other.yaml")[1]
+    assert "Nothing to remove" in both
+
+
+def test_a_removal_that_was_killed_is_finished_the_next_time(tree, saeflow):
+    """Half removed, data must never look finished."""
+    half = tree.path / RELU / f"sae.{'0' * 16}.removed"
+    half.mkdir()
+    (half / "manifest.json").write_text("{}")
+    saeflow("clean", "--yes")
+    assert not half.exists()
+
+
+def test_figures_and_tables_are_never_garbage(tree, saeflow):
+    tree.configure(lambda c: c["studies"]["suppression"]["hooks"].remove("resid_post.2"))
+    other = tree.path / "results/figures/mine/old.pdf"
+    other.parent.mkdir(parents=True)
+    other.write_text("x")
+    saeflow("clean", "--yes")
+    assert other.exists()
+    assert (tree.path / "results/figures/suppression/l0_by_method.pdf").exists()
+
+
+def test_nothing_outside_the_results_is_touched(tree, saeflow, tmp_path):
+    """Not even through a link; the link itself may go."""
+    outside = tmp_path / "precious"
+    outside.mkdir()
+    (outside / "data").write_text("x")
+    link = tree.path / RELU / f"sae.{'0' * 16}"
+    link.symlink_to(outside)
+    saeflow("clean", "--yes")
+    assert not link.is_symlink()
+    assert (outside / "data").read_text() == "x"
+
+
+def test_a_process_that_began_after_the_listing_is_respected_too(tree):
+    entry("saes", "relu", l1=0.2)(tree)
+    wanted = open_study(Path("config.yaml")).wanted.values()
+    pieces = [piece for piece in find_garbage(wanted) if piece.record]
+    assert pieces
+    record = tree.path / pieces[0].record
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(record)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        assert is_busy(pieces[0])
+        assert not remove(pieces[0])
+        assert pieces[0].path.is_dir() and record.exists()
+    finally:
+        holder.communicate("")
+    assert remove(pieces[0])
+    assert not pieces[0].path.exists()

@@ -1,0 +1,134 @@
+import copy
+from pathlib import Path
+
+import pytest
+
+from dag.tree import CONFIG
+from saeflow.config.checks import resolve
+from saeflow.errors import ConfigError
+from saeflow.plan.plan import MEASURES, Plan
+
+PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "hook": "resid_post.1"}
+ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("one two\n")
+
+
+@pytest.fixture
+def config():
+    return copy.deepcopy(CONFIG)
+
+
+def make_plan(config):
+    return Plan(resolve(config, file="study.yaml"), file="study.yaml")
+
+
+def test_a_job_is_made_once(config):
+    plan = make_plan(config)
+    assert plan.sae(**PLACE, sae="relu", seed="0") is plan.sae(**PLACE, sae="relu", seed=0)
+
+
+def test_an_sae_reads_the_activations_of_its_hook_only(config):
+    plan = make_plan(config)
+    job = plan.sae(**PLACE, sae="relu", seed=0)
+    assert list(job.upstream()) == [plan.activations(**PLACE)]
+    assert job.modules == ("saeflow.sae.architectures.relu",)
+    assert job.settings["seed"] == 0
+
+
+def test_a_fine_tuned_sae_reads_its_parent_and_has_the_settings_of_the_method(config):
+    plan = make_plan(config)
+    job = plan.sae(**PLACE, sae="relu~scale", seed=0)
+    assert job.inputs["parent"] is plan.sae(**PLACE, sae="relu", seed=0)
+    assert job.settings["method"] == "scale"
+    assert "saeflow.finetune.methods.scale" in job.modules
+    assert str(job.output).endswith("/relu~scale/seed-0/sae.json")
+
+
+def test_the_formulas_of_a_measure_are_in_its_code_and_no_others(config):
+    plan = make_plan(config)
+    for measure, metrics in MEASURES.items():
+        job = plan.measure(measure, **PLACE, sae="topk", seed=0, **ON)
+        formulas = {m for m in job.modules if m.startswith("saeflow.metrics.formulas.")}
+        assert formulas == {f"saeflow.metrics.formulas.{name}" for name in metrics}
+
+
+def test_saes_of_one_hook_share_a_pass_and_those_of_another_do_not(config):
+    plan = make_plan(config)
+    passes = {
+        (hook, sae): plan.sae(**{**PLACE, "hook": hook}, sae=sae, seed=0).shared_pass
+        for hook in ("resid_post.1", "resid_post.2")
+        for sae in ("relu", "topk", "relu~scale")
+    }
+    assert passes["resid_post.1", "relu"] == passes["resid_post.1", "topk"]
+    assert len(set(passes.values())) == 4
+
+
+def test_a_local_file_enters_by_content_and_not_by_place(config):
+    first = make_plan(config).dataset("texts")
+    Path("elsewhere.txt").write_text("one two\n")
+    config["datasets"]["texts"]["path"] = "elsewhere.txt"
+    moved = make_plan(config).dataset("texts")
+    assert moved.identity == first.identity
+    assert moved.arguments == {"path": "elsewhere.txt"}
+    Path("elsewhere.txt").write_text("three\n")
+    assert make_plan(config).dataset("texts").identity != first.identity
+
+
+def test_a_missing_local_file_is_an_error_of_its_key(config):
+    config["datasets"]["texts"]["path"] = "none.txt"
+    with pytest.raises(ConfigError, match="study.yaml > datasets > texts > path: there is no such"):
+        make_plan(config).dataset("texts")
+
+
+def test_a_model_that_needs_itself_is_refused_with_the_chain(config):
+    config["datasets"]["texts"] = {"sample": {"model": "small", "n_documents": 1}}
+    plan = make_plan(config)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="an entry needs itself") as caught:
+            plan.model("small")
+        chain = "model/small -> tokens/words/texts/ctx-64 -> dataset/texts -> model/small"
+        assert chain in str(caught.value)
+
+
+def test_one_error_does_not_make_the_next_question_a_cycle(config):
+    config["datasets"]["texts"]["path"] = "none.txt"
+    plan = make_plan(config)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="there is no such file"):
+            plan.tokens("words", "texts", "ctx-64")
+
+
+def test_a_checkpoint_is_a_model_that_reads_the_trained_one(config):
+    plan = make_plan(config)
+    job = plan.checkpoint("small", "4")
+    assert job.output == Path("results/models/small@4/model.json")
+    assert job.settings == {"step": 4}
+    assert list(job.upstream()) == [plan.model("small")]
+    assert plan.tokenizer_name("small@4") == "words"
+
+
+def test_a_model_from_elsewhere_brings_its_tokenizer_unless_another_is_named(config):
+    hub = {"hub": "org/m", "revision": "0" * 40}
+    config["models"].update(own=hub, other={**hub, "tokenizer": "words"})
+    plan = make_plan(config)
+    assert plan.tokenizer_name("own") == "own"
+    assert plan.tokenizer("own").rule == "copy_tokenizer"
+    assert plan.tokenizer_name("other") == "words"
+    assert plan.model("own").identity == plan.model("other").identity
+
+
+def test_a_rules_names_match_its_own_entries_and_nothing_else(config):
+    plan = make_plan(config)
+    assert plan.names("saes") == "relu|topk"
+    assert plan.names("datasets", "hub", "path") == "texts"
+    assert plan.names("datasets", "generate") == "(?!)"
+
+
+def test_an_unknown_name_is_refused_with_those_that_exist(config):
+    with pytest.raises(ConfigError, match="no 'x' under saes .expected one of relu, topk"):
+        make_plan(config).sae(**PLACE, sae="x", seed=0)

@@ -1,0 +1,1 @@
+"""The `saeflow` command: what one asks about a workflow, beside running it."""

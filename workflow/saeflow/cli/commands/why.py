@@ -1,0 +1,117 @@
+"""Say whether a result is current and, if not, what changed since it was made.
+
+TARGET is a record, a table, a figure, a bulk directory or the directory of an SAE.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from saeflow.cli.causes import Cause
+    from saeflow.plan.job import Job
+
+HELP = "say which part of a result's identity changed"
+_MOST_CHANGES = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from saeflow.cli.study import add_configfile
+
+    parser.add_argument("target", type=Path, metavar="TARGET", help="path of a result")
+    add_configfile(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the answer."""
+    from saeflow.cli.study import bulk_parts, find_job, inside, open_study
+
+    target = inside(options.target)
+    study = open_study(options.configfile)
+    job = find_job(study, target)
+    if job.output not in study.wanted:
+        print(f"({study.file} defines this, but no study of it wants it)")
+    bulk = bulk_parts(target)
+    if bulk and not job.identity.startswith(bulk[1]["identity"]):
+        _tell_old_bulk(job, target, bulk[1]["identity"])
+    else:
+        _tell(job)
+    return 0
+
+
+def _tell(job: Job) -> None:
+    """Print the state of the job's result, and what changed where it is of another identity."""
+    from saeflow.cli.causes import explain
+    from saeflow.plan.jobfile import has_bulk, recorded_identity
+    from saeflow.work import bulk_path
+
+    found = recorded_identity(job.output)
+    finished = job.suffix is not None and has_bulk(job)
+    if found is None:
+        if finished:
+            print(f"{job.output} is current: its data are complete; the next run publishes it.")
+            return
+        state = "unreadable" if job.output.exists() else "not made yet, or deleted"
+        print(f"{job.output} is {state}.")
+        _tell_unfinished(job)
+    elif found != job.identity:
+        print(f"{job.output} is stale.")
+        _print_causes(explain(job, found))
+        if finished:
+            print("  The data of the present settings are there: the next run publishes them.")
+        else:
+            _tell_unfinished(job)
+    elif job.suffix is not None and not finished:
+        missing = bulk_path(job.output, job.identity, job.suffix)
+        print(f"{job.output} has lost its data: {missing} is missing or incomplete.")
+    elif missing_files := [str(file) for file in job.files if not file.exists()]:
+        print(f"{job.output} is there, but {', '.join(missing_files)} is missing.")
+    else:
+        print(f"{job.output} is current.")
+
+
+def _tell_unfinished(job: Job) -> None:
+    from saeflow.work import bulk_path
+
+    if job.suffix is None:
+        return
+    final = bulk_path(job.output, job.identity, job.suffix)
+    partial = final.with_name(f"{final.name}.partial")
+    if partial.is_dir():
+        print(f"  Work on it was begun and goes on from {partial}.")
+
+
+def _tell_old_bulk(job: Job, target: Path, identity: str) -> None:
+    from saeflow.cli.causes import explain
+    from saeflow.files import read_json
+    from saeflow.work import MANIFEST
+
+    print(f"{target} was made under other settings or code than those of now.")
+    manifest = next(
+        (path / MANIFEST for path in (target, *target.parents) if f".{identity}" in path.name),
+        target,
+    )
+    if manifest.is_file():
+        _print_causes(explain(job, read_json(manifest)["identity"]))
+    else:
+        print("  It was never finished; `saeflow clean` lists what nothing wants any more.")
+
+
+def _print_causes(causes: list[Cause]) -> None:
+    """Print causes, those with the same changes together, the first steps first."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Cause]] = {}
+    for cause in sorted(causes, key=lambda cause: -len(cause.through)):
+        groups.setdefault((cause.rule, cause.changes), []).append(cause)
+    for (rule, changes), group in groups.items():
+        first = group[0]
+        more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        print(f"  {rule}: {first.record}{more}")
+        for line in changes[:_MOST_CHANGES]:
+            print(f"    {line}")
+        if len(changes) > _MOST_CHANGES:
+            print(f"    and {len(changes) - _MOST_CHANGES} more changes")
+        if first.through:
+            print("    read by " + ", by ".join(str(path) for path in reversed(first.through)))

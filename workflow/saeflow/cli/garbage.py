@@ -1,0 +1,224 @@
+"""What lies under results/ and belongs to no identity that a configuration wants.
+
+`find_garbage` lists it, `remove` deletes one piece. Finished results without bulk, such as
+figures and tables, are never garbage: they are small, and someone may look at them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from saeflow import paths
+from saeflow.cli.study import BULK
+from saeflow.plan.job import Job
+from saeflow.plan.jobfile import recorded_identity
+from saeflow.plan.made import recall
+from saeflow.work import IDENTITY_CHARACTERS, MANIFEST, bulk_path, try_lock
+
+
+class Garbage(NamedTuple):
+    """One thing that nothing wants.
+
+    Attributes
+    ----------
+    path : Path
+        A directory of bulk, or a small file.
+    kind : str
+        "earlier data", "latest data" (the last that was made there, but stale), "unfinished
+        data", "job file", "description" or "log".
+    n_bytes : int
+        What removing it frees.
+    record : Path or None
+        The record whose lock guards it; None for a file that no job writes to.
+    """
+
+    path: Path
+    kind: str
+    n_bytes: int
+    record: Path | None = None
+
+
+def find_garbage(wanted: Collection[Job]) -> list[Garbage]:
+    """Return everything below results/ that none of the jobs ``wanted`` needs.
+
+    Parameters
+    ----------
+    wanted
+        Every job of every configuration that uses this directory.
+    """
+    places = list(_places())
+    bulk = sorted(_bulk(wanted, places), key=lambda piece: piece.path)
+    gone = {piece.path for piece in bulk}
+    small = (*_job_files(wanted), *_descriptions(wanted, places, gone), *_logs(wanted))
+    return [*bulk, *small]
+
+
+def is_busy(piece: Garbage) -> bool:
+    """Whether a running process holds the place of a piece of garbage."""
+    if piece.record is None:
+        return False
+    with try_lock(piece.record) as free:
+        return not free
+
+
+def remove(piece: Garbage) -> bool:
+    """Remove a piece of garbage, and the record that names it; False where it is in use."""
+    if piece.record is None:
+        piece.path.unlink(missing_ok=True)
+        _prune(piece.path.parent)
+        return True
+    with try_lock(piece.record) as free:
+        if not free:
+            return False
+        identity = BULK.fullmatch(piece.path.name)["identity"]
+        if (recorded_identity(piece.record) or "").startswith(identity):
+            piece.record.unlink()
+        _remove_tree(piece.path)
+    return True
+
+
+def _remove_tree(directory: Path) -> None:
+    """Delete a directory under another name: half deleted, it must not look finished."""
+    if directory.is_symlink():
+        directory.unlink()
+        return
+    doomed = directory
+    if not directory.name.endswith(".removed"):
+        doomed = directory.with_name(f"{directory.name.removesuffix('.partial')}.removed")
+        shutil.rmtree(doomed, ignore_errors=True)
+        directory.replace(doomed)
+    shutil.rmtree(doomed)
+
+
+def _prune(directory: Path) -> None:
+    """Remove a directory and those above it while they are empty."""
+    while directory != Path(paths.RESULTS) and not any(directory.iterdir()):
+        directory.rmdir()
+        directory = directory.parent
+
+
+def _bulk(wanted: Collection[Job], places: Collection[_Place]) -> Iterator[Garbage]:
+    kept = {
+        name
+        for final in (*_final_paths(wanted), *_row_tables(wanted))
+        for name in (final, final.with_name(f"{final.name}.partial"))
+    }
+    for place in places:
+        for directory, match in place.bulk.items():
+            if directory not in kept:
+                record = directory.parent / f"{match['stem']}.json"
+                kind = _kind(match, record)
+                yield Garbage(directory, kind, _tree_bytes(directory), record)
+
+
+def _kind(match: re.Match[str], record: Path) -> str:
+    if match["state"]:
+        return "unfinished data"
+    latest = (recorded_identity(record) or "").startswith(match["identity"])
+    return "latest data" if latest else "earlier data"
+
+
+class _Place(NamedTuple):
+    """A directory of results: the bulk in it, and its small files."""
+
+    bulk: dict[Path, re.Match[str]]
+    files: list[Path]
+
+
+def _places() -> Iterator[_Place]:
+    """Yield the directories of results; never what lies inside bulk, nor hidden ones."""
+    seen = set()
+    for root, names, files in os.walk(paths.RESULTS, followlinks=True):
+        directory = Path(root)
+        seen.add(directory.resolve())
+        matches = {directory / name: BULK.fullmatch(name) for name in names}
+        bulk = {path: match for path, match in matches.items() if match}
+        yield _Place(bulk, [directory / name for name in files])
+        # A big disk may be linked in; a link to what was seen would never end.
+        names[:] = sorted(
+            path.name
+            for path in matches
+            if path not in bulk
+            and not path.name.startswith(".")
+            and path != Path(paths.LOGS)
+            and path.resolve() not in seen
+        )
+
+
+def _final_paths(wanted: Collection[Job]) -> Iterator[Path]:
+    for job in wanted:
+        if job.suffix is not None:
+            yield bulk_path(job.output, job.identity, job.suffix)
+
+
+def _row_tables(wanted: Collection[Job]) -> Iterator[Path]:
+    """Yield the row tables that lie beside wanted activations."""
+    from saeflow.activations.rows import rows_identity
+
+    for job in wanted:
+        if job.rule == "harvest_activations":
+            tokens = job.inputs["tokens"]
+            record = job.output.with_name("rows.json")
+            yield bulk_path(record, rows_identity(tokens.identity), ".zarr")
+
+
+def _job_files(wanted: Collection[Job]) -> Iterator[Garbage]:
+    kept = {paths.job_file(job.output) for job in wanted}
+    yield from _files(paths.JOBS, kept, "job file")
+
+
+def _logs(wanted: Collection[Job]) -> Iterator[Garbage]:
+    kept = {Path(paths.log_pattern(str(job.output))) for job in wanted}
+    yield from _files(paths.LOGS, kept, "log")
+
+
+def _descriptions(
+    wanted: Collection[Job], places: Collection[_Place], gone: Collection[Path]
+) -> Iterator[Garbage]:
+    """Yield descriptions of what is no longer there, nor led to anything that is."""
+    queue = [(job.output, job.identity) for job in wanted]
+    for place in places:
+        for record in place.files:
+            identity = recorded_identity(record) if record.suffix == ".json" else None
+            if identity and not any(_names(record, identity, path) for path in gone):
+                queue.append((record, identity))
+        for directory, match in place.bulk.items():
+            identity = recorded_identity(directory / MANIFEST)
+            if identity and directory not in gone:
+                queue.append((directory.parent / f"{match['stem']}.json", identity))
+    kept: set[Path] = set()
+    while queue:
+        record, identity = queue.pop()
+        path = paths.made_file(record, identity)
+        if path in kept:
+            continue
+        kept.add(path)
+        was = recall(record, identity)
+        for inputs in was["inputs"].values() if was else ():
+            for one in inputs if isinstance(inputs, list) else [inputs]:
+                queue.append((Path(one["record"]), one["identity"]))
+    yield from _files(paths.MADE, kept, "description")
+
+
+def _names(record: Path, identity: str, bulk: Path) -> bool:
+    start = f"{record.stem}.{identity[:IDENTITY_CHARACTERS]}"
+    return bulk.parent == record.parent and bulk.name.startswith(start)
+
+
+def _files(directory: str, kept: Collection[Path], kind: str) -> Iterator[Garbage]:
+    for path in sorted(Path(directory).rglob("*")):
+        if path.is_file() and path not in kept:
+            yield Garbage(path, kind, path.stat().st_size)
+
+
+def _tree_bytes(directory: Path) -> int:
+    return sum(
+        (Path(root) / name).lstat().st_size
+        for root, _, names in os.walk(directory)
+        for name in names
+    )
