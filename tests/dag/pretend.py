@@ -1,6 +1,7 @@
 """Put every wanted job's results in place as if it had run; run inside a tree, not imported."""
 
 import sys
+from pathlib import Path
 
 import yaml
 
@@ -11,7 +12,7 @@ from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
 from saeflow.work import hold
 
-plan = Plan(resolve(yaml.safe_load(open("config.yaml"))))
+plan = Plan(resolve(yaml.safe_load(Path("config.yaml").read_text())))
 for job in Outputs(plan).wanted():
     if sys.argv[1:] and job.rule not in sys.argv[1:]:
         continue

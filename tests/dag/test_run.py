@@ -150,10 +150,9 @@ def test_a_wrong_configuration_is_one_line_and_no_traceback(pretending):
     done = run(pretending, "-n")
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if "kk" in line]
-    assert lines == [
-        "error in config.yaml > saes > topk > kk: unknown key 'kk' (expected one of architecture,"
-        " k, expansion, learning_rate, batch_size, epochs, order_seed). Did you mean 'k'?"
-    ]
+    (line,) = lines
+    assert line.startswith("error in config.yaml > saes > topk > kk: unknown key 'kk' (expected")
+    assert line.endswith("Did you mean 'k'?")
     assert "Traceback" not in done.stderr
 
 

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import textwrap
@@ -132,8 +131,8 @@ def test_the_lock_file_is_never_removed(tmp_path):
     # a process that waits on a removed file would hold a lock that nobody else sees
     output = tmp_path / "a.json"
     with hold(output, IDENTITY) as work:
-        inode = os.stat(tmp_path / ".a.json.lock").st_ino
+        inode = (tmp_path / ".a.json.lock").stat().st_ino
         work.finish({})
         work.publish()
     with hold(output, IDENTITY):
-        assert os.stat(tmp_path / ".a.json.lock").st_ino == inode
+        assert (tmp_path / ".a.json.lock").stat().st_ino == inode

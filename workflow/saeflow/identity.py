@@ -18,7 +18,7 @@ from saeflow.files import canonical_json, sha256_text
 
 PACKAGE = "saeflow"
 
-NEUTRAL = frozenset(
+NEUTRAL = frozenset({PACKAGE}) | frozenset(
     f"{PACKAGE}.{name}"
     for name in (
         "device",

@@ -40,7 +40,5 @@ def select_checkpoint(work: Work, model: Path, step: int) -> None:
     for name in TOKENIZER_FILES:
         if name != "config.json" and (bulk / name).is_file():
             shutil.copyfile(bulk / name, work.path / name)
-    facts = describe_model(
-        work.path, name=work.output.parent.name, tokenizer=record["tokenizer"]
-    )
+    facts = describe_model(work.path, name=work.output.parent.name, tokenizer=record["tokenizer"])
     work.finish(facts | {"step": step})

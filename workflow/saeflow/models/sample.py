@@ -142,5 +142,7 @@ def choose(logits: torch.Tensor, uniform: torch.Tensor, top_k: int) -> torch.Ten
     values, ids = logits.double().topk(k, dim=-1)  # sorted: ties aside, the same on any device
     cumulative = values.softmax(-1).cumsum(-1)
     # The sum may end a rounding error below one.
-    index = torch.searchsorted(cumulative, uniform[:, None].contiguous(), right=True).clamp(max=k - 1)
+    index = torch.searchsorted(cumulative, uniform[:, None].contiguous(), right=True).clamp(
+        max=k - 1
+    )
     return ids.gather(-1, index).squeeze(-1)

@@ -78,9 +78,8 @@ def train_lm(
     trainer = _Trainer(work.path, plan, model, sequences, tokenizer, tokens["context_length"])
     trainer.run(save_every_s)
     trainer.finish(bulk_of(tokenizer_record))
-    facts = describe_model(
-        work.path, name=work.output.parent.name, tokenizer=tokenizer["vocabulary_sha256"]
-    )
+    name, vocabulary = work.output.parent.name, tokenizer["vocabulary_sha256"]
+    facts = describe_model(work.path, name=name, tokenizer=vocabulary)
     work.finish(facts | {"checkpoints": list(plan.checkpoint_steps())})
 
 

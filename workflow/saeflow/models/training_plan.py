@@ -14,6 +14,8 @@ from saeflow.errors import ConfigError
 
 LOG_SPACED = "log-spaced"
 _FINAL_LEARNING_RATE_FRAC = 0.02
+# Abilities that appear suddenly (who receives?) need the full rate for long.
+_FLAT_FRAC = 0.5
 _INDUCTION_RAMP_STEPS = 50
 _NOT_OURS = {"dataset", "packing", "tokenizer"}  # they name inputs: their records say the rest
 
@@ -31,7 +33,7 @@ class TrainingPlan:
     batch_tokens : int
         Tokens per step.
     learning_rate : float
-        The highest; it falls along a cosine to a fiftieth of it.
+        The highest; over the second half it falls along a cosine to a fiftieth of it.
     weight_decay : float
         On matrices, not on biases and gains.
     warmup_tokens : int
@@ -60,7 +62,7 @@ class TrainingPlan:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     warmup_tokens: int = 160_000
-    induction_steps: int = 300
+    induction_steps: int = 220
     initializer_range: float = 0.06
     seed: int = 0
     checkpoints: str | tuple[int, ...] = LOG_SPACED
@@ -68,12 +70,13 @@ class TrainingPlan:
     context_length: int | None = None
 
     def __post_init__(self) -> None:
-        if self.d_model % self.n_heads:
+        if self.d_model % (2 * self.n_heads):
             raise ConfigError(
-                "d_model is not a multiple of n_heads",
+                "rotary attention needs heads of one even width",
                 where="models > train",
+                expected="d_model to be a multiple of 2 * n_heads",
                 got=f"d_model {self.d_model}, n_heads {self.n_heads}",
-                remedy="Choose a width that the heads divide.",
+                remedy="Change one of them.",
             )
         if self.precision not in ("float32", "bfloat16"):
             raise ConfigError(
@@ -122,7 +125,8 @@ class TrainingPlan:
                 1.0, (step + self.induction_steps + 1) / _INDUCTION_RAMP_STEPS
             )
         warmup_steps = max(1, self.warmup_tokens // self.batch_tokens)
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
+        falling = max(0.0, step / self.n_steps - _FLAT_FRAC) / (1 - _FLAT_FRAC)
+        cosine = 0.5 * (1 + math.cos(math.pi * falling))
         fall = _FINAL_LEARNING_RATE_FRAC + (1 - _FINAL_LEARNING_RATE_FRAC) * cosine
         return self.learning_rate * min(1.0, (step + 1) / warmup_steps) * fall
 
