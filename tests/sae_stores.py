@@ -1,0 +1,61 @@
+"""Activations of a known sparse dictionary, in a store, and SAEs trained on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from saeflow.files import read_json, write_json
+from saeflow.work import Work, hold
+from tiny_stores import VOCABULARY, make_store
+
+ORIGIN = {
+    "model": {"name": "toy", "architecture": "none", "weights_sha256": "w" * 64},
+    "tokenizer": VOCABULARY,
+    "tokens": "t" * 64,
+    "context_length": 33,
+}
+SEQUENCE = 33  # one of these tokens is BOS, which no SAE is trained on
+
+
+def sparse_data(n: int, d_in: int, n_true: int, *, mean_l0: float, seed: int = 0) -> torch.Tensor:
+    """Return (n, d_in): sums of a few random directions with uniform strengths, off the origin."""
+    g = torch.Generator().manual_seed(seed)
+    directions = torch.randn(n_true, d_in, generator=g)
+    directions /= directions.norm(dim=1, keepdim=True)
+    active = torch.rand(n, n_true, generator=g) < mean_l0 / n_true
+    strength = active * (0.5 + torch.rand(n, n_true, generator=g))
+    return strength @ directions + torch.randn(d_in, generator=g) / d_in**0.5
+
+
+def make_activations(root: Path, *, n_sequences: int = 64, d_in: int = 12, x=None) -> Path:
+    """Write a store with ``n_sequences`` of 32 rows to train on and return its record."""
+    lengths = {"train": [SEQUENCE] * n_sequences, "validation": [], "test": [SEQUENCE] * 2}
+    n = sum(map(sum, lengths.values()))
+    if x is None:
+        x = sparse_data(n, d_in, 20, mean_l0=3)
+    record = make_store(root, x, lengths)
+    write_json(record, {**read_json(record), **ORIGIN})
+    return record
+
+
+def place(root: Path, name: str) -> Work:
+    """Return the work of an SAE's record, not held."""
+    return Work(root / name / "sae.json", f"identity of {name}".ljust(64, "0"), "")
+
+
+def content(work: Work) -> dict[str, bytes]:
+    """Return the finished files by name, but for the manifest that holds the identity."""
+    assert work.finished
+    files = sorted(p for p in work.final.iterdir() if p.name != "manifest.json")
+    return {p.name: p.read_bytes() for p in files}
+
+
+def published(root: Path, name: str, train) -> Path:
+    """Hold a place, let ``train(work)`` fill it, and publish the record."""
+    work = place(root, name)
+    with hold(work.output, work.identity) as held:
+        train(held)
+        held.publish()
+    return work.output

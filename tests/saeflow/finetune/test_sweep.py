@@ -1,0 +1,205 @@
+"""Fine-tuning from a store: shared codes, resuming, and what stays the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import torch
+
+from sae_stores import content, make_activations, place, published, sparse_data
+from saeflow.errors import ModelError
+from saeflow.finetune import sweep as module
+from saeflow.finetune.sweep import finetune_sweep
+from saeflow.finetune.tune import effective_scale, rotation, with_own_input_bias
+from saeflow.interrupt import Interrupted
+from saeflow.sae import trainee
+from saeflow.sae.files import load_sae
+from saeflow.sae.model import SAE
+from saeflow.sae.sweep import train_sweep
+
+COMMON = {"expansion": 2, "batch_size": 64, "log_tokens": 512, "seed": 0, "learning_rate": 3e-3}
+PARENTS = {
+    "relu": {"architecture": "relu", "l1": 0.03, "epochs": 6, **COMMON},
+    "topk": {"architecture": "topk", "k": 3, "epochs": 6, **COMMON},
+}
+METHOD = {"batch_size": 64, "learning_rate": 3e-3, "epochs": 3}
+JOBS = [(parent, method) for parent in PARENTS for method in ("scale", "decoder")]
+X = sparse_data(66 * 33, 12, 20, mean_l0=3)
+
+
+@pytest.fixture(scope="module")
+def activations(tmp_path_factory):
+    return make_activations(tmp_path_factory.mktemp("activations"), x=X)
+
+
+@pytest.fixture(scope="module")
+def parents(tmp_path_factory, activations):
+    root = tmp_path_factory.mktemp("parents")
+    return {
+        name: published(root, name, lambda w, s=settings: train_sweep([(w, s)], activations))
+        for name, settings in PARENTS.items()
+    }
+
+
+def job(root, parents, parent, method):
+    work = place(root, f"{parent}~{method}")
+    return work, {"method": method, **METHOD}, parents[parent]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, activations, parents):
+    root = tmp_path_factory.mktemp("together")
+    jobs = {key: job(root, parents, *key) for key in JOBS}
+    finetune_sweep(list(jobs.values()), activations)
+    return {key: work for key, (work, *_) in jobs.items()}
+
+
+@pytest.mark.parametrize("key", JOBS)
+def test_one_of_a_sweep_is_the_one_tuned_alone(key, together, activations, parents, tmp_path):
+    own = job(tmp_path, parents, *key)
+    finetune_sweep([own], activations)
+    assert content(own[0]) == content(together[key])
+
+
+@pytest.mark.parametrize("key", JOBS)
+def test_the_active_latents_are_the_parents(key, together, parents):
+    parent, tuned = load_sae(parents[key[0]]), load_sae(together[key].final)
+    assert tuned.architecture == parent.architecture
+    before, after = parent.encode_sparse(X), tuned.encode_sparse(X)
+    if key == ("topk", "decoder"):  # the encoder's input bias was moved: equal within rounding
+        same = (before.dense() > 0) == (after.dense() > 0)
+        assert float(same.all(1).float().mean()) > 0.999
+        torch.testing.assert_close(after.dense().sum(1), before.dense().sum(1), atol=1e-4, rtol=0)
+    else:
+        for name in ("values", "index", "offsets"):
+            assert torch.equal(getattr(before, name), getattr(after, name))
+
+
+def test_the_error_falls_in_the_order_decoder_scale_original(together, parents):
+    for name in PARENTS:
+        errors = [
+            float((sae(X) - X).square().mean())
+            for sae in (
+                load_sae(together[name, "decoder"].final),
+                load_sae(together[name, "scale"].final),
+                load_sae(parents[name]),
+            )
+        ]
+        assert errors[0] < errors[1] < errors[2], name
+        assert name == "topk" or errors[1] < 0.95 * errors[2]  # L1 shrinks, top-k does not
+
+
+def test_the_record_names_parent_and_method(together, parents):
+    record = together["relu", "scale"].manifest
+    parent = parents["relu"]
+    assert record["parent"] == place(parent.parents[1], "relu").identity
+    assert record["method"] == "scale" and record["seed"] == 0 and record["hook"] == "resid_post.0"
+    assert record["architecture"] == "relu" and record["settings"]["epochs"] == 3
+    assert record["training"]["tokens"] == 3 * 2048
+
+
+def test_rows_change_by_their_effective_scale_and_latents_that_never_fire_not_at_all(
+    tmp_path, activations, parents
+):
+    parent = load_sae(parents["relu"])
+    parent.b_enc[:4] = -100.0
+    silent = published(tmp_path, "silent", lambda work: _finish(work, parent))
+    works = {method: place(tmp_path, method) for method in ("scale", "decoder")}
+    finetune_sweep(
+        [(work, {"method": method, **METHOD}, silent) for method, work in works.items()],
+        activations,
+    )
+    for method, work in works.items():
+        tuned = load_sae(work.final)
+        scale, cosine = effective_scale(parent, tuned), rotation(parent, tuned)
+        torch.testing.assert_close(scale[:4], torch.ones(4))
+        assert float((scale[4:] - 1).abs().mean()) > 0.01
+        if method == "scale":
+            torch.testing.assert_close(cosine, torch.ones(parent.d_sae))
+            torch.testing.assert_close(tuned.W_dec, parent.W_dec * scale[:, None])
+        else:
+            torch.testing.assert_close(cosine[:4], torch.ones(4))
+            assert float(cosine[4:].min()) < 0.9999
+
+
+def _finish(work, sae):
+    from saeflow.sae.save import header_of, save
+
+    save(sae, work.path)
+    work.finish(header_of(work.path))
+
+
+def test_interrupted_it_goes_on_to_the_same_bytes(
+    together, activations, parents, tmp_path, monkeypatch
+):
+    train, asked = trainee.Trainee.train, []
+
+    def interrupted(self, batch, workspace):
+        train(self, batch, workspace)
+        if self.n_done == 7 and not asked:
+            asked.append(True)  # a second signal would not wait for the save
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    jobs = {key: job(tmp_path, parents, *key) for key in JOBS}
+    with monkeypatch.context() as patch:
+        patch.setattr(trainee.Trainee, "train", interrupted)
+        with pytest.raises(Interrupted):
+            finetune_sweep(list(jobs.values()), activations)
+    finetune_sweep(list(jobs.values()), activations)
+    for key, (work, *_) in jobs.items():
+        assert content(work) == content(together[key])
+
+
+def test_codes_are_computed_once_for_all_methods_of_an_sae(
+    activations, parents, tmp_path, monkeypatch
+):
+    calls = []
+    encode = SAE.encode_sparse
+    monkeypatch.setattr(
+        SAE, "encode_sparse", lambda self, x: (calls.append(len(x)), encode(self, x))[1]
+    )
+    jobs = [job(tmp_path, parents, "relu", method) for method in ("scale", "decoder")]
+    finetune_sweep(jobs, activations)
+    assert len(calls) == 3 * 2048 // 64
+
+
+def test_the_decoder_method_keeps_directions_and_sizes_apart(
+    activations, parents, tmp_path, monkeypatch
+):
+    worst, train = [], trainee.Trainee.train
+
+    def watched(self, batch, workspace):
+        train(self, batch, workspace)
+        worst.append(float((self.weights["W_dec"].norm(dim=1) - 1).abs().max()))
+
+    monkeypatch.setattr(trainee.Trainee, "train", watched)
+    finetune_sweep([job(tmp_path, parents, "relu", "decoder")], activations)
+    assert max(worst) < 1e-6
+
+
+def test_an_sae_of_another_width_is_refused(parents, tmp_path):
+    other = make_activations(tmp_path / "other", n_sequences=8, d_in=5)
+    with pytest.raises(ModelError, match=r"width 12.*got width 5"):
+        finetune_sweep(
+            [(place(tmp_path, "a"), {"method": "scale", **METHOD}, parents["relu"])], other
+        )
+
+
+def test_a_companion_that_cannot_start_is_left_to_its_own_job(activations, parents, tmp_path):
+    own = job(tmp_path, parents, "relu", "scale")
+    missing = (place(tmp_path, "b"), {"method": "scale", **METHOD}, tmp_path / "no.json")
+    finetune_sweep([own, missing], activations)
+    assert own[0].finished and not missing[0].finished
+    assert module.finetune_sweep([own], activations) is None  # nothing left to do
+
+
+def test_an_input_bias_of_its_own_encodes_the_same(parents):
+    for name in PARENTS:
+        sae = load_sae(parents[name]).to(dtype=torch.float64)
+        other = with_own_input_bias(sae)
+        assert not other.settings.subtract_b_dec
+        x = X.double()
+        torch.testing.assert_close(other.encode(x), sae.encode(x))
+        torch.testing.assert_close(other(x), sae(x))

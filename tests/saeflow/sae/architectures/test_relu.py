@@ -1,0 +1,158 @@
+"""The ReLU step against plain autograd, and what it learns where the answer is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sae_reference import assert_close, autograd, random_weights, run_step
+from saeflow.errors import ConfigError
+from saeflow.sae.architectures import relu
+from saeflow.sae.optim import Adam, normalise, remove_parallel
+from saeflow.sae.step import Batch, State, Workspace
+
+shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
+
+
+def reference(x, l1, subtract):
+    def loss(w):
+        inputs = x - w["b_dec"] if subtract else x
+        f = torch.relu(inputs @ w["W_enc"] + w["b_enc"])
+        x_hat = f @ w["W_dec"] + w["b_dec"]
+        return (x_hat - x).square().mean() + l1 * f.sum(1).mean()
+
+    return loss
+
+
+@pytest.mark.parametrize("path", ["sparse", "dense"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+@given(shape=shapes, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1))
+@settings(max_examples=40, deadline=None)
+def test_loss_and_gradients_agree_with_autograd(
+    path, dtype, tolerance, shape, seed, subtract, bias
+):
+    n, d_in, d_sae = shape
+    weights = random_weights(d_in, d_sae, seed=seed, dtype=dtype)
+    weights["b_enc"] += bias
+    x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
+    x[0] = 0  # an empty row
+    options = relu.Settings(l1=0.3, subtract_b_dec=subtract)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relu, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+        terms, gradients = run_step(relu, weights, options, x)
+    expected, grads = autograd(reference(x, 0.3, subtract), weights)
+    assert terms.loss == pytest.approx(expected, rel=tolerance)
+    assert_close(gradients, grads, tolerance)
+
+
+@pytest.mark.parametrize("path", ["sparse", "dense"])
+def test_an_sae_whose_latents_are_all_silent_still_moves_its_bias(path, monkeypatch):
+    monkeypatch.setattr(relu, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+    weights = random_weights(3, 5, seed=0, dtype=torch.float64)
+    weights["b_enc"] -= 100
+    x = torch.ones(4, 3, dtype=torch.float64)
+    terms, gradients = run_step(relu, weights, relu.Settings(l1=1.0), x)
+    assert terms.n_active == 0 and terms.penalty == 0 and not terms.fired.any()
+    assert not gradients["W_enc"].any() and not gradients["W_dec"].any()
+    torch.testing.assert_close(gradients["b_dec"], (weights["b_dec"] - 1) * 2 / 3)
+
+
+@pytest.mark.parametrize("path", ["sparse", "dense"])
+def test_terms_of_a_case_computed_by_hand(path, monkeypatch):
+    monkeypatch.setattr(relu, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+    eye = torch.eye(2)
+    weights = {"W_enc": eye.clone(), "b_enc": torch.tensor([-1.0, 0.0]), "W_dec": eye.clone(),
+               "b_dec": torch.zeros(2)}  # fmt: skip
+    x = torch.tensor([[3.0, 0.0], [0.5, 2.0]])
+    # f = [[2, 0], [0, 2]], x_hat - x = [[-1, 0], [-.5, 0]]
+    terms, _ = run_step(relu, weights, relu.Settings(l1=0.5), x)
+    assert terms.error == pytest.approx(1.25)
+    assert terms.penalty == pytest.approx(0.5 * 4 / 2)
+    assert terms.loss == pytest.approx(1.25 / 4 + 1.0)
+    assert terms.n_active == 2 and terms.fired.tolist() == [True, True]
+
+
+def test_the_path_follows_the_density_of_the_batch(monkeypatch):
+    taken = []
+    for name in ("_sparse", "_dense"):
+        original = getattr(relu, name)
+        monkeypatch.setattr(
+            relu, name, lambda *a, o=original, n=name, **k: (taken.append(n), o(*a, **k))[1]
+        )
+    weights = random_weights(4, 50, seed=0, dtype=torch.float32)
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    run_step(relu, weights, relu.Settings(l1=0.1), x)
+    weights["b_enc"] -= 3
+    run_step(relu, weights, relu.Settings(l1=0.1), x)
+    assert taken == ["_dense", "_sparse"]
+
+
+def test_the_penalty_rises_over_its_warm_up():
+    weights = random_weights(4, 8, seed=0, dtype=torch.float64)
+    x = torch.randn(16, 4, dtype=torch.float64)
+    options = relu.Settings(l1=0.4, l1_warmup_tokens=100)
+    penalties = [run_step(relu, weights, options, x, tokens=t)[0].penalty for t in (0, 25, 100)]
+    assert penalties[0] == 0
+    assert penalties[1] == pytest.approx(penalties[2] / 4)
+
+
+def test_first_weights_are_unit_rows_that_reconstruct_at_the_right_size():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(2000, 32, generator=g) + 5
+    weights = relu.initial(relu.Settings(l1=0.0), 512, x, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.ones(512))
+    f = relu.encode(weights, relu.Settings(l1=0.0), x)
+    change = f @ weights["W_dec"]
+    centred = x - x.mean(0)
+    slope = float((change * centred).sum() / centred.square().sum())
+    assert slope == pytest.approx(1.0, abs=0.1)
+
+
+def test_sparse_and_dense_codes_are_the_same_numbers():
+    weights = random_weights(6, 30, seed=3, dtype=torch.float32)
+    x = torch.randn(40, 6)
+    for subtract in (False, True):
+        options = relu.Settings(l1=0.0, subtract_b_dec=subtract)
+        dense = relu.encode(weights, options, x)
+        assert torch.equal(relu.encode_sparse(weights, options, x).dense(), dense)
+        inputs = x - weights["b_dec"] if subtract else x
+        expected = torch.relu(inputs @ weights["W_enc"] + weights["b_enc"])
+        torch.testing.assert_close(dense, expected)
+
+
+@pytest.mark.parametrize("values", [{"l1": -1.0}, {"l1": 1.0, "center": "middle"}, {"l1": "much"}])
+def test_settings_that_mean_nothing_are_refused(values):
+    with pytest.raises(ConfigError):
+        relu.Settings(**values)
+
+
+def test_orthogonal_features_shrink_by_half_the_penalty_times_the_width():
+    # One binary feature of strength g that is on with probability p: the loss' minimum has
+    # f = g - c d / 2 for a decoder bias of zero. The free bias takes up p of the remainder, so
+    # that g - f = c d / (2 (1 - p)).
+    d, strength, p, l1 = 16, 1.5, 1 / 16, 0.03
+    g = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(d, d, generator=g)).Q
+    options = relu.Settings(l1=l1, center="zero")
+    weights = {
+        "W_enc": (basis + 0.05 * torch.randn(d, d, generator=g)).T,
+        "b_enc": torch.zeros(d),
+        "W_dec": basis + 0.05 * torch.randn(d, d, generator=g),
+        "b_dec": torch.zeros(d),
+    }
+    normalise(weights["W_dec"])
+    gradients = {name: torch.zeros_like(w) for name, w in weights.items()}
+    adam, state = Adam(weights, gradients), State(0, torch.zeros(d, dtype=torch.bool), Workspace())
+    for i in range(800):
+        on = torch.rand(256, d, generator=g) < p
+        relu.step(weights, gradients, options, Batch(strength * on @ basis), state)
+        remove_parallel(gradients["W_dec"], weights["W_dec"])
+        adam.step(5e-3 * min(1.0, (800 - i) / 400))
+        normalise(weights["W_dec"])
+    each = relu.encode(weights, options, strength * basis)
+    shrinkage = strength - each.diagonal()
+    expected = l1 * d / 2
+    assert float(shrinkage.mean()) == pytest.approx(expected / (1 - p), rel=0.02)
+    assert float(shrinkage.mean()) == pytest.approx(expected, rel=0.1)

@@ -1,0 +1,1 @@
+"""Fine-tuning of trained sparse autoencoders without the sparsity term."""

@@ -1,0 +1,1 @@
+"""One method per module, loaded by name with `saeflow.registry.load`."""

@@ -1,0 +1,1 @@
+"""One architecture per module, loaded by name with `saeflow.registry.load`."""

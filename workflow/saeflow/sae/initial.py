@@ -1,0 +1,46 @@
+"""First weights of an SAE."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from saeflow.sae.settings import one_of
+
+CENTERS = ("zero", "mean", "median")
+_MEDIAN_STEPS = 50
+
+
+def directions(d_sae: int, d_in: int, *, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Return ``d_sae`` random unit rows, (d_sae, d_in), in the precision of ``like``.
+
+    They are drawn in float32 on the CPU, so that a seed means the same everywhere.
+    """
+    rows = torch.randn(d_sae, d_in, generator=generator)
+    return (rows / rows.norm(dim=1, keepdim=True)).to(like)
+
+
+def center(kind: str, x: Tensor) -> Tensor:
+    """Return where the decoder's bias starts, (d_in,), from a first batch ``x`` (n, d_in).
+
+    "median" is the geometric median, the point with the least mean distance, by Weiszfeld's
+    iteration: a few activations of huge norm do not move it (OpenAI's TopK recipe).
+    """
+    one_of("center", kind, CENTERS)
+    if kind == "zero":
+        return x.new_zeros(x.shape[1])
+    point = x.mean(0)
+    if kind == "median":
+        for _ in range(_MEDIAN_STEPS):
+            weight = 1 / (x - point).norm(dim=1).clamp_min(1e-6)
+            point = weight @ x / weight.sum()
+    return point
+
+
+def transposed(W: Tensor) -> Tensor:
+    """Return the transpose of ``W`` as a view of memory of its own.
+
+    An encoder kept so has one contiguous row per latent, as its gradient comes out of the
+    sparse product.
+    """
+    return W.clone(memory_format=torch.contiguous_format).T

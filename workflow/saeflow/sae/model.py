@@ -1,0 +1,146 @@
+"""A sparse autoencoder: its weights and what it computes with them.
+
+`SAE` is all that measures, fine-tuning and a notebook need. The rule that makes a code lives in
+the architecture's module (`saeflow.sae.architectures.<name>`), training in `train.py`, files in
+`files.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saeflow import registry
+from saeflow.errors import ModelError
+from saeflow.sae.codes import Codes
+
+ARCHITECTURES = "sae.architectures"
+
+
+@dataclass(frozen=True)
+class SAE:
+    """A sparse autoencoder of one hook.
+
+    Attributes
+    ----------
+    architecture : str
+        Module of `saeflow.sae.architectures` that encodes.
+    settings : object
+        That module's ``Settings``: what the rule needs besides the weights (k of a top-k).
+    weights : dict
+        "W_enc" (d_in, d_sae), "b_enc" (d_sae,), "W_dec" (d_sae, d_in), "b_dec" (d_in,), and what
+        else the architecture has.
+    metadata : dict
+        Where it comes from: hook, model, training; empty for one made by hand.
+    """
+
+    architecture: str
+    settings: Any
+    weights: dict[str, Tensor]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def W_enc(self) -> Tensor:
+        """Encoder directions, (d_in, d_sae)."""
+        return self.weights["W_enc"]
+
+    @property
+    def b_enc(self) -> Tensor:
+        """Encoder bias, (d_sae,)."""
+        return self.weights["b_enc"]
+
+    @property
+    def W_dec(self) -> Tensor:
+        """Decoder directions, (d_sae, d_in)."""
+        return self.weights["W_dec"]
+
+    @property
+    def b_dec(self) -> Tensor:
+        """Decoder bias, (d_in,)."""
+        return self.weights["b_dec"]
+
+    @property
+    def d_in(self) -> int:
+        """Width of the activations."""
+        return self.W_dec.shape[1]
+
+    @property
+    def d_sae(self) -> int:
+        """Number of latents."""
+        return self.W_dec.shape[0]
+
+    @property
+    def rule(self) -> ModuleType:
+        """The architecture's module."""
+        return registry.load(ARCHITECTURES, self.architecture)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the latents of ``x`` (..., d_in), dense: (..., d_sae)."""
+        latents = self.rule.encode(self.weights, self.settings, self._rows(x))
+        return latents.view(*x.shape[:-1], self.d_sae)
+
+    @torch.no_grad()
+    def encode_sparse(self, x: Tensor) -> Codes:
+        """Return the active latents of ``x`` (..., d_in), one row per vector."""
+        return self.rule.encode_sparse(self.weights, self.settings, self._rows(x))
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor | Codes) -> Tensor:
+        """Return the reconstruction of dense latents (..., d_sae) or of sparse codes (n)."""
+        if isinstance(latents, Codes):
+            return latents.decode(self.W_dec).add_(self.b_dec)
+        return latents.to(self.W_dec) @ self.W_dec + self.b_dec
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the reconstruction of ``x`` (..., d_in), of the same shape."""
+        return self.decode(self.encode_sparse(x)).view(x.shape)
+
+    __call__ = forward
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> SAE:
+        """Return this SAE on another device or in another precision."""
+        weights = {name: w.to(device=device, dtype=dtype) for name, w in self.weights.items()}
+        return SAE(self.architecture, self.settings, weights, self.metadata)
+
+    def require_width(self, d_model: int, *, where: object) -> None:
+        """Raise a `ModelError` unless this SAE reads vectors of width ``d_model``."""
+        if d_model != self.d_in:
+            raise ModelError(
+                "the SAE and the activations differ in width",
+                where=where,
+                expected=f"activations of width {self.d_in}",
+                got=f"width {d_model}",
+                remedy="Use activations of the model and hook that the SAE was trained on"
+                f" ({self.metadata.get('hook', 'unknown hook')}).",
+            )
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Return ``x`` as (n, d_in): a code must not depend on how its input is batched."""
+        self.require_width(x.shape[-1], where="SAE.encode")
+        return x.reshape(-1, self.d_in).to(self.W_enc)
+
+
+def describe(settings: Any) -> dict[str, Any]:
+    """Return an architecture's settings as plain values, for a file."""
+    return asdict(settings)
+
+
+def architecture_settings(name: str, values: Mapping[str, Any]) -> Any:
+    """Return the ``Settings`` of the architecture ``name`` made of ``values``.
+
+    Parameters
+    ----------
+    name
+        Module of `saeflow.sae.architectures`.
+    values
+        Its own keys; unknown and missing ones are errors.
+    """
+    from saeflow.sae.settings import build
+
+    return build(registry.load(ARCHITECTURES, name).Settings, values, where=f"architecture {name}")

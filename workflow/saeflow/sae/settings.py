@@ -1,0 +1,188 @@
+"""Settings of a training run that every architecture shares, and how settings are read.
+
+An architecture's own settings (`l1`, `k`) are the dataclass ``Settings`` of its module. Read
+`split` first: it takes the resolved dictionary of a job apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from saeflow.errors import ConfigError
+
+Run = TypeVar("Run")
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How weights are fitted to activations: training and fine-tuning alike.
+
+    Attributes
+    ----------
+    order_seed : int
+        Of the order of the activations: runs that agree in it share their batches.
+    tokens : int | None
+        Activations to train on; None for ``epochs`` times all there are.
+    epochs : int | None
+        How often an activation may be used; without it, asking for more activations than exist
+        is an error.
+    batch_size : int
+        Activations per step.
+    learning_rate : float
+        Of Adam, at its highest.
+    warmup_tokens, decay_tokens : int | None
+        The learning rate rises linearly over the first and falls linearly to zero over the last
+        tokens; None for a twentieth and a fifth of the run.
+    dead_tokens : int
+        A latent is dead when it was active on none of the last so many tokens of the run.
+    log_tokens : int
+        Tokens between two rows of log.csv.
+    window_rows : int | None
+        Rows that the loader shuffles together; None for its default.
+    """
+
+    order_seed: int = 0
+    tokens: int | None = None
+    epochs: int | None = None
+    batch_size: int = 1024
+    learning_rate: float = 4e-3
+    warmup_tokens: int | None = None
+    decay_tokens: int | None = None
+    dead_tokens: int = 200_000
+    log_tokens: int = 20_000
+    window_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for name in ("tokens", "epochs", "window_rows"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        for name in ("batch_size", "learning_rate", "dead_tokens", "log_tokens"):
+            positive(name, getattr(self, name))
+        for name in ("warmup_tokens", "decay_tokens"):
+            if getattr(self, name) is not None:
+                not_negative(name, getattr(self, name))
+
+    def schedule(self, tokens: int) -> tuple[int, int]:
+        """Return the tokens of warm-up and of decay in a run of ``tokens``."""
+        warmup, decay = self.warmup_tokens, self.decay_tokens
+        return (
+            tokens // 20 if warmup is None else warmup,
+            tokens // 5 if decay is None else decay,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(RunSettings):
+    """How one SAE is trained, whatever its architecture.
+
+    Attributes
+    ----------
+    architecture : str
+        Module of `saeflow.sae.architectures`.
+    d_sae : int | None
+        Number of latents; or give ``expansion``.
+    expansion : float | None
+        d_sae / d_in.
+    seed : int
+        Of the initial weights alone: SAEs that differ in it share their batches.
+    """
+
+    architecture: str
+    d_sae: int | None = None
+    expansion: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        super().__post_init__()
+        if (self.d_sae is None) == (self.expansion is None):
+            raise ConfigError(
+                "an SAE's width is given once",
+                expected="one of d_sae and expansion",
+                got=f"d_sae={self.d_sae}, expansion={self.expansion}",
+            )
+        for name in ("d_sae", "expansion"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+
+    def width(self, d_in: int) -> int:
+        """Return d_sae for activations of width ``d_in``."""
+        return self.d_sae if self.d_sae is not None else round(self.expansion * d_in)
+
+
+def split(
+    settings: Mapping[str, Any], run_class: type[Run], own_class: type[Settings], *, where: str
+) -> tuple[Run, Settings]:
+    """Return the (``run_class``, ``own_class``) that a job's dictionary describes.
+
+    Parameters
+    ----------
+    settings
+        Resolved settings of one job: keys of both classes, no others.
+    run_class
+        `TrainSettings` or another kind of `RunSettings`.
+    own_class
+        The ``Settings`` of an architecture or a method.
+    where
+        Named in errors.
+    """
+    shared = {f.name for f in dataclasses.fields(run_class)}
+    refuse_unknown(settings, shared | {f.name for f in dataclasses.fields(own_class)}, where)
+    common = {name: value for name, value in settings.items() if name in shared}
+    own = {name: value for name, value in settings.items() if name not in shared}
+    return build(run_class, common, where=where), build(own_class, own, where=where)
+
+
+def build(settings_class: type[Settings], values: Mapping[str, Any], *, where: str) -> Settings:
+    """Return ``settings_class(**values)``; unknown and missing keys are `ConfigError`."""
+    fields = dataclasses.fields(settings_class)
+    refuse_unknown(values, {f.name for f in fields}, where)
+    missing = [
+        f.name
+        for f in fields
+        if f.name not in values
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError("a setting is missing", where=where, expected=", ".join(missing))
+    return settings_class(**values)
+
+
+def refuse_unknown(values: Mapping[str, Any], known: set[str], where: str) -> None:
+    """Raise a `ConfigError` that names the keys of ``values`` that are not ``known``."""
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(
+            "unknown setting",
+            where=where,
+            expected=" | ".join(sorted(known)),
+            got=", ".join(unknown),
+        )
+
+
+def positive(name: str, value: float) -> None:
+    """Raise a `ConfigError` unless ``value`` is a number above zero."""
+    if not _number(value) or not value > 0:
+        raise ConfigError(f"{name} must be larger than 0", got=repr(value))
+
+
+def not_negative(name: str, value: float) -> None:
+    """Raise a `ConfigError` unless ``value`` is a number of at least zero."""
+    if not _number(value) or not value >= 0:
+        raise ConfigError(f"{name} must be at least 0", got=repr(value))
+
+
+def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Raise a `ConfigError` unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        raise ConfigError(f"unknown {name}", expected=" | ".join(allowed), got=repr(value))
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
