@@ -1,0 +1,1 @@
+"""The built-in world: a seeded English-like corpus whose every word carries its ground truth."""
