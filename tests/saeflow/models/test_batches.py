@@ -48,21 +48,56 @@ def test_targets_are_the_next_tokens_and_padding_has_none():
     assert targets[1 - long].tolist() == [105, IGNORED, IGNORED, IGNORED]
 
 
-def test_induction_targets_can_all_be_copied_from_the_input():
-    word_ids = np.arange(50, 950)
-    inputs, targets = induction_batch(word_ids, 0, 640, np.random.default_rng(0))
+def runs_of(inputs, targets, separator):
+    """Yield the runs of a batch as lists of (word, is decided), and the number of their row."""
+    for index, (row, wanted) in enumerate(zip(inputs.tolist(), targets.tolist(), strict=True)):
+        assert row[0] == separator
+        run = []
+        for word, previous in zip(row[1:], wanted[:-1], strict=True):
+            if word == separator:
+                yield index, run
+                run = []
+            else:
+                run.append((word, previous != IGNORED))
+                assert previous in (word, IGNORED)
+
+
+def test_half_of_the_rows_repeat_a_run_and_all_targets_can_be_copied():
+    inputs, targets = induction_batch(np.arange(50, 9000), 0, 640, np.random.default_rng(0))
     assert inputs.shape == targets.shape == (10, 64)
-    n_targets = 0
-    for row, wanted in zip(inputs.tolist(), targets.tolist(), strict=True):
-        for place, target in enumerate(wanted):
-            if target != IGNORED:
-                earlier = list(zip(row[:place], row[1 : place + 1], strict=True))
-                assert (row[place], target) in earlier
-                n_targets += 1
-    assert n_targets > 0.4 * inputs.numel()
+    n_decided = 0
+    for row, run in runs_of(inputs, targets, 0):
+        if row % 2:
+            words = [word for word, _ in run]
+            n_words = len(words) // 3
+            assert words == words[:n_words] * 3
+            assert [decided for _, decided in run] == [i > n_words for i in range(len(run))]
+            n_decided += sum(decided for _, decided in run)
+    assert n_decided > 50
+
+
+def test_the_other_rows_name_one_of_two_words_and_then_the_other():
+    inputs, targets = induction_batch(np.arange(50, 9000), 0, 6400, np.random.default_rng(0))
+    starts = set()
+    for row, run in runs_of(inputs, targets, 0):
+        if not row % 2:
+            pair = [word for word, _ in run[:2]]
+            named = [word for word, _ in run[2:] if word in pair]
+            assert len(named) % 2 == 0
+            for first, second in zip(named[::2], named[1::2], strict=True):
+                assert {first, second} == set(pair)
+                starts.add(pair.index(first))
+            assert [word for word, decided in run if decided] == named[1::2]
+    assert starts == {0, 1}
 
 
 def test_induction_uses_all_words_and_only_the_separator_besides():
     word_ids = np.arange(5, 15)
     inputs, _ = induction_batch(word_ids, 1, 6400, np.random.default_rng(0))
     assert set(inputs.unique().tolist()) == {1, *range(5, 15)}
+
+
+def test_an_induction_batch_is_a_function_of_its_generator():
+    batches = [induction_batch(np.arange(9), 0, 640, np.random.default_rng(s)) for s in (1, 1, 2)]
+    assert torch.equal(batches[0][0], batches[1][0])
+    assert not torch.equal(batches[0][0], batches[2][0])

@@ -15,6 +15,8 @@ IGNORED = -100  # torch's cross_entropy leaves these targets out
 _INDUCTION_LENGTH = 64
 _REPEATS = 3
 _WORDS_MIN, _WORDS_MAX = 4, 12
+_EXCHANGES_MIN, _EXCHANGES_MAX = 2, 6
+_BETWEEN_MAX = 3
 
 
 class Sequences:
@@ -78,7 +80,7 @@ def text_batch(
 def induction_batch(
     word_ids: np.ndarray, separator: int, batch_tokens: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return one step of random words, each run of 4 to 12 repeated three times.
+    """Return one step of random words: half of the rows repeat runs, half alternate pairs.
 
     Parameters
     ----------
@@ -94,20 +96,45 @@ def induction_batch(
     Returns
     -------
     tuple of Tensor
-        inputs and targets, as in `text_batch`. Only words that copying can predict are targets:
+        inputs and targets, as in `text_batch`. Only words that the context decides are targets:
         the others are noise that makes copying several times slower to learn.
     """
-    n_rows = max(1, batch_tokens // _INDUCTION_LENGTH)
+    n_rows = max(2, batch_tokens // _INDUCTION_LENGTH)
     tokens = np.full((n_rows, _INDUCTION_LENGTH + 1), separator, dtype=np.int64)
-    targets = np.full((n_rows, _INDUCTION_LENGTH + 1), IGNORED, dtype=np.int64)
-    for row, wanted in zip(tokens, targets, strict=True):
+    targets = np.full_like(tokens, IGNORED)
+    for index in range(n_rows):
+        make = _repeats if index % 2 else _exchanges
         filled = 1
-        while filled < len(row):
-            n_words = int(rng.integers(_WORDS_MIN, _WORDS_MAX + 1))
-            repeated = np.tile(rng.choice(word_ids, n_words), _REPEATS)[: len(row) - filled]
-            row[filled : filled + len(repeated)] = repeated
-            # The first word of the second copy has not been seen after the last of the first.
-            wanted[filled + n_words + 1 : filled + len(repeated)] = repeated[n_words + 1 :]
-            filled += len(repeated) + 1
+        while filled <= _INDUCTION_LENGTH:
+            run, decided = make(word_ids, rng)
+            length = min(len(run), _INDUCTION_LENGTH + 1 - filled)
+            part = slice(filled, filled + length)
+            tokens[index, part] = run[:length]
+            targets[index, part] = np.where(decided, run, IGNORED)[:length]
+            filled += length + 1
     inputs = torch.from_numpy(tokens[:, :-1].copy())
     return inputs, torch.from_numpy(targets[:, 1:].copy())
+
+
+def _repeats(word_ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return a run of random words three times over, and which of them copying predicts."""
+    n_words = int(rng.integers(_WORDS_MIN, _WORDS_MAX + 1))
+    run = np.tile(_draw(word_ids, n_words, rng), _REPEATS)
+    # The first word of the second copy has not been seen after the last of the first.
+    return run, np.arange(len(run)) > n_words
+
+
+def _exchanges(word_ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return two words, then several times one of them, some others and the other of the two."""
+    pair = _draw(word_ids, 2, rng)
+    run, decided = list(pair), [False, False]
+    for _ in range(int(rng.integers(_EXCHANGES_MIN, _EXCHANGES_MAX + 1))):
+        first = int(rng.integers(2))
+        between = _draw(word_ids, int(rng.integers(1, _BETWEEN_MAX + 1)), rng)
+        run += [pair[first], *between, pair[1 - first]]
+        decided += [False] * (len(between) + 1) + [True]
+    return np.array(run), np.array(decided)
+
+
+def _draw(word_ids: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    return word_ids[rng.integers(len(word_ids), size=n)]

@@ -39,8 +39,9 @@ class TrainingPlan:
     warmup_tokens : int
         Tokens over which the learning rate rises.
     induction_steps : int
-        Steps on random repeated words before any text. Attention that copies forms within a few
-        hundred such steps, and hardly within the whole training without them.
+        Steps on random words before any text: runs to repeat, and pairs of which one is named
+        and the other follows. Attention that copies, and that leaves out what was just named,
+        forms within a few hundred such steps, and hardly within the whole training without.
     initializer_range : float
         Standard deviation of the initial weights.
     seed : int
@@ -62,7 +63,7 @@ class TrainingPlan:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     warmup_tokens: int = 160_000
-    induction_steps: int = 220
+    induction_steps: int = 400
     initializer_range: float = 0.06
     seed: int = 0
     checkpoints: str | tuple[int, ...] = LOG_SPACED

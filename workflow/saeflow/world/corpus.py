@@ -14,13 +14,12 @@ from saeflow.world.inventories import write_inventory
 from saeflow.world.reviews import write_review
 from saeflow.world.stories import N_CLOZE_SENTENCES, write_story
 
-# Shares of documents (not of words). Indirect objects decide one word in sixteen: a model of four
-# blocks learns them after about half a million words of such documents, copying much sooner.
+# Shares of documents, not of words.
 SHARES = {
-    "story": 0.20,
-    "long_story": 0.08,
-    "review": 0.28,
-    "indirect_object": 0.39,
+    "story": 0.25,
+    "long_story": 0.10,
+    "review": 0.30,
+    "indirect_object": 0.30,
     "inventory": 0.05,
 }
 
