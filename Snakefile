@@ -1,24 +1,21 @@
 """From texts to activations, sparse autoencoders, measures, figures and a report."""
 
-import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 min_version("9.0")
 
-# The library is found beside this file, here and in the jobs, installed or not.
-SOURCE = Path(workflow.basedir) / "workflow"
-sys.path.insert(0, str(SOURCE))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
-)
+# The library is found beside this file, installed or not.
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from saeflow import paths
 from saeflow.config.checks import resolve
 from saeflow.config.reading import read_config
 from saeflow.errors import SaeflowError
+from saeflow.plan.environment import export
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
 from saeflow.plan.rules import Rules
@@ -31,19 +28,16 @@ if not workflow.overwrite_configfiles:
 
 CONFIG_FILE = ", ".join(str(file) for file in workflow.configfiles)
 try:
+    # Snakemake's own reader accepts a key that stands twice.
     for file in workflow.configfiles:
-        read_config(
-            Path(file)
-        )  # Snakemake's own reader accepts a key that stands twice
+        read_config(Path(file))
     plan = Plan(resolve(config, file=CONFIG_FILE), file=CONFIG_FILE)
     outputs = Outputs(plan)
     wanted = Rules(outputs.wanted(), workflow.register_resource, ancient)
 except SaeflowError as error:
     sys.exit(f"error in {error}")
 
-# An environment that Snakemake deploys has its own Python; else it is the one that runs this.
-PY = "python" if workflow.deployment_settings.deployment_method else sys.executable
-SCRIPTS = Path(workflow.basedir) / "scripts"
+export(deployed=bool(workflow.deployment_settings.deployment_method))
 CORES = workflow.cores or 1
 
 

@@ -15,4 +15,4 @@ rule harvest_activations:
         mem_mb=4000,
         runtime=720,
     shell:
-        "{PY} {SCRIPTS}/harvest_activations.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/harvest_activations.py" {input.job} --threads {threads} --log {log}'

@@ -16,7 +16,7 @@ rule fetch_dataset:
         mem_mb=4000,
         runtime=240,
     shell:
-        "{PY} {SCRIPTS}/fetch_dataset.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/fetch_dataset.py" {input.job} --threads {threads} --log {log}'
 
 
 rule generate_dataset:
@@ -37,7 +37,7 @@ rule generate_dataset:
         mem_mb=2000,
         runtime=60,
     shell:
-        "{PY} {SCRIPTS}/generate_dataset.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/generate_dataset.py" {input.job} --threads {threads} --log {log}'
 
 
 rule sample_dataset:
@@ -58,7 +58,7 @@ rule sample_dataset:
         mem_mb=2000,
         runtime=240,
     shell:
-        "{PY} {SCRIPTS}/sample_dataset.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/sample_dataset.py" {input.job} --threads {threads} --log {log}'
 
 
 rule tokenize_dataset:
@@ -77,4 +77,4 @@ rule tokenize_dataset:
         mem_mb=3000,
         runtime=60,
     shell:
-        "{PY} {SCRIPTS}/tokenize_dataset.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/tokenize_dataset.py" {input.job} --threads {threads} --log {log}'

@@ -15,7 +15,7 @@ rule measure_reconstruction:
         mem_mb=3000,
         runtime=240,
     shell:
-        "{PY} {SCRIPTS}/measure_reconstruction.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_reconstruction.py" {input.job} --threads {threads} --log {log}'
 
 
 rule measure_language:
@@ -35,7 +35,7 @@ rule measure_language:
         mem_mb=4000,
         runtime=240,
     shell:
-        "{PY} {SCRIPTS}/measure_language.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_language.py" {input.job} --threads {threads} --log {log}'
 
 
 rule measure_benchmarks:
@@ -54,4 +54,4 @@ rule measure_benchmarks:
         mem_mb=4000,
         runtime=120,
     shell:
-        "{PY} {SCRIPTS}/measure_benchmarks.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_benchmarks.py" {input.job} --threads {threads} --log {log}'

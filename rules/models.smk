@@ -16,7 +16,7 @@ rule fetch_model:
         mem_mb=4000,
         runtime=240,
     shell:
-        "{PY} {SCRIPTS}/fetch_model.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/fetch_model.py" {input.job} --threads {threads} --log {log}'
 
 
 rule train_lm:
@@ -37,7 +37,7 @@ rule train_lm:
         mem_mb=3000,
         runtime=240,
     shell:
-        "{PY} {SCRIPTS}/train_lm.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/train_lm.py" {input.job} --threads {threads} --log {log}'
 
 
 rule select_checkpoint:
@@ -58,7 +58,7 @@ rule select_checkpoint:
         mem_mb=2000,
         runtime=60,
     shell:
-        "{PY} {SCRIPTS}/select_checkpoint.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/select_checkpoint.py" {input.job} --threads {threads} --log {log}'
 
 
 rule train_tokenizer:
@@ -79,7 +79,7 @@ rule train_tokenizer:
         mem_mb=2000,
         runtime=60,
     shell:
-        "{PY} {SCRIPTS}/train_tokenizer.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/train_tokenizer.py" {input.job} --threads {threads} --log {log}'
 
 
 rule copy_tokenizer:
@@ -100,4 +100,4 @@ rule copy_tokenizer:
         mem_mb=2000,
         runtime=60,
     shell:
-        "{PY} {SCRIPTS}/copy_tokenizer.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/copy_tokenizer.py" {input.job} --threads {threads} --log {log}'

@@ -1,15 +1,3 @@
-def models_table(table):
-    return outputs.table("models", table)
-
-
-def models_figure(figure):
-    return outputs.figure("models", figure)
-
-
-MODELS_TABLE = paths.TABLE.replace("{study}", "models")
-MODELS_FIGURE = paths.FIGURE.replace("{study}", "models")
-
-
 localrules:
     models,
 
@@ -27,13 +15,13 @@ rule models:
 rule tabulate_models:
     """Make a table of the study of the language models. Wildcards: table."""
     input:
-        job=wanted.job(models_table),
-        records=wanted.records(models_table),
+        job=wanted.job(partial(outputs.table, "models")),
+        records=wanted.records(partial(outputs.table, "models")),
     output:
-        MODELS_TABLE + ".json",
-        MODELS_TABLE + ".csv",
+        paths.of_study(paths.TABLE, "models", ".json"),
+        paths.of_study(paths.TABLE, "models", ".csv"),
     log:
-        paths.log_pattern(MODELS_TABLE),
+        paths.log_pattern(paths.of_study(paths.TABLE, "models")),
     conda:
         "../envs/figures.yaml"
     threads: 1
@@ -41,25 +29,25 @@ rule tabulate_models:
         mem_mb=2000,
         runtime=30,
     shell:
-        "{PY} {SCRIPTS}/tabulate_models.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/tabulate_models.py" {input.job} --threads {threads} --log {log}'
 
 
 rule plot_models:
     """Draw a figure of the study of the language models. Wildcards: figure."""
     input:
-        job=wanted.job(models_figure),
-        records=wanted.records(models_figure),
+        job=wanted.job(partial(outputs.figure, "models")),
+        records=wanted.records(partial(outputs.figure, "models")),
     output:
-        MODELS_FIGURE + ".json",
-        MODELS_FIGURE + ".pdf",
+        paths.of_study(paths.FIGURE, "models", ".json"),
+        paths.of_study(paths.FIGURE, "models", ".pdf"),
         report(
-            MODELS_FIGURE + ".png",
+            paths.of_study(paths.FIGURE, "models", ".png"),
             caption="../workflow/report/figure.rst",
             category="models",
             labels={"figure": "{figure}"},
         ),
     log:
-        paths.log_pattern(MODELS_FIGURE),
+        paths.log_pattern(paths.of_study(paths.FIGURE, "models")),
     conda:
         "../envs/figures.yaml"
     threads: 1
@@ -67,4 +55,4 @@ rule plot_models:
         mem_mb=2000,
         runtime=30,
     shell:
-        "{PY} {SCRIPTS}/plot_models.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/plot_models.py" {input.job} --threads {threads} --log {log}'

@@ -15,4 +15,4 @@ rule build_report:
         mem_mb=2000,
         runtime=30,
     shell:
-        "{PY} {SCRIPTS}/build_report.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/build_report.py" {input.job} --threads {threads} --log {log}'

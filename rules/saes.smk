@@ -17,7 +17,7 @@ rule train_sae:
         mem_mb=4000,
         runtime=720,
     shell:
-        "{PY} {SCRIPTS}/train_sae.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/train_sae.py" {input.job} --threads {threads} --log {log}'
 
 
 rule finetune_sae:
@@ -39,4 +39,4 @@ rule finetune_sae:
         mem_mb=4000,
         runtime=720,
     shell:
-        "{PY} {SCRIPTS}/finetune_sae.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/finetune_sae.py" {input.job} --threads {threads} --log {log}'

@@ -1,15 +1,3 @@
-def suppression_table(table):
-    return outputs.table("suppression", table)
-
-
-def suppression_figure(figure):
-    return outputs.figure("suppression", figure)
-
-
-SUPPRESSION_TABLE = paths.TABLE.replace("{study}", "suppression")
-SUPPRESSION_FIGURE = paths.FIGURE.replace("{study}", "suppression")
-
-
 localrules:
     suppression,
 
@@ -27,13 +15,13 @@ rule suppression:
 rule tabulate_suppression:
     """Make a table of the suppression study. Wildcards: table."""
     input:
-        job=wanted.job(suppression_table),
-        records=wanted.records(suppression_table),
+        job=wanted.job(partial(outputs.table, "suppression")),
+        records=wanted.records(partial(outputs.table, "suppression")),
     output:
-        SUPPRESSION_TABLE + ".json",
-        SUPPRESSION_TABLE + ".csv",
+        paths.of_study(paths.TABLE, "suppression", ".json"),
+        paths.of_study(paths.TABLE, "suppression", ".csv"),
     log:
-        paths.log_pattern(SUPPRESSION_TABLE),
+        paths.log_pattern(paths.of_study(paths.TABLE, "suppression")),
     conda:
         "../envs/figures.yaml"
     threads: 1
@@ -41,25 +29,25 @@ rule tabulate_suppression:
         mem_mb=2000,
         runtime=30,
     shell:
-        "{PY} {SCRIPTS}/tabulate_suppression.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/tabulate_suppression.py" {input.job} --threads {threads} --log {log}'
 
 
 rule plot_suppression:
     """Draw a figure of the suppression study. Wildcards: figure."""
     input:
-        job=wanted.job(suppression_figure),
-        records=wanted.records(suppression_figure),
+        job=wanted.job(partial(outputs.figure, "suppression")),
+        records=wanted.records(partial(outputs.figure, "suppression")),
     output:
-        SUPPRESSION_FIGURE + ".json",
-        SUPPRESSION_FIGURE + ".pdf",
+        paths.of_study(paths.FIGURE, "suppression", ".json"),
+        paths.of_study(paths.FIGURE, "suppression", ".pdf"),
         report(
-            SUPPRESSION_FIGURE + ".png",
+            paths.of_study(paths.FIGURE, "suppression", ".png"),
             caption="../workflow/report/figure.rst",
             category="suppression",
             labels={"figure": "{figure}"},
         ),
     log:
-        paths.log_pattern(SUPPRESSION_FIGURE),
+        paths.log_pattern(paths.of_study(paths.FIGURE, "suppression")),
     conda:
         "../envs/figures.yaml"
     threads: 1
@@ -67,4 +55,4 @@ rule plot_suppression:
         mem_mb=2000,
         runtime=30,
     shell:
-        "{PY} {SCRIPTS}/plot_suppression.py {input.job} --threads {threads} --log {log}"
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/plot_suppression.py" {input.job} --threads {threads} --log {log}'

@@ -52,6 +52,11 @@ def fill(pattern: str, **values: object) -> Path:
     return Path(pattern.format(**values))
 
 
+def of_study(pattern: str, study: str, suffix: str = "") -> str:
+    """Return the pattern of one study's tables or figures, with a file's suffix."""
+    return pattern.replace("{study}", study) + suffix
+
+
 def job_file(record: Path) -> Path:
     """Return where the job file of a record lies."""
     return Path(JOBS) / Path(record).relative_to(RESULTS)

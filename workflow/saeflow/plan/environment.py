@@ -1,0 +1,29 @@
+"""What jobs find in their environment: the interpreter, the scripts and the library.
+
+In the environment and not in the commands, since a command that names a path of one machine would
+change when the checkout moves, and a changed command makes Snakemake rerun its rule.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from saeflow.plan.job import SCRIPTS, SOURCE_ROOT
+
+
+def export(*, deployed: bool) -> None:
+    """Set the variables that the rules' commands use.
+
+    Parameters
+    ----------
+    deployed
+        Whether Snakemake deploys an environment for each job: then that one's Python runs it,
+        else the one that runs this.
+    """
+    os.environ["SAEFLOW_PYTHON"] = "python" if deployed else sys.executable
+    os.environ["SAEFLOW_SCRIPTS"] = str(Path(SCRIPTS))
+    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if str(SOURCE_ROOT) not in known:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE_ROOT), *known])
