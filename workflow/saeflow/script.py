@@ -210,6 +210,7 @@ def _set_environment(threads: int, *, network: bool) -> None:
     os.environ["MPLBACKEND"] = "Agg"
     if not network:
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # also those for writing files
 
 
 def _set_logging(log: Path | None) -> None:
