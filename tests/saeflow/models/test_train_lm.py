@@ -118,9 +118,13 @@ def test_a_training_killed_at_random_points_ends_bit_identical(record, inputs, t
     rng = random.Random(seed)
     bulk = tmp_path / "results" / "models" / "tiny"
     n_kills = 0
+    for name in ("first", "second"):  # the first one also starts the server of processes
+        started = time.monotonic()
+        in_child(tmp_path / name, inputs, save_every_s=60).join()
+        seconds = time.monotonic() - started
     for _ in range(6):
         child = in_child(tmp_path, inputs, save_every_s=rng.choice([0, 0.05]))
-        child.join(rng.uniform(0.05, 0.6))
+        child.join(rng.uniform(0.2, 0.8) * seconds)
         if child.is_alive():
             os.kill(child.pid, signal.SIGKILL)
             n_kills += 1
