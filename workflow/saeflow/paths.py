@@ -27,6 +27,7 @@ REPORT_RECORD = RESULTS + "/report.json"
 
 JOBS = RESULTS + "/.jobs"
 MADE = RESULTS + "/.made"
+LOCAL_HASHES = RESULTS + "/.cache/local-hashes.json"
 LOGS = RESULTS + "/logs"
 
 WILDCARDS = {

@@ -11,10 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from saeflow import paths
 from saeflow.errors import ConfigError
 from saeflow.files import canonical_json, sha256_file, sha256_text, write_json
 
-CACHE = Path("results/.cache/local-hashes.json")
+CACHE = Path(paths.LOCAL_HASHES)
 
 
 def hash_local(path: Path, *, where: str) -> str:
