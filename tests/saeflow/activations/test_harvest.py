@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from saeflow.activations.harvest import _windows
+from saeflow.activations.forward import windows
 from saeflow.activations.reader import open_store
 from saeflow.errors import ModelError, StoreError
 from saeflow.files import hash_tree, read_json
@@ -73,7 +73,7 @@ def test_a_batch_never_has_more_tokens_than_asked_for_padding_included(tokens):
     store = open_tokens(tokens)
     lengths = np.diff(store.sequence_offsets)
     taken = []
-    for window in _windows(store, 100):
+    for window in windows(store, 100):
         for batch in window.batches:
             assert len(batch) * lengths[batch].max() <= 100
             taken += batch.tolist()
@@ -129,7 +129,7 @@ def test_hooks_that_are_ahead_wait_for_the_others_without_being_computed_again(
         asked.append([str(h) for h in hooks])
         return run_until(model, ids, mask, hooks)
 
-    monkeypatch.setattr("saeflow.activations.harvest.run_until", counting)
+    monkeypatch.setattr("saeflow.activations.forward.run_until", counting)
     torn = harvest_hooks(place, both, model_record, tokens)
     assert {tuple(hooks) for hooks in asked} == {("resid_post.2",)}
     for hook, record in torn.items():
@@ -147,7 +147,7 @@ def test_sigterm_ends_it_after_the_batch_with_nothing_lost(model_record, tmp_pat
             os.kill(os.getpid(), signal.SIGTERM)
         return run_until(*arguments)
 
-    monkeypatch.setattr("saeflow.activations.harvest.run_until", terminated)
+    monkeypatch.setattr("saeflow.activations.forward.run_until", terminated)
     with pytest.raises(Interrupted):
         harvest_hooks(tmp_path / "torn", ["resid_post.0"], model_record, tokens)
     assert len(passes) == 4
