@@ -6,8 +6,9 @@ import time
 import pytest
 
 from saeflow.errors import BusyError, DamagedError
-from saeflow.files import read_json
-from saeflow.work import MANIFEST, bulk_of, hold, try_hold
+from saeflow.files import hash_tree, read_json, sha256_file
+from saeflow.inventory import INVENTORY, MANIFEST, is_whole
+from saeflow.work import bulk_of, hold, try_hold
 
 IDENTITY = "0123456789abcdef" * 4
 OTHER = "f" * 64
@@ -23,7 +24,12 @@ def test_finished_work_lies_under_its_identity_and_the_record_names_it(tmp_path)
         assert work.finished
         assert not output.exists()
         work.publish()
-    assert read_json(output) == {"n": 1, "identity": IDENTITY, "bulk": "sae.0123456789abcdef"}
+    assert read_json(output) == {
+        "n": 1,
+        "identity": IDENTITY,
+        "bulk": "sae.0123456789abcdef",
+        "inventory": sha256_file(bulk_of(output) / INVENTORY),
+    }
     assert (bulk_of(output) / "data").read_text() == "x"
     assert sorted(p.name for p in output.parent.iterdir()) == [
         ".sae.json.lock",
@@ -85,6 +91,76 @@ def test_bulk_that_lost_its_manifest_is_made_anew(tmp_path):
     assert (work.final / "data").exists()
 
 
+@pytest.mark.parametrize("harm", ["delete", "cut", "empty", "inventory", "manifest"])
+def test_finished_work_that_lost_something_is_not_finished(tmp_path, harm, caplog):
+    output = tmp_path / "a.json"
+    with hold(output, IDENTITY) as work:
+        (work.path / "deep").mkdir()
+        (work.path / "deep" / "data").write_text("xyz")
+        work.finish({})
+    data = work.final / "deep" / "data"
+    lost = {
+        "delete": (data, data.unlink),
+        "cut": (data, lambda: data.write_text("xy")),
+        "empty": (data, lambda: data.write_text("")),
+        "inventory": (work.final / INVENTORY, lambda: (work.final / INVENTORY).write_text("{}")),
+        "manifest": (work.final / MANIFEST, lambda: (work.final / MANIFEST).write_text("{")),
+    }
+    file, do = lost[harm]
+    do()
+    with hold(output, IDENTITY) as work:
+        assert not work.finished
+        assert f"{file}: " in caplog.text
+        assert list(work.path.iterdir()) == []
+        (work.path / "data").write_text("anew")
+        work.finish({})
+    assert sorted(p.name for p in work.final.iterdir()) == ["data", INVENTORY, MANIFEST]
+
+
+def test_work_that_needs_other_bulk_is_not_finished_without_it(tmp_path):
+    with hold(tmp_path / "rows.json", OTHER) as rows:
+        (rows.path / "data").write_text("xyz")
+        rows.finish({})
+    with hold(tmp_path / "a.json", IDENTITY) as work:
+        work.finish({}, needs=[rows.final.name])
+    assert is_whole(work.final)
+    (rows.final / "data").unlink()
+    assert not is_whole(work.final)
+    with hold(tmp_path / "a.json", IDENTITY) as work:
+        assert not work.finished
+
+
+def test_reopened_work_keeps_what_is_whole_and_its_readers_files(tmp_path):
+    output = tmp_path / "a.json"
+    with hold(output, IDENTITY) as work:
+        for name in ("kept", "lost"):
+            (work.path / name).write_text(name)
+        work.finish({})
+    before = hash_tree(work.final)
+    (work.final / "lost").unlink()
+    with (work.final / "kept").open() as reader, hold(output, IDENTITY) as work:
+        work.reopen()
+        assert (work.path / "kept").exists()
+        assert not work.final.exists()
+        assert reader.read() == "kept"
+        work.reopen()  # a second time: nothing left to take
+        (work.path / "lost").write_text("lost")
+        work.finish({})
+    assert hash_tree(work.final) == before
+
+
+def test_work_in_progress_is_never_replaced_by_older_damaged_work(tmp_path):
+    output = tmp_path / "a.json"
+    with hold(output, IDENTITY) as work:
+        (work.path / "data").write_text("old")
+        work.finish({})
+    (work.final / MANIFEST).unlink()
+    with hold(output, IDENTITY) as work:
+        (work.path / "data").write_text("new")
+        work.reopen()
+        assert (work.path / "data").read_text() == "new"
+
+
 def _holder(output, seconds):
     code = textwrap.dedent(f"""
         import time
@@ -136,3 +212,29 @@ def test_the_lock_file_is_never_removed(tmp_path):
         work.publish()
     with hold(output, IDENTITY):
         assert (tmp_path / ".a.json.lock").stat().st_ino == inode
+
+
+_SHARES = """
+import sys
+from pathlib import Path
+from saeflow.work import hold
+with hold(Path(sys.argv[1]), "i" * 64, shared=True):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_those_who_share_a_place_hold_it_together_and_keep_others_out(tmp_path):
+    output = tmp_path / "a.json"
+    command = [sys.executable, "-c", _SHARES, str(output)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        with hold(output, "i" * 64, shared=True, wait_s=0) as work:
+            assert not work.finished
+        with pytest.raises(BusyError):
+            with hold(output, "i" * 64, wait_s=0):
+                pass
+        other.stdin.close()
+    with hold(output, "i" * 64, wait_s=0) as work:
+        assert not work.finished

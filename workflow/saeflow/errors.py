@@ -69,6 +69,10 @@ class DamagedError(SaeflowError):
     """A file that should be complete is missing, truncated or altered."""
 
 
+class DiskFullError(SaeflowError):
+    """The disk, or the share of it that one may use, is full."""
+
+
 class BusyError(SaeflowError):
     """Another process is doing the same work."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from saeflow.errors import DamagedError
+from saeflow.errors import DamagedError, DiskFullError
 
 _BLOCK_BYTES = 1 << 22
 
@@ -41,11 +44,29 @@ def hash_tree(directory: Path) -> str:
     return sha256_text(canonical_json(names))
 
 
+@contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Turn the system's "no space left", which names no file, into a `DiskFullError` that does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFullError(
+            "the disk is full",
+            where=path,
+            got=os.strerror(error.errno),
+            remedy="Free some space (`saeflow clean` lists what nothing needs) and run again:"
+            " what was committed is kept.",
+        ) from error
+
+
 def fsync_dir(directory: Path) -> None:
     """Make a rename or a new name in ``directory`` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with naming_full_disk(directory):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -65,15 +86,16 @@ def write_atomic(path: Path, content: bytes, *, flush: bool = True) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            if flush:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with naming_full_disk(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                if flush:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     if flush:
         fsync_dir(path.parent)
 

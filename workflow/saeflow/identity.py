@@ -21,14 +21,19 @@ PACKAGE = "saeflow"
 NEUTRAL = frozenset({PACKAGE}) | frozenset(
     f"{PACKAGE}.{name}"
     for name in (
+        "activations.mixing",
+        "activations.room",
         "device",
         "errors",
         "files",
         "identity",
         "interrupt",
+        "inventory",
         "logs",
+        "readers",
         "registry",
         "script",
+        "tracking",
         "work",
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 logger = logging.getLogger(__name__)
@@ -27,10 +27,21 @@ class Progress:
         The unit's name ("tokens").
     done
         Units that an earlier run finished; they do not count for the speed.
+    note
+        Returns what else to show, such as the bytes written ("1.2 GB").
     """
 
-    def __init__(self, total: int | None, *, desc: str, unit: str = "it", done: int = 0) -> None:
+    def __init__(
+        self,
+        total: int | None,
+        *,
+        desc: str,
+        unit: str = "it",
+        done: int = 0,
+        note: Callable[[], str] | None = None,
+    ) -> None:
         self.total, self.desc, self.unit, self.done = total, desc, unit, done
+        self._note = note
         self._initial, self._start = done, time.monotonic()
         self._logged = self._start
         self._bar = None
@@ -45,6 +56,8 @@ class Progress:
         """Count ``n`` more units."""
         self.done += n
         if self._bar is not None:
+            if self._note is not None:
+                self._bar.set_postfix_str(self._note(), refresh=False)
             self._bar.update(n)
         now = time.monotonic()
         if now - self._logged >= _LOG_EVERY_S:
@@ -59,6 +72,8 @@ class Progress:
             text = f"{self.desc}: {self.done:,} of {self.total:,} {self.unit}"
             text += f" ({self.done / self.total:.0%})"
         text += f", {speed:,.0f} {self.unit}/s"
+        if self._note is not None:
+            text += f", {self._note()}"
         if self.total and speed > 0:
             text += f", {_duration((self.total - self.done) / speed)} left"
         return text
@@ -70,14 +85,11 @@ class Progress:
         now = time.monotonic()
         n = self.done - self._initial
         seconds = now - self._start
+        speed = f"{n / max(seconds, 1e-9):,.0f} {self.unit}/s"
+        if self._note is not None:
+            speed += f", {self._note()}"
         logger.info(
-            "%s: %s %s in %s (%s %s/s)",
-            self.desc,
-            f"{n:,}",
-            self.unit,
-            _duration(seconds),
-            f"{n / max(seconds, 1e-9):,.0f}",
-            self.unit,
+            "%s: %s %s in %s (%s)", self.desc, f"{n:,}", self.unit, _duration(seconds), speed
         )
 
     def __enter__(self) -> Progress:

@@ -15,6 +15,8 @@ TOKENIZER = RESULTS + "/tokenizers/{tokenizer}/tokenizer.json"
 DATASET = RESULTS + "/datasets/{dataset}/dataset.json"
 TOKENS = RESULTS + "/tokens/{tokenizer}/{dataset}/{packing}/tokens.json"
 ACTIVATIONS = RESULTS + "/activations/{model}/{dataset}/{packing}/{hook}.json"
+RELEASED_ACTIVATIONS = RESULTS + "/activations/{model}/{dataset}/{packing}/{hook}.released.json"
+PART = RESULTS + "/activations/{model}/{dataset}/{packing}/parts/{part}-of-{of}.json"
 SAE_DIRECTORY = RESULTS + "/saes/{model}/{dataset}/{packing}/{hook}/{sae}/seed-{seed}"
 SAE = SAE_DIRECTORY + "/sae.json"
 RECONSTRUCTION = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/reconstruction.json"
@@ -41,6 +43,8 @@ WILDCARDS = {
     "hook": r"(resid_pre|resid_mid|resid_post|attn_out|mlp_out)\.[0-9]+",
     "sae": r"[A-Za-z0-9][A-Za-z0-9._+-]*(~[A-Za-z0-9][A-Za-z0-9._+-]*)?",
     "seed": r"[0-9]+",
+    "part": r"[0-9]+",
+    "of": r"[0-9]+",
     "study": r"[a-z_]+",
     "table": r"[a-z0-9_]+",
     "figure": r"[a-z0-9_]+",

@@ -30,10 +30,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saeflow.errors import SaeflowError, StaleError
+from saeflow.files import write_atomic
 from saeflow.identity import code_digests
 from saeflow.interrupt import Interrupted
+from saeflow.inventory import MANIFEST, is_whole
 from saeflow.plan.made import remember
-from saeflow.work import MANIFEST, Work, bulk_path, hold, try_hold
+from saeflow.readers import reading
+from saeflow.work import RELEASED, Work, bulk_path, hold, released_at, try_hold
 
 logger = logging.getLogger("saeflow")
 
@@ -89,6 +92,7 @@ def run(main: Callable[..., None], *, network: bool = False) -> None:
 def _run_job(main: Callable[..., None], job: Mapping[str, Any], script: Path) -> None:
     _check_code(job, script)
     inputs = {name: _checked(value) for name, value in job["inputs"].items()}
+    _checked(job.get("after", []))
     available = {
         **inputs,
         **job["arguments"],
@@ -97,11 +101,16 @@ def _run_job(main: Callable[..., None], job: Mapping[str, Any], script: Path) ->
         "output": Path(job["output"]),
         "files": [Path(file) for file in job["files"]],
         "identity": job["identity"],
+        "together": job["together"],
     }
     wanted = inspect.signature(main).parameters
     logger.info("%s %s: %s", job["rule"], job["output"], json.dumps(job["settings"]))
     with ExitStack() as stack:
-        if "work" in wanted or "tasks" in wanted:
+        for store in _stores(job, wanted):
+            stack.enter_context(reading(store))
+        if job.get("released") and _publish_released(job):
+            logger.info("its data were removed after their last reader, and nothing needs them")
+        elif "work" in wanted or "tasks" in wanted:
             work = stack.enter_context(hold(available["output"], job["identity"], job["suffix"]))
             if not work.finished:
                 own = Task(work, job["settings"], inputs)
@@ -114,6 +123,29 @@ def _run_job(main: Callable[..., None], job: Mapping[str, Any], script: Path) ->
             _call(main, available)
     _remember(job)
     logger.info("done: %s", job["output"])
+
+
+def _stores(job: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Path]:
+    """Return the records of stores that the job and its companions read, each once."""
+    if "work" not in wanted and "tasks" not in wanted:
+        return []
+    found = set()
+    for one in (job, *job["together"]):
+        for value in one["inputs"].values():
+            for item in value if isinstance(value, list) else [value]:
+                if item["suffix"] == ".zarr":
+                    found.add(Path(item["record"]))
+    return sorted(found)
+
+
+def _publish_released(job: Mapping[str, Any]) -> bool:
+    """Publish the record of released bulk; False where it is not released any more."""
+    output = Path(job["output"])
+    if released_at(output, job["identity"], job["suffix"]) is None:
+        return False
+    bulk = bulk_path(output, job["identity"], job["suffix"])
+    write_atomic(output, (bulk / RELEASED).read_bytes())
+    return True
 
 
 def _remember(job: Mapping[str, Any]) -> None:
@@ -171,6 +203,9 @@ def _checked(value: Any) -> Any:
 def _companions(job: Mapping[str, Any], stack: ExitStack) -> list[Task]:
     tasks = []
     for other in job["together"]:
+        now = released_at(Path(other["output"]), other["identity"], other["suffix"])
+        if now is not None and now != other.get("released_at"):
+            continue  # made, read and removed since this was planned
         inputs = {name: _ready(value) for name, value in other["inputs"].items()}
         if any(value is None for value in inputs.values()):
             continue
@@ -190,9 +225,10 @@ def _ready(value: Any) -> Any:
         return None if None in records else records
     manifest = None
     if value["suffix"] is not None:
-        manifest = bulk_path(Path(value["record"]), value["identity"], value["suffix"]) / MANIFEST
-        if not manifest.is_file():
+        bulk = bulk_path(Path(value["record"]), value["identity"], value["suffix"])
+        if not is_whole(bulk):
             return None
+        manifest = bulk / MANIFEST
     try:
         return _checked(value)
     except StaleError:

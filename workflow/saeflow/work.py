@@ -9,6 +9,8 @@ them, so that they live and die together. Read `hold` first.
     results/saes/.../sae.0123456789abcdef/                 its bulk, finished
     results/saes/.../sae.0123456789abcdef.partial/         the same while it is being made
     results/saes/.../.sae.json.lock                        held while somebody works; never deleted
+
+Bulk can be *released*: its data are removed, its manifest stays under another name.
 """
 
 from __future__ import annotations
@@ -18,17 +20,20 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from saeflow.errors import BusyError, DamagedError
-from saeflow.files import fsync_dir, read_json, write_atomic, write_json
+from saeflow.files import fsync_dir, naming_full_disk, read_json, write_atomic, write_json
+from saeflow.inventory import MANIFEST, is_whole, lost_files, write_inventory
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
+RELEASED = "released.json"
+"""The name of the manifest of bulk whose data were removed after their last reader."""
+
 IDENTITY_CHARACTERS = 16
 _LOCK_POLL_S = 0.5
 
@@ -55,6 +60,12 @@ def bulk_of(record: Path) -> Path:
     if record.name == MANIFEST:  # finished, not published yet: the bulk's own copy
         return record.parent
     bulk = record.parent / read_json(record)["bulk"]
+    if (bulk / RELEASED).is_file() and not (bulk / MANIFEST).is_file():
+        raise DamagedError(
+            "the data were temporary and were removed after their last reader",
+            where=bulk,
+            remedy="Set activations.temporary to false to keep them, and run the workflow.",
+        )
     if not (bulk / MANIFEST).is_file():
         raise DamagedError(
             "the data that this record names are missing or unfinished",
@@ -63,6 +74,15 @@ def bulk_of(record: Path) -> Path:
             remedy="Run the workflow again: it makes them anew.",
         )
     return bulk
+
+
+def released_at(output: Path, identity: str, suffix: str = "") -> int | None:
+    """Return when released bulk had been made (st_mtime_ns); None for bulk that is not."""
+    bulk = bulk_path(output, identity, suffix)
+    if (bulk / MANIFEST).is_file():
+        return None
+    released = bulk / RELEASED
+    return released.stat().st_mtime_ns if released.is_file() else None
 
 
 class Work:
@@ -82,13 +102,19 @@ class Work:
         self.output, self.identity = Path(output), identity
         self.final = bulk_path(self.output, identity, suffix)
         self._partial = self.final.with_name(self.final.name + ".partial")
-        if not self.finished:
+        lost = list(lost_files(self.final))
+        self._finished = not lost
+        if lost:
             self._partial.mkdir(parents=True, exist_ok=True)
+        if self.final.exists() and released_at(self.output, identity, suffix) is None:
+            for damage in lost:
+                logger.warning("%s: %s; it is made again", damage.path, damage.what)
 
     @property
     def finished(self) -> bool:
-        """Whether this work was completed, by this run or an earlier one."""
-        return (self.final / MANIFEST).is_file()
+        """Whether this work was completed, by this run or an earlier one, and is whole."""
+        self._finished = self._finished or is_whole(self.final)
+        return self._finished
 
     @property
     def path(self) -> Path:
@@ -105,29 +131,71 @@ class Work:
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
 
-    def finish(self, manifest: Mapping[str, Any]) -> None:
-        """Declare the work complete: write its manifest, then rename the directory.
+    def reopen(self) -> None:
+        """Go on from finished work that was damaged, to redo only what it lost.
+
+        The finished directory becomes the work in progress, by one rename; readers that have
+        its files mapped keep them. For work that finds out by itself which of its parts are
+        whole: other work starts from nothing and replaces the damaged directory at its end.
+        """
+        if self.finished or not self.final.is_dir() or any(self._partial.iterdir()):
+            return
+        if (self.final / RELEASED).exists():
+            return  # removed on purpose; that stays known until the data are there again
+        self._partial.rmdir()
+        (self.final / MANIFEST).unlink(missing_ok=True)  # it is not finished any more
+        self.final.replace(self._partial)
+        fsync_dir(self.final.parent)
+
+    def finish(
+        self,
+        manifest: Mapping[str, Any],
+        *,
+        known: Mapping[str, str] | None = None,
+        needs: Iterable[str] = (),
+    ) -> None:
+        """Declare the work complete: write inventory and manifest, then rename the directory.
 
         Parameters
         ----------
         manifest
-            What the record says; ``identity`` and ``bulk`` are added.
+            What the record says; ``identity``, ``bulk`` and the inventory's hash are added.
+        known
+            Hashes (xxh3_128) that were taken while files were written, by their path in the
+            directory; the other files are read for theirs.
+        needs
+            Names of finished bulk beside this one, without which it is of no use: when that is
+            damaged, this counts as damaged.
         """
-        record = {**manifest, "identity": self.identity, "bulk": self.final.name}
-        _sync_tree(self._partial)
+        if self.finished:
+            raise RuntimeError(f"{self.final} is finished already")
+        sync_tree(self._partial)
+        record = {
+            **manifest,
+            "identity": self.identity,
+            "bulk": self.final.name,
+            "inventory": write_inventory(self._partial, known),
+        }
+        if needs:
+            record["needs"] = sorted(needs)
         write_json(self._partial / MANIFEST, record)
-        if self.final.exists():  # finished once, then lost its manifest: this run replaces it
+        if self.final.exists():  # finished once, then damaged: this run replaces it
             shutil.rmtree(self.final)
         self._partial.replace(self.final)
         fsync_dir(self.final.parent)
+        self._finished = True
 
     def publish(self) -> None:
         """Copy the manifest to the declared output, the same bytes each time."""
         write_atomic(self.output, (self.final / MANIFEST).read_bytes())
+        with suppress(OSError):
+            self._partial.rmdir()  # empty, where what was lost was something that this needs
 
 
 @contextmanager
-def hold(output: Path, identity: str, suffix: str = "", wait_s: float = 86_400) -> Iterator[Work]:
+def hold(
+    output: Path, identity: str, suffix: str = "", wait_s: float = 86_400, *, shared: bool = False
+) -> Iterator[Work]:
     """Hold the place of one job, waiting for a process that holds it.
 
     The lock is the kernel's: it ends with the process, so a crash leaves none behind.
@@ -142,6 +210,8 @@ def hold(output: Path, identity: str, suffix: str = "", wait_s: float = 86_400) 
         Appended to the name of the bulk directory (".zarr").
     wait_s
         How long to wait before giving up with a `BusyError`.
+    shared
+        Whether others that share it may hold the place too; none of them may finish the work.
 
     Notes
     -----
@@ -153,9 +223,16 @@ def hold(output: Path, identity: str, suffix: str = "", wait_s: float = 86_400) 
                 work.finish({...})
             work.publish()
     """
-    with _open_lock(output) as lock:
-        _lock(lock, Path(output), wait_s)
+    with locked(output, wait_s, shared=shared):
         yield Work(output, identity, suffix)
+
+
+@contextmanager
+def locked(output: Path, wait_s: float = 86_400, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a record, waiting for a process that holds it; see `hold`."""
+    with _open_lock(output) as lock:
+        _lock(lock, Path(output), wait_s, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -180,15 +257,16 @@ def try_hold(output: Path, identity: str, suffix: str = "") -> Iterator[Work | N
 def _open_lock(output: Path) -> IO[str]:
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    return (output.parent / f".{output.name}.lock").open("a")
+    # A shared lock wants a file that is open for reading.
+    return (output.parent / f".{output.name}.lock").open("a+")
 
 
-def _lock(lock: IO[str], output: Path, wait_s: float) -> None:
+def _lock(lock: IO[str], output: Path, wait_s: float, kind: int) -> None:
     deadline = time.monotonic() + wait_s
     told = False
     while True:
         try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, kind | fcntl.LOCK_NB)
             return
         except OSError:
             if time.monotonic() > deadline:
@@ -203,13 +281,14 @@ def _lock(lock: IO[str], output: Path, wait_s: float) -> None:
         time.sleep(_LOCK_POLL_S)
 
 
-def _sync_tree(directory: Path) -> None:
+def sync_tree(directory: Path) -> None:
     """Flush every file below a directory: the rename must not overtake the data."""
     for root, _, names in os.walk(directory):
         for name in names:
             descriptor = os.open(Path(root) / name, os.O_RDONLY)
             try:
-                os.fsync(descriptor)
+                with naming_full_disk(Path(root) / name):
+                    os.fsync(descriptor)
             finally:
                 os.close(descriptor)
         fsync_dir(Path(root))

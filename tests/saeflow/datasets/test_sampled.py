@@ -47,7 +47,11 @@ def test_the_documents_are_written_with_their_record(record, tmp_path):
     make(record, tmp_path / "a" / "dataset.json")
     facts = read_json(tmp_path / "a" / "dataset.json")
     bulk = bulk_of(tmp_path / "a" / "dataset.json")
-    assert {file.name for file in bulk.iterdir()} == {"documents.parquet", "manifest.json"}
+    assert {file.name for file in bulk.iterdir()} == {
+        "documents.parquet",
+        "files.json",
+        "manifest.json",
+    }
     assert sum(facts["n_documents"].values()) + facts["n_blank"] == 7
     texts = pq.read_table(bulk / "documents.parquet")["text"].to_pylist()
     assert {word for text in texts for word in text.split()} <= {f"w{i}" for i in range(3, 61)}

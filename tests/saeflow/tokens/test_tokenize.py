@@ -122,8 +122,23 @@ def test_the_documents_order_is_shuffled_by_the_seed(make):
     first, again, other = (make(TEXTS, seed=s, mode="document") for s in (0, 0, 1))
     orders = [s.document[s.sequence_offsets[:-1]] for s in (first, again, other)]
     assert orders[0].tolist() == orders[1].tolist() != orders[2].tolist()
-    assert abs(np.corrcoef(orders[0], np.arange(60))[0, 1]) < 0.4
     assert hash_tree(first.path) == hash_tree(again.path)
+
+
+def test_the_stored_order_is_the_declared_permutation_and_far_from_the_documents_own(make):
+    n = 600
+    splits = ["train", "train", "test"] * (n // 3)
+    store = make([sentence(i, 3) for i in range(n)], splits, seed=7, mode="document")
+    order = store.document[store.sequence_offsets[:-1]]
+    for number, split in enumerate(("train", "validation", "test")):
+        own = np.flatnonzero(np.array(splits) == split)
+        declared = own[np.random.default_rng([7, number]).permutation(len(own))]
+        found = order[slice(*store.sequence_range(split))]
+        assert found.tolist() == declared.tolist()
+        if len(own):
+            # of two independent orders it has mean 0 and standard deviation 1 / sqrt(n - 1)
+            rank_correlation = np.corrcoef(found.argsort().argsort(), np.arange(len(own)))[0, 1]
+            assert abs(rank_correlation) < 3 / np.sqrt(len(own) - 1)
 
 
 def test_packing_keeps_every_token_but_the_counted_remainder(make):

@@ -85,4 +85,6 @@ def test_the_size_of_blocks_changes_no_row(record, table, tmp_path, monkeypatch)
     other = make(tmp_path)
     found = pd.read_parquet(bulk_of(other) / "documents.parquet")
     pd.testing.assert_frame_equal(found, table)
-    assert read_json(other) == read_json(record)
+    # the files themselves may be divided otherwise
+    facts = [{**read_json(path), "inventory": ""} for path in (other, record)]
+    assert facts[0] == facts[1]

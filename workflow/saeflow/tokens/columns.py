@@ -1,7 +1,8 @@
-"""One-dimensional columns in a Zarr group, with an inventory of their files.
+"""One-dimensional columns in a Zarr group, whose files an inventory lists.
 
-Zarr reads a missing shard as zeros, so completeness is decided by the inventory that is written
-last, never by the arrays. Token stores and row tables are made of this. Read `Columns` first.
+Zarr reads a missing shard as zeros, so completeness is decided by the inventory (see
+`saeflow.inventory`), never by the arrays. Token stores and row tables are made of this. Read
+`Columns` first.
 """
 
 from __future__ import annotations
@@ -11,16 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 import zarr
 
 from saeflow.errors import DamagedError
-from saeflow.files import read_json, write_json
+from saeflow.files import naming_full_disk
+from saeflow.inventory import DISCARD, REPAIR, altered_files, read_inventory, write_inventory
 
-INVENTORY = "files.json"
 _SHARD_VALUES = 1 << 22
 _CHUNK_VALUES = 1 << 16
-_REPAIR = "Delete the directory and its record and run the workflow again: it makes them anew."
 
 
 class ColumnWriter:
@@ -55,7 +54,7 @@ class ColumnWriter:
         """Write what is left and the inventory."""
         for name in self._arrays:
             self._flush(name, whole=False)
-        write_json(self.path / INVENTORY, _hashes(self.path))
+        write_inventory(self.path)
 
     def _flush(self, name: str, *, whole: bool) -> None:
         array = self._arrays[name]
@@ -63,8 +62,9 @@ class ColumnWriter:
         n = len(values) // _SHARD_VALUES * _SHARD_VALUES if whole else len(values)
         start = array.shape[0]
         if n:
-            array.resize((start + n,))
-            array[start:] = values[:n].astype(array.dtype, casting="same_kind")
+            with naming_full_disk(self.path / name):
+                array.resize((start + n,))
+                array[start:] = values[:n].astype(array.dtype, casting="same_kind")
         self._waiting[name] = [values[n:]]
 
 
@@ -79,17 +79,6 @@ def _create(group: zarr.Group, name: str, dtype: str) -> zarr.Array:
         # Chunks of zeros are written too, so that a missing file is always a loss.
         config={"write_empty_chunks": True},
     )
-
-
-def _hashes(path: Path) -> dict[str, Any]:
-    files = sorted(p for p in path.rglob("*") if p.is_file() and "c" in p.relative_to(path).parts)
-    return {
-        file.relative_to(path).as_posix(): {
-            "bytes": file.stat().st_size,
-            "xxh3_128": xxhash.xxh3_128_hexdigest(file.read_bytes()),
-        }
-        for file in files
-    }
 
 
 class Columns:
@@ -108,9 +97,8 @@ class Columns:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._files = read_json(self.path / INVENTORY)
-        for name, facts in self._files.items():
-            _check_size(self.path / name, facts["bytes"])
+        self._files = read_inventory(self.path)
+        self._check_sizes("")
         self._group = zarr.open_group(str(path), mode="r", use_consolidated=False)
         self._loaded: dict[str, np.ndarray] = {}
 
@@ -127,14 +115,16 @@ class Columns:
         if name in self._loaded:
             return self._loaded[name][start:end]
         try:
-            return np.asarray(self._group[name][start:end])
+            values = np.asarray(self._group[name][start:end])
         except (ValueError, RuntimeError) as error:  # checksum of the shard's index or of zstd
             raise DamagedError(
                 "a column cannot be read",
                 where=self.path / name,
                 got=str(error).splitlines()[0],
-                remedy=_REPAIR,
+                remedy=DISCARD,
             ) from error
+        self._check_sizes(f"{name}/")  # a file that went away meanwhile was read as zeros
+        return values
 
     def length(self, name: str) -> int:
         """Return the number of values of a column."""
@@ -154,26 +144,32 @@ class Columns:
             If one differs.
         """
         total = 0
-        for name, facts in self._files.items():
-            content = (self.path / name).read_bytes()
-            if xxhash.xxh3_128_hexdigest(content) != facts["xxh3_128"]:
-                raise DamagedError(
-                    "the file is not what was written",
-                    where=self.path / name,
-                    expected=f"xxh3_128 {facts['xxh3_128']}",
-                    remedy=_REPAIR,
-                )
-            total += len(content)
+
+        def count(n: int) -> None:
+            nonlocal total
+            total += n
+
+        for damage in altered_files(self.path, count):
+            raise DamagedError(
+                "the file is not what was written",
+                where=damage.path,
+                got=damage.what,
+                remedy=DISCARD,
+            )
         return total
 
-
-def _check_size(path: Path, expected: int) -> None:
-    got = path.stat().st_size if path.is_file() else "no file"
-    if got != expected:
-        raise DamagedError(
-            "a file of the store is missing or has another size",
-            where=path,
-            expected=f"{expected} bytes",
-            got=got,
-            remedy=_REPAIR,
-        )
+    def _check_sizes(self, start: str) -> None:
+        """Check the files whose relative path begins with ``start``."""
+        for name, facts in self._files.items():
+            if not name.startswith(start):
+                continue
+            file = self.path / name
+            got = file.stat().st_size if file.is_file() else "no file"
+            if got != facts["bytes"]:
+                raise DamagedError(
+                    "a file of the store is missing or has another size",
+                    where=file,
+                    expected=f"{facts['bytes']} bytes",
+                    got=got,
+                    remedy=REPAIR,
+                )

@@ -15,6 +15,9 @@ EOS = 2  # or a separator of documents, whatever it is made of
 PAD = 4  # never stored: a reader that pads sets it on its own copy
 SPECIAL = 8
 
+POLICY = {"bos": BOS, "eos": EOS, "pad": PAD, "special": SPECIAL}
+"""The kinds of tokens that are left out everywhere."""
+
 
 def excluded(flags: np.ndarray) -> np.ndarray:
     """Return which tokens no SAE is trained on or judged by.
@@ -27,7 +30,7 @@ def excluded(flags: np.ndarray) -> np.ndarray:
     -------
     ndarray (n,) bool
     """
-    return (np.asarray(flags) & (BOS | EOS | PAD | SPECIAL)) != 0
+    return (np.asarray(flags) & sum(POLICY.values())) != 0
 
 
 def flags_of(

@@ -19,6 +19,7 @@ from saeflow.work import bulk_of
 
 FORMAT = "saeflow-tokens-1"
 SPLITS = ("train", "validation", "test")
+_BLOCK_VALUES = 1 << 17
 DTYPES = {
     "token_id": "uint32",
     "document": "uint32",
@@ -57,6 +58,7 @@ class TokenStore:
                 remedy="Use the version of saeflow that wrote it, or make it anew.",
             )
         self.columns = Columns(self.path)
+        self._blocks: dict[str, tuple[int, np.ndarray]] = {}
 
     @property
     def n_tokens(self) -> int:
@@ -97,6 +99,18 @@ class TokenStore:
     def sequence_offsets(self) -> np.ndarray:
         """Where each sequence starts, and the end, (n_sequences + 1,) int64."""
         return self.columns["sequence_offsets"]
+
+    def part(self, name: str, start: int, end: int) -> np.ndarray:
+        """Return values ``start`` to ``end`` of a column, for reading it front to back.
+
+        A block that holds them stays until another is asked for, so that many small parts cost
+        little, and memory does not grow with the column.
+        """
+        first, values = self._blocks.get(name, (0, np.empty(0)))
+        if not first <= start <= end <= first + len(values):
+            first, values = start, self.columns.read(name, start, max(end, start + _BLOCK_VALUES))
+            self._blocks[name] = first, values
+        return values[start - first : end - first]
 
     def sequence(self, index: int) -> np.ndarray:
         """Return the token ids of one sequence, (length,) uint32."""

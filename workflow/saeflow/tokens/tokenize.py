@@ -107,8 +107,8 @@ def tokenize_dataset(
             counts.add(block)
         counts.check(split)
     counts.check_any()
-    writer.close()
     shutil.rmtree(scratch)
+    writer.close()
     work.finish(_record(work.path, tokenizer, facts, cut["bos_id"], counts, text))
 
 

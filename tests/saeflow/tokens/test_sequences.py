@@ -1,0 +1,34 @@
+import numpy as np
+
+from saeflow.tokens.sequences import Sequences
+
+
+def some():
+    return Sequences(
+        token_ids=np.arange(10, 19),
+        documents=np.array([0, 0, 0, 1, 1, 2, 2, 2, 2]),
+        special=np.array([1, 0, 0, 1, 0, 1, 0, 0, 0], dtype=bool),
+        offsets=np.array([0, 3, 5, 9]),
+    )
+
+
+def test_every_token_comes_once_with_its_document_and_flag():
+    for batch_tokens in (1, 8, 100):
+        seen = []
+        for batch in some().batches(batch_tokens):
+            real = batch.real.numpy()
+            ids, ordinary = batch.input_ids.numpy(), batch.ordinary.numpy()
+            seen += zip(ids[real], batch.documents[real], ordinary[real], strict=True)
+            assert not ordinary[~real].any() and not ids[~real].any()
+        expected = zip(some().token_ids, some().documents, ~some().special, strict=True)
+        assert sorted(seen) == sorted(expected)
+
+
+def test_padding_is_on_the_right_and_the_longest_come_first():
+    (batch,) = some().batches(100)
+    assert batch.input_ids.tolist() == [[15, 16, 17, 18], [10, 11, 12, 0], [13, 14, 0, 0]]
+
+
+def test_a_batch_holds_at_most_its_tokens_but_always_one_sequence():
+    assert [tuple(b.input_ids.shape) for b in some().batches(4)] == [(1, 4), (1, 3), (1, 2)]
+    assert [tuple(b.input_ids.shape) for b in some().batches(8)] == [(2, 4), (1, 2)]

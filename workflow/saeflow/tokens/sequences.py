@@ -1,0 +1,94 @@
+"""The token sequences of a split, in right-padded batches for a causal model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from saeflow.tokens.flags import excluded
+from saeflow.tokens.store import TokenStore
+
+# Tokens in a batch. A constant: the shape of a matrix product can move its last bits.
+BATCH_TOKENS = 4096
+
+
+class Batch(NamedTuple):
+    """Some sequences, padded on the right, which a causal model's real tokens do not see.
+
+    Attributes
+    ----------
+    input_ids : Tensor (batch, seq) int64
+        Token ids; 0 at padding.
+    real : Tensor (batch, seq) bool
+        False at padding.
+    ordinary : Tensor (batch, seq) bool
+        Real and not special: the rows that an SAE replaces and the tokens that are scored.
+    documents : ndarray (batch, seq) int64
+        The document of each token; -1 at padding.
+    """
+
+    input_ids: torch.Tensor
+    real: torch.Tensor
+    ordinary: torch.Tensor
+    documents: np.ndarray
+
+
+class Sequences(NamedTuple):
+    """Token sequences one after the other.
+
+    Attributes
+    ----------
+    token_ids, documents : ndarray (n_tokens,)
+        Token ids, and the document of each token.
+    special : ndarray (n_tokens,) bool
+        Tokens that the special-token policy excludes.
+    offsets : ndarray (n_sequences + 1,)
+        Sequence i holds tokens ``offsets[i]`` to ``offsets[i + 1]``.
+    """
+
+    token_ids: np.ndarray
+    documents: np.ndarray
+    special: np.ndarray
+    offsets: np.ndarray
+
+    def batches(self, batch_tokens: int = BATCH_TOKENS) -> Iterator[Batch]:
+        """Yield batches of at most ``batch_tokens``, the longest sequences first."""
+        lengths = np.diff(self.offsets)
+        order = np.argsort(-lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            n = max(1, batch_tokens // max(1, int(lengths[order[start]])))
+            yield self.take(order[start : start + n])
+            start += n
+
+    def take(self, chosen: np.ndarray) -> Batch:
+        """Return a batch of the sequences with these numbers."""
+        longest = int(np.diff(self.offsets)[chosen].max())
+        shape = (len(chosen), longest)
+        ids = np.zeros(shape, dtype=np.int64)
+        documents = np.full(shape, -1, dtype=np.int64)
+        ordinary = np.zeros(shape, dtype=bool)
+        for row, sequence in enumerate(chosen):
+            tokens = slice(self.offsets[sequence], self.offsets[sequence + 1])
+            n = tokens.stop - tokens.start
+            ids[row, :n] = self.token_ids[tokens]
+            documents[row, :n] = self.documents[tokens]
+            ordinary[row, :n] = ~self.special[tokens]
+        real = torch.from_numpy(documents >= 0)
+        return Batch(torch.from_numpy(ids), real, torch.from_numpy(ordinary), documents)
+
+
+def sequences_of(store: TokenStore, split: str) -> Sequences:
+    """Return the sequences of a split of a token store."""
+    first, end = store.token_range(split)
+    start, stop = store.sequence_range(split)
+    read = store.columns.read
+    return Sequences(
+        token_ids=read("token_id", first, end),
+        documents=read("document", first, end),
+        special=excluded(read("flags", first, end)),
+        offsets=read("sequence_offsets", start, stop + 1) - first,
+    )
