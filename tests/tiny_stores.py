@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +12,10 @@ import torch
 
 from saeflow.activations.harvest import harvest
 from saeflow.activations.layout import plan_layout
-from saeflow.activations.rows import write_rows
+from saeflow.activations.rows import rows_identity, write_rows
 from saeflow.activations.values import to_storage
 from saeflow.activations.writer import ShardWriter
+from saeflow.files import sha256_text
 from saeflow.models.record import describe_model
 from saeflow.tokens.columns import ColumnWriter
 from saeflow.tokens.flags import excluded, flags_of
@@ -82,14 +84,20 @@ def save_model(model: torch.nn.Module, record: Path, tokenizer: str | None = VOC
 
 
 def harvest_hooks(
-    place: Path, hooks: list[str], model: Path, tokens: Path, **settings
+    place: Path,
+    hooks: list[str],
+    model: Path,
+    tokens: Path,
+    *,
+    identity: Callable[[str], str] = "id of {}".format,
+    **settings,
 ) -> dict[str, Path]:
     """Harvest hooks together, as the script does; return their records by hook."""
     records = {hook: place / f"{hook}.json" for hook in hooks}
     with ExitStack() as stack:
         tasks = []
         for hook, record in records.items():
-            work = stack.enter_context(hold(record, f"id of {hook}", ".zarr"))
+            work = stack.enter_context(hold(record, identity(hook), ".zarr"))
             tasks.append((work, {**HARVEST, **settings, "hook": hook}, {}))
         harvest(tasks, model, tokens)
         for work, *_ in tasks:
@@ -104,18 +112,27 @@ def make_store(
     *,
     dtype: str = "float32",
     shard_rows: int = 256,
+    hook: str = "resid_post.0",
+    **facts,
 ) -> Path:
-    """Write rows ``x`` (n, d) as a finished store over `make_tokens` of these lengths."""
-    tokens = open_tokens(make_tokens(root / "tokens", lengths))
-    with hold(root / "rows.json", "rows", ".zarr") as work:
-        write_rows(work, tokens)
+    """Write rows ``x`` (n, d) as a finished store over `make_tokens` of these lengths.
+
+    Stores of other hooks may follow in the same place; ``facts`` go into the record.
+    """
+    record = root / "tokens" / "tokens.json"
+    tokens = open_tokens(record if record.exists() else make_tokens(root / "tokens", lengths))
+    with hold(root / "rows.json", rows_identity(tokens.record["identity"]), ".zarr") as work:
+        if not work.finished:
+            write_rows(work, tokens)
         rows = work.final.name
-    record = root / "resid_post.0.json"
+    record = root / f"{hook}.json"
     layout = plan_layout(len(x), x.shape[1], dtype, shard_rows)
-    with hold(record, "store", ".zarr") as work:
-        writer = ShardWriter(work.path, layout, "resid_post.0", {})
+    with hold(record, sha256_text("store"), ".zarr") as work:
+        writer = ShardWriter(work.path, layout, hook, {})
         writer.append(0, to_storage(x, dtype), excluded(tokens.flags))
         ranges = {name: tokens.record[name] for name in ("token_ranges", "sequence_ranges")}
-        work.finish({"hook": "resid_post.0", "rows": rows, **ranges, **writer.finalise()})
+        source = {"rows": rows, "tokens": tokens.record["identity"], **ranges}
+        facts = {"hook": hook, **source, **writer.finalise(), **facts}
+        work.finish(facts, known=writer.hashes, needs=[rows])
         work.publish()
     return record

@@ -7,9 +7,12 @@ import torch
 import zarr
 
 from saeflow.activations.array import open_array
-from saeflow.activations.layout import ARRAY
+from saeflow.activations.layout import ARRAY, Layout, plan_layout
 from saeflow.activations.reader import open_store
-from saeflow.errors import DamagedError
+from saeflow.activations.values import bits
+from saeflow.activations.writer import ShardWriter
+from saeflow.errors import DamagedError, StoreError
+from saeflow.inventory import write_inventory
 from tiny_stores import make_store
 
 LENGTHS = {"train": [40] * 20, "validation": [], "test": [25] * 4}
@@ -26,28 +29,37 @@ def test_zarr_python_and_tensorstore_read_what_we_read(x, tmp_path, dtype):
     store = open_store(make_store(tmp_path, x, LENGTHS, dtype=dtype))
     ours = store.activations.mapped
     assert ours.shape == (N_ROWS, 24)
-    theirs = zarr.open_array(str(store.path / ARRAY), mode="r")
-    assert theirs.attrs["logical_dtype"] == dtype
-    spec = {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": str(store.path / ARRAY)},
-    }
-    others = tensorstore.open(spec, read=True).result().read().result()
-    for found in (theirs[:], others):
+    assert zarr.open_array(str(store.path / ARRAY), mode="r").attrs["logical_dtype"] == dtype
+    for found in others(store.path / ARRAY):
         assert found.dtype == ours.dtype
         assert found.tobytes() == ours.tobytes()
     expected = x.to(getattr(torch, dtype)).float()
     assert torch.equal(store.activations.tensor(slice(None)), expected)
 
 
-def test_all_bfloat16_patterns_that_are_numbers_survive_the_disk(tmp_path):
-    patterns = torch.arange(65_536).to(torch.uint16).view(torch.int16).view(torch.bfloat16)
-    finite = patterns[torch.isfinite(patterns)][: 65_280 // 64 * 64].reshape(-1, 64)
-    lengths = {"train": [len(finite)], "validation": [], "test": []}
-    store = open_store(make_store(tmp_path, finite, lengths, dtype="bfloat16"))
-    found = torch.from_numpy(store.activations.mapped.view(np.int16).copy())
-    assert found.numel() == 65_280
-    assert torch.equal(found, finite.contiguous().view(torch.int16))
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_all_patterns_survive_the_disk_for_every_reader_nan_included(tmp_path, monkeypatch, dtype):
+    """65,536 patterns in shards of 256 rows, of which the last is short."""
+    monkeypatch.setattr(ShardWriter, "_check_finite", lambda *_: None)
+    patterns = np.arange(65_536, dtype=np.uint16).reshape(-1, 64)
+    patterns = np.concatenate([patterns, patterns[:100]])
+    n = len(patterns)
+    writer = ShardWriter(tmp_path, plan_layout(n, 64, dtype, 256), "resid_post.0", {})
+    writer.append(0, patterns.view(writer.layout.storage), np.ones(n, bool))
+    writer.finalise()
+    ours = open_array(tmp_path)
+    assert ours.shape == (1_124, 64)
+    for found in (ours.mapped, *others(tmp_path / ARRAY)):
+        assert found.tobytes() == patterns.tobytes()
+    values = patterns.view(np.int16)
+    assert torch.equal(bits(ours.raw(slice(None))), torch.from_numpy(values))
+
+
+def others(path):
+    """What zarr-python and tensorstore read."""
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
+    yield zarr.open_array(str(path), mode="r")[:]
+    yield tensorstore.open(spec, read=True).result().read().result()
 
 
 def test_rows_are_indexed_like_an_array_across_shard_borders(x, tmp_path):
@@ -120,21 +132,113 @@ def test_an_array_that_zarr_python_wrote_uncompressed_is_mapped(x, tmp_path):
 
 def test_a_missing_shard_is_refused_though_zarr_reads_zeros(x, tmp_path):
     record = make_store(tmp_path, x, LENGTHS)
-    path = open_store(record).path / ARRAY
-    (path / "c" / "1" / "0").unlink()
-    assert not zarr.open_array(str(path), mode="r")[256:512].any()
-    with pytest.raises(DamagedError, match="c/1/0.*no file"):
+    path = open_store(record).path
+    (path / ARRAY / "c" / "1" / "0").unlink()
+    assert not zarr.open_array(str(path / ARRAY), mode="r")[256:512].any()
+    with pytest.raises(DamagedError, match="c/1/0.*missing"):
         open_store(record)
+    with pytest.raises(DamagedError, match="c/1/0.*no file"):
+        open_array(path)
 
 
 @pytest.mark.parametrize("size", [0, 100, -1])
 def test_a_truncated_shard_is_refused(x, tmp_path, size):
     record = make_store(tmp_path, x, LENGTHS)
-    file = open_store(record).path / ARRAY / "c" / "2" / "0"
+    path = open_store(record).path
+    file = path / ARRAY / "c" / "2" / "0"
     content = file.read_bytes()
     file.write_bytes(content[:size])
-    with pytest.raises(DamagedError, match=f"c/2/0.*{len(content)} bytes"):
+    with pytest.raises(DamagedError, match=f"c/2/0.*instead of {len(content)}"):
         open_store(record)
+    with pytest.raises(DamagedError, match=f"c/2/0.*expected {len(content)} bytes"):
+        open_array(path)
+
+
+def test_rows_are_read_into_a_given_buffer(x, tmp_path):
+    rows = open_store(make_store(tmp_path, x, LENGTHS)).activations
+    out = np.full((300, 24), np.nan, np.float32)
+    rows.read_into(200, out)
+    assert np.array_equal(out, x[200:500])
+    rows.read_into(0, out[:0])
+    with pytest.raises(IndexError, match="700 to 1000 of 900"):
+        rows.read_into(700, out)
+    with pytest.raises(TypeError):
+        rows.read_into(0, np.empty((10, 24), np.float16))
+
+
+def test_chunks_in_another_order_are_legal_and_read_through_zarr(x, tmp_path, caplog):
+    """As zarrs writes them: in the order in which they were done."""
+    path = tmp_path / "s"
+    zarr.create_group(str(path)).create_array(
+        ARRAY, data=x.numpy(), chunks=(256, 24), shards=(512, 24), compressors=None
+    )
+    file = path / ARRAY / "c" / "0" / "0"
+    content, chunk = file.read_bytes(), 256 * 24 * 4
+    index = np.frombuffer(content[2 * chunk : -4], "<u8").reshape(2, 2).copy()
+    index[:, 0] = index[::-1, 0]
+    swapped = content[chunk : 2 * chunk] + content[:chunk] + index.tobytes()
+    file.write_bytes(swapped + Layout.checksum(index.tobytes()))
+    with caplog.at_level(logging.WARNING):
+        rows = open_array(path)
+    assert "not in order" in caplog.text
+    assert rows.mapped is None
+    assert np.array_equal(rows[0:900], x)
+
+
+@pytest.fixture
+def compressed(x, tmp_path):
+    group = zarr.create_group(str(tmp_path / "s"))
+    group.create_array(
+        ARRAY,
+        data=x.numpy(),
+        chunks=(128, 24),
+        shards=(256, 24),
+        compressors=[zarr.codecs.ZstdCodec()],
+    )
+    return tmp_path / "s"
+
+
+@pytest.mark.parametrize("harm", ["delete", "empty", "cut"])
+def test_a_lost_shard_of_a_compressed_array_is_an_error_and_never_zeros(compressed, harm):
+    file = compressed / ARRAY / "c" / "1" / "0"
+    content = file.read_bytes()
+    write_inventory(compressed)
+    {
+        "delete": file.unlink,
+        "empty": lambda: file.write_bytes(b""),
+        "cut": lambda: file.write_bytes(content[:-1]),
+    }[harm]()
+    with pytest.raises(DamagedError, match=f"c/1/0.*{len(content)} bytes"):
+        open_array(compressed)
+    if harm != "cut":
+        (compressed / "files.json").unlink()
+        with pytest.raises(DamagedError, match="c/1/0.*a file with content"):
+            open_array(compressed)
+
+
+def test_a_shard_that_goes_away_while_it_is_read_is_an_error_and_never_zeros(compressed):
+    rows = open_array(compressed)
+    (compressed / ARRAY / "c" / "1" / "0").unlink()
+    assert rows[0:256].any()
+    for where in (slice(200, 300), np.array([3, 300])):
+        with pytest.raises(DamagedError, match="c/1/0.*no file"):
+            rows.raw(where)
+
+
+def test_slow_rows_are_indexed_in_every_way_that_mapped_rows_are(compressed, x):
+    rows, x = open_array(compressed), x.numpy()
+    chosen = np.arange(900) % 7 == 3
+    for where in (slice(10, 600, 7), slice(-5, None), slice(50, 20, -3), slice(7, 7), chosen):
+        assert np.array_equal(rows.raw(where), x[where])
+    assert np.array_equal(rows.raw([-1, 5, -900]), x[[-1, 5, -900]])
+    with pytest.raises(IndexError, match="900 of 900"):
+        rows.raw([3, 900])
+
+
+def test_what_is_no_array_of_activations_is_refused(tmp_path):
+    zarr.create_group(str(tmp_path / "s")).create_array(ARRAY, data=np.zeros(5))
+    with pytest.raises(StoreError, match="no array of activations"):
+        open_array(tmp_path / "s")
 
 
 def test_a_flipped_bit_in_an_index_is_refused(x, tmp_path):

@@ -1,6 +1,9 @@
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -8,15 +11,18 @@ import pytest
 import torch
 
 from saeflow.activations.forward import windows
+from saeflow.activations.harvest import harvest
 from saeflow.activations.reader import open_store
-from saeflow.errors import ModelError, StoreError
+from saeflow.errors import DamagedError, ModelError, StoreError
 from saeflow.files import hash_tree, read_json
 from saeflow.interrupt import Interrupted
 from saeflow.models.hooks import Hook
+from saeflow.models.load import load_model
 from saeflow.models.slices import run_until
 from saeflow.tokens.store import open_tokens
+from saeflow.work import hold
 from tiny_models import make_model
-from tiny_stores import harvest_hooks, make_tokens, save_model
+from tiny_stores import HARVEST, harvest_hooks, make_tokens, save_model
 
 RAGGED = {
     "train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 4,
@@ -115,6 +121,51 @@ def test_adding_a_hook_leaves_the_stores_that_exist_alone(model_record, tokens, 
     )
 
 
+def test_a_damaged_column_of_the_tokens_is_noticed_when_it_is_copied(model_record, tmp_path):
+    tokens = make_tokens(tmp_path, EQUAL)
+    column = open_tokens(tokens).path / "document_position" / "c" / "0"
+    content = bytearray(column.read_bytes())
+    content[len(content) // 2] ^= 1
+    column.write_bytes(content)
+    with pytest.raises(DamagedError, match="document_position/c/0"):
+        harvest_hooks(tmp_path / "a", ["resid_post.0"], model_record, tokens)
+
+
+@pytest.mark.parametrize("changed", ["tokens", "weights", "dtype"])
+def test_the_same_names_with_other_content_never_reuse_a_store(
+    model_record, tokens, tmp_path, changed
+):
+    """The identity differs, so the second harvest neither finds the first store nor harms it."""
+    place, hook = tmp_path / "place", "resid_post.0"
+
+    def store(identity, model, tokens, dtype="float32"):
+        record = place / f"{hook}.json"
+        with hold(record, identity, ".zarr") as work:
+            harvest([(work, {**HARVEST, "dtype": dtype, "hook": hook}, {})], model, tokens)
+            work.publish()
+            return work.final
+
+    first = store("a" * 64, model_record, tokens)
+    before = hash_tree(first)
+    other = {"model": model_record, "tokens": tokens}
+    if changed == "tokens":
+        other["tokens"] = make_tokens(tmp_path / "other", RAGGED, seed=1)
+    elif changed == "weights":
+        other["model"] = save_model(make_model("gpt_neox", seed=1), tmp_path / "other.json")
+    else:
+        other["dtype"] = "bfloat16"
+    second = store("b" * 64, **other)
+    assert second != first
+    assert hash_tree(first) == before != hash_tree(second)
+    assert open_store(place / f"{hook}.json").path == second
+    kept = place / "kept.json"
+    shutil.copy(first / "manifest.json", kept)
+    x = open_store(kept).activations.tensor(slice(None))
+    torch.testing.assert_close(
+        x, recomputed(load_model(model_record), open_tokens(tokens), Hook.parse(hook))
+    )
+
+
 def test_hooks_that_are_ahead_wait_for_the_others_without_being_computed_again(
     model_record, tmp_path, monkeypatch
 ):
@@ -125,9 +176,9 @@ def test_hooks_that_are_ahead_wait_for_the_others_without_being_computed_again(
     harvest_hooks(place, ["resid_post.0"], model_record, tokens)
     asked = []
 
-    def counting(model, ids, mask, hooks):
+    def counting(model, ids, mask, hooks, take):
         asked.append([str(h) for h in hooks])
-        return run_until(model, ids, mask, hooks)
+        return run_until(model, ids, mask, hooks, take)
 
     monkeypatch.setattr("saeflow.activations.forward.run_until", counting)
     torn = harvest_hooks(place, both, model_record, tokens)
@@ -271,3 +322,41 @@ def test_killed_at_random_points_it_ends_with_the_bytes_of_an_uninterrupted_run(
         assert _hash(record) == _hash(whole / f"{hook}.json")
         open_store(record).verify()
     assert not list(place.rglob("*.tmp"))
+
+
+PEAKS = """
+import sys
+from pathlib import Path
+from saeflow.activations import fill
+from tiny_stores import harvest_hooks
+
+def peak():
+    status = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in status if line.startswith("VmHWM:")).split()[1])
+
+def noting(tokens, batch_tokens):
+    for number, window in enumerate(windows(tokens, batch_tokens)):
+        if number in (50, 499):
+            print(number, peak())
+        yield window
+
+windows, fill.windows = fill.windows, noting
+place, model, tokens = map(Path, sys.argv[1:])
+hooks = ["resid_post.0", "resid_post.1", "mlp_out.2"]
+harvest_hooks(place, hooks, model, tokens, batch_tokens=4 * 32, shard_rows=8192)
+"""
+
+
+@pytest.mark.slow
+def test_the_peak_of_memory_after_fifty_steps_is_that_of_five_hundred(model_record, tmp_path):
+    tokens = make_tokens(tmp_path, {"train": [32] * 2000, "validation": [], "test": []})
+    done = subprocess.run(
+        [sys.executable, "-c", PEAKS, str(tmp_path / "place"), str(model_record), str(tokens)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    peaks = dict(map(int, line.split()) for line in done.stdout.splitlines())
+    assert set(peaks) == {50, 499}
+    assert peaks[499] < 1.01 * peaks[50]

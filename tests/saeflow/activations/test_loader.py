@@ -1,3 +1,10 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +12,7 @@ import zarr
 
 from saeflow.activations.array import open_array
 from saeflow.activations.layout import ARRAY
-from saeflow.activations.loader import Loader, batches_in_order
+from saeflow.activations.loader import Loader
 from saeflow.activations.reader import open_store
 from saeflow.errors import DataError, StoreError
 from saeflow.tokens.flags import excluded
@@ -41,10 +48,13 @@ def ordinary(store):
 
 
 def test_each_ordinary_row_of_the_split_is_given_once_an_epoch(store):
-    batches = list(loader(store))
-    assert all(b.dtype == torch.float32 and b.shape[1] == D for b in batches)
+    shapes, batches = set(), []
+    for batch in loader(store):
+        shapes.add((batch.dtype, batch.shape[1]))
+        batches += numbers([batch])
+    assert shapes == {(torch.float32, D)}
     assert {len(b) for b in batches[:-1]} == {64}
-    rows = sum(numbers(batches), [])
+    rows = sum(batches, [])
     assert sorted(rows) == ordinary(store)
     assert len(rows) == 36 * 60
     assert rows != sorted(rows)
@@ -99,6 +109,11 @@ def test_a_window_of_everything_mixes_everything(store):
     assert abs(np.corrcoef(rows, np.arange(len(rows)))[0, 1]) < 0.1
 
 
+def test_another_split_gives_its_own_rows(store):
+    rows = sum(numbers(Loader(store, "test", batch_size=16, seed=0, window_rows=300)), [])
+    assert sorted(rows) == [N_TRAIN + i for i in range(100) if i % 25]
+
+
 def test_windows_smaller_than_a_chunk_work(store):
     rows = sum(numbers(loader(store, window_rows=50)), [])
     assert sorted(rows) == ordinary(store)
@@ -115,14 +130,20 @@ def test_a_store_that_cannot_be_mapped_gives_the_same_rows(store, tmp_path):
         ARRAY, data=store.activations[:], chunks=(256, D), compressors=zarr.codecs.ZstdCodec()
     )
     mapped = loader(store, window_rows=1 << 20)
-    whole = numbers(mapped)
+    whole, in_order = numbers(mapped), numbers(loader(store))
     store.activations = open_array(tmp_path / "s")
     slow = loader(store)
-    assert sorted(sum(numbers(slow), [])) == sorted(sum(whole, []))
+    found = []
+    for number, batch in enumerate(slow):
+        if number < 8:
+            time.sleep(0.05)  # what is read ahead meanwhile must not touch this batch's window
+        found += numbers([batch])
+    assert sorted(sum(found, [])) == sorted(sum(whole, []))
+    assert found == in_order
     slow_state = loader(store)
-    begun = [next(iter(slow_state))]
+    begun = numbers([next(iter(slow_state))])
     rest = loader(store, start=slow_state.state())
-    assert numbers(begun) + numbers(rest) == numbers(loader(store))
+    assert begun + numbers(rest) == numbers(loader(store))
 
 
 def test_abandoning_the_iteration_leaves_no_thread(store):
@@ -134,7 +155,211 @@ def test_abandoning_the_iteration_leaves_no_thread(store):
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]
 
 
-def test_rows_in_order_are_all_rows_of_the_split(store):
-    found = list(batches_in_order(store, "test", 64))
-    assert [(r.start, r.stop) for r, _ in found] == [(2220, 2284), (2284, 2320)]
-    assert sum(numbers(x for _, x in found), []) == list(range(N_TRAIN, N))
+def test_the_order_is_the_one_that_the_seed_says(store):
+    """Written down once more, plainly: chunks by one permutation, rows of a window by another."""
+    chunks = np.random.default_rng([1, 0]).permutation(9)
+    kept, expected = np.array(ordinary(store)), []
+    for number, (first, end) in enumerate([(0, 3), (3, 6), (6, 9)]):
+        window = np.concatenate([kept[kept // 256 == c] for c in chunks[first:end]])
+        mixed = np.random.default_rng([1, 0, number]).permutation(len(window))
+        expected += window[mixed].tolist()
+    assert -(-N_TRAIN // 256) == 9
+    assert sum(numbers(loader(store, window_rows=1000)), []) == expected
+
+
+def test_no_two_windows_are_mixed_alike(store):
+    options = {"epochs": 2, "world_size": 2}
+    orders = [loader(store, rank=rank, **options).order for rank in range(2)]
+    keys = [window.key for order in orders for window, _ in order.windows()]
+    assert len(set(keys)) == len(keys) >= 8
+
+
+def test_a_batch_lies_in_memory_that_is_used_again(store):
+    batches = iter(loader(store))
+    first = next(batches)
+    kept, copied = first, first.clone()
+    second = next(batches)
+    assert second.data_ptr() == kept.data_ptr() and not torch.equal(kept, copied)
+    assert second.data_ptr() % 64 == 0 and second.is_contiguous()
+    batches.close()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_stored_batches_are_the_same_rows_in_the_dtype_of_the_store(dtype, tmp_path):
+    x = torch.randn(N, D, generator=torch.Generator().manual_seed(0))
+    store = open_store(make_store(tmp_path, x, LENGTHS, dtype=dtype))
+    stored = [batch.clone() for batch in loader(store).stored_batches()]
+    values = [batch.clone() for batch in loader(store)]
+    assert {batch.dtype for batch in stored} == {getattr(torch, dtype)}
+    assert all(torch.equal(a.float(), b) for a, b in zip(stored, values, strict=True))
+    found = torch.cat(stored)[:, 0].sort().values
+    assert torch.equal(found, x[ordinary(store), 0].to(found.dtype).sort().values)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+@pytest.mark.parametrize("window_rows", [50, 512, 1 << 20])
+def test_ranks_share_an_epoch_without_overlap_or_loss(store, world_size, window_rows):
+    options = {"world_size": world_size, "window_rows": window_rows, "epochs": 2}
+    ranks = [loader(store, rank=rank, **options) for rank in range(world_size)]
+    found = [numbers(one) for one in ranks]
+    sizes = [one.n_rows for one in ranks]
+    assert max(sizes) - min(sizes) <= 1
+    assert max(map(len, found)) - min(map(len, found)) <= (max(sizes) * 2 % 64 in (1, 2))
+    for epoch in range(2):
+        rows = [
+            sum(batches, [])[epoch * n : (epoch + 1) * n]
+            for batches, n in zip(found, sizes, strict=True)
+        ]
+        assert sorted(sum(rows, [])) == ordinary(store)
+
+
+def test_ranks_read_their_own_chunks_but_for_those_at_the_cuts(store):
+    chunks = [
+        {row // 256 for row in sum(numbers(loader(store, rank=rank, world_size=3)), [])}
+        for rank in range(3)
+    ]
+    assert sum(map(len, chunks)) <= len(set.union(*chunks)) + 2
+
+
+def test_a_rank_resumes_where_it_was_and_no_other_rank_there(store):
+    options = {"rank": 1, "world_size": 3, "epochs": 2}
+    whole, first = numbers(loader(store, **options)), loader(store, **options)
+    batches = iter(first)
+    begun = numbers(next(batches) for _ in range(9))
+    batches.close()
+    assert begun + numbers(loader(store, **options, start=first.state())) == whole
+    with pytest.raises(StoreError, match="another order"):
+        loader(store, **{**options, "rank": 2}, start=first.state())
+    with pytest.raises(DataError, match="no such rank"):
+        loader(store, rank=3, world_size=3)
+
+
+def fork(action):
+    """Run ``action`` in a forked process and return its number."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def test_killed_at_random_moments_every_row_is_given_once(store, tmp_path):
+    """What a killed reader has written down, with its position, is what it must not repeat."""
+    moments, log = np.random.default_rng(0), tmp_path / "log"
+    log.touch()
+
+    def lines():
+        text = log.read_text()
+        return text[: text.rfind("\n") + 1].splitlines()  # a torn line was not given
+
+    def read():
+        done = lines()
+        log.write_text("".join(line + "\n" for line in done))
+        one = loader(store, epochs=2, start={**loader(store).state(), "batches": len(done)})
+        with log.open("a", buffering=1) as file:
+            for batch in one:
+                file.write(",".join(map(str, numbers([batch])[0])) + "\n")
+                time.sleep(0.002)
+
+    for _ in range(6):
+        child, enough = fork(read), len(lines()) + moments.integers(1, 8)
+        deadline = time.monotonic() + 30
+        while len(lines()) < enough and time.monotonic() < deadline:
+            time.sleep(0.001)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert 6 <= len(lines()) < len(loader(store, epochs=2))
+    assert os.waitpid(fork(read), 0)[1] == 0
+    found = [[int(row) for row in line.split(",")] for line in lines()]
+    assert found == numbers(loader(store, epochs=2))
+
+
+def test_an_iteration_is_not_carried_over_a_fork(store):
+    batches = iter(loader(store))
+    next(batches)
+
+    def carry_on():
+        with pytest.raises(StoreError, match="before a fork"):
+            next(batches)
+
+    assert os.waitpid(fork(carry_on), 0)[1] == 0
+    assert len(next(batches)) == 64
+    batches.close()
+
+
+WORKERS = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from saeflow.activations.array import open_array
+from saeflow.activations.loader import Loader
+from saeflow.activations.reader import open_store
+import torch
+
+store = open_store(Path(sys.argv[1]))
+for directory in sys.argv[2:]:
+    store.activations = open_array(Path(directory))
+def read(**part):
+    batches = Loader(store, "train", batch_size=2048, seed=1, **part)
+    return sum(int(batch[:, 0].double().sum()) for batch in batches)
+whole = read()                                       # the parent has read, with two threads
+assert torch.get_num_threads() == 2
+pipes = []
+for rank in range(4):
+    ends = os.pipe()
+    if not os.fork():
+        os.write(ends[1], str(read(rank=rank, world_size=4)).encode())
+        os._exit(0)
+    pipes.append(ends[0])
+found = [int(os.read(pipe, 99)) for pipe in pipes]
+assert sum(found) == whole, (found, whole)
+"""
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_four_forked_workers_finish_after_the_parent_has_read(mapped, tmp_path):
+    lengths = {"train": [64] * 256, "validation": [], "test": [4]}
+    x = torch.arange(64 * 256 + 4, dtype=torch.float32)[:, None].expand(-1, 64)
+    arguments = [str(make_store(tmp_path, x, lengths))]
+    if not mapped:
+        group = zarr.create_group(str(tmp_path / "slow"))
+        group.create_array(ARRAY, data=x.numpy(), chunks=(256, 64))
+        arguments.append(str(tmp_path / "slow"))
+    subprocess.run(
+        [sys.executable, "-c", WORKERS, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        timeout=60,
+        check=True,
+    )
+
+
+def anonymous_bytes():
+    """Memory of this process that is not of files."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in status if line.startswith("RssAnon")]
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_memory_is_constant_over_500_batches(mapped, tmp_path):
+    n, d = 1 << 16, 64
+    x = torch.ones(n, d)
+    lengths = {"train": [64] * (n // 64), "validation": [], "test": []}
+    store = open_store(make_store(tmp_path, x, lengths, dtype="float16", shard_rows=1 << 14))
+    if not mapped:
+        group = zarr.create_group(str(tmp_path / "slow"))
+        group.create_array(ARRAY, data=x.half().numpy(), chunks=(4096, d))
+        store.activations = open_array(tmp_path / "slow")
+    early = late = 0
+    batches = loader(store, batch_size=256, window_rows=1 << 14, epochs=3)
+    for number, _ in enumerate(batches):
+        if number < 200:
+            early = max(early, anonymous_bytes())
+        else:
+            late = max(late, anonymous_bytes())
+    assert number > 700
+    assert late <= early + (1 << 20)

@@ -43,7 +43,7 @@ def test_verify_finds_a_flipped_bit_that_every_reader_misses(record, place):
         content.seek(place)
         content.write(bytes([byte ^ 1]))
     zarr.open_array(str(store.path / ARRAY), mode="r")[:]
-    with pytest.raises(DamagedError, match="c/1/0: 1 of 3 shards"):
+    with pytest.raises(DamagedError, match="c/1/0: 1 of the store's files"):
         open_store(record).verify()
 
 
@@ -65,7 +65,7 @@ def test_a_store_without_its_manifest_is_unfinished(record):
 
 def test_a_store_without_its_row_table_is_refused(record):
     shutil.rmtree(open_store(record).rows.path)
-    with pytest.raises(DamagedError, match="row table is missing"):
+    with pytest.raises(DamagedError, match=r"rows\.\w+\.zarr/manifest.json.*missing"):
         open_store(record)
 
 
@@ -77,7 +77,52 @@ def test_a_store_of_a_future_format_is_refused(record):
 
 def test_a_store_of_another_size_than_its_record_says_is_refused(record):
     write_json(record, {**read_json(record), "n_rows": 699})
-    with pytest.raises(DamagedError, match="do not belong together"):
+    with pytest.raises(DamagedError, match="do not belong together.*n_rows 699; got n_rows 700"):
+        open_store(record)
+
+
+def test_an_array_of_another_size_than_its_manifest_says_is_refused(record):
+    manifest = open_store(record).path / "manifest.json"
+    write_json(manifest, {**read_json(manifest), "n_rows": 699})
+    with pytest.raises(DamagedError, match="699 rows of width 16.*got 700 rows"):
+        open_store(manifest)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("tokens", "x"), ("dtype", "bfloat16"), ("hook", "mlp_out.0")]
+)
+def test_data_of_another_store_under_the_same_name_are_refused(record, name, value):
+    manifest = open_store(record).path / "manifest.json"
+    write_json(manifest, {**read_json(manifest), name: value})
+    with pytest.raises(DamagedError, match=f"do not belong together.*got {name} {value}"):
+        open_store(record)
+
+
+def test_a_row_table_of_other_tokens_is_refused(record):
+    manifest = open_store(record).rows.path / "manifest.json"
+    write_json(manifest, {**read_json(manifest), "tokens": "others"})
+    with pytest.raises(DamagedError, match="do not belong together.*got tokens others"):
+        open_store(record)
+
+
+def test_a_directory_is_opened_if_it_is_a_finished_store_and_else_refused(record, tmp_path):
+    path = open_store(record).path
+    assert open_store(path).n_rows == 700
+    for other in (tmp_path, path / ARRAY):
+        with pytest.raises(StoreError, match="no finished store.*saeflow info"):
+            open_store(other)
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_a_lost_statistic_is_noticed_at_once_and_an_altered_one_by_verify(record, name):
+    (file,) = (p for p in (open_store(record).path / name / "c").rglob("*") if p.is_file())
+    content = bytearray(file.read_bytes())
+    content[7] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DamagedError, match=f"{name}/c/0"):
+        open_store(record).verify()
+    file.unlink()
+    with pytest.raises(DamagedError, match=f"{name}/c/0.*missing"):
         open_store(record)
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from saeflow.activations.layout import ARRAY, plan_layout
+from saeflow.activations.shard import OpenShard
 from saeflow.activations.writer import ShardWriter
 from saeflow.errors import StoreError
 from saeflow.files import hash_tree
@@ -52,7 +53,7 @@ def test_what_is_committed_is_kept_and_the_rest_missing(tmp_path):
     assert hash_tree(tmp_path / "a") == hash_tree(tmp_path / "b")
 
 
-@pytest.mark.parametrize("harm", ["delete", "truncate", "no record", "no sums"])
+@pytest.mark.parametrize("harm", ["delete", "truncate", "no record", "no sums", "other sums"])
 def test_a_lost_shard_in_the_middle_is_the_only_one_redone(tmp_path, harm):
     x = rows()
     write(writer(tmp_path / "a"), x, [])
@@ -63,6 +64,9 @@ def test_a_lost_shard_in_the_middle_is_the_only_one_redone(tmp_path, harm):
         "truncate": lambda: shard.write_bytes(shard.read_bytes()[:-1]),
         "no record": (tmp_path / "a" / "_commit" / "000001.json").unlink,
         "no sums": (tmp_path / "a" / "_commit" / "000001.sums").unlink,
+        "other sums": lambda: (tmp_path / "a" / "_commit" / "000001.sums").write_bytes(
+            (tmp_path / "a" / "_commit" / "000000.sums").read_bytes()
+        ),
     }[harm]()
     again = writer(tmp_path / "a")
     assert again.missing == {1}
@@ -101,3 +105,30 @@ def test_the_statistics_leave_the_excluded_rows_out(tmp_path):
     assert facts["n_included_rows"] == 900
     assert facts["rms"] == pytest.approx(np.sqrt(10))
     assert facts["mean_norm"] == pytest.approx(3 * np.sqrt(D))
+
+
+def test_a_shard_whose_flush_failed_is_missing_again_and_tells_it(tmp_path, monkeypatch):
+    x, none = rows(), np.zeros(N, bool)
+    torn = writer(tmp_path / "a")
+    close = OpenShard.close
+
+    def failing(shard):
+        if shard.shard == 1:
+            raise OSError(5, "made to fail")
+        return close(shard)
+
+    monkeypatch.setattr(OpenShard, "close", failing)
+    torn.append(0, x[:512], none[:512])  # the flush is behind
+    with pytest.raises(OSError, match="made to fail"):
+        torn.append(512, x[512:], none[512:])
+        torn.finalise()
+    assert 1 in torn.missing
+    torn.close()
+    assert not list((tmp_path / "a").rglob("*.tmp"))
+    monkeypatch.undo()
+    again = writer(tmp_path / "a")
+    assert 1 in again.missing and 0 not in again.missing
+    again.append(0, x, none)
+    again.finalise()
+    write(writer(tmp_path / "b"), x, [])
+    assert hash_tree(tmp_path / "a") == hash_tree(tmp_path / "b")

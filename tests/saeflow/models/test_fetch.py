@@ -10,7 +10,7 @@ import pytest
 
 from local_hub import COMMIT
 from saeflow.errors import ConfigError, ModelError, NetworkError
-from saeflow.files import read_json
+from saeflow.files import read_json, sha256_file
 from saeflow.models.fetch import fetch_model
 from saeflow.models.record import weights_sha256
 from saeflow.tokenizers import tokenizer_from_directory, vocabulary_sha256
@@ -29,6 +29,7 @@ def fetch(tmp_path, settings, path=None, name="tiny"):
 
 def test_a_local_model_is_copied_and_described(record, directory):
     facts = read_json(record)
+    assert facts.pop("inventory") == sha256_file(bulk_of(record) / "files.json")
     assert facts == {
         "identity": "a" * 64,
         "bulk": "model.aaaaaaaaaaaaaaaa",
@@ -98,8 +99,10 @@ def test_a_file_in_place_of_a_directory_is_refused(tmp_path, directory):
 def test_only_the_files_that_are_needed_come_from_the_hub(tmp_path, hub, record):
     output = fetch(tmp_path, HUB)
     facts, local = read_json(output), read_json(record)
-    assert {k: v for k, v in facts.items() if k not in ("identity", "bulk")} == {
-        k: v for k, v in local.items() if k not in ("identity", "bulk")
+    assert facts.pop("source") == HUB and "source" not in local
+    own = ("identity", "bulk", "inventory")
+    assert {k: v for k, v in facts.items() if k not in own} == {
+        k: v for k, v in local.items() if k not in own
     }
     fetched = {path.rpartition("/")[2] for path in hub.requests if "/resolve/" in path}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= fetched

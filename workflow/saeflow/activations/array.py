@@ -12,17 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import zarr
 
 from saeflow.activations.layout import ARRAY, Layout, read_layout, shard_name
 from saeflow.activations.mapping import map_files, populate
+from saeflow.activations.slow import SlowRows
 from saeflow.activations.values import bits, from_bits
 from saeflow.errors import DamagedError
+from saeflow.inventory import DISCARD, REPAIR
 
 logger = logging.getLogger(__name__)
-
-REPAIR = "Delete the store and its record and run the workflow again: it makes them anew."
-_FALLBACK_CHUNK_ROWS = 4096
 
 
 class Activations:
@@ -41,7 +39,11 @@ class Activations:
     mapped : ndarray (n_rows, d_model) or None
         All rows as they lie on disk (bfloat16 as uint16), read-only, without a copy; None where
         the layout does not allow it and zarr-python reads instead.
+    is_live : bool
+        Whether rows are computed whenever they are read, and not stored.
     """
+
+    is_live = False
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class Activations:
         dtype: str,
         chunk_rows: int,
         values: np.ndarray | None,
-        slow: zarr.Array | None = None,
+        slow: SlowRows | None = None,
     ) -> None:
         self.shape, self.dtype, self.chunk_rows = shape, dtype, chunk_rows
         self._values, self._slow = values, slow
@@ -71,9 +73,21 @@ class Activations:
         """Return rows as they are stored; a slice of a mapped array is not copied."""
         if self._values is not None:
             return self._values[where]
-        if isinstance(where, slice):
-            return np.asarray(self._slow[where])
-        return np.asarray(self._slow.oindex[np.asarray(where)])
+        return self._slow.read(where)
+
+    def read_into(self, start: int, out: np.ndarray) -> None:
+        """Fill a buffer with consecutive rows, as they are stored, without a detour.
+
+        Parameters
+        ----------
+        start
+            The first row.
+        out : (n, d_model)
+            In the dtype that `raw` gives (bfloat16 as uint16); contiguous is fastest.
+        """
+        if not 0 <= start <= start + len(out) <= len(self):
+            raise IndexError(f"rows {start} to {start + len(out)} of {len(self)}")
+        np.copyto(out, self.raw(slice(start, start + len(out))), casting="no")
 
     def tensor(self, where: slice | np.ndarray | torch.Tensor) -> torch.Tensor:
         """Return rows as a float32 tensor (n, d_model)."""
@@ -135,9 +149,8 @@ def open_array(store: Path) -> Activations:
 
 def _slow(path: Path, reason: str) -> Activations:
     logger.warning("%s is read through zarr-python, which is slow: %s", path, reason)
-    array = zarr.open_array(str(path), mode="r")
-    dtype = array.attrs.get("logical_dtype", array.dtype.name)
-    return Activations(array.shape, str(dtype), _FALLBACK_CHUNK_ROWS, None, array)
+    rows = SlowRows(path)
+    return Activations(rows.shape, rows.dtype, rows.chunk_rows, None, rows)
 
 
 def _check_shard(path: Path, layout: Layout, shard: int) -> bool:
@@ -161,5 +174,5 @@ def _check_shard(path: Path, layout: Layout, shard: int) -> bool:
     if found == index:
         return True
     if layout.checksum(found[:-4]) != found[-4:]:
-        raise DamagedError("the index of a shard is damaged", where=file, remedy=REPAIR)
+        raise DamagedError("the index of a shard is damaged", where=file, remedy=DISCARD)
     return False

@@ -7,6 +7,7 @@ taken with it nor on where a run starts. Read `windows`, then `compute`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +15,14 @@ import torch
 
 from saeflow import device
 from saeflow.activations.values import TORCH
+from saeflow.errors import ModelError
 from saeflow.models.hooks import Hook
 from saeflow.models.slices import run_until
 from saeflow.tokens.store import TokenStore
 
 # Sequences of unlike lengths are sorted within so many batches' worth, to pad little.
 _WINDOW_BATCHES = 4
+_BLOCK_SEQUENCES = 1 << 16
 
 
 class Window(NamedTuple):
@@ -40,43 +43,110 @@ class Window(NamedTuple):
 
 def windows(tokens: TokenStore, batch_tokens: int) -> Iterator[Window]:
     """Yield the batches of the whole store; they depend on nothing but it and ``batch_tokens``."""
-    offsets = tokens.sequence_offsets
-    lengths = np.diff(offsets)
-    n = max(1, batch_tokens // int(lengths.max()))
-    step = n if (lengths == lengths[0]).all() else n * _WINDOW_BATCHES
-    for first in range(0, len(lengths), step):
-        end = min(first + step, len(lengths))
-        order = first + np.argsort(-lengths[first:end], kind="stable")
+    shortest, longest = _lengths(tokens)
+    n = max(1, batch_tokens // longest)
+    step = n if shortest == longest else n * _WINDOW_BATCHES
+    for first in range(0, tokens.n_sequences, step):
+        end = min(first + step, tokens.n_sequences)
+        offsets = tokens.part("sequence_offsets", first, end + 1)
+        lengths = np.diff(offsets)
+        order = np.argsort(-lengths, kind="stable")
         batches = []
         while len(order):
             size = max(1, batch_tokens // int(lengths[order[0]]))
-            batches.append(order[:size])
+            batches.append(first + order[:size])
             order = order[size:]
-        yield Window(int(offsets[first]), int(offsets[end]), batches)
+        yield Window(int(offsets[0]), int(offsets[-1]), batches)
+
+
+def _lengths(tokens: TokenStore) -> tuple[int, int]:
+    """Return the tokens of the shortest and of the longest sequence."""
+    shortest, longest = 1 << 62, 0
+    for first in range(0, tokens.n_sequences, _BLOCK_SEQUENCES):
+        end = min(first + _BLOCK_SEQUENCES, tokens.n_sequences)
+        lengths = np.diff(tokens.part("sequence_offsets", first, end + 1))
+        shortest, longest = min(shortest, int(lengths.min())), max(longest, int(lengths.max()))
+    return shortest, longest
 
 
 def compute(
     model: torch.nn.Module, dtypes: Mapping[Hook, str], tokens: TokenStore, window: Window
 ) -> dict[Hook, torch.Tensor]:
-    """Return the window's rows (n, d) at each hook, in the dtype of its store."""
-    token_id = tokens.columns.read("token_id", window.start, window.end).astype(np.int64)
+    """Return the window's rows (n, d) at each hook, in the dtype of its store.
+
+    Raises
+    ------
+    ModelError
+        If a batch does not fit into memory.
+
+    Notes
+    -----
+    A hook's values are converted into the result at once, so that of the forward pass no more is
+    kept than the rows in the dtypes of their stores.
+    """
+    token_id = tokens.part("token_id", window.start, window.end).astype(np.int64)
+    first = min(int(batch.min()) for batch in window.batches)
+    n = sum(map(len, window.batches))
+    offsets = tokens.part("sequence_offsets", first, first + n + 1) - window.start
     target = device.pick()
     found: dict[Hook, torch.Tensor] = {}
     for batch in window.batches:
-        starts = tokens.sequence_offsets[batch] - window.start
-        lengths = tokens.sequence_offsets[batch + 1] - window.start - starts
+        starts = offsets[batch - first]
+        lengths = offsets[batch - first + 1] - starts
         ids, rows = _padded(token_id, starts, lengths)
-        captured = run_until(model, ids.to(target), None, list(dtypes))
-        for hook, x in captured.items():
-            x = x.reshape(-1, x.shape[-1]).to(TORCH[dtypes[hook]])
-            if len(window.batches) == 1 and len(x) == len(token_id):
-                found[hook] = x.cpu()
-                continue
-            if hook not in found:
-                found[hook] = torch.empty(len(token_id), x.shape[1], dtype=x.dtype)
-            is_token = rows >= 0
-            found[hook][rows[is_token]] = x[is_token.to(x.device)].cpu()
+        place = _Placing(found, dtypes, len(token_id), rows)
+        with _enough_memory(ids):
+            run_until(model, ids.to(target), None, list(dtypes), place)
     return found
+
+
+class _Placing:
+    """Copies the rows of a batch to where they belong in the window."""
+
+    def __init__(
+        self,
+        found: dict[Hook, torch.Tensor],
+        dtypes: Mapping[Hook, str],
+        n_rows: int,
+        rows: torch.Tensor,
+    ) -> None:
+        self._found, self._dtypes, self._n_rows = found, dtypes, n_rows
+        self._whole = torch.equal(rows, torch.arange(n_rows))
+        if not self._whole:
+            self._kept = torch.nonzero(rows >= 0).squeeze(1)
+            self._rows = rows[self._kept]
+
+    def __call__(self, hook: Hook, x: torch.Tensor) -> None:
+        x = x.reshape(-1, x.shape[-1])
+        dtype = TORCH[self._dtypes[hook]]
+        if hook not in self._found:
+            self._found[hook] = torch.empty(self._n_rows, x.shape[1], dtype=dtype)
+        if x.device.type != "cpu":
+            x = x.to(dtype)  # before the transfer, which it may halve
+        if self._whole:
+            self._found[hook].copy_(x)
+        else:
+            kept = x.index_select(0, self._kept.to(x.device)).to(dtype)
+            self._found[hook].index_copy_(0, self._rows, kept.cpu())
+
+
+@contextmanager
+def _enough_memory(ids: torch.Tensor) -> Iterator[None]:
+    """Say how many tokens did not fit, and what to do, where a forward pass runs out of memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        out = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not out and "can't allocate memory" not in text:
+            raise
+        raise ModelError(
+            "a forward pass does not fit into memory",
+            where=f"{ids.shape[0]} sequences of {ids.shape[1]} tokens",
+            got=text.splitlines()[0] if text else type(error).__name__,
+            remedy="Lower activations.batch_tokens (halve it; one sequence at a time is the"
+            " least), or the packing's context_length.",
+        ) from error
 
 
 def _padded(

@@ -2,33 +2,31 @@
 
 Sequences go through the model in batches that follow from the token store alone, so that a
 hook's values depend neither on the hooks taken with it nor on where a killed run is resumed.
-Read `harvest` first.
+Read `harvest` first; `saeflow.activations.parts` does a part of it in a job of its own.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from saeflow import registry
 from saeflow.activations.compatible import check_compatible
-from saeflow.activations.forward import compute, windows
-from saeflow.activations.layout import plan_layout
+from saeflow.activations.fill import fill
+from saeflow.activations.layout import Layout, plan_layout
+from saeflow.activations.room import check_room
 from saeflow.activations.rows import rows_identity, write_rows
-from saeflow.activations.values import to_storage
 from saeflow.activations.writer import ShardWriter
 from saeflow.files import read_json
-from saeflow.interrupt import Stop, interruptible
-from saeflow.logs import Progress
-from saeflow.models.hooks import Hook, check_hooks
+from saeflow.interrupt import interruptible
+from saeflow.models.hooks import Hook
 from saeflow.models.load import load_model
-from saeflow.tokens.flags import excluded
 from saeflow.tokens.store import TokenStore, open_tokens
 from saeflow.work import Work, hold
 
-logger = logging.getLogger(__name__)
+_OF_MODEL = ("name", "architecture", "weights_sha256", "source")
 
 
 def harvest(
@@ -40,8 +38,8 @@ def harvest(
     ----------
     tasks
         For each hook its held work and its settings: ``hook``, ``dtype``, ``batch_tokens`` and
-        optionally ``shard_rows``. Finished works are left alone. (A third item, the inputs of
-        `saeflow.script.Task`, is not read.)
+        optionally ``shard_rows`` and ``live``. Finished works are left alone. (A third item, the
+        inputs of `saeflow.script.Task`, is not read.)
     model_record, tokens_record
         ``model.json`` and ``tokens.json``.
 
@@ -62,73 +60,112 @@ def harvest(
     wanted = {hook: item for hook, item in wanted.items() if not item[0].finished}
     if not wanted:
         return
-    tokens, model_facts = open_tokens(tokens_record), read_json(model_record)
-    check_compatible(model_facts, tokens.record, model_record)
+    source = Source(model_record, tokens_record)
     place = next(iter(wanted.values()))[0].output.parent
-    with ExitStack() as stack:
-        rows = _rows(place, tokens, stack)
-        attributes = _attributes(model_facts, tokens, rows)
+    with source.rows(place) as rows, ExitStack() as stack:
+        # Some may have lost nothing but the row table, which is there again.
+        wanted = {hook: item for hook, item in wanted.items() if not item[0].finished}
+        if any(settings.get("live") for _, settings in wanted.values()):
+            # No rows: see `saeflow.registry`.
+            registry.load("activations", "calibration").describe(wanted, source, rows)
+            return
         writers = {}
         for hook, (work, settings) in wanted.items():
-            layout = plan_layout(
-                tokens.n_tokens,
-                model_facts["d_model"],
-                settings["dtype"],
-                settings.get("shard_rows"),
-            )
-            own = {"hook": str(hook), **attributes}
-            writers[hook] = ShardWriter(work.path, layout, str(hook), own)
+            work.reopen()
+            writers[hook] = source.writer(hook, work.path, settings, rows)
             stack.callback(writers[hook].close)
+        if writers:
+            source.compute(writers, next(iter(wanted.values()))[1]["batch_tokens"])
+        for hook, writer in writers.items():
+            facts = writer.finalise()
+            about = {"hook": str(hook), **source.attributes(rows)}
+            wanted[hook][0].finish({**about, **facts}, known=writer.hashes, needs=[rows])
+
+
+class Source:
+    """A model and the tokens that it reads, and how their activations are stored.
+
+    Parameters
+    ----------
+    model_record, tokens_record
+        ``model.json`` and ``tokens.json``.
+
+    Attributes
+    ----------
+    tokens : TokenStore
+        The open token store.
+    records : dict
+        The two records, as ``model`` and ``tokens``.
+
+    Raises
+    ------
+    ModelError
+        If they do not belong together.
+    """
+
+    def __init__(self, model_record: Path, tokens_record: Path) -> None:
+        self.tokens: TokenStore = open_tokens(tokens_record)
+        self.records = {"model": Path(model_record), "tokens": Path(tokens_record)}
+        self._model = read_json(model_record)
+        check_compatible(self._model, self.tokens.record, model_record)
+
+    def layout(self, settings: Mapping[str, Any]) -> Layout:
+        """Return the layout of a hook's store."""
+        return plan_layout(
+            self.tokens.n_tokens,
+            self._model["d_model"],
+            settings["dtype"],
+            settings.get("shard_rows"),
+        )
+
+    def writer(
+        self,
+        hook: Hook,
+        path: Path,
+        settings: Mapping[str, Any],
+        rows: str,
+        shards: range | None = None,
+    ) -> ShardWriter:
+        """Return the writer of a hook's store, for all its shards or some."""
+        about = {"hook": str(hook), **self.attributes(rows)}
+        return ShardWriter(path, self.layout(settings), str(hook), about, shards)
+
+    def compute(self, writers: Mapping[Hook, ShardWriter], batch_tokens: int) -> None:
+        """Compute what the writers miss; the model is loaded only if they miss something."""
         if any(writer.missing for writer in writers.values()):
-            batch_tokens = next(iter(wanted.values()))[1]["batch_tokens"]
+            check_room(writers.values())
             with interruptible() as stop:
-                _fill(writers, model_record, tokens, batch_tokens, stop)
-        for hook, (work, _) in wanted.items():
-            work.finish({"hook": str(hook), **attributes, **writers[hook].finalise()})
+                fill(writers, load_model(self.records["model"]), self.tokens, batch_tokens, stop)
 
+    @contextmanager
+    def rows(self, place: Path, *, shared: bool = False) -> Iterator[str]:
+        """Hold the row table that the hooks of a place share, made if need be; give its name.
 
-def _rows(place: Path, tokens: TokenStore, stack: ExitStack) -> str:
-    """Make the row table that the hooks of a place share; return its directory's name."""
-    identity = rows_identity(tokens.record["identity"])
-    rows = stack.enter_context(hold(place / "rows.json", identity, ".zarr"))
-    if not rows.finished:
-        write_rows(rows, tokens)
-    return rows.final.name
+        Parameters
+        ----------
+        place
+            The directory of the hooks' records.
+        shared
+            Whether other processes may hold it at the same time.
+        """
+        held = place / "rows.json", rows_identity(self.tokens.record["identity"]), ".zarr"
+        with hold(*held) as rows:
+            if not rows.finished:
+                write_rows(rows, self.tokens)
+            if not shared:
+                yield rows.final.name
+                return
+        with hold(*held, shared=True) as rows:
+            yield rows.final.name
 
-
-def _attributes(model_facts: Mapping[str, Any], tokens: TokenStore, rows: str) -> dict[str, Any]:
-    """Return where activations come from; nothing that differs between machines."""
-    return {
-        "rows": rows,
-        "model": {name: model_facts[name] for name in ("name", "architecture", "weights_sha256")},
-        "tokenizer": tokens.record["tokenizer"]["vocabulary_sha256"],
-        "tokens": tokens.record["identity"],
-        "context_length": tokens.record["context_length"],
-        "token_ranges": tokens.record["token_ranges"],
-        "sequence_ranges": tokens.record["sequence_ranges"],
-    }
-
-
-def _fill(
-    writers: Mapping[Hook, ShardWriter],
-    model_record: Path,
-    tokens: TokenStore,
-    batch_tokens: int,
-    stop: Stop,
-) -> None:
-    """Compute and write every missing shard."""
-    model = load_model(model_record)
-    check_hooks(model, list(writers))
-    done = tokens.n_tokens - max(w.n_missing_rows for w in writers.values())
-    with Progress(tokens.n_tokens, desc="harvest", unit="tokens", done=done) as bar:
-        for window in windows(tokens, batch_tokens):
-            wanting = {h: w for h, w in writers.items() if w.wants(window.start, window.end)}
-            if not wanting:
-                continue
-            dtypes = {hook: writer.layout.dtype for hook, writer in wanting.items()}
-            found = compute(model, dtypes, tokens, window)
-            left_out = excluded(tokens.columns.read("flags", window.start, window.end))
-            for hook, writer in wanting.items():
-                writer.append(window.start, to_storage(found.pop(hook), dtypes[hook]), left_out)
-            bar.update(window.end - window.start)
-            stop.check()
+    def attributes(self, rows: str) -> dict[str, Any]:
+        """Return where activations come from; nothing that differs between machines."""
+        return {
+            "rows": rows,
+            "model": {n: self._model[n] for n in _OF_MODEL if n in self._model},
+            "tokenizer": self.tokens.record["tokenizer"]["vocabulary_sha256"],
+            "tokens": self.tokens.record["identity"],
+            "context_length": self.tokens.record["context_length"],
+            "token_ranges": self.tokens.record["token_ranges"],
+            "sequence_ranges": self.tokens.record["sequence_ranges"],
+        }

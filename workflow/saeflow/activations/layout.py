@@ -16,7 +16,7 @@ import google_crc32c
 import numpy as np
 import zarr
 
-from saeflow.errors import ConfigError
+from saeflow.errors import ConfigError, StoreError
 from saeflow.files import read_json
 
 STORAGE = {"float16": "float16", "bfloat16": "uint16", "float32": "float32"}
@@ -158,6 +158,13 @@ def read_layout(array: Path) -> tuple[Layout | None, str]:
         The layout and "", or None and the reason.
     """
     facts = read_json(array / "zarr.json")
+    if facts.get("zarr_format") != 3 or len(facts.get("shape", ())) != 2:
+        raise StoreError(
+            "this is no array of activations",
+            where=array,
+            expected="an array of two dimensions in Zarr's third format",
+            got=f"format {facts.get('zarr_format')}, shape {facts.get('shape')}",
+        )
     n_rows, d_model = facts["shape"]
     codec = facts["codecs"][0]
     reason = _unmappable(facts, codec, d_model)

@@ -1,37 +1,32 @@
 """Batches for training: random, each row once an epoch, and resumable from one number.
 
-Chunks of rows are read in random order, a window of them at a time, and the rows of a window are
-permuted. The whole order follows from the seed, so that a position is the number of batches that
-were given. Read `Loader` first; `batches_in_order` is for measures.
+The order is `saeflow.activations.order`'s; here rows are read in it, at the speed of memory:
+what comes next is brought in ahead, and nothing is allocated for a batch. Read `Loader`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from saeflow.activations.array import Activations
+from saeflow.activations.order import WINDOW_ROWS, Order, Window
 from saeflow.activations.reader import Store
-from saeflow.errors import DataError, StoreError
-from saeflow.tokens.flags import excluded
+from saeflow.activations.values import TORCH, bits
+from saeflow.errors import StoreError
 
-WINDOW_ROWS = 1 << 20
+_PROCESS = os.getpid()
 
 
-class _Window(NamedTuple):
-    """The rows of a window in their random order: ``source`` indexed by ``order``."""
+class _Ready(NamedTuple):
+    """A window to take rows from: the ``order``-th ones of ``source`` (bits)."""
 
-    source: Activations | torch.Tensor
+    source: torch.Tensor
     order: torch.Tensor
-
-    def take(self, start: int, end: int) -> torch.Tensor:
-        if isinstance(self.source, torch.Tensor):
-            return self.source.index_select(0, self.order[start:end])
-        return self.source.tensor(self.order[start:end])
 
 
 class Loader:
@@ -48,17 +43,34 @@ class Loader:
     seed
         Of the order.
     window_rows
-        Rows that are mixed with one another: more mix better and take more memory.
+        Rows that are mixed with one another: more mix better and take more memory
+        (`saeflow.activations.mixing` says how much of both).
     epochs
         How often each row is given; every epoch has an order of its own. A batch may hold the
         end of one epoch and the beginning of the next.
     start
         A position that `state` gave.
+    rank, world_size
+        Of as many processes that share an epoch, which one this is: no row is given by two ranks,
+        each is given by one. Ranks differ by one row at most, and so by one batch at most.
+    device
+        Where the batches are wanted. Elsewhere than on the CPU they arrive in the dtype of the
+        store, which is the least to transfer, and are converted there.
+
+    Attributes
+    ----------
+    order : Order
+        Which rows come when.
+    n_rows : int
+        Rows of an epoch.
 
     Notes
     -----
-    About ``batch_size * L / window_rows`` other rows of a batch come from the same sequence,
-    for sequences of L tokens whose order is random.
+    A batch lies in memory that the loader uses again: it is valid until the next one is asked
+    for. Clone what must live longer.
+
+    A loader can be used after a fork, and by several processes at once; an iteration that began
+    before a fork cannot be continued behind it.
     """
 
     def __init__(
@@ -71,22 +83,24 @@ class Loader:
         window_rows: int = WINDOW_ROWS,
         epochs: int = 1,
         start: Mapping[str, int] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.store, self.batch_size, self.epochs = store, batch_size, epochs
-        self._seed = seed
-        first, end = store.ranges(split)
-        kept = np.flatnonzero(~excluded(store.rows.flags[first:end]))
-        if not len(kept):
-            raise DataError(
-                f"the {split} split has no token to train on",
-                where=store.path,
-                remedy=f"Give the dataset a larger {split} share under `splits`.",
-            )
-        self.n_rows = len(kept)
-        chunk_rows = min(store.activations.chunk_rows, window_rows)
-        self._chunks = _Chunks(first + kept, chunk_rows)
-        self._window_chunks = max(1, window_rows // chunk_rows)
         self._same = {"batch_size": batch_size, "seed": seed, "window_rows": window_rows}
+        self._same |= {"rank": rank, "world_size": world_size}
+        self.order = Order(
+            store,
+            split,
+            seed=seed,
+            window_rows=window_rows,
+            epochs=epochs,
+            rank=rank,
+            world_size=world_size,
+        )
+        self.n_rows = self.order.n_rows
+        self._device = torch.device(device)
         self._given = self._restored(start)
 
     def __len__(self) -> int:
@@ -99,73 +113,87 @@ class Loader:
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         """Yield the batches that were not given yet."""
-        with ThreadPoolExecutor(1) as worker:
-            parts = self._parts(worker)
-            waiting: list[torch.Tensor] = []
-            for part in parts:
-                waiting.append(part)
-                if sum(map(len, waiting)) < self.batch_size:
-                    continue
-                self._given += 1
-                yield waiting[0] if len(waiting) == 1 else torch.cat(waiting)
-                waiting = []
-            if waiting:
-                self._given += 1
-                yield torch.cat(waiting)
+        dtype = TORCH[self.store.activations.dtype]
+        values: torch.Tensor | None = None
+        for stored in self.stored_batches():
+            if dtype == torch.float32 or self._device.type != "cpu":
+                yield stored.to(self._device).float()
+                continue
+            if values is None:
+                values = torch.empty(self.batch_size, stored.shape[1])
+            yield values[: len(stored)].copy_(stored)
 
-    def _parts(self, worker: ThreadPoolExecutor) -> Iterator[torch.Tensor]:
-        """Yield rows from the present position on, never beyond the end of a batch or window."""
-        row = self._given * self.batch_size
-        room = self.batch_size
-        for window, skip in self._windows(worker, row):
-            start = skip
-            while start < len(window.order):
-                end = min(start + room, len(window.order))
-                yield window.take(start, end)
-                room = room - (end - start) or self.batch_size
-                start = end
+    def stored_batches(self) -> Iterator[torch.Tensor]:
+        """Yield the batches that were not given yet, on the CPU in the dtype of the store."""
+        _use_one_thread_after_fork()
+        process, activations = os.getpid(), self.store.activations
+        batch, filled = self._room(self.batch_size), 0
+        for (source, order), skip in self._windows(self._given * self.batch_size):
+            while skip < len(order):
+                n = min(self.batch_size - filled, len(order) - skip)
+                torch.index_select(
+                    source, 0, order[skip : skip + n], out=batch[filled : filled + n]
+                )
+                filled, skip = filled + n, skip + n
+                if filled == self.batch_size:
+                    filled = 0
+                    self._given += 1
+                    yield batch.view(TORCH[activations.dtype])
+                    _check_process(process)
+        if filled:
+            self._given += 1
+            yield batch[:filled].view(TORCH[activations.dtype])
 
-    def _windows(self, worker: ThreadPoolExecutor, row: int) -> Iterator[tuple[_Window, int]]:
+    def _room(self, n_rows: int) -> torch.Tensor:
+        """Return memory for rows (n_rows, d_model), as bits."""
+        d_model, item = (
+            self.store.activations.shape[1],
+            TORCH[self.store.activations.dtype].itemsize,
+        )
+        return torch.empty(n_rows, d_model, dtype={2: torch.int16, 4: torch.int32}[item])
+
+    def _windows(self, row: int) -> Iterator[tuple[_Ready, int]]:
         """Yield windows from the one that holds ``row`` on, and how many of its rows to skip."""
-        upcoming = self._plan(row)
-        job, skip = self._ask(worker, upcoming)
-        while job is not None:
-            window = job.result()
-            job, later_skip = self._ask(worker, upcoming)
-            yield window, skip
-            skip = later_skip
+        activations, upcoming = self.store.activations, self.order.windows(row)
+        mapped = activations.mapped is not None
+        if activations.is_live:  # a thread beside this one would only take its cores
+            room = self._room(self.order.max_window_rows)
+            for window, skip in upcoming:
+                yield self._read(window, room), skip
+            return
+        # One window is given while the next is read into the other room.
+        rooms = [None if mapped else self._room(self.order.max_window_rows) for _ in range(2)]
+        with ThreadPoolExecutor(1) as worker:
+            job = None
+            for number, (window, skip) in enumerate(upcoming):
+                later = worker.submit(self._prepare, window, rooms[number % 2]), skip
+                if job is not None:
+                    yield job[0].result(), job[1]
+                job = later
+            if job is not None:
+                yield job[0].result(), job[1]
 
-    def _ask(
-        self, worker: ThreadPoolExecutor, upcoming: Iterator[tuple[int, int, np.ndarray, int]]
-    ) -> tuple[Future[_Window] | None, int]:
-        epoch, number, chunks, skip = next(upcoming, (0, 0, None, 0))
-        if chunks is None:
-            return None, 0
-        return worker.submit(self._prepare, epoch, number, chunks), skip
-
-    def _plan(self, row: int) -> Iterator[tuple[int, int, np.ndarray, int]]:
-        """Yield epoch, number and chunks of each window after ``row`` rows, and rows to skip."""
-        first_epoch, before = divmod(row, self.n_rows)
-        for epoch in range(first_epoch, self.epochs):
-            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._chunks.sizes))
-            for number, start in enumerate(range(0, len(order), self._window_chunks)):
-                chunks = order[start : start + self._window_chunks]
-                size = int(self._chunks.sizes[chunks].sum())
-                if before < size:
-                    yield epoch, number, chunks, before
-                before = max(0, before - size)
-
-    def _prepare(self, epoch: int, number: int, chunks: np.ndarray) -> _Window:
-        """Read a window ahead and draw its order; runs in the worker thread."""
+    def _prepare(self, window: Window, room: torch.Tensor | None) -> _Ready:
+        """Make a window ready; runs in the worker thread."""
+        if room is not None:
+            return self._read(window, room)
         activations = self.store.activations
-        parts = [self._chunks.rows(c) for c in chunks]
-        order = np.random.default_rng([self._seed, epoch, number]).permutation(sum(map(len, parts)))
-        if activations.mapped is None:
-            read = [activations.tensor(slice(p[0], p[-1] + 1))[p - p[0]] for p in parts]
-            return _Window(torch.cat(read), torch.from_numpy(order))
-        for part in parts:
-            activations.populate(int(part[0]), int(part[-1]) + 1)
-        return _Window(activations, torch.from_numpy(np.concatenate(parts)[order]))
+        for start, end in zip(*self.order.ranges(window), strict=True):
+            activations.populate(int(start), int(end))
+        whole = bits(activations.raw(slice(None)))
+        return _Ready(whole, torch.from_numpy(self.order.rows(window)))
+
+    def _read(self, window: Window, room: torch.Tensor) -> _Ready:
+        """Read the rows of a window into ``room``, the chunks as they lie in the store."""
+        parts = self.order.parts(window)
+        starts = np.cumsum([0, *map(len, parts)])
+        for i in np.argsort([part[0] for part in parts]):
+            part = parts[i]
+            found = bits(self.store.activations.raw(slice(int(part[0]), int(part[-1]) + 1)))
+            torch.index_select(
+                found, 0, torch.from_numpy(part - part[0]), out=room[starts[i] : starts[i + 1]]
+            )
+        return _Ready(room, torch.from_numpy(window.mix(np.arange(starts[-1]))))
 
     def _restored(self, start: Mapping[str, int] | None) -> int:
         if start is None:
@@ -180,38 +208,19 @@ class Loader:
         return start["batches"]
 
 
-class _Chunks:
-    """The kept rows of a split, by the chunk of the store that holds them."""
+def _use_one_thread_after_fork() -> None:
+    """Compute with one thread in a forked process.
 
-    def __init__(self, kept: np.ndarray, chunk_rows: int) -> None:
-        self._kept = kept
-        borders = np.flatnonzero(np.diff(kept // chunk_rows)) + 1
-        self._starts = np.concatenate([[0], borders, [len(kept)]])
-        self.sizes = np.diff(self._starts)
-
-    def rows(self, chunk: int) -> np.ndarray:
-        """Return the kept rows of a chunk, rising, (n,) int64."""
-        return self._kept[self._starts[chunk] : self._starts[chunk + 1]]
-
-
-def batches_in_order(store: Store, split: str, n_rows: int) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Yield the rows of a split in order, excluded ones as well.
-
-    Parameters
-    ----------
-    store
-        Where the rows are.
-    split
-        train, validation or test.
-    n_rows
-        Rows at a time.
-
-    Yields
-    ------
-    tuple
-        Which rows of the store, and their values (n, d_model) float32.
+    NOTE: OpenMP's threads stay behind in the parent, and the first parallel loop of the child
+    would wait for them for ever; torch's own DataLoader does the same.
     """
-    first, end = store.ranges(split)
-    for start in range(first, end, n_rows):
-        rows = slice(start, min(start + n_rows, end))
-        yield rows, store.activations.tensor(rows)
+    if os.getpid() != _PROCESS:
+        torch.set_num_threads(1)
+
+
+def _check_process(process: int) -> None:
+    if os.getpid() != process:
+        raise StoreError(
+            "an iteration that began before a fork cannot go on behind it",
+            remedy="Make a loader in each process; `start=loader.state()` continues.",
+        )

@@ -1,28 +1,30 @@
 """Open stored activations: the values, the row table, the statistics, and whether all is whole.
 
-Completeness is decided by manifest and commit records, never by Zarr, which reads a missing
+Completeness is decided by the manifest and its inventory, never by Zarr, which reads a missing
 shard as zeros. Read `open_store` first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 import zarr
 
-from saeflow.activations.array import REPAIR, Activations, open_array
-from saeflow.activations.layout import ARRAY, shard_name
+from saeflow.activations.array import Activations, open_array
+from saeflow.activations.metadata import FORMAT
 from saeflow.activations.rows import Rows
-from saeflow.activations.writer import FORMAT
 from saeflow.errors import DamagedError, StoreError
 from saeflow.files import read_json
+from saeflow.inventory import DISCARD, MANIFEST, REPAIR, altered_files, check_whole
+from saeflow.registry import load
 from saeflow.tokens.store import split_range
-from saeflow.work import MANIFEST, bulk_of
+from saeflow.work import bulk_of
 
-_BLOCK_BYTES = 1 << 23
+ARCHIVE_FORMAT = "saeflow-archive-1"
+LIVE_FORMAT = "saeflow-live-1"
 
 
 class Store:
@@ -37,6 +39,8 @@ class Store:
     ----------
     record : dict
         What it says: hook, d_model, n_rows, dtype, rms, mean_norm and where they come from.
+    path : Path
+        The directory that holds them.
     activations : Activations
         The rows (n_rows, d_model), to be indexed like an array.
     rows : Rows
@@ -44,22 +48,18 @@ class Store:
     """
 
     def __init__(self, record: Path) -> None:
-        record = Path(record)
+        record = _record_of(Path(record))
         self.record: dict[str, Any] = read_json(record)
-        if self.record.get("format") != FORMAT:
-            raise StoreError(
-                "these activations are of another format",
-                where=record,
-                expected=FORMAT,
-                got=self.record.get("format"),
-                remedy="Use the version of saeflow that wrote them, or make them anew.",
-            )
+        self._check_format(record)
         self.path = record.parent if record.name == MANIFEST else bulk_of(record)
-        rows = self.path.parent / self.record["rows"]
-        if not (rows / MANIFEST).is_file():
-            raise DamagedError("the row table is missing", where=rows, remedy=REPAIR)
-        self.rows = Rows(rows)
-        self.activations: Activations = open_array(self.path)
+        self._check_manifest(record)
+        check_whole(self.path)
+        if self.record["format"] == ARCHIVE_FORMAT:
+            self.rows = Rows(self.path / self.record["rows"])
+            self.activations = load("activations", "archive").open_archived(self.path, self.record)
+        else:
+            self.rows = self._open_rows()
+            self.activations: Activations = self._open_activations()
         self._check_shape()
 
     @property
@@ -100,8 +100,12 @@ class Store:
         """Return the first sequence of a split and the one after its last."""
         return split_range(self.record, "sequence_ranges", split)
 
+    def text(self, tokenizer: Any = None) -> Any:
+        """Return what maps rows to their text; see `saeflow.activations.text.RowTexts`."""
+        return load("activations", "text").RowTexts(self.rows, tokenizer)
+
     def verify(self) -> int:
-        """Compare every shard and column with the hash taken when it was written.
+        """Compare every file of the store and its row table with the hash taken when written.
 
         Returns
         -------
@@ -111,22 +115,24 @@ class Store:
         Raises
         ------
         DamagedError
-            If a file is missing or altered; it names them.
+            If files are missing or altered; it names them.
         """
-        damaged, total = [], 0
-        for shard, expected in enumerate(self.record["shards"]):
-            file = self.path / ARRAY / shard_name(shard)
-            digest, n = _hash(file)
+        total = 0
+
+        def count(n: int) -> None:
+            nonlocal total
             total += n
-            if digest != expected:
-                damaged.append(file)
+
+        damaged = list(altered_files(self.path, count))
+        if self.rows.path.parent != self.path:
+            damaged.extend(altered_files(self.rows.path, count))
         if damaged:
             raise DamagedError(
-                f"{len(damaged)} of {len(self.record['shards'])} shards are not what was written",
-                where=", ".join(map(str, damaged)),
-                remedy=REPAIR,
+                f"{len(damaged)} of the store's files are not what was written",
+                where=", ".join(str(damage.path) for damage in damaged),
+                remedy=DISCARD,
             )
-        return total + self.rows.verify()
+        return total
 
     def close(self) -> None:
         """Let go of the mapped files."""
@@ -140,13 +146,41 @@ class Store:
         """Close the store."""
         self.close()
 
+    def _open_activations(self) -> Activations:
+        if self.record["format"] == LIVE_FORMAT:  # computed whenever they are read
+            return load("activations", "live").open_live(self.path, self.record)
+        return open_array(self.path)
+
     def _statistic(self, name: str) -> np.ndarray:
         group = zarr.open_group(str(self.path), mode="r", use_consolidated=False)
-        return np.asarray(group[name][:])
+        values = np.asarray(group[name][:])
+        check_whole(self.path)  # a file that went away meanwhile was read as zeros
+        return values
+
+    def _open_rows(self) -> Rows:
+        path = self.path.parent / self.record["rows"]
+        _check_equal(path, read_json(path / MANIFEST), self.record, ("tokens",))
+        return Rows(path)
+
+    def _check_format(self, record: Path) -> None:
+        if self.record.get("format") not in (FORMAT, ARCHIVE_FORMAT, LIVE_FORMAT):
+            raise StoreError(
+                "these activations are of another format",
+                where=record,
+                expected=f"{FORMAT}, {ARCHIVE_FORMAT} or {LIVE_FORMAT}",
+                got=self.record.get("format"),
+                remedy="Use the version of saeflow that wrote them, or make them anew.",
+            )
+
+    def _check_manifest(self, record: Path) -> None:
+        if record.name != MANIFEST:
+            manifest = read_json(self.path / MANIFEST)
+            _check_equal(self.path, manifest, self.record, {*manifest, *self.record})
 
     def _check_shape(self) -> None:
         got = (*self.activations.shape, self.activations.dtype, self.rows.length("token_id"))
-        expected = (self.n_rows, self.d_model, self.record["dtype"], self.n_rows)
+        dtype = self.record.get("values", self.record["dtype"])
+        expected = (self.n_rows, self.d_model, dtype, self.n_rows)
         if got != expected:
             raise DamagedError(
                 "the array, its row table and the record do not belong together",
@@ -157,26 +191,44 @@ class Store:
             )
 
 
+def _record_of(path: Path) -> Path:
+    """Return the record that a path means: itself, or the manifest of the directory."""
+    if not path.is_dir():
+        return path
+    if (path / MANIFEST).is_file():
+        return path / MANIFEST
+    raise StoreError(
+        "this directory is no finished store of activations",
+        where=path,
+        expected="a record ({hook}.json) or the directory that it names",
+        remedy="`saeflow info` tells what is in it.",
+    )
+
+
+def _check_equal(
+    where: Path, found: dict[str, Any], record: dict[str, Any], names: Collection[str]
+) -> None:
+    """Refuse data that were put in the place of those that the record means."""
+    differing = [n for n in sorted(names) if found.get(n) != record.get(n)]
+    if differing:
+        raise DamagedError(
+            "these data and the record do not belong together",
+            where=where,
+            expected=", ".join(f"{n} {record.get(n)}" for n in differing),
+            got=", ".join(f"{n} {found.get(n)}" for n in differing),
+            remedy="Put back the data that the record names, or delete it and run the workflow.",
+        )
+
+
 def open_store(record: Path) -> Store:
-    """Open the activations that a record (``{hook}.json``) names.
+    """Open the activations that a record (``{hook}.json``), or the directory it names, holds.
 
     Raises
     ------
     DamagedError
-        If they are unfinished, or a shard is missing, cut short or has a damaged index.
+        If they are unfinished, a shard is missing, cut short or has a damaged index, or the
+        record and the data belong to different stores.
     StoreError
         If they are of another format.
     """
     return Store(record)
-
-
-def _hash(file: Path) -> tuple[str, int]:
-    """Return a file's hash and size; a missing file has the hash of nothing."""
-    digest, n = xxhash.xxh3_128(), 0
-    if file.is_file():
-        buffer = memoryview(bytearray(_BLOCK_BYTES))
-        with file.open("rb", buffering=0) as content:
-            while size := content.readinto(buffer):
-                digest.update(buffer[:size])
-                n += size
-    return digest.hexdigest(), n

@@ -6,16 +6,22 @@ activations can be read, moved and shared without the token store. Read `write_r
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from saeflow.files import sha256_text
-from saeflow.tokens.columns import Columns, ColumnWriter
-from saeflow.tokens.store import DTYPES, TokenStore
+import numpy as np
+import xxhash
+import zarr
+
+from saeflow.errors import DamagedError
+from saeflow.files import naming_full_disk, sha256_text
+from saeflow.inventory import DISCARD, read_inventory
+from saeflow.tokens.columns import Columns
+from saeflow.tokens.store import TokenStore
 from saeflow.work import Work
 
 FORMAT = "saeflow-rows-1"
 COLUMNS = ("token_id", "document", "position", "document_position", "flags", "sequence_offsets")
-_BLOCK_ROWS = 1 << 22
+_BLOCK_BYTES = 1 << 20
 
 
 def rows_identity(tokens_identity: str) -> str:
@@ -24,14 +30,43 @@ def rows_identity(tokens_identity: str) -> str:
 
 
 def write_rows(work: Work, tokens: TokenStore) -> None:
-    """Copy a token store's columns and finish the work."""
+    """Copy a token store's columns and finish the work.
+
+    Raises
+    ------
+    DamagedError
+        If a file of the token store is not what was written.
+
+    Notes
+    -----
+    The files are copied, not the values: in memory there is never more than a block.
+    """
     work.restart()
-    writer = ColumnWriter(work.path, {name: DTYPES[name] for name in COLUMNS}, {"format": FORMAT})
-    for name in COLUMNS:
-        for start in range(0, tokens.columns.length(name), _BLOCK_ROWS):
-            writer.append(**{name: tokens.columns.read(name, start, start + _BLOCK_ROWS)})
-    writer.close()
-    work.finish({"format": FORMAT, "tokens": tokens.record["identity"]})
+    zarr.create_group(str(work.path), attributes={"format": FORMAT})
+    known = {}
+    for name, facts in read_inventory(tokens.path).items():
+        if name.partition("/")[0] not in COLUMNS:
+            continue
+        known[name] = _copy(tokens.path / name, work.path / name)
+        if known[name] != facts["xxh3_128"]:
+            raise DamagedError(
+                "a file of the token store is not what was written",
+                where=tokens.path / name,
+                remedy=DISCARD,
+            )
+    about = {"format": FORMAT, "tokens": tokens.record["identity"]}
+    work.finish(about, known=known)
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file and return the xxh3_128 of its content."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = xxhash.xxh3_128()
+    with naming_full_disk(target), source.open("rb") as content, target.open("wb") as out:
+        while block := content.read(_BLOCK_BYTES):
+            digest.update(block)
+            out.write(block)
+    return digest.hexdigest()
 
 
 class Rows(Columns):

@@ -7,21 +7,25 @@ continues after what is committed. Read `ShardWriter` first.
 
 from __future__ import annotations
 
-import os
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-import xxhash
 import zarr
 
-from saeflow.activations.layout import ARRAY, Layout, create_array, shard_name
+from saeflow.activations.commits import COMMITS, commit_path
+from saeflow.activations.layout import ARRAY, Layout, shard_name
+from saeflow.activations.metadata import FORMAT, write_metadata
+from saeflow.activations.shard import OpenShard
 from saeflow.activations.sums import ShardSums
-from saeflow.errors import DamagedError, StoreError
-from saeflow.files import fsync_dir, read_json, write_json
+from saeflow.errors import DamagedError, SaeflowError, StoreError
+from saeflow.files import naming_full_disk, read_json, write_json
+from saeflow.inventory import hash_file
 
-FORMAT = "saeflow-activations-1"
-_COMMITS = "_commit"
+logger = logging.getLogger(__name__)
+
 # An exponent of ones only is infinity or NaN.
 _EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000}
 _CHECK_BYTES = 1 << 20
@@ -40,37 +44,46 @@ class ShardWriter:
         The hook, for messages.
     attributes
         Attributes of the store.
+    shards
+        The shards to write, where other processes write the others at the same time; all by
+        default.
 
     Attributes
     ----------
-    missing : set of int
-        Shards that have no commit record yet.
+    shards : range
+        The shards that it writes.
     """
 
-    def __init__(self, path: Path, layout: Layout, where: str, attributes: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        layout: Layout,
+        where: str,
+        attributes: dict[str, Any],
+        shards: range | None = None,
+    ) -> None:
         self.path, self.layout, self.where = Path(path), layout, where
         self.array = self.path / ARRAY
-        self._attributes = {"format": FORMAT, **attributes}
-        if not (self.array / "zarr.json").exists():
-            group = zarr.create_group(
-                str(path), attributes={**self._attributes, "complete": False}, overwrite=True
-            )
-            create_array(group, layout)
-        (self.path / _COMMITS).mkdir(exist_ok=True)
-        _remove_debris(self.path)
-        self.missing = {s for s in range(layout.n_shards) if not self._is_committed(s)}
-        self._open: _OpenShard | None = None
+        write_metadata(self.path, layout, attributes)
+        (self.path / COMMITS).mkdir(exist_ok=True)
+        self.shards = range(layout.n_shards) if shards is None else shards
+        _remove_debris(self.path, shards)
+        self._missing = {s for s in self.shards if not self._is_committed(s)}
+        self._open: OpenShard | None = None
+        # One thread sums while this one writes, another waits for the disk behind both.
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="shard")
+        self._committing: tuple[int, Future[None]] | None = None
+
+    @property
+    def missing(self) -> set[int]:
+        """Those of its shards that have no commit record yet."""
+        self._settle()
+        return self._missing
 
     def wants(self, start: int, end: int) -> bool:
         """Return whether some of the rows ``start`` to ``end`` are missing."""
         size = self.layout.shard_rows
-        return any(s in self.missing for s in range(start // size, -(-end // size)))
-
-    @property
-    def n_missing_rows(self) -> int:
-        """Number of rows in the missing shards."""
-        ranges = [self.layout.rows_of(shard) for shard in self.missing]
-        return sum(end - start for start, end in ranges)
+        return any(s in self._missing for s in range(start // size, -(-end // size)))
 
     def append(self, start: int, x: np.ndarray, excluded: np.ndarray) -> None:
         """Take rows of activations; those of committed shards are ignored.
@@ -91,23 +104,32 @@ class ShardWriter:
         """
         size = self.layout.shard_rows
         for shard in range(start // size, -(-(start + len(x)) // size)):
-            if shard not in self.missing:
+            if shard not in self._missing:
                 continue
             first, end = self.layout.rows_of(shard)
             a, b = max(first, start) - start, min(end, start + len(x)) - start
             if self._open is None:
-                self._open = _OpenShard(self.array, self.layout, shard)
+                self._open = OpenShard(self.array, self.layout, shard)
             self._check_order(shard, start + a)
-            self._check_finite(x[a:b], shard)
-            self._open.write(x[a:b], excluded[a:b])
+            summed = self._pool.submit(self._open.add, x[a:b], excluded[a:b])
+            try:
+                self._check_finite(x[a:b], shard)
+                self._open.write(x[a:b])
+            finally:
+                summed.result()
             if self._open.next_row == end:
                 self._commit()
 
     def close(self) -> None:
-        """Give up the shard in progress, if any."""
+        """Give up the shard in progress, if any; what waits for the disk is still committed."""
         if self._open is not None:
             self._open.abandon()
             self._open = None
+        try:
+            self._settle()
+        except (SaeflowError, OSError) as error:
+            logger.error("%s", error)
+        self._pool.shutdown()
 
     def finalise(self) -> dict[str, Any]:
         """Write the statistics and mark the store complete; every shard must be committed.
@@ -115,7 +137,7 @@ class ShardWriter:
         Returns
         -------
         dict
-            What the record says of the values: shards (hashes), n_included_rows, rms, mean_norm.
+            What the record says of the values: n_included_rows, rms, mean_norm and others.
         """
         if self.missing:
             raise StoreError(
@@ -124,12 +146,12 @@ class ShardWriter:
                 expected=f"{self.layout.n_shards} shards",
                 got=f"{len(self.missing)} missing, the first is {min(self.missing)}",
             )
-        commits = [read_json(self._record(s)) for s in range(self.layout.n_shards)]
         sums = ShardSums.total(ShardSums.load(self._sums(s)) for s in range(self.layout.n_shards))
-        group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
-        for name, values in (("mean", sums.mean), ("std", sums.std)):
-            group.create_array(name, data=values.astype(np.float32), overwrite=True)
-        group.update_attributes({"complete": True})
+        with naming_full_disk(self.path):
+            group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
+            for name, values in (("mean", sums.mean), ("std", sums.std)):
+                group.create_array(name, data=values.astype(np.float32), overwrite=True)
+            group.update_attributes({"complete": True})
         return {
             "format": FORMAT,
             "d_model": self.layout.d_model,
@@ -138,12 +160,40 @@ class ShardWriter:
             "n_included_rows": sums.n,
             "rms": sums.rms,
             "mean_norm": sums.mean_norm,
-            "shards": [commit["xxh3_128"] for commit in commits],
         }
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The hash of each committed shard's file, by its path in the store."""
+        committed = (s for s in range(self.layout.n_shards) if s not in self.missing)
+        commits = (read_json(self._record(shard)) for shard in committed)
+        return {commit["file"]: commit["xxh3_128"] for commit in commits}
+
     def _commit(self) -> None:
-        digest, sums = self._open.close()
-        shard = self._open.shard
+        """Let a thread flush the full shard and write its record, and go on with the next one."""
+        self._settle()
+        opened, self._open = self._open, None
+        self._missing.remove(opened.shard)
+        self._committing = opened.shard, self._pool.submit(self._flush, opened)
+
+    def _settle(self) -> None:
+        """Wait until the shard before is committed; where that failed, it is missing again."""
+        if self._committing is None:
+            return
+        (shard, done), self._committing = self._committing, None
+        try:
+            done.result()
+        except BaseException:
+            self._missing.add(shard)
+            raise
+
+    def _flush(self, opened: OpenShard) -> None:
+        shard = opened.shard
+        try:
+            digest, sums = opened.close()
+        except BaseException:
+            opened.abandon()
+            raise
         sums.save(self._sums(shard))
         write_json(
             self._record(shard),
@@ -152,27 +202,26 @@ class ShardWriter:
                 "file": f"{ARRAY}/{shard_name(shard)}",
                 "bytes": self.layout.file_bytes(shard),
                 "xxh3_128": digest,
+                "sums_xxh3_128": hash_file(self._sums(shard)),
             },
         )
-        self.missing.remove(shard)
-        self._open = None
 
     def _record(self, shard: int) -> Path:
-        return self.path / _COMMITS / f"{shard:06d}.json"
+        return commit_path(self.path, shard)
 
     def _sums(self, shard: int) -> Path:
-        return self.path / _COMMITS / f"{shard:06d}.sums"
+        return commit_path(self.path, shard).with_suffix(".sums")
 
     def _is_committed(self, shard: int) -> bool:
         """Return whether a shard has its record and its files have their sizes."""
         try:
             commit = read_json(self._record(shard))
             size = (self.path / commit["file"]).stat().st_size
-        except (DamagedError, FileNotFoundError):
+            sums = hash_file(self._sums(shard))
+            expected = commit["bytes"], commit["sums_xxh3_128"]
+        except (DamagedError, FileNotFoundError, KeyError, TypeError):
             return False
-        return (
-            size == commit["bytes"] == self.layout.file_bytes(shard) and self._sums(shard).is_file()
-        )
+        return (size, sums) == expected and size == self.layout.file_bytes(shard)
 
     def _check_order(self, shard: int, row: int) -> None:
         if (self._open.shard, self._open.next_row) != (shard, row):
@@ -187,12 +236,16 @@ class ShardWriter:
         dtype = self.layout.dtype
         exponents = _EXPONENTS[dtype]
         bits = x.view(f"u{x.itemsize}")
+        magnitude = bits.dtype.type(np.iinfo(bits.dtype).max >> 1)
         step = max(1, _CHECK_BYTES // self.layout.row_bytes)  # stay within the cache
         for i in range(0, len(bits), step):
-            if ((bits[i : i + step] & exponents) == exponents).any():
+            part = bits[i : i + step] & magnitude
+            if part.max() >= exponents:
+                row, column = np.argwhere(part >= exponents)[0]
                 raise StoreError(
                     f"an activation is not a finite {dtype}",
-                    where=f"{self.where}, shard {shard}",
+                    where=f"{self.where}, shard {shard}, row {self._open.next_row + i + row},"
+                    f" dimension {column}",
                     expected="absolute values up to 65504" if dtype == "float16" else None,
                     remedy="Set activations.dtype to bfloat16 (or float32)."
                     if dtype == "float16"
@@ -200,48 +253,15 @@ class ShardWriter:
                 )
 
 
-class _OpenShard:
-    """A shard while it is written, to a temporary file beside its place."""
-
-    def __init__(self, array: Path, layout: Layout, shard: int) -> None:
-        self.layout, self.shard = layout, shard
-        self.next_row, _ = layout.rows_of(shard)
-        self._final = array / shard_name(shard)
-        self._final.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self._final.with_name(f"{self._final.name}.{os.getpid()}.tmp")
-        self._file: IO[bytes] = self._temporary.open("wb", buffering=0)
-        self._hash = xxhash.xxh3_128()
-        self._sums = ShardSums.zero(layout)
-
-    def write(self, x: np.ndarray, excluded: np.ndarray) -> None:
-        self._write(memoryview(np.ascontiguousarray(x)).cast("B"))
-        self._sums.add(x, excluded)
-        self.next_row += len(x)
-
-    def close(self) -> tuple[str, ShardSums]:
-        """Pad, append the index, flush and give the file its name; return hash and sums."""
-        start, end = self.layout.rows_of(self.shard)
-        padding = self.layout.data_bytes(self.shard) - (end - start) * self.layout.row_bytes
-        self._write(memoryview(bytes(padding)))
-        self._write(memoryview(self.layout.index(self.shard)))
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._temporary.replace(self._final)
-        fsync_dir(self._final.parent)
-        return self._hash.hexdigest(), self._sums.close()
-
-    def abandon(self) -> None:
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
-
-    def _write(self, content: memoryview) -> None:
-        self._hash.update(content)
-        while content:
-            content = content[self._file.write(content) :]
-
-
-def _remove_debris(path: Path) -> None:
-    """Remove what killed writers left: ours and Zarr's temporary files."""
-    for pattern in ("*.tmp", "*.partial"):
-        for file in path.rglob(pattern):
+def _remove_debris(path: Path, shards: range | None) -> None:
+    """Remove what killed writers left, of these shards or all: ours and Zarr's temporary files."""
+    if shards is None:
+        for pattern in ("*.tmp", "*.partial"):
+            for file in path.rglob(pattern):
+                file.unlink()
+        return
+    for shard in shards:
+        for file in (path / ARRAY / shard_name(shard)).parent.glob("*.tmp"):
+            file.unlink()
+        for file in (path / COMMITS).glob(f".{shard:06d}.*.tmp"):
             file.unlink()

@@ -60,9 +60,10 @@ def fetch_model(work: Work, settings: Mapping[str, Any], path: Path | None = Non
     if has_tokenizer(work.path):
         tokenizer = vocabulary_sha256(tokenizer_from_directory(work.path))
     name = work.output.parent.name
-    work.finish(
-        describe_model(work.path, name=name, tokenizer=tokenizer, trust_remote_code=trusted)
-    )
+    record = describe_model(work.path, name=name, tokenizer=tokenizer, trust_remote_code=trusted)
+    if path is None:
+        record["source"] = {"hub": settings["hub"], "revision": settings["revision"]}
+    work.finish(record)
 
 
 def _wanted(trusted: bool) -> tuple[str, ...]:

@@ -188,8 +188,14 @@ def _input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
     return args[0] if args else kwargs["hidden_states"]
 
 
+Take = Callable[[Hook, "torch.Tensor"], Any]
+"""What to do with a hook's value (batch, seq, d) as soon as it is there."""
+
+
 @contextmanager
-def capture(model: nn.Module, hooks: Sequence[Hook]) -> Iterator[dict[Hook, torch.Tensor]]:
+def capture(
+    model: nn.Module, hooks: Sequence[Hook], take: Take | None = None
+) -> Iterator[dict[Hook, Any]]:
     """Collect the activations at ``hooks`` of each forward pass made inside.
 
     Parameters
@@ -198,6 +204,9 @@ def capture(model: nn.Module, hooks: Sequence[Hook]) -> Iterator[dict[Hook, torc
         The model, or a slice of it.
     hooks
         What to collect.
+    take
+        Called with each value at once; what it returns is collected instead, so that a value
+        which was copied elsewhere need not live until the pass ends.
 
     Yields
     ------
@@ -205,31 +214,28 @@ def capture(model: nn.Module, hooks: Sequence[Hook]) -> Iterator[dict[Hook, torc
         hook -> Tensor (batch, seq, d), of the latest forward pass. Of a hook that `replace` also
         holds it has the value before the replacement if `capture` was entered first.
     """
-    found: dict[Hook, torch.Tensor] = {}
+    found: dict[Hook, Any] = {}
+
+    def keep(hook: Hook, value: torch.Tensor) -> None:
+        if take is not None:
+            found[hook] = take(hook, value)
+        else:
+            # `replace` writes resid_mid in place; what was captured must not change with it.
+            found[hook] = value.clone() if hook.site == "resid_mid" else value
+
     with ExitStack() as stack:
         for hook in hooks:
-            point = _point(model, hook)
-            handle = (
-                _on_input(point, hook, found) if point.is_input else _on_output(point, hook, found)
-            )
+            handle = _listen(_point(model, hook), hook, keep)
             stack.callback(handle.remove)
         yield found
 
 
-def _on_input(point: _Point, hook: Hook, found: dict[Hook, torch.Tensor]) -> Any:
-    def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        value = _input(args, kwargs)
-        # `replace` writes resid_mid in place; what was captured must not change with it.
-        found[hook] = value.clone() if hook.site == "resid_mid" else value
-
-    return point.module.register_forward_pre_hook(keep, with_kwargs=True)
-
-
-def _on_output(point: _Point, hook: Hook, found: dict[Hook, torch.Tensor]) -> Any:
-    def keep(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
-        found[hook] = _read(output)
-
-    return point.module.register_forward_hook(keep)
+def _listen(point: _Point, hook: Hook, keep: Callable[[Hook, torch.Tensor], None]) -> Any:
+    if point.is_input:
+        return point.module.register_forward_pre_hook(
+            lambda _, args, kwargs: keep(hook, _input(args, kwargs)), with_kwargs=True
+        )
+    return point.module.register_forward_hook(lambda _, __, output: keep(hook, _read(output)))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from saeflow import device as devices
 from saeflow.errors import DamagedError, ModelError
 from saeflow.files import read_json
 from saeflow.models.record import read_config, weight_files, weights_sha256
-from saeflow.work import bulk_of
+from saeflow.work import MANIFEST, bulk_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -65,6 +66,20 @@ def load_model(
         )
     model = load_directory(directory, trust_remote_code=facts.get("trust_remote_code", False))
     return model.to(device if device is not None else devices.pick())
+
+
+def load_model_once(record: Path, device: torch.device | str | None = None) -> PreTrainedModel:
+    """Load a model as `load_model` does, unless this process did so last; it is frozen.
+
+    For readers of live activations, which need the model beside whoever else does.
+    """
+    device = torch.device(device) if device is not None else devices.pick()
+    return _loaded(bulk_of(record).resolve() / MANIFEST, device)
+
+
+@lru_cache(maxsize=1)
+def _loaded(manifest: Path, device: torch.device) -> PreTrainedModel:
+    return load_model(manifest, device)
 
 
 def load_directory(directory: Path, *, trust_remote_code: bool = False) -> PreTrainedModel:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from saeflow.models.hooks import Hook, block_list, block_modules, capture, check_hooks
+from saeflow.models.hooks import Hook, Take, block_list, block_modules, capture, check_hooks
 
 
 class Skip(nn.Module):
@@ -127,7 +127,8 @@ def run_until(
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor | None,
     hooks: Sequence[Hook],
-) -> dict[Hook, torch.Tensor]:
+    take: Take | None = None,
+) -> dict[Hook, Any]:
     """Return the activations at ``hooks``, computing no block after the last one needed.
 
     Parameters
@@ -136,6 +137,8 @@ def run_until(
     attention_mask : Tensor (batch, seq) or None
     hooks
         Any hooks of the model.
+    take
+        Called with each hook and its value at once; what it returns stands in the result.
 
     Returns
     -------
@@ -146,7 +149,7 @@ def run_until(
     blocks = block_modules(model)
     needed = max(hook.block for hook in hooks) + 1
     part = base_with_blocks(model, blocks[:needed])
-    with capture(part, hooks) as found:
+    with capture(part, hooks, take) as found:
         part(input_ids, **forward_arguments(attention_mask))
     return found
 

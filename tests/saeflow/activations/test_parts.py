@@ -1,0 +1,205 @@
+import json
+import multiprocessing
+import shutil
+import signal
+import time
+
+import pytest
+
+from saeflow.activations.parts import harvest_part, shards_of
+from saeflow.activations.reader import open_store
+from saeflow.files import hash_tree, read_json
+from saeflow.models.slices import run_until
+from saeflow.work import bulk_path
+from tiny_models import make_model
+from tiny_stores import HARVEST, harvest_hooks, make_tokens, save_model
+
+LENGTHS = {"train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 8, "test": [32, 1, 8]}
+LENGTHS = {**LENGTHS, "validation": [11, 7]}
+HOOKS = ["resid_post.0", "mlp_out.2"]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A model, its tokens (seven shards and a bit) and the stores that one job makes of them."""
+    root = tmp_path_factory.mktemp("sources")
+    model = save_model(make_model("gpt_neox"), root / "model.json")
+    tokens = make_tokens(root, LENGTHS)
+    whole = harvest_hooks(root / "whole", [*HOOKS, "resid_post.1"], model, tokens)
+    return model, tokens, {hook: content(record) for hook, record in whole.items()}
+
+
+def content(record):
+    return hash_tree(record.parent / read_json(record)["bulk"])
+
+
+def part(place, model, tokens, number, of, hooks=HOOKS):
+    """Do one part, as the script does."""
+    stores = [
+        {
+            "output": str(place / f"{hook}.json"),
+            "identity": f"id of {hook}",
+            "suffix": ".zarr",
+            "settings": {**HARVEST, "hook": hook},
+        }
+        for hook in hooks
+    ]
+    settings = {"part": number, "of": of, "stores": {h: f"id of {h}" for h in hooks}}
+    receipt = place / "parts" / f"{number}-of-{of}.json"
+    harvest_part(
+        receipt,
+        f"part {number} of {of}",
+        settings,
+        stores,
+        model_record=model,
+        tokens_record=tokens,
+    )
+    return json.loads(receipt.read_text())
+
+
+def counting(monkeypatch):
+    """Count the tokens of each hook that go through the model from now on."""
+    asked = {}
+
+    def count(model, ids, mask, hooks, take):
+        for hook in hooks:
+            asked[str(hook)] = asked.get(str(hook), 0) + ids.numel()
+        return run_until(model, ids, mask, hooks, take)
+
+    monkeypatch.setattr("saeflow.activations.forward.run_until", count)
+    return asked
+
+
+@pytest.mark.parametrize("n_shards", [1, 2, 7, 40])
+@pytest.mark.parametrize("of", [1, 2, 3, 8])
+def test_the_parts_take_each_shard_once_and_alike(n_shards, of):
+    parts = [shards_of(part, of, n_shards) for part in range(1, of + 1)]
+    assert [shard for shards in parts for shard in shards] == list(range(n_shards))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("of", [2, 3])
+def test_parts_in_any_order_give_the_bytes_of_one_job(sources, tmp_path, of, monkeypatch):
+    model, tokens, whole = sources
+    receipts = [part(tmp_path, model, tokens, number, of) for number in range(of, 0, -1)]
+    n_shards = max(receipt["shards"][1] for receipt in receipts)
+    assert n_shards > 2 * of
+    assert receipts[0]["stores"] == {hook: f"id of {hook}" for hook in HOOKS}
+    asked = counting(monkeypatch)
+    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    assert not asked  # the gather computes nothing
+    assert {hook: content(record) for hook, record in records.items()} == {
+        hook: whole[hook] for hook in HOOKS
+    }
+    for record in records.values():
+        open_store(record).verify()
+
+
+def test_a_lost_part_costs_only_its_own_shards(sources, tmp_path, monkeypatch):
+    model, tokens, whole = sources
+    part(tmp_path, model, tokens, 1, 2)
+    asked = counting(monkeypatch)
+    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    n_tokens = read_json(records[HOOKS[0]])["n_rows"]
+    assert 0 < asked[HOOKS[0]] < 0.75 * n_tokens
+    assert content(records[HOOKS[0]]) == whole[HOOKS[0]]
+
+
+def test_a_receipt_whose_shards_are_gone_deceives_nobody(sources, tmp_path):
+    model, tokens, whole = sources
+    for number in (1, 2):
+        part(tmp_path, model, tokens, number, 2)
+    for directory in tmp_path.glob("*.zarr.partial"):
+        shutil.rmtree(directory)
+    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    assert {hook: content(record) for hook, record in records.items()} == {
+        hook: whole[hook] for hook in HOOKS
+    }
+
+
+def test_a_hook_that_is_added_afterwards_is_the_only_one_computed(sources, tmp_path, monkeypatch):
+    model, tokens, whole = sources
+    harvest_hooks(tmp_path, HOOKS, model, tokens)
+    asked = counting(monkeypatch)
+    for number in (1, 2):
+        part(tmp_path, model, tokens, number, 2, [*HOOKS, "resid_post.1"])
+    assert set(asked) == {"resid_post.1"}
+    done = asked["resid_post.1"]
+    records = harvest_hooks(tmp_path, [*HOOKS, "resid_post.1"], model, tokens)
+    assert asked == {"resid_post.1": done}
+    assert content(records["resid_post.1"]) == whole["resid_post.1"]
+
+
+def test_more_parts_than_shards_leave_some_with_nothing_to_do(sources, tmp_path, monkeypatch):
+    model, tokens, _ = sources
+    asked = counting(monkeypatch)
+    first, end = part(tmp_path, model, tokens, 1, 50)["shards"]
+    assert first == end
+    assert not asked
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Start processes that have torch imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        [
+            "saeflow.activations.parts",
+            "transformers.models.auto.modeling_auto",
+            "transformers.models.gpt_neox.modeling_gpt_neox",
+        ]
+    )
+    return context
+
+
+def started(processes, *arguments):
+    process = processes.Process(target=part, args=arguments)
+    process.start()
+    return process
+
+
+def test_parts_at_the_same_time_give_the_bytes_of_one_job(sources, tmp_path, processes):
+    model, tokens, whole = sources
+    running = [started(processes, tmp_path, model, tokens, number, 3) for number in (1, 2, 3)]
+    for process in running:
+        process.join()
+        assert process.exitcode == 0
+    commits = sorted(tmp_path.glob(f"{HOOKS[0]}.*/_commit/*.json"))
+    assert len(commits) == json.loads((tmp_path / "parts/3-of-3.json").read_text())["shards"][1]
+    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    for hook, record in records.items():
+        assert content(record) == whole[hook]
+
+
+def test_a_part_that_was_killed_continues_beside_another(sources, tmp_path, processes):
+    model, tokens, whole = sources
+    killed = started(processes, tmp_path, model, tokens, 2, 2)
+    partial = bulk_path(tmp_path / f"{HOOKS[0]}.json", f"id of {HOOKS[0]}", ".zarr")
+    partial = partial.with_name(f"{partial.name}.partial")
+    while killed.is_alive() and not list(partial.glob("_commit/*.json")):
+        time.sleep(0.001)
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "parts/2-of-2.json").exists()
+    running = [started(processes, tmp_path, model, tokens, number, 2) for number in (1, 2)]
+    for process in running:
+        process.join()
+        assert process.exitcode == 0
+    assert not list(tmp_path.rglob("*.tmp"))
+    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    for hook, record in records.items():
+        assert content(record) == whole[hook]
+
+
+def test_the_store_is_completed_only_after_a_part_that_still_runs(sources, tmp_path, processes):
+    model, tokens, whole = sources
+    running = started(processes, tmp_path, model, tokens, 1, 1)
+    while running.is_alive() and not list(tmp_path.glob("*.zarr.partial/_commit/*.json")):
+        time.sleep(0.001)
+    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    assert (tmp_path / "parts/1-of-1.json").exists()
+    running.join()
+    assert running.exitcode == 0
+    for hook, record in records.items():
+        assert content(record) == whole[hook]

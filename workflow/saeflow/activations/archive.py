@@ -1,0 +1,246 @@
+"""Smaller copies of a store, to keep or to send: compressed without loss, or in eight bits.
+
+An archive is one directory in plain Zarr that stands alone: the array, the row table, the
+statistics, and verbatim all small files of the store, from which `restore` makes the same bytes
+again. `saeflow.activations.reader.open_store` opens it like a store; since it cannot be mapped,
+reading is slow. Read `archive` first.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from saeflow.activations import int8
+from saeflow.activations.array import Activations
+from saeflow.activations.layout import ARRAY, Layout, read_layout
+from saeflow.activations.metadata import FORMAT
+from saeflow.activations.reader import ARCHIVE_FORMAT, Store, open_store
+from saeflow.activations.slow import SlowRows
+from saeflow.errors import SaeflowError, StoreError
+from saeflow.files import fsync_dir, naming_full_disk, sha256_text, write_json
+from saeflow.inventory import INVENTORY, MANIFEST, write_inventory
+
+CODECS = ("zstd", "blosc", "int8")
+ORIGINAL = "original"
+"""The small files of the store, below an archive of it."""
+
+_ROWS = "rows"
+_ZSTD_LEVEL, _BLOSC_LEVEL = 3, 5
+
+
+def archive(
+    store: Store, destination: Path, codec: str, told: Callable[[int], object] = lambda _n: None
+) -> dict[str, Any]:
+    """Write an archive of a store and return its manifest.
+
+    Parameters
+    ----------
+    store
+        An open store; not an archive.
+    destination
+        The directory to make; its name ends with ``.zarr`` by custom.
+    codec
+        zstd or blosc lose nothing. int8 halves a 16-bit store at a small error, see
+        `saeflow.activations.int8`.
+    told
+        Given the number of rows after each part.
+
+    Raises
+    ------
+    StoreError
+        If the destination exists, the codec is unknown or the store is an archive or live.
+    """
+    destination = Path(destination)
+    if codec not in CODECS:
+        raise StoreError("there is no such codec", expected=" | ".join(CODECS), got=codec)
+    if store.record["format"] != FORMAT:
+        raise StoreError(
+            "this is an archive already, or live activations, of which nothing is stored",
+            where=store.path,
+            expected=FORMAT,
+            got=store.record["format"],
+        )
+    with Building(destination) as path, naming_full_disk(path):
+        _copy_small_files(store.path, path / ORIGINAL)
+        shutil.copytree(store.rows.path, path / _ROWS)
+        group = zarr.create_group(
+            str(path), attributes={"format": ARCHIVE_FORMAT, "codec": codec, "complete": False}
+        )
+        for name in ("mean", "std"):
+            shutil.copytree(store.path / name, path / name)
+        layout, _ = read_layout(store.path / ARRAY)
+        facts = (_write_int8 if codec == "int8" else _write_lossless)(
+            store, group, layout, codec, told
+        )
+        group.update_attributes({"complete": True})
+        manifest = _manifest(store, codec, facts)
+        manifest["inventory"] = write_inventory(path)
+        write_json(path / MANIFEST, manifest)
+    return manifest
+
+
+def restore(
+    source: Path, destination: Path, told: Callable[[int], object] = lambda _n: None
+) -> Path:
+    """Make the store that was archived without loss, the same bytes, and return its record.
+
+    Parameters
+    ----------
+    source
+        The archive.
+    destination
+        The directory to put the record, the store and its row table into.
+    told
+        Given the number of rows after each part.
+
+    Raises
+    ------
+    StoreError
+        If the archive lost something when it was made, or the store is there already.
+    DamagedError
+        If the archive is damaged, or what was made differs from the original's hashes.
+    """
+    from saeflow.activations.restore import restore as restore_
+
+    return restore_(open_store(source), destination, told)
+
+
+def open_archived(path: Path, record: dict[str, Any]) -> Activations:
+    """Return the rows of an archive; what is asked for is decoded."""
+    values = int8.Values(path) if record["dtype"] == "int8" else lambda x, _start: x
+    rows = SlowRows(path / ARRAY, values)
+    return Activations(rows.shape, record["values"], rows.chunk_rows, None, rows)
+
+
+class Building:
+    """A directory that gets its name once it is complete.
+
+    Parameters
+    ----------
+    destination
+        Its name; a `StoreError` if that exists.
+    """
+
+    def __init__(self, destination: Path) -> None:
+        self._destination = destination
+        self._partial = destination.with_name(f"{destination.name}.partial")
+
+    def __enter__(self) -> Path:
+        """Return the directory to write to; what an earlier try left is removed."""
+        if self._destination.exists():
+            raise StoreError(
+                "this exists already",
+                where=self._destination,
+                remedy="Choose another place, or delete it first.",
+            )
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        return self._partial
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Flush the files and give the directory its name; after an error, remove it."""
+        if kind is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            return
+        from saeflow.work import sync_tree
+
+        sync_tree(self._partial)
+        self._partial.replace(self._destination)
+        fsync_dir(self._destination.parent)
+
+
+def _manifest(store: Store, codec: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest: the record of the store, but for what is not so any more."""
+    dropped = ("bulk", "inventory", "needs", "identity", "format", "rows", "dtype")
+    same = {name: value for name, value in store.record.items() if name not in dropped}
+    original = store.record["identity"]
+    lossless = codec != "int8"
+    return {
+        **same,
+        "format": ARCHIVE_FORMAT,
+        "identity": sha256_text(f"{ARCHIVE_FORMAT} {codec} {original}"),
+        "dtype": store.record["dtype"] if lossless else "int8",
+        "values": store.record["dtype"] if lossless else "float32",
+        "rows": _ROWS,
+        "archive": {
+            "codec": codec,
+            "lossless": lossless,
+            "of": original,
+            "of_dtype": store.record["dtype"],
+            **facts,
+        },
+    }
+
+
+def _copy_small_files(source: Path, destination: Path) -> None:
+    """Copy a store but for its shards."""
+
+    def shards(directory: str, names: list[str]) -> list[str]:
+        return ["c"] if Path(directory) == source / ARRAY and "c" in names else []
+
+    shutil.copytree(source, destination, ignore=shards)
+    for name in (MANIFEST, INVENTORY):
+        if not (destination / name).is_file():
+            raise SaeflowError("the store is unfinished", where=source)
+
+
+def _write_lossless(
+    store: Store, group: zarr.Group, layout: Layout, codec: str, told: Callable[[int], object]
+) -> dict[str, Any]:
+    size = layout.storage.itemsize
+    compressor = {
+        "zstd": zarr.codecs.ZstdCodec(level=_ZSTD_LEVEL, checksum=True),
+        "blosc": zarr.codecs.BloscCodec(
+            cname="zstd", clevel=_BLOSC_LEVEL, shuffle="shuffle", typesize=size
+        ),
+    }[codec]
+    array = create(group, ARRAY, layout, layout.storage, compressor)
+    array.update_attributes({"logical_dtype": layout.dtype})
+    for start, end in parts(layout):
+        array[start:end] = store.activations.raw(slice(start, end))
+        told(end - start)
+    return {}
+
+
+def _write_int8(
+    store: Store, group: zarr.Group, layout: Layout, _codec: str, told: Callable[[int], object]
+) -> dict[str, Any]:
+    quantiser = int8.Quantiser(store.mean, store.std)
+    compressor = zarr.codecs.ZstdCodec(level=1, checksum=True)
+    array = create(group, ARRAY, layout, np.dtype("int8"), compressor)
+    scales = group.create_array(
+        int8.SCALE, shape=(layout.n_rows,), chunks=(layout.shard_rows,), dtype="float32"
+    )
+    for start, end in parts(layout):
+        x = store.activations.tensor(slice(start, end)).numpy()
+        array[start:end], scales[start:end] = quantiser.quantise(x, store.rows.flags[start:end])
+        told(end - start)
+    return {"nmse": quantiser.nmse}
+
+
+def create(
+    group: zarr.Group, name: str, layout: Layout, dtype: np.dtype, compressor: Any
+) -> zarr.Array:
+    """Create an array in the store's chunks and shards, with every chunk written."""
+    return group.create_array(
+        name,
+        shape=(layout.n_rows, layout.d_model),
+        chunks=(layout.inner_rows, layout.d_model),
+        shards=(layout.shard_rows, layout.d_model),
+        dtype=dtype,
+        compressors=[compressor],
+        filters=None,
+        fill_value=0,
+        config={"write_empty_chunks": True},
+    )
+
+
+def parts(layout: Layout) -> list[tuple[int, int]]:
+    """Return the rows of each shard: what is read and written at once."""
+    return [layout.rows_of(shard) for shard in range(layout.n_shards)]

@@ -1,0 +1,122 @@
+"""The harvest of activations that stay live: no rows, but what a record must say of them.
+
+A sample of the text goes through the model once for all hooks, for the statistics and to find out
+early that a dtype is too small. Read `describe`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+
+from saeflow.activations.forward import Window, compute, windows
+from saeflow.activations.layout import Layout
+from saeflow.activations.live import check_finite
+from saeflow.activations.reader import LIVE_FORMAT
+from saeflow.activations.sums import ShardSums
+from saeflow.activations.values import to_storage
+from saeflow.files import read_json
+from saeflow.logs import progress
+from saeflow.models.hooks import Hook, check_hooks
+from saeflow.models.load import load_model
+from saeflow.tokens.flags import excluded
+from saeflow.tokens.store import TokenStore
+from saeflow.work import MANIFEST, Work, bulk_of
+
+if TYPE_CHECKING:
+    from saeflow.activations.harvest import Source
+
+SAMPLE_TOKENS = 1 << 16
+
+Wanted = Mapping[Hook, tuple[Work, Mapping[str, Any]]]
+
+
+def describe(wanted: Wanted, source: Source, rows: str) -> None:
+    """Finish the works of live hooks.
+
+    Parameters
+    ----------
+    wanted
+        For each hook its held work and settings, as in `saeflow.activations.harvest.harvest`.
+    source
+        The model and its tokens.
+    rows
+        Name of the row table's directory, beside the works.
+
+    Raises
+    ------
+    StoreError
+        If a value of the sample does not fit the dtype.
+    """
+    tokens = source.tokens
+    layouts = {hook: source.layout(settings) for hook, (_, settings) in wanted.items()}
+    batch_tokens = next(iter(wanted.values()))[1]["batch_tokens"]
+    sample = sample_of(list(windows(tokens, batch_tokens)), SAMPLE_TOKENS)
+    sums = _sums(layouts, source.records["model"], tokens, sample)
+    for hook, (work, settings) in wanted.items():
+        place = work.output.parent
+        live = {
+            **{name: _bulk(record, place) for name, record in source.records.items()},
+            "batch_tokens": batch_tokens,
+            "shard_rows": settings.get("shard_rows"),
+            "sample": {"rows": sums[hook].n, "windows": len(sample)},
+        }
+        work.restart()
+        _write_statistics(work.path, sums[hook])
+        about = {"hook": str(hook), **source.attributes(rows), "live": live}
+        work.finish({**about, **_facts(layouts[hook], tokens, sums[hook])}, needs=[rows])
+
+
+def sample_of(every: list[Window], n_tokens: int) -> list[Window]:
+    """Choose as many windows as have about ``n_tokens``, at equal distances over the dataset."""
+    mean = every[-1].end / len(every)
+    n = min(len(every), max(1, round(n_tokens / mean)))
+    return [every[(2 * i + 1) * len(every) // (2 * n)] for i in range(n)]
+
+
+def _sums(
+    layouts: Mapping[Hook, Layout], model_record: Path, tokens: TokenStore, sample: list[Window]
+) -> dict[Hook, ShardSums]:
+    """Return the sums over the ordinary rows of a sample, of every hook in one pass."""
+    model = load_model(model_record)
+    check_hooks(model, list(layouts))
+    sums = {hook: ShardSums.zero(layout) for hook, layout in layouts.items()}
+    dtypes = {hook: layout.dtype for hook, layout in layouts.items()}
+    for window in progress(sample, desc="statistics of live activations", unit="windows"):
+        left_out = excluded(tokens.columns.read("flags", window.start, window.end))
+        for hook, x in compute(model, dtypes, tokens, window).items():
+            check_finite(x, hook, dtypes[hook], window)
+            sums[hook].add(to_storage(x, dtypes[hook]), left_out)
+    return {hook: one.close() for hook, one in sums.items()}
+
+
+def _write_statistics(path: Path, sums: ShardSums) -> None:
+    """Write mean and standard deviation where a store has them."""
+    group = zarr.create_group(str(path), attributes={"format": LIVE_FORMAT}, overwrite=True)
+    for name, values in (("mean", sums.mean), ("std", sums.std)):
+        group.create_array(name, data=values.astype(np.float32))
+
+
+def _facts(layout: Layout, tokens: TokenStore, sums: ShardSums) -> dict[str, Any]:
+    """Return what the record of a store says as well; rms and mean_norm are the sample's."""
+    return {
+        "format": LIVE_FORMAT,
+        "d_model": layout.d_model,
+        "n_rows": layout.n_rows,
+        "dtype": layout.dtype,
+        "n_included_rows": int((~excluded(tokens.columns.read("flags"))).sum()),
+        "rms": sums.rms,
+        "mean_norm": sums.mean_norm,
+    }
+
+
+def _bulk(record: Path, place: Path) -> dict[str, str]:
+    """Return where finished bulk lies, seen from ``place``, and its identity."""
+    manifest = bulk_of(record) / MANIFEST
+    relative = os.path.relpath(manifest, place)
+    return {"manifest": Path(relative).as_posix(), "identity": read_json(manifest)["identity"]}

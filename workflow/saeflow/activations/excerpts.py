@@ -1,0 +1,136 @@
+"""Rows of a store in order, for measures: all of a split, whole documents or sequences, positions.
+
+Each reader gives NumPy or float32 rows of a `Store`, mapped, archived or live alike. Read
+`batches_in_order`, then `Spans`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from saeflow.activations.reader import Store
+from saeflow.tokens.flags import excluded
+
+
+class Spans(NamedTuple):
+    """Ranges of rows that belong together, one after the other.
+
+    Attributes
+    ----------
+    ids : ndarray (n,)
+        The document or sequence of each.
+    starts, ends : ndarray (n,) int64
+        Its first row in the store, and the one after its last.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Rows of each, (n,) int64."""
+        return self.ends - self.starts
+
+    def part(self, first: int, end: int) -> Spans:
+        """Return the spans ``first`` to ``end``."""
+        return Spans(*(column[first:end] for column in self))
+
+
+def ordinary_rows(store: Store, split: str) -> np.ndarray:
+    """Return the rows of a split that are not excluded, rising, (n,) int64."""
+    first, end = store.ranges(split)
+    return first + np.flatnonzero(~excluded(store.rows.read("flags", first, end)))
+
+
+def batches_in_order(store: Store, split: str, n_rows: int) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Yield the rows of a split in order, excluded ones as well.
+
+    Parameters
+    ----------
+    store
+        Where the rows are.
+    split
+        train, validation or test.
+    n_rows
+        Rows at a time.
+
+    Yields
+    ------
+    tuple
+        Which rows of the store, and their values (n, d_model) float32.
+    """
+    first, end = store.ranges(split)
+    for start in range(first, end, n_rows):
+        rows = slice(start, min(start + n_rows, end))
+        yield rows, store.activations.tensor(rows)
+
+
+def sequences(store: Store, split: str) -> Spans:
+    """Return where each sequence of a split lies; ids are numbers of sequences in the store."""
+    first, end = store.sequence_range(split)
+    offsets = store.rows.read("sequence_offsets", first, end + 1)
+    return Spans(np.arange(first, end), offsets[:-1], offsets[1:])
+
+
+def documents(store: Store, split: str) -> Spans:
+    """Return where each document of a split lies; ids are its numbers in the dataset.
+
+    NOTE: a document's rows lie together, also where it goes through several sequences.
+    """
+    first, end = store.ranges(split)
+    document = store.rows.read("document", first, end)
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(document)) + 1])[: len(document)]
+    ends = np.append(starts[1:], len(document))[: len(starts)]
+    return Spans(document[starts], first + starts, first + ends)
+
+
+def blocks(store: Store, spans: Spans, n_rows: int) -> Iterator[tuple[Spans, torch.Tensor]]:
+    """Yield consecutive spans, whole ones only, with their rows.
+
+    Parameters
+    ----------
+    store
+        Where the rows are.
+    spans
+        From `sequences` or `documents`; each begins where the one before it ends.
+    n_rows
+        Rows at a time; more only where one span alone has more.
+
+    Yields
+    ------
+    tuple
+        The spans, and their values (n, d_model) float32 from the first span's first row on.
+    """
+    first = 0
+    while first < len(spans.ids):
+        limit = spans.starts[first] + n_rows
+        end = max(first + 1, int(np.searchsorted(spans.ends, limit, side="right")))
+        some = spans.part(first, end)
+        yield some, store.activations.tensor(slice(int(some.starts[0]), int(some.ends[-1])))
+        first = end
+
+
+def at_position(store: Store, spans: Spans, position: int) -> tuple[np.ndarray, torch.Tensor]:
+    """Return the row at a position of each span that is long enough.
+
+    Parameters
+    ----------
+    store
+        Where the rows are.
+    spans
+        From `sequences` or `documents`.
+    position
+        Counted from a span's first row.
+
+    Returns
+    -------
+    tuple
+        Rows of the store, rising, (n,) int64, and their values (n, d_model) float32.
+    """
+    rows = spans.starts[spans.lengths > position] + position
+    return rows, store.activations.tensor(torch.from_numpy(rows))

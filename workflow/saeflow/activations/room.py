@@ -1,0 +1,88 @@
+"""Refuse to begin a harvest that the disk cannot hold, with the figures and the choices.
+
+Nothing here can change a byte that is written. Read `check_room`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saeflow.errors import DiskFullError
+
+if TYPE_CHECKING:
+    from saeflow.activations.writer import ShardWriter
+
+CHOICES = (
+    "Free some space (`saeflow clean` lists what nothing needs), or choose: fewer tokens"
+    " (packings > tokens), fewer hooks, activations > live: true (nothing is"
+    " stored), activations > temporary: true (each store is removed after its last reader, though"
+    " those of one model and dataset are made together), or another disk, linked in as"
+    " results/activations."
+)
+"""What a person can do about a disk that is too small for the activations."""
+
+_RESERVE_FRACTION = 0.02
+_MAX_RESERVE_OF_DISK = 0.01
+_RESERVE_BYTES = 256 << 20
+
+
+def reserve(n_bytes: int, disk_bytes: int) -> int:
+    """Return what is kept free beside ``n_bytes`` of activations.
+
+    A fiftieth of them, and 256 MiB or a hundredth of the disk, whichever is less: for the small
+    files beside the shards, and for what others write meanwhile.
+    """
+    return round(
+        n_bytes * _RESERVE_FRACTION + min(_RESERVE_BYTES, disk_bytes * _MAX_RESERVE_OF_DISK)
+    )
+
+
+def missing_bytes(writers: Iterable[ShardWriter]) -> int:
+    """Return the size of all shards that have not been written yet."""
+    return sum(w.layout.file_bytes(shard) for w in writers for shard in w.missing)
+
+
+def check_room(writers: Iterable[ShardWriter]) -> None:
+    """Raise unless the disk holds what the writers have yet to write.
+
+    Parameters
+    ----------
+    writers
+        Those of one pass, in one directory.
+
+    Raises
+    ------
+    DiskFullError
+        With what is needed and what is free.
+
+    Notes
+    -----
+    A quota is not seen here: the system tells of it only when it is reached.
+    """
+    writers = [writer for writer in writers if writer.missing]
+    if not writers:
+        return
+    place = Path(writers[0].path).parent
+    disk = shutil.disk_usage(place)
+    needed = missing_bytes(writers)
+    kept = reserve(needed, disk.total)
+    if needed + kept <= disk.free:
+        return
+    layout = writers[0].layout
+    missing = sum(len(writer.missing) for writer in writers)
+    raise DiskFullError(
+        "the disk cannot hold the activations",
+        where=place,
+        expected=f"{_size(needed + kept)} free: {_size(needed)} for {missing} missing shards of"
+        f" {', '.join(writer.where for writer in writers)} ({layout.n_rows:,} rows of width"
+        f" {layout.d_model} in {layout.dtype}), and a reserve of {_size(kept)}",
+        got=f"{_size(disk.free)} free",
+        remedy=CHOICES,
+    )
+
+
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 2**30:,.2f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:,.2f} MiB"
