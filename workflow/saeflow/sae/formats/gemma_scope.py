@@ -1,0 +1,46 @@
+"""Gemma Scope's params.npz: arrays of a JumpReLU SAE that takes nothing off its input."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from saeflow.errors import DamagedError
+from saeflow.sae.foreign import Foreign, Place, sources
+
+TITLE = "Gemma Scope's arrays"
+WEIGHTS = "params.npz"
+_KEYS = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
+
+
+def fits(place: Place) -> bool:
+    """Whether this is the file, or its directory."""
+    return WEIGHTS in place.names or place.path.suffix == ".npz"
+
+
+def read(place: Place) -> Foreign:
+    """Return the SAE."""
+    path = place.path / WEIGHTS if place.path.is_dir() else place.path
+    arrays = _arrays(path)
+    missing = [name for name in _KEYS if name not in arrays]
+    if missing:
+        raise DamagedError("an array is missing", where=path, expected=", ".join(missing))
+    weights = {name: torch.from_numpy(arrays[name]).float() for name in _KEYS}
+    facts = {"center_input": False, "source": sources(path)}  # Gemma's norms take no mean off
+    rule = {"architecture": "jumprelu", "apply_b_dec_to_input": False}
+    return Foreign(rule, weights, facts)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {_name(name): np.asarray(file[name]) for name in file}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise DamagedError("the arrays are not readable", where=path, got=str(error)) from error
+
+
+def _name(name: str) -> str:
+    return "W_" + name[2:] if name.startswith("w_") else name
