@@ -18,13 +18,14 @@ def random_weights(d_in, d_sae, *, seed, dtype, bias=0.1):
     return w
 
 
-def run_step(rule, weights, settings, x, *, tokens=0, dead=None):
+def run_step(rule, weights, settings, x, *, tokens=0, total=0, dead=None, target=None):
     """Return (terms, gradients) of the fast step."""
-    gradients = {n: torch.full_like(w, 7.0) for n, w in weights.items()}  # to be overwritten
+    moved = {n: w for n, w in weights.items() if n not in rule.BUFFERS}
+    gradients = {n: torch.full_like(w, 7.0) for n, w in moved.items()}  # to be overwritten
     if dead is None:
-        dead = torch.zeros(len(weights["b_enc"]), dtype=torch.bool)
-    state = State(tokens, dead, Workspace())
-    return rule.step(weights, gradients, settings, Batch(x), state), gradients
+        dead = torch.zeros(len(weights["W_dec"]), dtype=torch.bool)
+    state = State(tokens, dead, Workspace(), total)
+    return rule.step(weights, gradients, settings, Batch(x, target), state), gradients
 
 
 def autograd(loss, weights):

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import torch
 
-from saeflow.files import read_json, write_json
 from saeflow.work import Work, hold
 from tiny_stores import VOCABULARY, make_store
 
 ORIGIN = {
     "model": {"name": "toy", "architecture": "none", "weights_sha256": "w" * 64},
     "tokenizer": VOCABULARY,
-    "tokens": "t" * 64,
     "context_length": 33,
 }
 SEQUENCE = 33  # one of these tokens is BOS, which no SAE is trained on
@@ -29,15 +27,22 @@ def sparse_data(n: int, d_in: int, n_true: int, *, mean_l0: float, seed: int = 0
     return strength @ directions + torch.randn(d_in, generator=g) / d_in**0.5
 
 
-def make_activations(root: Path, *, n_sequences: int = 64, d_in: int = 12, x=None) -> Path:
+def make_activations(
+    root: Path,
+    *,
+    n_sequences: int = 64,
+    n_validation: int = 0,
+    d_in: int = 12,
+    x=None,
+    hook: str = "resid_post.0",
+) -> Path:
     """Write a store with ``n_sequences`` of 32 rows to train on and return its record."""
-    lengths = {"train": [SEQUENCE] * n_sequences, "validation": [], "test": [SEQUENCE] * 2}
+    numbers = {"train": n_sequences, "validation": n_validation, "test": 2}
+    lengths = {split: [SEQUENCE] * n for split, n in numbers.items()}
     n = sum(map(sum, lengths.values()))
     if x is None:
         x = sparse_data(n, d_in, 20, mean_l0=3)
-    record = make_store(root, x, lengths)
-    write_json(record, {**read_json(record), **ORIGIN})
-    return record
+    return make_store(root, x, lengths, hook=hook, **ORIGIN)
 
 
 def place(root: Path, name: str) -> Work:

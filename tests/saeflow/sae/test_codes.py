@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saeflow.sae import codes as module
-from saeflow.sae.codes import above, count, extract
+from saeflow.sae import by_latent
+from saeflow.sae import codes as codes_module
+from saeflow.sae.codes import extract
 
 cases = {
     "shape": st.tuples(st.integers(0, 8), st.integers(1, 12)),
@@ -72,16 +73,48 @@ def test_an_accelerator_takes_another_road_to_the_same_codes(monkeypatch):
     pre = random_pre((7, 16), 0.3, 5, torch.float32)
     expected, right = extract(pre, 0.0), torch.randn(7, 3)
     product = expected.by_latent.matmul(expected.values, right)
-    monkeypatch.setattr(module, "on_cpu", lambda x: False)
+    for of in (codes_module, by_latent):
+        monkeypatch.setattr(of, "on_cpu", lambda x: False)
     found = extract(pre, 0.0)
     for name in ("values", "index", "offsets"):
         assert torch.equal(getattr(found, name), getattr(expected, name))
     assert torch.equal(found.by_latent.matmul(found.values, right), product)
     assert torch.equal(found.by_latent.counts, expected.by_latent.counts)
-    out = torch.empty(7, 16, dtype=torch.bool)
-    assert above(pre, 0.0, out) is out and count(out) == int((pre > 0).sum())
+    assert extract(pre, 0.0, at_most=0.1) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_nan_is_never_active(dtype):
     assert not len(extract(torch.full((2, 3), torch.nan, dtype=dtype), 0.0).values)
+
+
+def test_a_part_of_the_entries_keeps_their_rows():
+    codes = extract(random_pre((6, 9), 0.5, 1), 0.0)
+    keep = torch.arange(codes.n_active) % 3 > 0
+    part = codes.part(keep)
+    assert torch.equal(part.values, codes.values[keep]) and torch.equal(part.rows, codes.rows[keep])
+
+
+@pytest.mark.parametrize("ends", [[9], [4, 9], [1, 2, 8, 9]])
+def test_split_codes_have_a_row_per_input_and_group(ends):
+    codes = extract(random_pre((6, 9), 0.5, 1), 0.0)
+    split = codes.split(ends).dense().view(6, len(ends), 9)
+    for group, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        alone = torch.zeros(6, 9, dtype=torch.float64)
+        alone[:, start:end] = codes.dense()[:, start:end]
+        assert torch.equal(split[:, group], alone)
+
+
+@pytest.mark.parametrize("shape", [(40, 3), (5, 12)])
+def test_products_by_columns_are_those_of_whole_rows(shape, monkeypatch):
+    pre = random_pre(shape, 0.9, 2)
+    W, right = torch.randn(shape[1], 7).double(), torch.randn(shape[0], 7).double()
+    codes = extract(pre, 0.0)
+    whole = codes.decode(W), codes.by_latent.matmul(codes.values, right)
+    for of in (codes_module, by_latent):
+        monkeypatch.setattr(of, "CACHE_BYTES", 0)
+        monkeypatch.setattr(of, "COLUMNS", 3)
+    out = torch.full((shape[1], 7), torch.nan).double()
+    codes.by_latent.matmul(codes.values, right, out=out)
+    torch.testing.assert_close(codes.decode(W), whole[0])
+    torch.testing.assert_close(out, whole[1])

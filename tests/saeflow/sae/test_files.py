@@ -105,15 +105,18 @@ def test_a_topk_that_claims_to_be_a_relu_is_refused(tmp_path):
 def test_an_unknown_architecture_is_refused_with_those_known(tmp_path):
     save(make("relu"), tmp_path)
     edit(tmp_path, lambda cfg: (cfg["metadata"].pop("saeflow"), cfg.update(architecture="wavy")))
-    with pytest.raises(ModelError, match=r"relu \| topk.*wavy"):
+    with pytest.raises(ModelError, match=r"standard \| topk.*wavy"):
         load_sae(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["normalize_activations", "reshape_activations"])
-def test_transformed_activations_are_refused(key, tmp_path):
+@pytest.mark.parametrize(
+    "change", [{"normalize_activations": "expected_average_only_in"},
+               {"reshape_activations": "hook_z"}],
+)  # fmt: skip
+def test_inputs_that_cannot_be_prepared_are_refused(change, tmp_path):
     save(make("relu"), tmp_path)
-    edit(tmp_path, lambda cfg: (cfg["metadata"].pop("saeflow"), cfg.update({key: "layer_norm"})))
-    with pytest.raises(ModelError, match=key):
+    edit(tmp_path, lambda cfg: (cfg["metadata"].pop("saeflow"), cfg.update(change)))
+    with pytest.raises(ModelError, match=next(iter(change))):
         load_sae(tmp_path)
 
 
@@ -142,5 +145,73 @@ def test_a_missing_or_misshapen_tensor_is_damage(tmp_path):
 
 
 def test_a_missing_config_is_damage(tmp_path):
-    with pytest.raises(DamagedError):
+    save(make("relu"), tmp_path)
+    (tmp_path / "cfg.json").unlink()
+    with pytest.raises(DamagedError, match="configuration is missing"):
         load_sae(tmp_path)
+
+
+def test_a_directory_without_an_sae_is_refused_with_the_known_formats(tmp_path):
+    with pytest.raises(ModelError, match=r"dictionary_learning .* saelens"):
+        load_sae(tmp_path)
+
+
+def test_a_header_of_a_later_version_is_refused(tmp_path):
+    save(make("relu"), tmp_path)
+    edit(tmp_path, lambda cfg: cfg["metadata"]["saeflow"].update(format=99))
+    with pytest.raises(ModelError, match="later version.*99"):
+        load_sae(tmp_path)
+
+
+@pytest.mark.parametrize("architecture", list(SETTINGS))
+def test_the_evidence_says_what_the_sae_did(architecture, tmp_path):
+    sae, x = make(architecture), torch.randn(50, 6)
+    save(sae, tmp_path, x, rows="random numbers")
+    facts = load_sae(tmp_path).metadata["evidence"]
+    latents, x_hat = sae.encode(x), sae(x)
+    assert facts["rows"] == "random numbers" and facts["n_rows"] == 50
+    assert facts["l0"] == pytest.approx(float((latents > 0).sum(1).float().mean()))
+    fvu = float((x - x_hat).square().sum() / (x - x.mean(0)).square().sum())
+    assert facts["fvu"] == pytest.approx(fvu, rel=1e-5)
+    assert facts["mean_norm"] == pytest.approx(float(x.norm(dim=1).mean()), rel=1e-5)
+    assert facts["rms"] == pytest.approx(float(x.square().mean().sqrt()), rel=1e-5)
+    sparsity = safetensors.torch.load_file(tmp_path / "sparsity.safetensors")["sparsity"]
+    density = (latents > 0).float().mean(0)
+    torch.testing.assert_close(10 ** sparsity.double(), density.double() + 1e-10, rtol=1e-5, atol=0)
+    stored = safetensors.torch.load_file(tmp_path / "evidence.safetensors")
+    assert torch.equal(stored["x"], x[:8])
+    torch.testing.assert_close(stored["x_hat"], x_hat[:8])
+    torch.testing.assert_close(stored["mean"], x.mean(0))
+    torch.testing.assert_close(stored["std"], x.std(0, correction=0))
+
+
+def test_a_topk_read_as_a_relu_fails_its_self_check_by_name(tmp_path):
+    save(make("topk"), tmp_path, torch.randn(50, 6))
+
+    def pretend(cfg):
+        cfg["architecture"] = "standard"
+        settings = {"l1": 0.1, "subtract_b_dec": False}
+        cfg["metadata"]["saeflow"].update(architecture="relu", architecture_settings=settings)
+
+    edit(tmp_path, pretend)
+    with pytest.raises(ModelError, match="read as a relu SAE, its l0 is not") as error:
+        load_sae(tmp_path)
+    assert "accept 'evidence'" in str(error.value)
+    assert load_sae(tmp_path, accept=["evidence"]).architecture == "relu"
+
+
+@pytest.mark.parametrize("name", ["W_enc", "W_dec", "b_dec"])
+def test_weights_that_are_not_those_saved_fail_the_self_check(name, tmp_path):
+    sae = make("topk")
+    save(sae, tmp_path, torch.randn(50, 6))
+    other = {**sae.weights, name: (sae.weights[name] * 1.1).contiguous()}
+    other = {n: w.contiguous() for n, w in other.items()}
+    safetensors.torch.save_file(other, tmp_path / "sae_weights.safetensors")
+    with pytest.raises(ModelError, match="does not reconstruct what it did"):
+        load_sae(tmp_path)
+
+
+def test_evidence_of_one_sae_does_not_go_on_with_its_copy(tmp_path):
+    save(make("relu"), tmp_path, torch.randn(50, 6))
+    save(load_sae(tmp_path), tmp_path / "copy")
+    assert load_sae(tmp_path / "copy").metadata["evidence"] is None

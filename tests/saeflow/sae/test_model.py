@@ -7,13 +7,22 @@ import torch
 
 from sae_reference import random_weights
 from saeflow.errors import ConfigError, ModelError
+from saeflow.sae import model
 from saeflow.sae.model import SAE, architecture_settings
 
-SETTINGS = {"relu": {"l1": 0.1}, "topk": {"k": 3}}
+SETTINGS = {
+    "relu": {"l1": 0.1},
+    "topk": {"k": 3},
+    "batchtopk": {"k": 3},
+    "matryoshka": {"k": 3},
+    "jumprelu": {"l0_coef": 0.1},
+}
 
 
 def make(architecture, d_in=6, d_sae=20):
     weights = random_weights(d_in, d_sae, seed=0, dtype=torch.float32)
+    if architecture not in ("relu", "topk"):
+        weights["threshold"] = torch.full((d_sae,), 0.3)
     settings = architecture_settings(architecture, SETTINGS[architecture])
     return SAE(architecture, settings, weights, {"hook": "resid_post.1"})
 
@@ -63,6 +72,34 @@ def test_precision_and_input_may_differ():
     torch.testing.assert_close(sae(x), sae(x.double()))
     assert make("relu")(x.half()).dtype == torch.float32
     assert sae.metadata["hook"] == "resid_post.1"
+
+
+@pytest.mark.parametrize("architecture", list(SETTINGS))
+def test_inputs_encoded_in_parts_have_the_codes_of_the_whole(architecture, monkeypatch):
+    sae, x = make(architecture), torch.randn(700, 6)
+    whole = sae.encode_sparse(x)
+    monkeypatch.setattr(model, "_PRE_BYTES", 0)  # as few rows at once as there may be
+    parts = sae.encode_sparse(x)
+    assert torch.equal(parts.offsets, whole.offsets) and torch.equal(parts.index, whole.index)
+    torch.testing.assert_close(parts.values, whole.values)
+    assert sae.encode_sparse(x[:0]).n_active == 0 and len(sae.encode_sparse(x[:0])) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("architecture", list(SETTINGS))
+def test_sixteen_bits_keep_thresholds_and_round_the_rest(architecture, dtype):
+    sae, x = make(architecture), torch.randn(50, 6)
+    rounded = sae.to(dtype=dtype)
+    assert rounded.W_dec.dtype == dtype and rounded(x).dtype == dtype
+    if "threshold" in sae.weights:
+        assert torch.equal(rounded.weights["threshold"], sae.weights["threshold"])
+        assert torch.equal(rounded.to(dtype=torch.float32).weights["threshold"],
+                           sae.weights["threshold"])  # fmt: skip
+    exact, found = sae.encode_sparse(x), rounded.encode_sparse(x)
+    assert found.values.dtype == torch.float32
+    assert abs(found.n_active - exact.n_active) <= 0.1 * exact.n_active
+    error = float((rounded(x).float() - sae(x)).norm() / sae(x).norm())
+    assert error < 0.1
 
 
 @pytest.mark.parametrize("values", [{}, {"k": 3, "kk": 4}])

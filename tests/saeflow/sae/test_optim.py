@@ -1,11 +1,11 @@
-"""Adam, the schedule and the unit-norm constraint."""
+"""Adam, clipping and the unit-norm constraint."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from saeflow.sae.optim import Adam, learning_rate, normalise, remove_parallel
+from saeflow.sae.optim import Adam, clip, normalise, remove_parallel
 
 
 def trajectory(weights, gradients, *, stop=None):
@@ -46,17 +46,59 @@ def test_moments_carry_a_run_on_to_the_same_bits():
     assert all(torch.equal(whole[n], resumed[n]) for n in whole)
 
 
-@pytest.mark.parametrize(
-    ("tokens", "expected"), [(0, 0.5), (10, 1.0), (60, 1.0), (80, 1.0), (90, 0.5)]
-)
-def test_the_learning_rate_rises_and_falls_with_the_tokens(tokens, expected):
-    found = learning_rate(2.0, tokens=tokens, batch=10, total=100, warmup=20, decay=20)
-    assert found == pytest.approx(2 * expected)
+@pytest.mark.parametrize("options", [{"betas": (0.0, 0.99)}, {"epsilon": 0.1}])
+def test_betas_and_epsilon_are_those_of_adam(options):
+    weights, gradients = {"a": torch.ones(3)}, {"a": torch.zeros(3)}
+    adam = Adam(weights, gradients, **options)
+    leaf = torch.ones(3, requires_grad=True)
+    torchs = {"betas": options.get("betas", (0.9, 0.999)), "eps": options.get("epsilon", 1e-8)}
+    optimizer = torch.optim.Adam([leaf], lr=0.1, **torchs)
+    for i in range(4):
+        leaf.grad = torch.randn(3, generator=torch.Generator().manual_seed(i))
+        gradients["a"].copy_(leaf.grad)
+        optimizer.step()
+        adam.step(0.1)
+    torch.testing.assert_close(weights["a"], leaf.detach())
 
 
-def test_the_learning_rate_is_constant_without_a_schedule():
-    for tokens in (0, 50, 99):
-        assert learning_rate(2.0, tokens=tokens, batch=1, total=100, warmup=0, decay=0) == 2.0
+def test_forgotten_rows_start_anew_and_no_others():
+    weights = {"a": torch.ones(5, 3).T, "b": torch.ones(5)}
+    gradients = {name: torch.ones_like(w) for name, w in weights.items()}
+    adam = Adam(weights, gradients)
+    adam.step(0.1)
+    for name in weights:
+        adam.forget(name, torch.tensor([1, 4]))
+    for name, moment in adam.moments.items():
+        kept = moment.abs().reshape(5, -1).sum(1) > 0
+        assert kept.tolist() == [True, False, True, True, False], name
+
+
+def test_clipping_is_torchs_over_all_gradients_together():
+    g = torch.Generator().manual_seed(0)
+    gradients = {"a": torch.randn(4, 3, generator=g).T, "b": torch.randn(5, generator=g)}
+    leaves = [torch.zeros(3, 4, requires_grad=True), torch.zeros(5, requires_grad=True)]
+    for limit in (100.0, 0.5):
+        for leaf, gradient in zip(leaves, gradients.values(), strict=True):
+            leaf.grad = gradient.clone()
+        expected = torch.nn.utils.clip_grad_norm_(leaves, limit)
+        assert clip(gradients, limit) == pytest.approx(float(expected))
+        for leaf, gradient in zip(leaves, gradients.values(), strict=True):
+            torch.testing.assert_close(gradient, leaf.grad)
+    total = sum(float(gradient.square().sum()) for gradient in gradients.values())
+    assert total == pytest.approx(0.25)
+
+
+def test_clipping_does_not_depend_on_the_order_of_the_gradients():
+    g = torch.Generator().manual_seed(3)
+    first = {str(i): torch.randn(50 + i, generator=g) for i in range(9)}
+    second = {name: first[name].clone() for name in reversed(first)}
+    assert clip(first, 0.1) == clip(second, 0.1)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_gradients_of_zero_stay_so():
+    gradients = {"a": torch.zeros(3)}
+    assert clip(gradients, 1.0) == 0 and not gradients["a"].any()
 
 
 def test_a_gradient_without_its_parallel_part_is_orthogonal_to_the_rows():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -28,7 +30,8 @@ class Batches:
 
 
 def run(root, batches, n_rows=64):
-    task = SAETask(SETTINGS, d_in=4, header={"hook": "resid_post.0"})
+    rows = SimpleNamespace(d_in=4, d_out=4)  # no statistics are asked for
+    task = SAETask(SETTINGS, rows=rows, header={"hook": "resid_post.0"})
     work = place(root, "a")
     trainee = Trainee(work, task, task.run, d_in=4, d_sae=8)
     trainee.plan(n_rows)

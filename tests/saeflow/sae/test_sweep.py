@@ -53,7 +53,7 @@ def test_an_sae_of_a_sweep_is_the_one_trained_alone(name, together, activations,
     work = place(tmp_path, name)
     train_sweep([(work, SWEEP[name])], activations)
     assert content(work) == together[name]
-    assert sorted(together[name]) == ["cfg.json", "log.csv", "sae_weights.safetensors"]
+    assert {"cfg.json", "log.csv", "sae_weights.safetensors"} <= set(together[name])
 
 
 def test_seeds_move_the_weights_and_order_seeds_the_batches(together):
@@ -149,7 +149,7 @@ def test_killed_at_random_moments_it_ends_at_the_same_bytes(
 
 @pytest.mark.parametrize(
     "moment", ["os.fsync", "saeflow.sae.trainee.TrainLog.state",
-               "pathlib.Path.unlink", "saeflow.work._sync_tree"]
+               "pathlib.Path.unlink", "saeflow.work.sync_tree"]
 )  # fmt: skip
 @pytest.mark.parametrize("n_calls", [1, 2, 7])
 def test_killed_at_a_chosen_moment_of_saving_it_ends_at_the_same_bytes(

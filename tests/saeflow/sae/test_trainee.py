@@ -9,12 +9,13 @@ import torch
 
 from sae_stores import place
 from saeflow.sae import checkpoint
+from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.settings import RunSettings
 from saeflow.sae.step import Batch, Terms, Workspace
-from saeflow.sae.trainee import Trainee
+from saeflow.sae.trainee import Task, Trainee
 
 
-class Told:
+class Told(Task):
     """A task with two latents: the first is active always, the second in the steps given."""
 
     name = "told"
@@ -23,8 +24,8 @@ class Told:
     def __init__(self, active_steps):
         self.active_steps, self.steps, self.dead = active_steps, 0, []
 
-    def initial(self, x):
-        return {"W_dec": torch.eye(2, x.shape[1])}
+    def initial(self, batch):
+        return {"W_dec": torch.eye(2, batch.x.shape[1])}
 
     def step(self, weights, gradients, batch, state):
         self.dead.append(state.dead.tolist())
@@ -33,6 +34,12 @@ class Told:
         fired = torch.tensor([True, self.steps in self.active_steps])
         self.steps += 1
         return Terms(1.0, 1.0, 0.0, int(fired.sum()), fired)
+
+    def result(self, weights, training):
+        others = {"b_enc": torch.zeros(2), "b_dec": torch.zeros(3)}
+        others["W_enc"] = weights["W_dec"].clone().T
+        settings = architecture_settings("relu", {"l1": 0.0})
+        return SAE("relu", settings, {**weights, **others}, {"training": training})
 
 
 def make(root, task, **changes):
@@ -105,3 +112,36 @@ def test_the_schedule_counts_tokens_not_steps(batch_size, tmp_path):
 def test_a_schedule_that_is_not_given_is_a_share_of_the_run():
     assert RunSettings().schedule(1000) == (50, 200)
     assert RunSettings(warmup_tokens=7, decay_tokens=0).schedule(1000) == (7, 0)
+
+
+class Pull(Task):
+    """A task whose gradient is one, of weights in the precision of the batch."""
+
+    name = "pull"
+    unit_rows = ()
+
+    def initial(self, batch):
+        return {"W_dec": torch.full((2, 3), 0.3, dtype=batch.x.dtype)}
+
+    def step(self, weights, gradients, batch, state):
+        g = torch.Generator().manual_seed(state.tokens)
+        gradients["W_dec"].copy_(1 + 0.5 * torch.randn(2, 3, generator=g, dtype=torch.float64))
+        return Terms(1.0, 1.0, 0.0, 2, torch.ones(2, dtype=torch.bool))
+
+
+def test_updates_far_below_the_weights_are_not_swallowed(tmp_path):
+    moved = {}
+    for dtype in (torch.float32, torch.float64):
+        trainee = make(
+            tmp_path / str(dtype), Pull(), tokens=4000, epochs=4, learning_rate=3e-6,
+            warmup_tokens=0, decay_tokens=0,
+        )  # fmt: skip
+        trainee.resume(torch.device("cpu"))
+        for _ in range(400):
+            trainee.train(Batch(torch.zeros(10, 3, dtype=dtype)), Workspace())
+        moved[dtype] = trainee.weights["W_dec"].double() - 0.3
+    found, exact = moved[torch.float32], moved[torch.float64]
+    # a step is 1e-5 of a weight: in bfloat16 or float16 it would not move at all
+    assert float(exact.abs().min()) > 1e-5
+    torch.testing.assert_close(found, exact, rtol=0.01, atol=3e-8)
+    assert not (torch.tensor(0.3).bfloat16() - 3e-6 - torch.tensor(0.3).bfloat16()).any()

@@ -1,101 +1,116 @@
-"""Reading SAEs: the directories that `save.py` writes, and those of SAELens.
+"""Reading SAEs: the directories that `save.py` writes; those of others go to `foreign.py`.
 
-A directory without our header is read by SAELens' keys alone. Read `load_sae`.
+Reading an SAE includes a look at whether it still does what it did when it was saved, see
+`evidence.py`; whether it fits a model and activations is asked by `fits.py`. Read `load_sae`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from saeflow import registry
 from saeflow.errors import DamagedError, ModelError
 from saeflow.files import read_json
-from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
-from saeflow.sae.save import CONFIG_NAME, WEIGHTS_NAME
+from saeflow.sae import evidence
+from saeflow.sae.model import SAE, architecture_settings
+from saeflow.sae.save import CONFIG_NAME, FORMAT, WEIGHTS_NAME
 from saeflow.work import MANIFEST, bulk_of
 
 
-def load_sae(path: Path | str) -> SAE:
-    """Read an SAE from the record of a job (sae.json) or from a SAELens directory.
+def load_sae(path: Path | str, *, accept: Collection[str] = ()) -> SAE:
+    """Read an SAE from the record of a job (sae.json), from a directory or from a foreign file.
+
+    Parameters
+    ----------
+    path
+        ``sae.json``, a directory that we or SAELens wrote, the ``.partial`` directory of an SAE
+        in training (its newest whole checkpoint is read), or any file or directory that
+        `saeflow.sae.formats` knows.
+    accept
+        "evidence": read an SAE that does not do on its stored rows what it did.
 
     Raises
     ------
     DamagedError
         If a file is missing or torn, or the tensors do not fit the header.
     ModelError
-        If the header names no architecture or one that is not known.
+        If the header names no architecture or one that is not known, or the SAE is not what it
+        was when it was saved.
     """
     path = Path(path)
-    if path.is_dir():
-        directory = path
-    else:  # a manifest lies in the bulk itself: a finished SAE that is not yet published
+    if path.suffix == ".json":  # a manifest lies in the bulk itself: finished, not yet published
         directory = path.parent if path.name == MANIFEST else bulk_of(path)
-    cfg = read_json(directory / CONFIG_NAME)
-    weights = _read_weights(directory / WEIGHTS_NAME)
-    header = cfg.get("metadata", {}).get("saeflow")
-    if header is None:
-        sae = _from_saelens(cfg, weights, directory)
     else:
-        if "architecture" not in header or cfg.get("architecture") is None:
-            raise _no_architecture(directory)
-        settings = architecture_settings(header["architecture"], header["architecture_settings"])
-        sae = SAE(header["architecture"], settings, weights, header)
-        if cfg["architecture"] != sae.rule.SAELENS:
-            raise DamagedError(
-                "cfg.json contradicts itself about the architecture",
-                where=directory / CONFIG_NAME,
-                expected=sae.rule.SAELENS,
-                got=cfg["architecture"],
+        directory = path
+    if not (directory / CONFIG_NAME).is_file():
+        checkpoints = registry.load("sae", "checkpoint")
+        if checkpoints.exists(directory):  # an SAE that is still in training
+            cfg, weights = checkpoints.read_sae(directory)
+            header = cfg["metadata"]["saeflow"]
+            settings = architecture_settings(
+                header["architecture"], header["architecture_settings"]
             )
+            return SAE(header["architecture"], settings, weights, header)
+    header = header_at(directory)
+    if header is None:
+        # by name: what reads our own files shall not depend on the readers of others'
+        return registry.load("sae", "foreign").read_foreign(directory)
+    return _load(directory, header, accept)
+
+
+def header_at(directory: Path) -> dict[str, Any] | None:
+    """Return our header of the SAE in a directory, None if it is not one that we wrote."""
+    file = Path(directory) / CONFIG_NAME
+    if not file.is_file():
+        if (Path(directory) / WEIGHTS_NAME).is_file():
+            raise DamagedError("the SAE's configuration is missing", where=file)
+        return None
+    return read_json(file).get("metadata", {}).get("saeflow")
+
+
+def _load(directory: Path, header: dict[str, Any], accept: Collection[str]) -> SAE:
+    cfg = read_json(directory / CONFIG_NAME)
+    if "architecture" not in header or cfg.get("architecture") is None:
+        raise ModelError(
+            "the file does not say which architecture the SAE has",
+            where=directory / CONFIG_NAME,
+            expected="architecture",
+            got="none",
+            remedy="Add the key, if you know it; it is never assumed.",
+        )
+    if header.get("format", 1) > FORMAT:
+        raise ModelError(
+            "a later version of saeflow wrote this SAE",
+            where=directory / CONFIG_NAME,
+            expected=f"format {FORMAT} or earlier",
+            got=header["format"],
+            remedy="Update saeflow.",
+        )
+    settings = architecture_settings(header["architecture"], header["architecture_settings"])
+    weights = _read_tensors(directory / WEIGHTS_NAME)
+    sae = SAE(header["architecture"], settings, weights, header)
+    if cfg["architecture"] != sae.rule.SAELENS:
+        raise DamagedError(
+            "cfg.json contradicts itself about the architecture",
+            where=directory / CONFIG_NAME,
+            expected=sae.rule.SAELENS,
+            got=cfg["architecture"],
+        )
     _check_shapes(sae, cfg, directory)
+    facts = header.get("evidence")
+    if facts is not None and "evidence" not in accept:
+        evidence.verify(sae, facts, _read_tensors(directory / evidence.FILE), where=directory)
     return sae
 
 
-def _from_saelens(cfg: Mapping[str, Any], weights: dict[str, Tensor], directory: Path) -> SAE:
-    """Read a directory that SAELens wrote."""
-    name = cfg.get("architecture")
-    if name is None:
-        raise _no_architecture(directory)
-    for key in ("normalize_activations", "reshape_activations"):
-        if cfg.get(key, "none") != "none":
-            raise ModelError(
-                f"an SAE with {key} is not supported",
-                where=directory / CONFIG_NAME,
-                expected="none",
-                got=cfg[key],
-            )
-    for ours in registry.names(ARCHITECTURES):
-        rule = registry.load(ARCHITECTURES, ours)
-        if rule.SAELENS == name:
-            settings, weights = rule.from_saelens(cfg, weights)
-            metadata = cfg.get("metadata", {})
-            return SAE(ours, settings, weights, {"saelens": metadata})
-    raise ModelError(
-        "the SAE's architecture is not known",
-        where=directory / CONFIG_NAME,
-        expected=" | ".join(registry.names(ARCHITECTURES)),
-        got=name,
-    )
-
-
-def _no_architecture(directory: Path) -> ModelError:
-    # a guess would read a TopK as a ReLU without a word
-    return ModelError(
-        "the file does not say which architecture the SAE has",
-        where=directory / CONFIG_NAME,
-        expected="architecture",
-        got="none",
-        remedy="Add the key, if you know it; it is never assumed.",
-    )
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise DamagedError("the weights are missing", where=path)
     try:
@@ -111,11 +126,17 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _check_shapes(sae: SAE, cfg: Mapping[str, Any], directory: Path) -> None:
+    """Hold the tensors against those that the architecture itself would begin with."""
     d_in, d_sae = cfg["d_in"], cfg["d_sae"]
-    shapes = {
-        "W_enc": (d_in, d_sae), "b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,),
+    d_out = cfg.get("d_out", d_in)
+    expected = {
+        "W_enc": (d_in, d_sae), "W_dec": (d_sae, d_out), "b_dec": (d_out,),
     }  # fmt: skip
-    for name, shape in shapes.items():
+    one = torch.zeros(2, 1)
+    for name, w in sae.rule.initial(sae.settings, d_sae, one, torch.Generator()).items():
+        if not name.startswith("_"):  # of training alone
+            expected.setdefault(name, tuple(w.shape))
+    for name, shape in expected.items():
         got = tuple(sae.weights[name].shape) if name in sae.weights else "no such tensor"
         if got != shape:
             raise DamagedError(

@@ -44,3 +44,18 @@ def transposed(W: Tensor) -> Tensor:
     sparse product.
     """
     return W.clone(memory_format=torch.contiguous_format).T
+
+
+def tied(
+    kind: str, d_sae: int, x: Tensor, generator: torch.Generator, *, subtract_b_dec: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return first W_enc, b_enc, W_dec, b_dec from a first batch ``x`` (n, d_in).
+
+    Random unit decoder rows and the encoder as their transpose; b_dec as `center` makes it. The
+    encoder's bias takes b_dec off where encoding does not.
+    """
+    W_dec = directions(d_sae, x.shape[1], generator=generator, like=x)
+    b_dec = center(kind, x)
+    W_enc = transposed(W_dec)
+    b_enc = x.new_zeros(d_sae) if subtract_b_dec else -(b_dec @ W_enc)
+    return W_enc, b_enc, W_dec, b_dec

@@ -42,8 +42,8 @@ class TrainLog:
         """Begin an empty log."""
         self.path.write_text(",".join(COLUMNS) + "\n")
 
-    def add(self, sums: Mapping[str, float], row: Mapping[str, Any], *, last: bool) -> None:
-        """Add one step's sums; end a row where one is due.
+    def add(self, sums: Mapping[str, float], row: Mapping[str, Any], *, last: bool) -> bool:
+        """Add one step's sums; end a row where one is due and say whether: it is ``self.last``.
 
         Parameters
         ----------
@@ -62,6 +62,8 @@ class TrainLog:
             self.last = self._row(row)
             self._lines.append(",".join(repr(self.last[name]) for name in COLUMNS) + "\n")
             self._sums = dict.fromkeys(_SUMS, 0.0)
+            return True
+        return False
 
     def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         s = self._sums

@@ -8,7 +8,7 @@ the architecture's module (`saeflow.sae.architectures.<name>`), training in `tra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -17,9 +17,12 @@ from torch import Tensor
 
 from saeflow import registry
 from saeflow.errors import ModelError
-from saeflow.sae.codes import Codes
+from saeflow.sae import input_norm
+from saeflow.sae.codes import Codes, concatenate
 
 ARCHITECTURES = "sae.architectures"
+
+_PRE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,11 @@ class SAE:
         return self.W_dec.shape[0]
 
     @property
+    def input_norm(self) -> str:
+        """What is done to each input before encoding and undone after: see `input_norm.py`."""
+        return self.metadata.get("input_norm", "none")
+
+    @property
     def rule(self) -> ModuleType:
         """The architecture's module."""
         return registry.load(ARCHITECTURES, self.architecture)
@@ -82,19 +90,32 @@ class SAE:
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents of ``x`` (..., d_in), dense: (..., d_sae)."""
-        latents = self.rule.encode(self.weights, self.settings, self._rows(x))
+        rows, _ = input_norm.apply(self.input_norm, self._rows(x))
+        latents = self.rule.encode(self.weights, self.settings, rows)
         return latents.view(*x.shape[:-1], self.d_sae)
 
     @torch.no_grad()
     def encode_sparse(self, x: Tensor) -> Codes:
         """Return the active latents of ``x`` (..., d_in), one row per vector."""
-        return self.rule.encode_sparse(self.weights, self.settings, self._rows(x))
+        rows, frame = input_norm.apply(self.input_norm, self._rows(x))
+        parts = rows.split(self._part_rows) if len(rows) else [rows]
+        found = [self.rule.encode_sparse(self.weights, self.settings, part) for part in parts]
+        codes = found[0] if len(found) == 1 else concatenate(found)
+        return codes if frame is None else replace(codes, frame=frame)
 
     @torch.no_grad()
     def decode(self, latents: Tensor | Codes) -> Tensor:
         """Return the reconstruction of dense latents (..., d_sae) or of sparse codes (n)."""
         if isinstance(latents, Codes):
-            return latents.decode(self.W_dec).add_(self.b_dec)
+            x_hat = latents.decode(self.W_dec).add_(self.b_dec)
+            return x_hat if latents.frame is None else latents.frame.restore(x_hat)
+        if self.input_norm != "none":
+            raise ModelError(
+                f"this SAE prepares its inputs ({self.input_norm}); dense latents do not say how to"
+                " come back",
+                where="SAE.decode",
+                remedy="Decode what `encode_sparse` returns.",
+            )
         return latents.to(self.W_dec) @ self.W_dec + self.b_dec
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +126,12 @@ class SAE:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> SAE:
         """Return this SAE on another device or in another precision."""
-        weights = {name: w.to(device=device, dtype=dtype) for name, w in self.weights.items()}
+        # a threshold that is rounded to eight bits lets other latents through
+        wide = None if dtype is None else torch.promote_types(dtype, torch.float32)
+        weights = {
+            name: w.to(device=device, dtype=wide if name == "threshold" else dtype)
+            for name, w in self.weights.items()
+        }
         return SAE(self.architecture, self.settings, weights, self.metadata)
 
     def require_width(self, d_model: int, *, where: object) -> None:
@@ -119,6 +145,13 @@ class SAE:
                 remedy="Use activations of the model and hook that the SAE was trained on"
                 f" ({self.metadata.get('hook', 'unknown hook')}).",
             )
+
+    @property
+    def _part_rows(self) -> int:
+        """Inputs encoded at once: memory of this size is used again without a page fault."""
+        if self.W_enc.device.type != "cpu":
+            return 1 << 20
+        return max(256, _PRE_BYTES // (self.d_sae * self.W_enc.itemsize))
 
     def _rows(self, x: Tensor) -> Tensor:
         """Return ``x`` as (n, d_in): a code must not depend on how its input is batched."""

@@ -1,4 +1,4 @@
-"""Adam on named tensors, the learning rate's schedule and the decoder's unit norm."""
+"""Adam on named tensors, gradient clipping and the decoder's unit norm."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 _EPSILON = 1e-12
+_ROWS = 256
 
 
 class Adam:
@@ -17,13 +18,26 @@ class Adam:
     ----------
     weights, gradients
         Tensors by name, of equal strides; each contiguous or the transpose of a contiguous one.
+    betas
+        How much of the running means of gradient and squared gradient each step keeps.
+    epsilon
+        Added to the root of the latter.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+    ) -> None:
         self._weights = {name: memory(w) for name, w in weights.items()}
         for name, w in self._weights.items():
             w.grad = memory(gradients[name])
-        self._optimizer = torch.optim.Adam(self._weights.values(), lr=0.0, fused=True)
+        self._optimizer = torch.optim.Adam(
+            self._weights.values(), lr=0.0, betas=betas, eps=epsilon, fused=True
+        )
         self.load({}, 0)
 
     def step(self, learning_rate: float) -> None:
@@ -55,29 +69,47 @@ class Adam:
                 "exp_avg_sq": second,
             }
 
+    def forget(self, name: str, rows: Tensor) -> None:
+        """Set the running means of some rows (n,) of a weight to zero.
+
+        A row is one along the first axis of the contiguous memory: a latent of "W_dec", of a
+        bias, and of an encoder that is kept as a transpose.
+        """
+        state = self._optimizer.state[self._weights[name]]
+        for moment in (state["exp_avg"], state["exp_avg_sq"]):
+            moment.index_fill_(0, rows, 0.0)
+
 
 def memory(w: Tensor) -> Tensor:
     """Return ``w`` or its transpose: the one that is contiguous."""
     return w if w.is_contiguous() else w.T
 
 
-def learning_rate(
-    base: float, *, tokens: int, batch: int, total: int, warmup: int, decay: int
-) -> float:
-    """Return the learning rate of the step that starts after ``tokens`` of ``total`` tokens.
+def clip(gradients: Mapping[str, Tensor], limit: float) -> float:
+    """Scale all gradients so that their norm, taken together, is at most ``limit``.
 
-    It rises linearly over the first ``warmup`` tokens and falls linearly over the last ``decay``.
+    Returns
+    -------
+    float
+        The norm before.
     """
-    rise = (tokens + batch) / warmup if warmup else 1.0
-    fall = (total - tokens) / decay if decay else 1.0
-    return base * min(1.0, rise, fall)
+    # by name: the order of a sum moves its last bits, and a resumed run has another one
+    parts = [memory(gradients[name]) for name in sorted(gradients)]
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in parts]))
+    factor = (limit / norm).clamp(max=1.0)
+    for part in parts:
+        part.mul_(factor)
+    return float(norm)
 
 
 def remove_parallel(gradient: Tensor, rows: Tensor) -> None:
     """Take off each row of ``gradient`` its part along the unit row of ``rows``, both (n, d)."""
-    gradient.addcmul_((gradient * rows).sum(1, keepdim=True), rows, value=-1)
+    # parts that fit a core's cache
+    for part, along in zip(gradient.split(_ROWS), rows.split(_ROWS), strict=True):
+        part.addcmul_((part * along).sum(1, keepdim=True), along, value=-1)
 
 
 def normalise(rows: Tensor) -> None:
     """Give each row of ``rows`` (n, d) unit norm."""
-    rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min_(_EPSILON))
+    for part in rows.split(_ROWS):
+        part.div_(torch.linalg.vector_norm(part, dim=1, keepdim=True).clamp_min_(_EPSILON))

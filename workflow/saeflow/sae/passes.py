@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_S = 60.0
 _ALIGNMENT_BYTES = 64
 
-# Opens an iterable of (batch, d_in) batches with a ``state()``: (settings, epochs, start)
+# Opens an iterable of (batch, d_in) batches, of pairs (x, target) or of `Batch`, that has a
+# ``state()``: (settings, epochs, start)
 OpenLoader = Callable[[RunSettings, int, dict[str, Any] | None], Any]
 
 
@@ -111,8 +112,8 @@ class _Pass:
             unit="tokens",
             done=step * settings.batch_size,
         ) as bar:
-            for x in self._batches(loader, step):
-                self._train(Batch(x), step)
+            for batch in self._batches(loader, step):
+                self._train(batch, step)
                 step += 1
                 bar.update(settings.batch_size)
                 if self._waiting and (
@@ -123,7 +124,7 @@ class _Pass:
                     self._stop.check()
         return self.failures
 
-    def _batches(self, loader: Any, step: int) -> Iterator[Tensor]:
+    def _batches(self, loader: Any, step: int) -> Iterator[Batch]:
         """Yield batches until no trainee waits for one."""
         with closing(iter(loader)) as batches:
             while self._waiting:
@@ -134,12 +135,18 @@ class _Pass:
                         where=f"{self._hook} > step {step + 1}",
                         remedy="Lower `tokens` or raise `epochs`.",
                     )
-                yield _aligned(x.to(self._device))
+                if isinstance(x, Batch):
+                    yield x
+                else:
+                    parts = (x,) if isinstance(x, Tensor) else x
+                    yield Batch(*(_aligned(part.to(self._device)) for part in parts))
                 step += 1
 
     def _train(self, batch: Batch, step: int) -> None:
         """Train those who are at ``step``; finish those who are done."""
-        if not math.isfinite(batch.variance):
+        if not math.isfinite(batch.variance) or not (
+            batch.target is batch.x or bool(batch.x.isfinite().all())
+        ):
             raise DataError(
                 "the activations of a batch are not finite",
                 where=f"{self._hook} > step {step + 1}",
@@ -149,7 +156,10 @@ class _Pass:
             )
         for trainee in [t for t in self._waiting if t.n_done == step]:
             try:
-                trainee.train(batch, self._workspace)
+                if trainee.n_steps:
+                    trainee.train(batch, self._workspace)
+                else:  # the first weights are all that is wanted
+                    trainee.begin(batch)
             except SaeflowError as error:
                 logger.error("%s: %s", self._hook, error)
                 self.failures[trainee] = error

@@ -7,11 +7,13 @@ An architecture's own settings (`l1`, `k`) are the dataclass ``Settings`` of its
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from saeflow.errors import ConfigError
+from saeflow.sae.scale import SCALES
+from saeflow.sae.schedule import DECAYS
 
 Run = TypeVar("Run")
 Settings = TypeVar("Settings")
@@ -26,7 +28,8 @@ class RunSettings:
     order_seed : int
         Of the order of the activations: runs that agree in it share their batches.
     tokens : int | None
-        Activations to train on; None for ``epochs`` times all there are.
+        Activations to train on; None for ``epochs`` times all there are, 0 to leave the first
+        weights as they are.
     epochs : int | None
         How often an activation may be used; without it, asking for more activations than exist
         is an error.
@@ -37,6 +40,13 @@ class RunSettings:
     warmup_tokens, decay_tokens : int | None
         The learning rate rises linearly over the first and falls linearly to zero over the last
         tokens; None for a twentieth and a fifth of the run.
+    decay_shape : str
+        How the learning rate falls: "linear" or "cosine".
+    adam_beta1, adam_beta2, adam_epsilon : float
+        Of Adam.
+    clip_norm : float | None
+        The gradients of a step are scaled to this norm, taken together, where theirs is larger;
+        after the part along unit rows was removed.
     dead_tokens : int
         A latent is dead when it was active on none of the last so many tokens of the run.
     log_tokens : int
@@ -52,20 +62,25 @@ class RunSettings:
     learning_rate: float = 4e-3
     warmup_tokens: int | None = None
     decay_tokens: int | None = None
+    decay_shape: str = "linear"
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
+    clip_norm: float | None = None
     dead_tokens: int = 200_000
     log_tokens: int = 20_000
     window_rows: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        for name in ("tokens", "epochs", "window_rows"):
-            if getattr(self, name) is not None:
-                positive(name, getattr(self, name))
-        for name in ("batch_size", "learning_rate", "dead_tokens", "log_tokens"):
-            positive(name, getattr(self, name))
-        for name in ("warmup_tokens", "decay_tokens"):
-            if getattr(self, name) is not None:
-                not_negative(name, getattr(self, name))
+        _each(positive, self, ("epochs", "window_rows", "clip_norm"))
+        _each(positive, self, ("batch_size", "learning_rate", "dead_tokens", "log_tokens"))
+        _each(not_negative, self, ("tokens", "warmup_tokens", "decay_tokens", "adam_epsilon"))
+        one_of("decay_shape", self.decay_shape, DECAYS)
+        for name in ("adam_beta1", "adam_beta2"):
+            not_negative(name, getattr(self, name))
+            if not getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be below 1", got=repr(getattr(self, name)))
 
     def schedule(self, tokens: int) -> tuple[int, int]:
         """Return the tokens of warm-up and of decay in a run of ``tokens``."""
@@ -90,12 +105,31 @@ class TrainSettings(RunSettings):
         d_sae / d_in.
     seed : int
         Of the initial weights alone: SAEs that differ in it share their batches.
+    scale_input : str
+        What the activations are multiplied by in training: a kind of `saeflow.sae.scale`. The
+        result reads activations as they are.
+    target : str | None
+        Hook whose activations a transcoder predicts; None for an autoencoder.
+    resample_tokens : int | None
+        Dead latents are resampled after every so many tokens (`saeflow.sae.remedies.resample`).
+    resample_until_tokens : int | None
+        Not after so many tokens; None for half of the run.
+    resample_inputs : int
+        Activations of which those with a large error become directions.
+    penalties : Mapping[str, float]
+        Further terms of the loss: modules of `saeflow.sae.penalties`, with coefficients.
     """
 
     architecture: str
     d_sae: int | None = None
     expansion: float | None = None
     seed: int = 0
+    scale_input: str = "none"
+    target: str | None = None
+    resample_tokens: int | None = None
+    resample_until_tokens: int | None = None
+    resample_inputs: int = 8192
+    penalties: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -106,9 +140,11 @@ class TrainSettings(RunSettings):
                 expected="one of d_sae and expansion",
                 got=f"d_sae={self.d_sae}, expansion={self.expansion}",
             )
-        for name in ("d_sae", "expansion"):
-            if getattr(self, name) is not None:
-                positive(name, getattr(self, name))
+        _each(positive, self, ("d_sae", "expansion", "resample_tokens", "resample_inputs"))
+        _each(not_negative, self, ("resample_until_tokens",))
+        one_of("scale_input", self.scale_input, SCALES)
+        for name, coefficient in self.penalties.items():
+            not_negative(f"penalties > {name}", coefficient)
 
     def width(self, d_in: int) -> int:
         """Return d_sae for activations of width ``d_in``."""
@@ -164,6 +200,13 @@ def refuse_unknown(values: Mapping[str, Any], known: set[str], where: str) -> No
             expected=" | ".join(sorted(known)),
             got=", ".join(unknown),
         )
+
+
+def _each(check: Callable[[str, Any], None], settings: Any, names: tuple[str, ...]) -> None:
+    """Apply a check to the settings of these names that are not None."""
+    for name in names:
+        if getattr(settings, name) is not None:
+            check(name, getattr(settings, name))
 
 
 def positive(name: str, value: float) -> None:

@@ -2,19 +2,34 @@
 
 An architecture is one module in `architectures/` with
 
-    Settings                                   frozen dataclass of its own settings, among them
+    Settings                                   frozen dataclass of its own settings. It has, as a
+                                               setting or fixed for the class:
                                                subtract_b_dec: whether it encodes x - b_dec
-    UNIT_NORM_DECODER                          whether decoder rows are kept at norm 1
-    SAELENS                                    SAELens' name of the architecture
-    initial(settings, d_sae, x, generator)     -> first weights, from a first batch
+                                               unit_norm_decoder: whether decoder rows keep norm 1
+    BUFFERS                                    names of the weights that no gradient moves: the
+                                               step changes them itself, in place, or nobody does
+                                               (one whose name begins with "_" is of training
+                                               alone and not in the result)
+    SAELENS                                    SAELens' name of the architecture in our files
+    SAELENS_NAMES                              SAELens' names of what `from_saelens` reads
+    initial(settings, d_sae, x, generator)     -> first weights and buffers, from a first batch
     encode(weights, settings, x)               -> dense latents (n, d_sae)
     encode_sparse(weights, settings, x)        -> Codes
     step(weights, gradients, settings, batch, state)   -> Terms; writes the gradients
     to_saelens(settings)                       -> its keys in SAELens' cfg.json
     from_saelens(config, weights)              -> (settings, weights)
+                                               (not needed without SAELENS_NAMES)
 
-Weights and gradients are dictionaries of tensors by name; gradients have the strides of their
-weights and are overwritten.
+Weights, buffers among them, are a dictionary of tensors by name: "W_enc" (d_in, d_sae), kept as
+the transpose of a contiguous tensor, "W_dec" (d_sae, d_out), "b_dec" (d_out,) and what the rule
+needs besides. They and Adam's moments are float32 whatever the activations were stored in, and go
+to checkpoints and files as they are. ``gradients`` has a tensor for each weight that is no
+buffer, with its strides and with undefined content: a step writes each of them.
+
+`backward.py` has the arithmetic that a step is made of, `select.py` the top-k rules, `auxk.py`
+the loss for dead latents, `initial.py` first weights; an architecture holds its rule and its
+loss. A step must be a function of its arguments alone, to the last bit, since a resumed run
+repeats it; what it wants to remember is a buffer. ``x`` is (n, d_in), rows in any number.
 """
 
 from __future__ import annotations
@@ -25,6 +40,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+_ROWS = 256
 
 
 class Workspace:
@@ -52,14 +69,25 @@ class Batch:
     Attributes
     ----------
     x : Tensor (n, d_in)
-        The activations.
+        The activations that are encoded.
+    target : Tensor (n, d_out)
+        What x_hat is compared with: ``x`` itself, or for a transcoder the activations of another
+        hook on the same tokens.
     memo : dict
         Results that several trainees of one batch share (the codes of a frozen encoder).
     """
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, target: Tensor | None = None) -> None:
         self.x = x
+        self.target = x if target is None else target
         self.memo: dict[Any, Any] = {}
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on another device; itself if it is there."""
+        if self.x.device == device:
+            return self
+        target = None if self.target is self.x else self.target.to(device)
+        return Batch(self.x.to(device), target)
 
     def __len__(self) -> int:
         """Return the number of activations."""
@@ -67,8 +95,8 @@ class Batch:
 
     @cached_property
     def variance(self) -> float:
-        """Sum over the batch of |x - mean of x|^2."""
-        return float((self.x - self.x.mean(0)).square().sum(dtype=torch.float64))
+        """Sum over the batch of |target - mean of target|^2."""
+        return variance(self.target)
 
 
 @dataclass(frozen=True)
@@ -83,11 +111,14 @@ class State:
         Latents that were active on none of the last ``dead_tokens`` tokens.
     workspace : Workspace
         Scratch memory.
+    total : int
+        Tokens of the whole run; 0 where there is none.
     """
 
     tokens: int
     dead: Tensor
     workspace: Workspace
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,7 +130,7 @@ class Terms:
     loss : float
         What was minimised.
     error : float
-        Sum over the batch of |x_hat - x|^2.
+        Sum over the batch of |x_hat - target|^2.
     penalty : float
         The loss' terms besides the reconstruction, coefficient included.
     n_active : int
@@ -121,6 +152,8 @@ def sum_of_squares(x: Tensor) -> float:
     return float(torch.dot(flat, flat))
 
 
-def centred(x: Tensor, b_dec: Tensor, workspace: Workspace) -> Tensor:
-    """Return ``x - b_dec`` (n, d_in) in scratch memory."""
-    return torch.sub(x, b_dec, out=workspace.buffer("centred", tuple(x.shape), x))
+def variance(y: Tensor) -> float:
+    """Return the sum over the rows of ``y`` (n, d) of |y - mean of y|^2."""
+    mean = y.mean(0)
+    # parts that fit a core's cache, added in float64
+    return sum(sum_of_squares(rows - mean) for rows in y.split(_ROWS))

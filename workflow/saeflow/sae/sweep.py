@@ -1,25 +1,35 @@
-"""Train many SAEs of one hook in one process, over shared batches. Read `train_sweep`."""
+"""Train many SAEs of one hook in one process, over shared batches. Read `train_sweep`.
+
+Baselines, which take no steps, are fitted there too.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from saeflow import registry
 from saeflow.activations.loader import Loader
+from saeflow.activations.mixing import predict
 from saeflow.activations.reader import Store, open_store
+from saeflow.device import pick
 from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.sae import passes
+from saeflow.sae.baseline import BASELINES, fit_baseline
+from saeflow.sae.pairs import Pairs, require_pair
 from saeflow.sae.settings import RunSettings
 from saeflow.sae.train import SAETask
 from saeflow.sae.trainee import Task, Trainee
+from saeflow.sae.training_rows import SPLIT, TrainingRows, kept_rows
+from saeflow.tokens.flags import POLICY
 from saeflow.work import Work
 
 logger = logging.getLogger(__name__)
 
-SPLIT = "train"
 # What an SAE says of where its activations come from: keys of their record.
 _ORIGIN = ("hook", "model", "tokenizer", "tokens", "context_length")
 # What tells activations of another hook or model apart: a fingerprint, also from the record.
@@ -30,6 +40,7 @@ def train_sweep(
     works: Sequence[tuple[Work, Mapping[str, Any]]],
     activations_record: Path,
     *,
+    target_record: Path | None = None,
     checkpoint_s: float = passes.CHECKPOINT_S,
 ) -> None:
     """Train an SAE for each unfinished work, all in one pass over the activations.
@@ -43,6 +54,8 @@ def train_sweep(
         Places and resolved settings; the first is the job's own, the others its companions.
     activations_record
         results/activations/.../{hook}.json.
+    target_record
+        The same of the hook that transcoders predict; None for autoencoders.
     checkpoint_s
         Seconds between two checkpoints.
 
@@ -51,26 +64,43 @@ def train_sweep(
     SaeflowError
         The failure of the first work. That of a companion is logged: its own job meets it.
     """
-    facts = read_json(activations_record)
-    header = activations_header(facts)
+    header = activations_header(read_json(activations_record))
+    if target_record is not None:
+        target = activations_header(read_json(target_record))
+        header["target"] = {"hook": target["hook"], **target["activations"]}
+    rows = TrainingRows(activations_record, target_record)
 
     def maker(settings: Mapping[str, Any]) -> Callable[[], SAETask]:
-        return lambda: SAETask(settings, d_in=facts["d_model"], header=header)
+        return lambda: SAETask(settings, rows=rows, header=header)
 
-    makers = [(work, maker(settings)) for work, settings in works]
-    run_tasks(makers, activations_record, checkpoint_s=checkpoint_s)
+    baselines = registry.names(BASELINES)
+    makers, failure = [], None
+    for number, (work, settings) in enumerate(works):
+        if settings["architecture"] not in baselines:
+            makers.append((work, maker(settings)))
+        elif not work.finished:
+            try:
+                fit_baseline(work, settings, rows, header)
+            except SaeflowError as error:
+                logger.error("%s: %s", work.output, error)
+                failure = failure or (error if number == 0 else None)
+    run_tasks(makers, activations_record, target_record=target_record, checkpoint_s=checkpoint_s)
+    if failure:
+        raise failure
 
 
 def activations_header(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an SAE carries on of the record of its activations."""
     fingerprint = {name: facts[name] for name in _FINGERPRINT}
-    return {**{name: facts[name] for name in _ORIGIN}, "activations": fingerprint}
+    origin = {name: facts[name] for name in _ORIGIN}
+    return {**origin, "activations": fingerprint, "excluded_tokens": list(POLICY)}
 
 
 def run_tasks(
     makers: Sequence[tuple[Work, Callable[[], Task]]],
     activations_record: Path,
     *,
+    target_record: Path | None = None,
     checkpoint_s: float,
 ) -> None:
     """Fit the tasks of one hook in one pass; raise the failure of the first.
@@ -82,23 +112,34 @@ def run_tasks(
         `RunSettings`), ``d_in`` and ``d_sae``.
     activations_record
         results/activations/.../{hook}.json.
+    target_record
+        The same of the hook whose activations are the targets; None for the hook itself.
     checkpoint_s
         Seconds between two checkpoints.
     """
     makers = [(work, make) for work, make in makers if not work.finished]
     if not makers:
         return
-    with open_store(activations_record) as store:
-        trainees = _trainees(makers, Loader(store, SPLIT, batch_size=1, seed=0).n_rows)
+    with ExitStack() as stack:
+        stores = [
+            stack.enter_context(open_store(record))
+            for record in (activations_record, target_record)
+            if record is not None
+        ]
+        if len(stores) == 2:
+            require_pair(*stores)
+        trainees = plan_trainees(makers, len(kept_rows(stores[0])))
         failures = passes.run(
-            trainees, _loader_of(store), hook=store.hook, checkpoint_s=checkpoint_s
+            trainees, _loader_of(stores), hook=stores[0].hook, checkpoint_s=checkpoint_s
         )
     for trainee, error in failures.items():
         if trainee is trainees[0]:
             raise error
 
 
-def _trainees(makers: Sequence[tuple[Work, Callable[[], Task]]], n_available: int) -> list[Trainee]:
+def plan_trainees(
+    makers: Sequence[tuple[Work, Callable[[], Task]]], n_available: int
+) -> list[Trainee]:
     """Return the planned trainees, without companions that cannot start."""
     trainees: list[Trainee] = []
     for work, make in makers:
@@ -115,19 +156,25 @@ def _trainees(makers: Sequence[tuple[Work, Callable[[], Task]]], n_available: in
     return trainees
 
 
-def _loader_of(store: Store) -> passes.OpenLoader:
-    """Return what opens a loader over the training split of ``store``."""
+def _loader_of(stores: Sequence[Store]) -> passes.OpenLoader:
+    """Return what opens a loader over the training split of a store, or of a pair."""
 
-    def open_loader(run: RunSettings, epochs: int, start: dict[str, Any] | None) -> Loader:
+    def open_loader(run: RunSettings, epochs: int, start: dict[str, Any] | None) -> Loader | Pairs:
         options = {} if run.window_rows is None else {"window_rows": run.window_rows}
-        return Loader(
-            store,
-            SPLIT,
-            batch_size=run.batch_size,
-            seed=run.order_seed,
-            epochs=epochs,
-            start=start,
-            **options,
-        )
+        loaders = [
+            Loader(
+                store,
+                SPLIT,
+                batch_size=run.batch_size,
+                seed=run.order_seed,
+                epochs=epochs,
+                start=start,
+                device=pick(),
+                **options,
+            )
+            for store in stores
+        ]
+        logger.info("%s: %s", stores[0].hook, predict(loaders[0].order, run.batch_size))
+        return loaders[0] if len(loaders) == 1 else Pairs(loaders)
 
     return open_loader

@@ -9,47 +9,58 @@ from hypothesis import strategies as st
 
 from sae_reference import assert_close, autograd, random_weights, run_step
 from saeflow.errors import ConfigError
+from saeflow.sae import backward
 from saeflow.sae.architectures import relu
+from saeflow.sae.codes import Codes
+from saeflow.sae.dense import DenseCodes
 from saeflow.sae.optim import Adam, normalise, remove_parallel
 from saeflow.sae.step import Batch, State, Workspace
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
 
 
-def reference(x, l1, subtract):
+def reference(x, options):
+    """Return the loss as the module's docstring states it."""
+
     def loss(w):
-        inputs = x - w["b_dec"] if subtract else x
+        inputs = x - w["b_dec"] if options.subtract_b_dec else x
         f = torch.relu(inputs @ w["W_enc"] + w["b_enc"])
-        x_hat = f @ w["W_dec"] + w["b_dec"]
-        return (x_hat - x).square().mean() + l1 * f.sum(1).mean()
+        error = (f @ w["W_dec"] + w["b_dec"] - x).square().sum(1).mean()
+        if options.error == "mean":
+            error = error / x.shape[1]
+        weight = w["W_dec"].norm(dim=1) if options.norm_weighted else 1.0
+        return error + options.l1 * (f * weight).sum(1).mean()
 
     return loss
 
 
 @pytest.mark.parametrize("path", ["sparse", "dense"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
-@given(shape=shapes, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1))
-@settings(max_examples=40, deadline=None)
+@given(
+    shape=shapes, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
+    weighted=st.booleans(), error=st.sampled_from(["mean", "sum"]),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
 def test_loss_and_gradients_agree_with_autograd(
-    path, dtype, tolerance, shape, seed, subtract, bias
+    path, dtype, tolerance, shape, seed, subtract, bias, weighted, error
 ):
     n, d_in, d_sae = shape
     weights = random_weights(d_in, d_sae, seed=seed, dtype=dtype)
     weights["b_enc"] += bias
     x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
     x[0] = 0  # an empty row
-    options = relu.Settings(l1=0.3, subtract_b_dec=subtract)
+    options = relu.Settings(l1=0.3, subtract_b_dec=subtract, norm_weighted=weighted, error=error)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relu, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+        patch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
         terms, gradients = run_step(relu, weights, options, x)
-    expected, grads = autograd(reference(x, 0.3, subtract), weights)
+    expected, grads = autograd(reference(x, options), weights)
     assert terms.loss == pytest.approx(expected, rel=tolerance)
     assert_close(gradients, grads, tolerance)
 
 
 @pytest.mark.parametrize("path", ["sparse", "dense"])
 def test_an_sae_whose_latents_are_all_silent_still_moves_its_bias(path, monkeypatch):
-    monkeypatch.setattr(relu, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+    monkeypatch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
     weights = random_weights(3, 5, seed=0, dtype=torch.float64)
     weights["b_enc"] -= 100
     x = torch.ones(4, 3, dtype=torch.float64)
@@ -61,7 +72,7 @@ def test_an_sae_whose_latents_are_all_silent_still_moves_its_bias(path, monkeypa
 
 @pytest.mark.parametrize("path", ["sparse", "dense"])
 def test_terms_of_a_case_computed_by_hand(path, monkeypatch):
-    monkeypatch.setattr(relu, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+    monkeypatch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
     eye = torch.eye(2)
     weights = {"W_enc": eye.clone(), "b_enc": torch.tensor([-1.0, 0.0]), "W_dec": eye.clone(),
                "b_dec": torch.zeros(2)}  # fmt: skip
@@ -74,19 +85,42 @@ def test_terms_of_a_case_computed_by_hand(path, monkeypatch):
     assert terms.n_active == 2 and terms.fired.tolist() == [True, True]
 
 
+def test_terms_of_the_norm_weighted_form_computed_by_hand():
+    weights = {"W_enc": torch.eye(2), "b_enc": torch.tensor([-1.0, 0.0]), "b_dec": torch.zeros(2),
+               "W_dec": torch.tensor([[1.5, 0.0], [0.0, 0.5]])}  # fmt: skip
+    x = torch.tensor([[3.0, 0.0], [0.5, 2.0]])
+    # f = [[2, 0], [0, 2]], x_hat - x = [[0, 0], [-.5, -1]]; norms 1.5 and 0.5
+    options = relu.Settings(l1=0.5, norm_weighted=True, error="sum")
+    terms, gradients = run_step(relu, weights, options, x)
+    assert terms.error == pytest.approx(1.25)
+    assert terms.penalty == pytest.approx(0.5 * (2 * 1.5 + 2 * 0.5) / 2)
+    assert terms.loss == pytest.approx(1.25 / 2 + 1.0)
+    # of the error: sum f (x_hat - x) * 2 / n; of the penalty: l1 / n * sum f along the row
+    expected = torch.tensor([[0.5, 0.0], [-1.0, -2.0 + 0.5]])
+    torch.testing.assert_close(gradients["W_dec"], expected)
+    assert not options.unit_norm_decoder and relu.Settings(l1=0.5).unit_norm_decoder
+
+
+def test_a_decoder_row_of_zeros_gets_no_gradient_from_its_norm():
+    weights = random_weights(3, 4, seed=0, dtype=torch.float64)
+    weights["W_dec"][1] = 0
+    x = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = [
+        run_step(relu, weights, relu.Settings(l1=l1, norm_weighted=True), x)[1] for l1 in (0, 1)
+    ]
+    assert torch.equal(found[0]["W_dec"][1], found[1]["W_dec"][1])
+    assert not torch.equal(found[0]["W_dec"][0], found[1]["W_dec"][0])
+
+
 def test_the_path_follows_the_density_of_the_batch(monkeypatch):
     taken = []
-    for name in ("_sparse", "_dense"):
-        original = getattr(relu, name)
-        monkeypatch.setattr(
-            relu, name, lambda *a, o=original, n=name, **k: (taken.append(n), o(*a, **k))[1]
-        )
+    monkeypatch.setattr(relu, "active", lambda *a: taken.append(backward.active(*a)) or taken[-1])
     weights = random_weights(4, 50, seed=0, dtype=torch.float32)
     x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
     run_step(relu, weights, relu.Settings(l1=0.1), x)
     weights["b_enc"] -= 3
     run_step(relu, weights, relu.Settings(l1=0.1), x)
-    assert taken == ["_dense", "_sparse"]
+    assert [type(codes) for codes in taken] == [DenseCodes, Codes]
 
 
 def test_the_penalty_rises_over_its_warm_up():
@@ -110,6 +144,14 @@ def test_first_weights_are_unit_rows_that_reconstruct_at_the_right_size():
     assert slope == pytest.approx(1.0, abs=0.1)
 
 
+def test_first_weights_of_the_norm_weighted_form_are_short_and_tied():
+    x = torch.randn(200, 16, generator=torch.Generator().manual_seed(0))
+    options = relu.Settings(l1=0.0, norm_weighted=True)
+    weights = relu.initial(options, 64, x, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.full((64,), 0.1))
+    assert torch.equal(weights["W_enc"], weights["W_dec"].T)
+
+
 def test_sparse_and_dense_codes_are_the_same_numbers():
     weights = random_weights(6, 30, seed=3, dtype=torch.float32)
     x = torch.randn(40, 6)
@@ -122,7 +164,10 @@ def test_sparse_and_dense_codes_are_the_same_numbers():
         torch.testing.assert_close(dense, expected)
 
 
-@pytest.mark.parametrize("values", [{"l1": -1.0}, {"l1": 1.0, "center": "middle"}, {"l1": "much"}])
+@pytest.mark.parametrize(
+    "values",
+    [{"l1": -1.0}, {"l1": 1.0, "center": "middle"}, {"l1": "much"}, {"l1": 1.0, "error": "median"}],
+)
 def test_settings_that_mean_nothing_are_refused(values):
     with pytest.raises(ConfigError):
         relu.Settings(**values)

@@ -8,18 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sae_reference import assert_close, autograd, random_weights, run_step
+from sae_top_k import top
 from saeflow.errors import ConfigError
 from saeflow.sae.architectures import topk
 
 shapes = st.tuples(st.integers(2, 9), st.integers(1, 12), st.integers(1, 20))
-
-
-def masked_top_k(pre, k):
-    """ReLU of the k largest entries; the first of equal ones."""
-    k = min(k, pre.shape[1])
-    order = pre.detach().argsort(dim=1, descending=True, stable=True)[:, :k]
-    mask = torch.zeros_like(pre).scatter(1, order, 1.0)
-    return torch.relu(pre) * mask
 
 
 def reference(x, options, dead=None):
@@ -28,12 +21,12 @@ def reference(x, options, dead=None):
     def loss(w):
         inputs = x - w["b_dec"] if options.subtract_b_dec else x
         pre = inputs @ w["W_enc"] + w["b_enc"]
-        x_hat = masked_top_k(pre, options.k) @ w["W_dec"] + w["b_dec"]
+        x_hat = top(pre, options.k) @ w["W_dec"] + w["b_dec"]
         value = (x_hat - x).square().sum() / (x - x.mean(0)).square().sum()
         if dead is not None and dead.any() and options.aux_coef:
             e = (x - x_hat).detach()
             aux_k = options.aux_k or max(1, x.shape[1] // 2)
-            e_hat = masked_top_k(pre[:, dead], aux_k) @ w["W_dec"][dead]
+            e_hat = top(pre[:, dead], aux_k) @ w["W_dec"][dead]
             aux = (e - e_hat).square().sum() / (e - e.mean(0)).square().sum()
             value = value + options.aux_coef * aux
         return value
@@ -122,6 +115,6 @@ def test_norm_scaled_selection_is_brought_to_unit_rows():
     options, folded = topk.from_saelens(config, weights)
     norm = weights["W_dec"].norm(dim=1)
     pre = ((x - weights["b_dec"]) @ weights["W_enc"] + weights["b_enc"]) * norm
-    expected = masked_top_k(pre, 3) / norm @ weights["W_dec"]
+    expected = top(pre, 3) / norm @ weights["W_dec"]
     codes = topk.encode_sparse(folded, options, x)
     torch.testing.assert_close(codes.decode(folded["W_dec"]), expected)

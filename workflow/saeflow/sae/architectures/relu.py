@@ -1,11 +1,17 @@
-"""ReLU codes with an L1 penalty, as in the feature suppression post.
+"""ReLU codes with an L1 penalty, in the three forms that are common.
 
     f = ReLU(x W_enc + b_enc),  x_hat = f W_dec + b_dec
     loss = mean over the batch of  |x_hat - x|^2 / d_in + l1 * sum_i f_i
 
-The decoder's bias is not subtracted before encoding, encoder and decoder are untied, decoder rows
-have unit norm. ``subtract_b_dec`` gives the form of Towards Monosemanticity, f of x - b_dec. The
-post does not say how its weights start; see `initial`.
+This is the form of the feature suppression post: b_dec is not subtracted before encoding, decoder
+rows have unit norm. The others:
+
+    Towards Monosemanticity (Bricken et al. 2023)   f of x - b_dec: ``subtract_b_dec``
+    Anthropic, April 2024 update                    the penalty is l1 * sum_i f_i |W_dec_i| and the
+                                                    rows' norms are free: ``norm_weighted``
+
+Both papers sum the error over d_in instead of averaging it: ``error: sum``, with which l1 has
+their size.
 """
 
 from __future__ import annotations
@@ -17,18 +23,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saeflow.sae.codes import Codes, above, count, extract
-from saeflow.sae.initial import center, directions, transposed
+from saeflow.sae.backward import (
+    active,
+    encoder_inputs,
+    encoder_product,
+    reconstruct,
+    write_decoder_gradients,
+    write_encoder_gradients,
+)
+from saeflow.sae.codes import Codes, extract
+from saeflow.sae.dense import DenseCodes
+from saeflow.sae.initial import CENTERS, center, directions, transposed
+from saeflow.sae.schedule import ramp
 from saeflow.sae.settings import not_negative, one_of
-from saeflow.sae.step import Batch, State, Terms, Workspace, centred, sum_of_squares
+from saeflow.sae.step import Batch, State, Terms
 
-UNIT_NORM_DECODER = True
+BUFFERS = ()
 SAELENS = "standard"
+SAELENS_NAMES = ("standard",)
 
-# Share of active entries below which sparse arithmetic is faster than dense products; measured
-# between d_in 128, d_sae 512 and d_in 512, d_sae 4096. The path depends on this batch alone, so
-# a resumed run takes the same one.
-SPARSE_BELOW = 0.08
+FREE_NORM = 0.1
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +54,13 @@ class Settings:
     ----------
     l1 : float
         Coefficient of the sum of the code, against the error's mean over d_in.
-    l1_warmup_tokens : int
-        Tokens over which the coefficient rises linearly from zero.
+    error : str
+        "mean" or "sum" of the squared error over d_in.
+    norm_weighted : bool
+        Weigh each latent in the penalty by the norm of its decoder row, and leave that norm free.
+    l1_warmup_tokens : int | None
+        Tokens over which the coefficient rises linearly from zero; None for a twentieth of the
+        run.
     subtract_b_dec : bool
         Encode x - b_dec instead of x.
     center : str
@@ -48,15 +68,24 @@ class Settings:
     """
 
     l1: float
-    l1_warmup_tokens: int = 0
+    error: str = "mean"
+    norm_weighted: bool = False
+    l1_warmup_tokens: int | None = 0
     subtract_b_dec: bool = False
     center: str = "mean"
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         not_negative("l1", self.l1)
-        not_negative("l1_warmup_tokens", self.l1_warmup_tokens)
-        one_of("center", self.center, ("zero", "mean", "median"))
+        if self.l1_warmup_tokens is not None:
+            not_negative("l1_warmup_tokens", self.l1_warmup_tokens)
+        one_of("error", self.error, ("mean", "sum"))
+        one_of("center", self.center, CENTERS)
+
+    @property
+    def unit_norm_decoder(self) -> bool:
+        """Whether decoder rows keep norm 1."""
+        return not self.norm_weighted
 
 
 def initial(
@@ -65,13 +94,19 @@ def initial(
     """Return first weights, from a first batch ``x`` (n, d_in).
 
     Random unit decoder rows; the encoder is their transpose, scaled so that x_hat - b_dec is
-    about x - b_dec in size; the encoder's bias takes b_dec off where encoding does not.
+    about x - b_dec in size; the encoder's bias takes b_dec off where encoding does not. The post
+    does not say how its weights start. Norm-weighted: rows of norm `FREE_NORM` and their
+    transpose, as Anthropic has it.
     """
     d_in = x.shape[1]
     W_dec = directions(d_sae, d_in, generator=generator, like=x)
     b_dec = center(settings.center, x)
-    # half the latents are active: the sum of their contributions is d_sae / (2 d_in) of x
-    W_enc = transposed(W_dec * min(1.0, 2 * d_in / d_sae))
+    if settings.norm_weighted:
+        W_dec *= FREE_NORM
+        W_enc = transposed(W_dec)
+    else:
+        # half the latents are active: the sum of their contributions is d_sae / (2 d_in) of x
+        W_enc = transposed(W_dec * min(1.0, 2 * d_in / d_sae))
     b_enc = x.new_zeros(d_sae) if settings.subtract_b_dec else -(b_dec @ W_enc)
     return {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
 
@@ -94,77 +129,48 @@ def step(
     state: State,
 ) -> Terms:
     """Write the gradients of the loss on a batch and return its terms."""
-    x, work = batch.x, state.workspace
-    inputs = centred(x, weights["b_dec"], work) if settings.subtract_b_dec else x
-    shape = (len(x), weights["W_dec"].shape[0])
-    pre = work.buffer("pre", shape, x)
-    torch.addmm(weights["b_enc"], inputs, weights["W_enc"], out=pre)
-    mask = above(pre, 0.0, out=work.buffer("mask", shape, x, torch.bool))
-    n_active = count(mask)
-    l1 = settings.l1
-    if state.tokens < settings.l1_warmup_tokens:
-        l1 *= state.tokens / settings.l1_warmup_tokens
-    if n_active < SPARSE_BELOW * pre.numel():
-        codes = extract(pre, 0.0, mask)
-        code_sum, error, fired = _sparse(weights, gradients, x, inputs, codes, l1)
-    else:
-        code_sum, error, fired = _dense(weights, gradients, x, inputs, pre, l1, work)
-    if settings.subtract_b_dec:  # b_dec moves the encoder's input the other way
-        gradients["b_dec"].sub_(weights["W_enc"] @ gradients["b_enc"])
-    penalty = l1 * code_sum / len(x)
-    return Terms(error / x.numel() + penalty, error, penalty, n_active, fired)
+    n, target, work = len(batch), batch.target, state.workspace
+    inputs = encoder_inputs(weights, settings, batch.x, work)
+    f = active(encoder_product(weights["W_enc"], weights["b_enc"], inputs, work), 0.0, work)
+    l1 = settings.l1 * ramp(state.tokens, settings.l1_warmup_tokens, state.total)
+    scale = n if settings.error == "sum" else target.numel()
+    found = reconstruct(f, weights, target)
+    d_x_hat = found.error.mul_(2 / scale)
+    d_f = found.pullback(d_x_hat)
+    write_decoder_gradients(gradients, f, d_x_hat)
+    penalty = _penalise(weights, gradients, settings, f, d_f, l1 / n)
+    write_encoder_gradients(weights, gradients, settings, f, f.masked(d_f), inputs)
+    loss = found.total / scale + penalty
+    return Terms(loss, found.total, penalty, f.n_active, f.by_latent.counts > 0)
+
+
+def _penalise(
+    weights: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    settings: Settings,
+    f: Codes | DenseCodes,
+    d_f: Tensor,
+    slope: float,
+) -> float:
+    """Add the gradients of ``slope`` times the sum of the codes ``f``; return that term.
+
+    ``d_f``, of the shape of the codes' values, is added to on inactive entries too.
+    """
+    if not settings.norm_weighted:
+        d_f.add_(slope)
+        return slope * float(f.values.sum())
+    norm = torch.linalg.vector_norm(weights["W_dec"], dim=1)
+    sums = f.by_latent.sum(f.values)
+    d_f.add_(f.at_entries(norm), alpha=slope)
+    along = (sums / norm.clamp_min(_TINY))[:, None]  # a row of zeros has no direction
+    gradients["W_dec"].addcmul_(along, weights["W_dec"], value=slope)
+    return slope * float(norm @ sums)
 
 
 def _pre(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
     """Return the pre-activations (n, d_sae)."""
-    inputs = x - weights["b_dec"] if settings.subtract_b_dec else x
-    return torch.addmm(weights["b_enc"], inputs, weights["W_enc"])
-
-
-def _sparse(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    x: Tensor,
-    inputs: Tensor,
-    codes: Codes,
-    l1: float,
-) -> tuple[float, float, Tensor]:
-    """Backward on active entries alone; return (sum of f, sum of squared error, fired)."""
-    x_hat, pullback = codes.decode_with_pullback(weights["W_dec"])
-    error = x_hat.add_(weights["b_dec"]).sub_(x)
-    total = sum_of_squares(error)
-    d_x_hat = error.mul_(2 / x.numel())
-    d_pre = pullback(d_x_hat) + l1 / len(x)
-    by_latent = codes.by_latent
-    gradients["W_dec"].copy_(by_latent.matmul(codes.values, d_x_hat))
-    gradients["W_enc"].T.copy_(by_latent.matmul(d_pre, inputs))
-    gradients["b_enc"].copy_(by_latent.sum(d_pre))
-    torch.sum(d_x_hat, 0, out=gradients["b_dec"])
-    return float(codes.values.sum()), total, by_latent.counts > 0
-
-
-def _dense(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    x: Tensor,
-    inputs: Tensor,
-    pre: Tensor,
-    l1: float,
-    work: Workspace,
-) -> tuple[float, float, Tensor]:
-    """Backward by dense products; ``pre`` (n, d_sae) is overwritten."""
-    f = pre.clamp_(min=0)
-    error = torch.addmm(weights["b_dec"], f, weights["W_dec"]).sub_(x)
-    total, code_sum = sum_of_squares(error), float(f.sum())
-    d_x_hat = error.mul_(2 / x.numel())
-    torch.mm(f.T, d_x_hat, out=gradients["W_dec"])
-    d_pre = torch.mm(d_x_hat, weights["W_dec"].T, out=work.buffer("d_pre", f.shape, f))
-    active = f.sign_()
-    d_pre.add_(l1 / len(x)).mul_(active)
-    torch.mm(d_pre.T, inputs, out=gradients["W_enc"].T)
-    torch.sum(d_pre, 0, out=gradients["b_enc"])
-    torch.sum(d_x_hat, 0, out=gradients["b_dec"])
-    return code_sum, total, active.amax(0) > 0
+    inputs = encoder_inputs(weights, settings, x)
+    return encoder_product(weights["W_enc"], weights["b_enc"], inputs)
 
 
 def to_saelens(settings: Settings) -> dict[str, Any]:

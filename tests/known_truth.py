@@ -1,0 +1,71 @@
+"""Activations whose sparse dictionary is known, and SAEs trained on a stream of them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+
+from sae_stores import place
+from saeflow.sae.step import Batch, Workspace
+from saeflow.sae.train import SAETask
+from saeflow.sae.trainee import Trainee
+
+
+class Dictionary:
+    """Directions that are there or not, each by itself, with strengths between two numbers.
+
+    Attributes
+    ----------
+    rows : Tensor (n, d)
+        The directions, of unit norm.
+    """
+
+    def __init__(self, rows, *, mean_l0, strengths=(0.5, 1.5)):
+        self.rows = rows / rows.norm(dim=1, keepdim=True)
+        self.share, self.strengths = mean_l0 / len(rows), strengths
+
+    @classmethod
+    def random(cls, n, d, *, seed, **options):
+        return cls(torch.randn(n, d, generator=_generator(seed)), **options)
+
+    @classmethod
+    def orthogonal(cls, d, *, seed, **options):
+        return cls(torch.linalg.qr(torch.randn(d, d, generator=_generator(seed))).Q, **options)
+
+    def sample(self, n, generator):
+        """Return n activations (n, d)."""
+        shape = n, len(self.rows)
+        active = torch.rand(shape, generator=generator) < self.share
+        low, high = self.strengths
+        return (active * (low + (high - low) * torch.rand(shape, generator=generator))) @ self.rows
+
+    def recovery(self, sae):
+        """Return for each direction the largest cosine with a decoder row, (n,)."""
+        rows = sae.W_dec / sae.W_dec.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return (self.rows @ rows.T).amax(1)
+
+    def shortfall(self, sae, strength):
+        """Return by how much each direction, alone and of this strength, comes out too weak."""
+        x_hat = sae(strength * self.rows) - sae.b_dec
+        return strength - (x_hat * self.rows).sum(1)
+
+
+def _generator(seed):
+    """Return a generator apart from that of an SAE's first weights, which draws rows alike."""
+    return torch.Generator().manual_seed(seed + 1_000_003)
+
+
+def train(dictionary, settings, root, *, seed=0):
+    """Return the SAE that these settings make of ``settings["tokens"]`` fresh activations."""
+    d = dictionary.rows.shape[1]
+    rows = SimpleNamespace(d_in=d, d_out=d)
+    task = SAETask({"seed": seed, **settings}, rows=rows, header={"hook": "toy"})
+    work = place(root, f"{settings['architecture']}-{seed}")
+    trainee = Trainee(work, task, task.run, d_in=d, d_sae=task.d_sae)
+    trainee.plan(settings["tokens"])
+    trainee.resume(torch.device("cpu"))
+    generator, workspace = torch.Generator().manual_seed(seed), Workspace()
+    for _ in range(trainee.n_steps):
+        trainee.train(Batch(dictionary.sample(task.run.batch_size, generator)), workspace)
+    return task.result(trainee.weights, {})

@@ -1,0 +1,166 @@
+"""What holds for every architecture, those of the future included."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from saeflow import registry
+from saeflow.sae.files import load_sae
+from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings, describe
+from saeflow.sae.save import save
+from saeflow.sae.step import Batch, State, Workspace
+
+NAMES = registry.names(ARCHITECTURES)
+REQUIRED = {
+    "relu": {"l1": 0.1}, "topk": {"k": 3}, "batchtopk": {"k": 3}, "matryoshka": {"k": 3},
+    "jumprelu": {"l0_coef": 0.1}, "gated": {"l1": 0.1}, "p_anneal": {"l1": 0.1},
+}  # fmt: skip
+D_IN, D_SAE = 6, 40
+
+
+def rows(n=50, seed=0):
+    return torch.randn(n, D_IN, generator=torch.Generator().manual_seed(seed)) + 0.5
+
+
+def begun(name, **settings):
+    """Return (module, settings, first weights)."""
+    rule = registry.load(ARCHITECTURES, name)
+    own = architecture_settings(name, {**REQUIRED[name], **settings})
+    return rule, own, rule.initial(own, D_SAE, rows(), torch.Generator().manual_seed(1))
+
+
+def sae_of(name):
+    """Return an SAE with random weights, as a training would return it."""
+    rule, settings, weights = begun(name)
+    g = torch.Generator().manual_seed(2)
+    kept = {n: w for n, w in weights.items() if not n.startswith("_")}
+    for key, w in kept.items():
+        noise = 0.1 * torch.randn(w.shape, generator=g)
+        w.add_(noise.abs() if key == "threshold" else noise)
+    return SAE(name, settings, kept, {"hook": "resid_post.1"})
+
+
+def plain(settings):
+    """Return settings as a file holds them."""
+    return json.loads(json.dumps(describe(settings)))
+
+
+def steps(name, batches):
+    """Return (terms, gradients, weights) of the last of some steps from the same first weights."""
+    rule, settings, weights = begun(name)
+    gradients = {
+        n: torch.full_like(w, torch.nan) for n, w in weights.items() if n not in rule.BUFFERS
+    }
+    dead = torch.arange(D_SAE) < 5
+    for i, x in enumerate(batches):
+        state = State(i * len(x), dead, Workspace(), 1000)
+        terms = rule.step(weights, gradients, settings, Batch(x), state)
+    return terms, gradients, weights
+
+
+def test_each_is_tested_here():
+    assert set(REQUIRED) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_writes_every_gradient_and_is_the_same_when_repeated(name):
+    batches = [rows(seed=seed) for seed in range(3)]
+    terms, gradients, weights = steps(name, batches)
+    again, gradients_again, weights_again = steps(name, batches)
+    assert all(bool(torch.isfinite(g).all()) for g in gradients.values())
+    assert terms.loss == again.loss and terms.n_active == again.n_active > 0
+    assert terms.fired.shape == (D_SAE,) and terms.fired.dtype == torch.bool
+    for n in gradients:
+        assert torch.equal(gradients[n], gradients_again[n]), n
+    for n in weights:
+        assert torch.equal(weights[n], weights_again[n]), n
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_step_moves_a_weight_that_has_a_gradient(name):
+    _, _, first = begun(name)
+    _, gradients, weights = steps(name, [rows()])
+    assert set(weights) - set(gradients) == set(registry.load(ARCHITECTURES, name).BUFFERS)
+    for n in gradients:
+        assert torch.equal(weights[n], first[n]), n
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_input_and_a_batch_of_sequences_are_batches(name):
+    terms, gradients, _ = steps(name, [rows(1)])
+    assert all(bool(torch.isfinite(g).all()) for g in gradients.values())
+    sae = sae_of(name)
+    x = rows(20)
+    codes = sae.encode(x)
+    assert int((codes > 0).sum()) > 20 and bool((codes >= 0).all())
+    assert torch.equal(sae.encode(x.view(4, 5, D_IN)).view(20, D_SAE), codes)
+    assert torch.equal(sae(x.view(4, 5, D_IN)).view(20, D_IN), sae(x))
+    assert torch.equal(sae.encode_sparse(x.view(4, 5, D_IN)).counts, (codes > 0).sum(1).int())
+    for row in range(20):  # nor does a code depend on its neighbours
+        torch.testing.assert_close(sae.encode(x[row : row + 1])[0], codes[row])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sparse_and_dense_codes_are_the_same(name):
+    sae, x = sae_of(name), rows()
+    codes = sae.encode_sparse(x)
+    assert torch.equal(codes.dense(), sae.encode(x)) and bool((codes.values > 0).all())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_gives_the_sae_back_and_saelens_names_its_tensors(name, tmp_path):
+    sae, x = sae_of(name), rows()
+    save(sae, tmp_path, x)
+    found = load_sae(tmp_path)
+    assert found.architecture == name
+    assert plain(found.settings) == plain(sae.settings)
+    assert set(found.weights) == set(sae.weights)
+    assert torch.equal(found.encode(x), sae.encode(x))
+    of_saelens = {"W_enc", "b_enc", "W_dec", "b_dec"}
+    if sae.rule.SAELENS == "jumprelu":
+        of_saelens |= {"threshold"}
+    if sae.rule.SAELENS == "gated":
+        of_saelens = of_saelens - {"b_enc"} | {"b_gate", "b_mag", "r_mag"}
+    assert set(found.weights) == of_saelens
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_saelens_computes_of_our_files_is_what_we_compute(name):
+    sae, x = sae_of(name), rows().double()
+    w = {n: tensor.double() for n, tensor in sae.weights.items()}
+    config = sae.rule.to_saelens(sae.settings)
+    inputs = x - w["b_dec"] if config["apply_b_dec_to_input"] else x
+    kind = sae.rule.SAELENS
+    if kind == "gated":  # as SAELens' GatedSAE
+        gate = inputs @ w["W_enc"] + w["b_gate"]
+        magnitude = inputs @ (w["W_enc"] * w["r_mag"].exp()) + w["b_mag"]
+        expected = torch.relu(magnitude) * (gate > 0)
+    else:
+        pre = inputs @ w["W_enc"] + w["b_enc"]
+        expected = torch.relu(pre)
+        if kind == "jumprelu":
+            expected = expected * (pre > w["threshold"])
+        elif kind == "topk":
+            best = expected.topk(config["k"], dim=1)
+            expected = torch.zeros_like(pre).scatter(1, best.indices, best.values)
+    torch.testing.assert_close(sae.encode(x).double(), expected, atol=1e-5, rtol=1e-5)
+    if sae.rule.SAELENS_NAMES:
+        settings, weights = sae.rule.from_saelens(config, dict(sae.weights))
+        again = SAE(name, settings, weights)
+        assert torch.equal(again.encode(x), sae.encode(x))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_thresholds_stay_float32_in_an_sae_that_is_cast_saved_and_read(name, tmp_path):
+    sae, x = sae_of(name).to(dtype=torch.bfloat16), rows()
+    save(sae, tmp_path)
+    for one in (sae, load_sae(tmp_path), load_sae(tmp_path).to(dtype=torch.bfloat16)):
+        dtypes = {n: w.dtype for n, w in one.weights.items()}
+        assert dtypes.pop("threshold", torch.float32) == torch.float32
+        assert set(dtypes.values()) == {torch.bfloat16}
+        codes = one.encode(x)
+        assert bool((codes > 0).any())
+        assert torch.equal(one.encode_sparse(x).dense(), codes)

@@ -1,0 +1,163 @@
+"""The gated step against plain autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sae_reference import assert_close, autograd, random_weights, run_step
+from saeflow.errors import ConfigError
+from saeflow.sae import backward
+from saeflow.sae.architectures import gated
+
+shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
+
+
+def codes(w, inputs):
+    """Return (gate, f) as the paper states them."""
+    gate = torch.relu(inputs @ w["W_enc"] + w["b_gate"])
+    magnitude = torch.relu(inputs @ (w["W_enc"] * w["r_mag"].exp()) + w["b_mag"])
+    return gate, magnitude * (gate > 0)
+
+
+def reference(x, options):
+    """Return the loss as the module's docstring states it."""
+
+    def loss(w):
+        gate, f = codes(w, x - w["b_dec"] if options.subtract_b_dec else x)
+        x_hat = f @ w["W_dec"] + w["b_dec"]
+        x_gate = gate @ w["W_dec"].detach() + w["b_dec"].detach()
+        errors = (x_hat - x).square().sum(1) + (x_gate - x).square().sum(1)
+        return (errors + options.l1 * gate.sum(1)).mean()
+
+    return loss
+
+
+def random_sae(d_in, d_sae, seed, dtype):
+    weights = random_weights(d_in, d_sae, seed=seed, dtype=dtype)
+    g = torch.Generator().manual_seed(seed + 5)
+    weights["b_gate"] = weights.pop("b_enc")
+    for name, scale in (("b_mag", 0.3), ("r_mag", 0.5)):
+        weights[name] = scale * torch.randn(d_sae, generator=g, dtype=dtype)
+    return weights
+
+
+@pytest.fixture(params=["sparse", "dense"])
+def path(request, monkeypatch):
+    monkeypatch.setattr(backward, "SPARSE_BELOW", 2.0 if request.param == "sparse" else 0.0)
+    return request.param
+
+
+@pytest.mark.parametrize("path", ["sparse", "dense"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+@given(
+    shape=shapes, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
+    magnitude=st.floats(-2, 1),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_loss_and_gradients_agree_with_autograd(
+    path, dtype, tolerance, shape, seed, subtract, bias, magnitude
+):
+    n, d_in, d_sae = shape
+    weights = random_sae(d_in, d_sae, seed, dtype)
+    weights["b_gate"] += bias
+    weights["b_mag"] += magnitude
+    x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
+    x[0] = 0
+    options = gated.Settings(l1=0.3, subtract_b_dec=subtract)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+        terms, gradients = run_step(gated, weights, options, x)
+    expected, grads = autograd(reference(x, options), weights)
+    assert terms.loss == pytest.approx(expected, rel=tolerance)
+    assert_close(gradients, grads, tolerance)
+
+
+def test_terms_of_a_case_computed_by_hand(path):
+    eye = torch.eye(2)
+    weights = {"W_enc": eye.clone(), "b_gate": torch.tensor([-1.0, -1.0]), "W_dec": eye.clone(),
+               "b_mag": torch.tensor([0.5, -3.0]), "r_mag": torch.tensor([2.0, 1.0]).log(),
+               "b_dec": torch.zeros(2)}  # fmt: skip
+    x = torch.tensor([[3.0, 0.0], [0.5, 2.0]])
+    # gate = [[2, 0], [0, 1]]; magnitudes = relu([[6.5, -3], [1.5, -1]]); f = [[6.5, 0], [0, 0]]
+    # x_hat - x = [[3.5, 0], [-.5, -2]]; x_gate - x = [[-1, 0], [-.5, -1]]
+    terms, _ = run_step(gated, weights, gated.Settings(l1=0.5), x)
+    assert terms.error == pytest.approx(12.25 + 0.25 + 4)
+    assert terms.penalty == pytest.approx(0.5 * 3 / 2 + (1 + 0.25 + 1) / 2)
+    assert terms.loss == pytest.approx(16.5 / 2 + terms.penalty)
+    assert terms.n_active == 1 and terms.fired.tolist() == [True, False]
+
+
+def test_the_penalty_and_the_gates_reconstruction_leave_decoder_and_magnitudes_alone(path):
+    weights = random_sae(5, 12, 1, torch.float64)
+    x = torch.randn(30, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    some, more = (
+        run_step(gated, weights, gated.Settings(l1=l1, subtract_b_dec=False), x)[1]
+        for l1 in (0.1, 5.0)
+    )
+    assert not torch.equal(some["W_enc"], more["W_enc"])
+    assert not torch.equal(some["b_gate"], more["b_gate"])
+    for name in ("W_dec", "b_dec", "b_mag", "r_mag"):
+        assert torch.equal(some[name], more[name])
+    # nor does the gate's reconstruction: the decoder's gradient is that of the first term alone
+    _, f = codes(weights, x)
+    error = f @ weights["W_dec"] + weights["b_dec"] - x
+    torch.testing.assert_close(some["W_dec"], f.T @ error * 2 / 30)
+    torch.testing.assert_close(some["b_dec"], error.mean(0) * 2)
+
+
+def test_an_sae_whose_gates_are_all_closed_still_moves_its_bias(path):
+    weights = random_sae(3, 5, 0, torch.float64)
+    weights["b_gate"] -= 100
+    weights["b_mag"] += 100
+    x = torch.ones(4, 3, dtype=torch.float64)
+    terms, gradients = run_step(gated, weights, gated.Settings(l1=1.0), x)
+    distance = float((weights["b_dec"] - 1).square().sum())
+    assert terms.n_active == 0 and not terms.fired.any()
+    assert terms.penalty == pytest.approx(distance) and terms.loss == pytest.approx(2 * distance)
+    assert not any(gradients[n].any() for n in ("W_enc", "b_gate", "b_mag", "r_mag", "W_dec"))
+    torch.testing.assert_close(gradients["b_dec"], (weights["b_dec"] - 1) * 2)
+
+
+def test_the_penalty_rises_over_its_warm_up():
+    weights = random_sae(4, 8, 0, torch.float64)
+    x = torch.randn(16, 4, dtype=torch.float64)
+    options = gated.Settings(l1=0.4, l1_warmup_tokens=100)
+    zero, quarter, full = (
+        run_step(gated, weights, options, x, tokens=t)[0].penalty for t in (0, 25, 100)
+    )
+    assert full > zero and quarter - zero == pytest.approx((full - zero) / 4)
+
+
+def test_first_weights_are_tied_unit_rows_whose_paths_agree():
+    x = torch.randn(500, 16, generator=torch.Generator().manual_seed(0)) + 3
+    for subtract in (True, False):
+        options = gated.Settings(l1=0.0, subtract_b_dec=subtract)
+        weights = gated.initial(options, 64, x, torch.Generator().manual_seed(1))
+        torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.ones(64))
+        assert torch.equal(weights["W_enc"], weights["W_dec"].T)
+        expected = torch.relu((x - x.mean(0)) @ weights["W_enc"])
+        found = gated.encode(weights, options, x)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_sparse_and_dense_codes_are_the_same_numbers():
+    weights = random_sae(6, 30, 3, torch.float32)
+    weights["b_mag"] -= 0.5  # some open gates have no magnitude
+    x = torch.randn(40, 6)
+    for subtract in (False, True):
+        options = gated.Settings(l1=0.0, subtract_b_dec=subtract)
+        dense = gated.encode(weights, options, x)
+        found = gated.encode_sparse(weights, options, x)
+        assert torch.equal(found.dense(), dense) and bool((found.values > 0).all())
+        gate, expected = codes(weights, x - weights["b_dec"] if subtract else x)
+        assert int((expected > 0).sum()) < int((gate > 0).sum())
+        torch.testing.assert_close(dense, expected)
+
+
+@pytest.mark.parametrize("values", [{"l1": -1.0}, {"l1": 1.0, "center": "middle"}, {"l1": "much"}])
+def test_settings_that_mean_nothing_are_refused(values):
+    with pytest.raises(ConfigError):
+        gated.Settings(**values)

@@ -1,0 +1,224 @@
+"""The JumpReLU step against plain autograd with a straight-through estimator."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sae_reference import assert_close, autograd, random_weights, run_step
+from saeflow.errors import ConfigError
+from saeflow.sae import backward
+from saeflow.sae.architectures import jumprelu
+
+shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
+
+
+def kernel(z, threshold, bandwidth):
+    return ((z - threshold).abs() < bandwidth / 2) & (z > 0)
+
+
+class JumpReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z, threshold, bandwidth):
+        ctx.save_for_backward(z, threshold)
+        ctx.bandwidth = bandwidth
+        return z * (z > threshold)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        z, threshold = ctx.saved_tensors
+        near = kernel(z, threshold, ctx.bandwidth)
+        return gradient * (z > threshold), -(threshold / ctx.bandwidth * near * gradient), None
+
+
+class Step(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z, threshold, bandwidth):
+        ctx.save_for_backward(z, threshold)
+        ctx.bandwidth = bandwidth
+        return (z > threshold).to(z)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        z, threshold = ctx.saved_tensors
+        return None, -(kernel(z, threshold, ctx.bandwidth) / ctx.bandwidth * gradient), None
+
+
+def aux_k(z, dead, w, options, e):
+    """Return AuxK of dead latents: what the strongest of them make of the error ``e``."""
+    k = min(options.aux_k or max(1, e.shape[1] // 2), int(dead.sum()))
+    best = z[:, dead].topk(k, dim=1)
+    f = torch.zeros_like(z[:, dead]).scatter(1, best.indices, best.values)
+    e_hat = f @ w["W_dec"][dead]
+    return (e_hat - e).square().sum() / (e - e.mean(0)).square().sum()
+
+
+def reference(x, options, dead):
+    """Return the loss as the module's docstring states it."""
+
+    def loss(w):
+        inputs = x - w["b_dec"] if options.subtract_b_dec else x
+        z = torch.relu(inputs @ w["W_enc"] + w["b_enc"])
+        f = JumpReLU.apply(z, w["threshold"], options.bandwidth)
+        l0 = Step.apply(z, w["threshold"], options.bandwidth).sum(1).mean()
+        e = x - (f @ w["W_dec"] + w["b_dec"])
+        value = e.square().sum(1).mean()
+        if options.target_l0 is None:
+            value = value + options.l0_coef * l0
+        else:
+            value = value + options.l0_coef * (l0 / options.target_l0 - 1) ** 2
+        if dead.any() and options.aux_coef:
+            value = value + options.aux_coef * aux_k(z, dead, w, options, e.detach())
+        return value
+
+    return loss
+
+
+def random_sae(d_in, d_sae, seed, dtype):
+    weights = random_weights(d_in, d_sae, seed=seed, dtype=dtype)
+    g = torch.Generator().manual_seed(seed + 5)
+    weights["threshold"] = 0.6 * torch.rand(d_sae, generator=g, dtype=dtype)
+    return weights
+
+
+@pytest.fixture(params=["sparse", "dense"])
+def path(request, monkeypatch):
+    monkeypatch.setattr(backward, "SPARSE_BELOW", 2.0 if request.param == "sparse" else 0.0)
+    return request.param
+
+
+@pytest.mark.parametrize("path", ["sparse", "dense"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+@given(
+    shape=shapes, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
+    bandwidth=st.sampled_from([0.01, 0.3, 2.0]), target=st.sampled_from([None, 1.0, 4.0]),
+    n_dead=st.integers(0, 20), k=st.sampled_from([None, 1, 3]),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_loss_and_gradients_agree_with_autograd(
+    path, dtype, tolerance, shape, seed, subtract, bias, bandwidth, target, n_dead, k
+):
+    n, d_in, d_sae = shape
+    n += 1  # the error of a single input has no variance
+    dead = torch.arange(d_sae) < n_dead
+    weights = random_sae(d_in, d_sae, seed, dtype)
+    weights["b_enc"] += bias
+    x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
+    x[0] = 0
+    options = jumprelu.Settings(
+        l0_coef=0.3, target_l0=target, bandwidth=bandwidth, subtract_b_dec=subtract,
+        aux_coef=0.5, aux_k=k,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+        terms, gradients = run_step(jumprelu, weights, options, x, dead=dead)
+    expected, grads = autograd(reference(x, options, dead), weights)
+    assert terms.loss == pytest.approx(expected, rel=tolerance)
+    assert_close(gradients, grads, tolerance)
+
+
+def test_a_single_input_is_a_batch(path):
+    weights = random_sae(4, 9, 2, torch.float64)
+    x = torch.randn(1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    options = jumprelu.Settings(l0_coef=0.3, bandwidth=0.5)
+    terms, gradients = run_step(jumprelu, weights, options, x)
+    alive = torch.zeros(9, dtype=torch.bool)
+    expected, grads = autograd(reference(x, options, alive), weights)
+    assert terms.loss == pytest.approx(expected) and terms.n_active > 0
+    assert_close(gradients, grads, 1e-9)
+
+
+def test_terms_and_the_thresholds_gradient_of_a_case_computed_by_hand(path):
+    # z = x: the first latent jumps at 1, the second at 0.5; the kernel reaches 0.25 to each side
+    eye = torch.eye(2)
+    weights = {"W_enc": eye.clone(), "b_enc": torch.zeros(2), "W_dec": eye.clone(),
+               "b_dec": torch.zeros(2), "threshold": torch.tensor([1.0, 0.5])}  # fmt: skip
+    x = torch.tensor([[1.2, 0.4], [0.8, 2.0]])
+    # f = [[1.2, 0], [0, 2]], x_hat - x = [[0, -.4], [-.8, 0]]; d loss / d x_hat = the same (2 / n)
+    options = jumprelu.Settings(l0_coef=0.5, bandwidth=0.5)
+    terms, gradients = run_step(jumprelu, weights, options, x)
+    assert terms.error == pytest.approx(0.16 + 0.64)
+    assert terms.penalty == pytest.approx(0.5 * 2 / 2)
+    assert terms.loss == pytest.approx(0.8 / 2 + 0.5)
+    assert terms.n_active == 2 and terms.fired.tolist() == [True, True]
+    # first: 1.2 and 0.8 are near, -(1 / .5) * (0 - .8) - 2 * .5 / (.5 * 2) = 1.6 - 1
+    # second: only 0.4 is near, -(.5 / .5) * -.4 - .5 / (.5 * 2) = .4 - .5
+    torch.testing.assert_close(gradients["threshold"], torch.tensor([0.6, -0.1]))
+
+
+def test_a_pre_activation_equal_to_its_threshold_is_not_active(path):
+    weights = {"W_enc": torch.eye(2), "b_enc": torch.zeros(2), "W_dec": torch.eye(2),
+               "b_dec": torch.zeros(2), "threshold": torch.tensor([0.5, 0.0])}  # fmt: skip
+    x = torch.tensor([[0.5, 0.0], [0.75, 0.25]])
+    options = jumprelu.Settings(l0_coef=0.0)
+    assert jumprelu.encode(weights, options, x).tolist() == [[0.0, 0.0], [0.75, 0.25]]
+    assert jumprelu.encode_sparse(weights, options, x).counts.tolist() == [0, 2]
+    assert run_step(jumprelu, weights, options, x)[0].n_active == 2
+
+
+def test_a_threshold_below_zero_acts_as_zero_and_is_pulled_back(path):
+    weights = random_sae(4, 6, 0, torch.float64)
+    x = torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    options = jumprelu.Settings(l0_coef=0.5, bandwidth=0.5)
+    below = {**weights, "threshold": torch.full((6,), -0.3, dtype=torch.float64)}
+    zero = {**weights, "threshold": torch.zeros(6, dtype=torch.float64)}
+    (t1, g1), (t0, g0) = (run_step(jumprelu, w, options, x) for w in (below, zero))
+    assert t1.loss == t0.loss
+    assert torch.equal(g1["threshold"], g0["threshold"]) and bool((g1["threshold"] < 0).all())
+    assert torch.equal(*(jumprelu.encode(w, options, x) for w in (below, zero)))
+
+
+def test_an_sae_whose_latents_are_all_silent_still_moves_its_bias(path):
+    weights = random_sae(3, 5, 0, torch.float64)
+    weights["b_enc"] -= 100
+    x = torch.ones(4, 3, dtype=torch.float64)
+    options = jumprelu.Settings(l0_coef=1.0, target_l0=2.0)
+    terms, gradients = run_step(jumprelu, weights, options, x)
+    assert terms.n_active == 0 and terms.penalty == pytest.approx(1.0) and not terms.fired.any()
+    assert not any(gradients[name].any() for name in ("W_enc", "b_enc", "W_dec", "threshold"))
+    torch.testing.assert_close(gradients["b_dec"], (weights["b_dec"] - 1) * 2)
+
+
+@pytest.mark.parametrize("target", [None, 3.0])
+def test_the_penalty_rises_over_its_warm_up(target):
+    weights = random_sae(4, 8, 0, torch.float64)
+    x = torch.randn(16, 4, dtype=torch.float64)
+    options = jumprelu.Settings(l0_coef=0.4, target_l0=target, bandwidth=0.5, l0_warmup_tokens=100)
+    penalties = [run_step(jumprelu, weights, options, x, tokens=t)[0].penalty for t in (0, 25, 100)]
+    assert penalties[0] == 0
+    assert penalties[2] > 0 and penalties[1] == pytest.approx(penalties[2] / 4)
+
+
+def test_first_weights_are_tied_unit_rows_around_the_centre():
+    x = torch.randn(500, 16, generator=torch.Generator().manual_seed(0)) + 3
+    options = jumprelu.Settings(l0_coef=0.0, init_threshold=0.25)
+    weights = jumprelu.initial(options, 64, x, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.ones(64))
+    assert torch.equal(weights["W_enc"], weights["W_dec"].T)
+    assert weights["threshold"].tolist() == [0.25] * 64
+    at_centre = x.mean(0)[None] @ weights["W_enc"] + weights["b_enc"]
+    torch.testing.assert_close(at_centre, torch.zeros(1, 64), atol=1e-5, rtol=0)
+
+
+def test_sparse_and_dense_codes_are_the_same_numbers():
+    weights = random_sae(6, 30, 3, torch.float32)
+    x = torch.randn(40, 6)
+    for subtract in (False, True):
+        options = jumprelu.Settings(l0_coef=0.0, subtract_b_dec=subtract)
+        dense = jumprelu.encode(weights, options, x)
+        assert torch.equal(jumprelu.encode_sparse(weights, options, x).dense(), dense)
+        inputs = x - weights["b_dec"] if subtract else x
+        z = inputs @ weights["W_enc"] + weights["b_enc"]
+        torch.testing.assert_close(dense, torch.relu(z) * (z > weights["threshold"]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"l0_coef": -1.0}, {"l0_coef": 1.0, "bandwidth": 0}, {"l0_coef": 1.0, "target_l0": 0},
+     {"l0_coef": 1.0, "center": "middle"}, {"l0_coef": 1.0, "init_threshold": -0.1}],
+)  # fmt: skip
+def test_settings_that_mean_nothing_are_refused(values):
+    with pytest.raises(ConfigError):
+        jumprelu.Settings(**values)

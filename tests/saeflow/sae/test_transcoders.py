@@ -1,0 +1,120 @@
+"""SAEs of one hook that give the activations of another: every architecture, every option."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+
+from sae_recipes import plain, recipes
+from sae_reference import assert_close, run_step
+from sae_stores import SEQUENCE, content, make_activations, place, sparse_data
+from saeflow import registry
+from saeflow.errors import ConfigError, StoreError
+from saeflow.measures.reconstruction import evaluated, metrics_of, reconstruct
+from saeflow.sae.files import load_sae
+from saeflow.sae.model import ARCHITECTURES
+from saeflow.sae.sweep import train_sweep
+
+HOOKS = ("resid_post.0", "mlp_out.0")
+RECIPES = {
+    name: {**recipe, "target": HOOKS[1], "subtract_b_dec": False}
+    for name, recipe in recipes().items()
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    x = sparse_data(66 * SEQUENCE, 12, 20, mean_l0=3)
+    g = torch.Generator().manual_seed(9)
+    y = torch.relu(x @ torch.randn(12, 12, generator=g)) @ torch.randn(12, 12, generator=g) + 7
+    return x, y
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory, data):
+    root = tmp_path_factory.mktemp("stores")
+    pairs = zip(data, HOOKS, strict=True)
+    return [make_activations(root, x=values, hook=hook) for values, hook in pairs]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, stores):
+    root = tmp_path_factory.mktemp("together")
+    works = {name: place(root, name) for name in RECIPES}
+    pairs = [(works[name], RECIPES[name]) for name in RECIPES]
+    train_sweep(pairs, stores[0], target_record=stores[1])
+    return works
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_transcoder_explains_its_target_and_is_the_one_trained_alone(
+    name, together, stores, tmp_path
+):
+    work = place(tmp_path, name)
+    train_sweep([(work, RECIPES[name])], stores[0], target_record=stores[1])
+    assert content(work) == content(together[name])
+    rows = list(csv.DictReader((work.final / "log.csv").open()))
+    if not name.endswith("+"):
+        assert float(rows[-1]["fvu"]) < 0.97 * float(rows[0]["fvu"])
+    sae = load_sae(work.final)
+    assert sae.metadata["target"]["hook"] == HOOKS[1]
+    if sae.settings.unit_norm_decoder:
+        torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(sae.d_sae))
+
+
+def test_what_is_logged_is_the_error_against_the_target(together, data):
+    x, y = data
+    kept = torch.arange(64 * SEQUENCE) % SEQUENCE > 0
+    x, y = x[: 64 * SEQUENCE][kept], y[: 64 * SEQUENCE][kept]
+    sae = load_sae(together["topk"].final)
+    error = (sae(x) - y).double().square().sum() / (y - y.mean(0)).double().square().sum()
+    rows = list(csv.DictReader((together["topk"].final / "log.csv").open()))
+    assert float(error) == pytest.approx(float(rows[-1]["fvu"]), rel=0.2)
+    assert float((sae(x) - x).square().sum()) > 3 * float((sae(x) - y).square().sum())
+
+
+@pytest.mark.parametrize("architecture", registry.names(ARCHITECTURES))
+def test_a_step_with_another_target_has_the_gradients_of_that_target(architecture):
+    """A shift of the target is a shift of b_dec, which only it can see."""
+    rule = registry.load(ARCHITECTURES, architecture)
+    own = plain()[architecture]
+    settings = rule.Settings(
+        **{k: own[k] for k in own if k in ("k", "l1", "l0_coef")}, subtract_b_dec=False
+    )
+    g = torch.Generator().manual_seed(5)
+    x = torch.randn(40, 6, generator=g, dtype=torch.float64)
+    weights = rule.initial(settings, 20, x, g)
+    shift = torch.randn(6, generator=g, dtype=torch.float64)
+    moved = {**weights, "b_dec": weights["b_dec"] + shift}
+    copies = [{n: w.clone() for n, w in ws.items()} for ws in (weights, moved)]
+    terms, gradients = run_step(rule, copies[0], settings, x)
+    other, found = run_step(rule, copies[1], settings, x, target=x + shift)
+    assert other.loss == pytest.approx(terms.loss) and other.error == pytest.approx(terms.error)
+    assert_close(found, gradients, 1e-9)
+
+
+def test_the_reconstruction_is_measured_against_the_target(together, stores, data):
+    sae = load_sae(together["relu"].final)
+    tokens = evaluated(stores[0], stores[1])
+    (result,) = reconstruct([sae], tokens)
+    metrics, _ = metrics_of(result, ["fvu", "mse"], samples=100, seed=0)
+    x, y = (values[tokens.rows] for values in data)
+    error = (sae(x).double() - y.double()).square()
+    variance = (y.double() - y.double().mean(0)).square().sum()
+    assert metrics["fvu"].value == pytest.approx(float(error.sum() / variance), rel=1e-6)
+    assert metrics["mse"].value == pytest.approx(float(error.mean()), rel=1e-6)
+
+
+def test_stores_that_do_not_pair_up_are_refused(stores, tmp_path):
+    other = make_activations(tmp_path / "other", n_sequences=65)
+    recipe = RECIPES["relu"]
+    with pytest.raises(StoreError, match="do not pair up"):
+        train_sweep([(place(tmp_path, "a"), recipe)], stores[0], target_record=other)
+
+
+def test_subtracting_a_bias_of_the_target_from_the_input_is_refused(stores, tmp_path):
+    recipe = {**RECIPES["topk"], "subtract_b_dec": True}
+    with pytest.raises(ConfigError, match="space of its target"):
+        train_sweep([(place(tmp_path, "a"), recipe)], stores[0], target_record=stores[1])

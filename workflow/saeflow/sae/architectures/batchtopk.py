@@ -1,0 +1,51 @@
+"""BatchTopK codes: the largest pre-activations of a whole batch, after Bussmann et al. 2024.
+
+    f = ReLU((x - b_dec) W_enc + b_enc) where among the k * n largest of the batch's n inputs,
+    else 0;  x_hat = f W_dec + b_dec
+
+Outside of training a stored threshold selects, see `saeflow.sae.batchwise`. The loss and the
+rest of the recipe are TopK's, see `saeflow.sae.auxk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from saeflow.sae.auxk import top_k_terms
+from saeflow.sae.backward import encoder_inputs, encoder_product
+from saeflow.sae.batchwise import BatchSettings as Settings
+from saeflow.sae.batchwise import encode_sparse, initial, select
+from saeflow.sae.step import Batch, State, Terms
+
+__all__ = ["Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
+
+BUFFERS = ("threshold",)
+SAELENS = "jumprelu"
+SAELENS_NAMES = ()
+
+
+def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
+    """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
+    return encode_sparse(weights, settings, x).dense()
+
+
+def step(
+    weights: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    settings: Settings,
+    batch: Batch,
+    state: State,
+) -> Terms:
+    """Write the gradients of the loss on a batch and return its terms."""
+    inputs = encoder_inputs(weights, settings, batch.x, state.workspace)
+    pre = encoder_product(weights["W_enc"], weights["b_enc"], inputs, state.workspace)
+    f = select(pre, weights, settings, tokens=state.tokens)
+    return top_k_terms(weights, gradients, settings, batch, state, inputs=inputs, pre=pre, f=f)
+
+
+def to_saelens(settings: Settings) -> dict[str, Any]:
+    """Return the keys of SAELens' cfg.json that describe the rule: a JumpReLU."""
+    return {"apply_b_dec_to_input": settings.subtract_b_dec}

@@ -1,0 +1,189 @@
+"""JumpReLU codes with a penalty on their number, after Rajamanoharan et al. 2024.
+
+    z = x W_enc + b_enc,  f = ReLU(z) where z > threshold, else 0,  x_hat = f W_dec + b_dec
+    loss = mean over the batch of |x_hat - x|^2  +  penalty of the batch's mean l0
+    penalty = l0_coef * l0,  or with target_l0:  l0_coef * (l0 / target_l0 - 1)^2
+
+("Jumping Ahead", arXiv 2407.14435; the target form as in its appendix, on the batch's mean.) The
+thresholds get the straight-through gradient with a rectangular kernel of width ``bandwidth``:
+
+    d f / d threshold = -threshold / bandwidth,  d l0 / d threshold = -1 / bandwidth
+    where z > 0 and |z - threshold| < bandwidth / 2, else 0
+
+and nothing else does. ``aux_coef`` adds that times AuxK (`saeflow.sae.auxk`), which the paper does
+not have: a latent whose threshold is above all of its pre-activations has no gradient otherwise.
+Bandwidth 0.001 and thresholds that start at 0.001 are the paper's, for
+activations scaled to a mean |x|^2 of 1.
+
+NOTE: the paper trains log(threshold). Adam moves a weight by about its step size, so a small
+threshold hardly moves that way; like SAELens and dictionary_learning we train the threshold
+itself. One below zero acts as zero, and the penalty pulls it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from saeflow.sae.auxk import add_aux
+from saeflow.sae.backward import (
+    active,
+    encoder_inputs,
+    encoder_product,
+    reconstruct,
+    write_decoder_gradients,
+    write_encoder_gradients,
+)
+from saeflow.sae.codes import Codes, extract
+from saeflow.sae.initial import CENTERS, tied
+from saeflow.sae.schedule import ramp
+from saeflow.sae.settings import not_negative, one_of, positive
+from saeflow.sae.step import Batch, State, Terms
+
+BUFFERS = ()
+SAELENS = "jumprelu"
+SAELENS_NAMES = ("jumprelu",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of the JumpReLU architecture.
+
+    Attributes
+    ----------
+    l0_coef : float
+        Coefficient of the penalty, against the error's sum over d_in.
+    target_l0 : float | None
+        Penalise the distance of l0 from this instead of l0 itself.
+    l0_warmup_tokens : int | None
+        Tokens over which the coefficient rises linearly from zero; None for a twentieth of the
+        run.
+    aux_coef : float
+        Coefficient of AuxK; 0 leaves it out.
+    aux_k : int | None
+        Dead latents that reconstruct the error; None for half of d_in.
+    bandwidth : float
+        Width of the kernel that estimates the thresholds' gradient.
+    init_threshold : float
+        Where the thresholds start.
+    subtract_b_dec : bool
+        Encode x - b_dec instead of x.
+    center : str
+        Where b_dec starts: "zero", "mean" or "median" of a first batch.
+    """
+
+    unit_norm_decoder: ClassVar[bool] = True
+    l0_coef: float
+    target_l0: float | None = None
+    l0_warmup_tokens: int | None = 0
+    aux_coef: float = 0.0
+    aux_k: int | None = None
+    bandwidth: float = 0.001
+    init_threshold: float = 0.001
+    subtract_b_dec: bool = False
+    center: str = "mean"
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for name in ("l0_coef", "aux_coef", "init_threshold"):
+            not_negative(name, getattr(self, name))
+        positive("bandwidth", self.bandwidth)
+        if self.l0_warmup_tokens is not None:
+            not_negative("l0_warmup_tokens", self.l0_warmup_tokens)
+        for name in ("target_l0", "aux_k"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        one_of("center", self.center, CENTERS)
+
+    def penalty(self, l0: float, state: State) -> tuple[float, float]:
+        """Return the penalty of a mean ``l0`` and its slope."""
+        coef = self.l0_coef * ramp(state.tokens, self.l0_warmup_tokens, state.total)
+        if self.target_l0 is None:
+            return coef * l0, coef
+        excess = l0 / self.target_l0 - 1
+        return coef * excess**2, 2 * coef * excess / self.target_l0
+
+
+def initial(
+    settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Return first weights, from a first batch ``x`` (n, d_in).
+
+    Those of `saeflow.sae.initial.tied`, and equal thresholds.
+    """
+    W_enc, b_enc, W_dec, b_dec = tied(
+        settings.center, d_sae, x, generator, subtract_b_dec=settings.subtract_b_dec
+    )
+    threshold = x.new_full((d_sae,), settings.init_threshold)
+    return {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec, "threshold": threshold}
+
+
+def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
+    """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
+    z = _pre(weights, settings, x)
+    return z.masked_fill_(z <= weights["threshold"].clamp(min=0), 0)
+
+
+def encode_sparse(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Codes:
+    """Return the active latents of ``x`` (n, d_in)."""
+    return extract(_pre(weights, settings, x), weights["threshold"].clamp(min=0))
+
+
+def step(
+    weights: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    settings: Settings,
+    batch: Batch,
+    state: State,
+) -> Terms:
+    """Write the gradients of the loss on a batch and return its terms."""
+    n, work = len(batch), state.workspace
+    threshold, half = weights["threshold"].clamp(min=0), settings.bandwidth / 2
+    inputs = encoder_inputs(weights, settings, batch.x, work)
+    pre = encoder_product(weights["W_enc"], weights["b_enc"], inputs, work)
+    aux = bool(settings.aux_coef) and bool(state.dead.any())
+    # the codes may take the memory of the pre-activations
+    kept = work.buffer("aux_pre", tuple(pre.shape), pre).copy_(pre) if aux else None
+    # all that is active or within the kernel of its threshold
+    near = active(pre, (threshold - half).clamp_(min=0), work)
+    z, at = near.values, near.at_entries(threshold)
+    on = z > at
+    window = (z - at).abs_() < half
+    if not isinstance(near, Codes):
+        window &= z > 0
+    f = near.with_values(z * on)
+    found = reconstruct(f, weights, batch.target)
+    n_active = int(on.sum())
+    penalty, slope = settings.penalty(n_active / n, state)
+    d_x_hat = found.error.mul_(2 / n)
+    d_f = found.pullback(d_x_hat)
+    d_threshold = near.by_latent.sum((at * d_f).add_(slope / n).mul_(window))
+    torch.mul(d_threshold, -1 / settings.bandwidth, out=gradients["threshold"])
+    write_decoder_gradients(gradients, f, d_x_hat)
+    write_encoder_gradients(weights, gradients, settings, f, d_f.mul_(on), inputs)
+    if kept is not None:
+        left = d_x_hat.mul_(-n / 2)
+        penalty += add_aux(weights, gradients, settings, inputs, kept, left, state.dead)
+    fired = near.by_latent.sum(on.to(z)) > 0
+    return Terms(found.total / n + penalty, found.total, penalty, n_active, fired)
+
+
+def _pre(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
+    """Return the pre-activations (n, d_sae)."""
+    inputs = encoder_inputs(weights, settings, x)
+    return encoder_product(weights["W_enc"], weights["b_enc"], inputs)
+
+
+def to_saelens(settings: Settings) -> dict[str, Any]:
+    """Return the keys of SAELens' cfg.json that describe the rule."""
+    return {"apply_b_dec_to_input": settings.subtract_b_dec}
+
+
+def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple:
+    """Return the (settings, weights) of a SAELens "jumprelu" SAE; its coefficient is not known."""
+    settings = Settings(l0_coef=0.0, subtract_b_dec=config.get("apply_b_dec_to_input", True))
+    return settings, weights

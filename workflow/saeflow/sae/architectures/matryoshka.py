@@ -1,0 +1,161 @@
+"""Matryoshka codes: nested prefixes of the latents each reconstruct, after Bussmann et al. 2025.
+
+    x_hat_m = sum over the latents i of the first m groups of f_i W_dec_i, plus b_dec
+    loss = sum over m of weight_m * sum |x_hat_m - x|^2 / sum |x - mean x|^2  +  aux_coef * AuxK
+
+("Learning Multi-Level Features with Matryoshka Sparse Autoencoders", arXiv 2503.17547.) The codes
+are BatchTopK's, over all groups at once, in training and outside of it: `saeflow.sae.batchwise`.
+AuxK is that of the whole SAE, see `saeflow.sae.auxk`, as is the rest of the recipe.
+
+A latent of group g takes part in the reconstructions from g on, so it sees the sum of their
+gradients: each latent is decoded once, whatever the number of groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saeflow.errors import ConfigError
+from saeflow.sae import batchwise
+from saeflow.sae.auxk import add_aux
+from saeflow.sae.backward import encoder_inputs, encoder_product, write_encoder_gradients
+from saeflow.sae.batchwise import BatchSettings, encode_sparse
+from saeflow.sae.settings import not_negative, positive
+from saeflow.sae.step import Batch, State, Terms
+
+__all__ = ["Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
+
+BUFFERS = ("threshold",)
+SAELENS = "jumprelu"
+SAELENS_NAMES = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(BatchSettings):
+    """Settings of the Matryoshka architecture, besides those of `BatchSettings`.
+
+    Attributes
+    ----------
+    group_fractions : sequence of float
+        Each group's share of the latents; they add up to 1.
+    group_weights : sequence of float | None
+        Weight of each prefix' error in the loss; None for 1 each.
+    """
+
+    group_fractions: Sequence[float] = (1 / 16, 1 / 8, 1 / 4, 9 / 16)
+    group_weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        super().__post_init__()
+        for share in self.group_fractions:
+            positive("group_fractions", share)
+        if abs(sum(self.group_fractions) - 1) > 1e-6:
+            raise ConfigError(
+                "the groups do not make up the SAE",
+                expected="group_fractions that add up to 1",
+                got=sum(self.group_fractions),
+            )
+        weights = self.weights
+        for weight in weights:
+            not_negative("group_weights", weight)
+        if len(weights) != len(self.group_fractions) or not weights[-1] > 0:
+            raise ConfigError(
+                "group_weights do not fit group_fractions",
+                expected=f"{len(self.group_fractions)} weights, the last above 0",
+                got=list(weights),
+            )
+
+    @property
+    def weights(self) -> Sequence[float]:
+        """Weight of each prefix."""
+        n = len(self.group_fractions)
+        return (1.0,) * n if self.group_weights is None else self.group_weights
+
+    def ends(self, d_sae: int) -> list[int]:
+        """Return the first latent after each group of an SAE with ``d_sae`` latents."""
+        shares = self.group_fractions
+        ends = [round(sum(shares[: g + 1]) * d_sae) for g in range(len(shares))]
+        if any(end <= start for start, end in zip([0, *ends], ends, strict=False)):
+            raise ConfigError(
+                "a group has no latent",
+                expected=f"group_fractions of at least 1 / {d_sae}",
+                got=list(shares),
+            )
+        return ends
+
+
+def initial(
+    settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Return first weights, from a first batch ``x`` (n, d_in), and a threshold of zero."""
+    settings.ends(d_sae)
+    return batchwise.initial(settings, d_sae, x, generator)
+
+
+def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
+    """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
+    return encode_sparse(weights, settings, x).dense()
+
+
+def step(
+    weights: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    settings: Settings,
+    batch: Batch,
+    state: State,
+) -> Terms:
+    """Write the gradients of the loss on a batch and return its terms."""
+    inputs = encoder_inputs(weights, settings, batch.x, state.workspace)
+    pre = encoder_product(weights["W_enc"], weights["b_enc"], inputs, state.workspace)
+    f = batchwise.select(pre, weights, settings, tokens=state.tokens)
+    nested = f.split(settings.ends(f.d_sae))
+    parts, pullback = nested.decode_with_pullback(weights["W_dec"])
+    errors = parts.view(len(batch), -1, parts.shape[1])
+    totals = _accumulate(errors, weights["b_dec"], batch.target)
+    scale = batch.variance or 1.0  # equal activations: nothing to explain, an unscaled error
+    left = errors[:, -1].neg() if settings.aux_coef and bool(state.dead.any()) else None
+    _sum_gradients(errors, [2 * weight / scale for weight in settings.weights])
+    d_f = pullback(parts)
+    nested.by_latent.matmul(f.values, parts, out=gradients["W_dec"])
+    torch.sum(errors[:, 0], 0, out=gradients["b_dec"])
+    write_encoder_gradients(weights, gradients, settings, f, d_f, inputs)
+    weighted = sum(w * total for w, total in zip(settings.weights, totals, strict=True)) / scale
+    if left is not None:
+        weighted += add_aux(weights, gradients, settings, inputs, pre, left, state.dead)
+    penalty = weighted - settings.weights[-1] * totals[-1] / scale
+    return Terms(weighted, totals[-1], penalty, f.n_active, f.by_latent.counts > 0)
+
+
+def _accumulate(parts: Tensor, b_dec: Tensor, target: Tensor) -> list[float]:
+    """Turn each group's part of x_hat (n, groups, d) into its prefix' error, in place.
+
+    Returns the sum of squares of each prefix' error.
+    """
+    totals = []
+    before = b_dec - target
+    for group in range(parts.shape[1]):
+        error = parts[:, group].add_(before)
+        totals.append(float(torch.linalg.vector_norm(error).double().square()))
+        before = error
+    return totals
+
+
+def _sum_gradients(errors: Tensor, factors: Sequence[float]) -> None:
+    """Turn the prefixes' errors (n, groups, d), in place, into d loss / d part of each group."""
+    later = None
+    for group in reversed(range(errors.shape[1])):
+        gradient = errors[:, group].mul_(factors[group])
+        if later is not None:
+            gradient.add_(later)
+        later = gradient
+
+
+def to_saelens(settings: Settings) -> dict[str, Any]:
+    """Return the keys of SAELens' cfg.json that describe the rule: a JumpReLU."""
+    return {"apply_b_dec_to_input": settings.subtract_b_dec}

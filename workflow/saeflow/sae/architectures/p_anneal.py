@@ -1,0 +1,197 @@
+"""ReLU codes whose penalty changes from L1 towards L0 in training, after Karvonen et al. 2024.
+
+    f = ReLU((x - b_dec) W_enc + b_enc),  x_hat = f W_dec + b_dec
+    loss = mean over the batch of |x_hat - x|^2 + c_p * sum_i f_i^p
+
+("Measuring Progress in Dictionary Learning for Language Model Interpretability with Board Game
+Models", arXiv 2408.00113.) p falls from 1 to ``p_end`` in ``n_updates`` equal steps, spread evenly
+from ``anneal_start_tokens`` to ``anneal_end_tokens``. c starts as ``l1``; when p becomes q, so that
+the penalty goes on where it was,
+
+    c_q = c_p * sum f_i^p / sum f_i^q             summed over the last `RECENT` batches
+
+Decoder rows have unit norm. What comes out is a ReLU SAE, and its file says so.
+
+NOTE: the slope of f^p has no bound at zero. Below `FLOOR` the line through zero takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from saeflow.errors import ConfigError
+from saeflow.sae.architectures.relu import encode, encode_sparse
+from saeflow.sae.backward import (
+    active,
+    encoder_inputs,
+    encoder_product,
+    reconstruct,
+    write_decoder_gradients,
+    write_encoder_gradients,
+)
+from saeflow.sae.initial import CENTERS, tied
+from saeflow.sae.schedule import ramp
+from saeflow.sae.settings import not_negative, one_of, positive
+from saeflow.sae.step import Batch, State, Terms
+
+__all__ = ["encode", "encode_sparse"]
+
+BUFFERS = ("_coefficient", "_updates", "_recent")
+SAELENS = "standard"
+SAELENS_NAMES = ()  # a "standard" file is read as what it is, a ReLU SAE
+
+RECENT = 10
+FLOOR = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of the p-annealing architecture.
+
+    Attributes
+    ----------
+    l1 : float
+        Coefficient of the penalty while p is 1, against the error's sum over d_in.
+    p_end : float
+        The last p, above 0 and at most 1.
+    n_updates : int
+        Steps from 1 to ``p_end``.
+    anneal_start_tokens, anneal_end_tokens : int | None
+        When p leaves 1, and the end of the last step's time; None for a twentieth of the run and
+        for its end.
+    l1_warmup_tokens : int | None
+        Tokens over which the coefficient rises linearly from zero; None for a twentieth of the
+        run.
+    subtract_b_dec : bool
+        Encode x - b_dec, the published form; False encodes x.
+    center : str
+        Where b_dec starts: "zero", "mean" or "median" of a first batch.
+    """
+
+    unit_norm_decoder: ClassVar[bool] = True
+    l1: float
+    p_end: float = 0.2
+    n_updates: int = 10
+    anneal_start_tokens: int | None = None
+    anneal_end_tokens: int | None = None
+    l1_warmup_tokens: int | None = 0
+    subtract_b_dec: bool = True
+    center: str = "mean"
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        not_negative("l1", self.l1)
+        positive("n_updates", self.n_updates)
+        positive("p_end", self.p_end)
+        if self.p_end > 1:
+            raise ConfigError("p_end must be at most 1", got=repr(self.p_end))
+        for name in ("anneal_start_tokens", "anneal_end_tokens", "l1_warmup_tokens"):
+            if getattr(self, name) is not None:
+                not_negative(name, getattr(self, name))
+        one_of("center", self.center, CENTERS)
+
+    def p(self, updates: int) -> float:
+        """Return p after so many updates."""
+        return 1 + (self.p_end - 1) * updates / self.n_updates
+
+    def due(self, update: int, total: int) -> float:
+        """Return after how many of the run's ``total`` tokens the update (1 the first) comes."""
+        start = total // 20 if self.anneal_start_tokens is None else self.anneal_start_tokens
+        end = total if self.anneal_end_tokens is None else self.anneal_end_tokens
+        return start + (update - 1) / self.n_updates * max(0, end - start)
+
+
+def initial(
+    settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Return first weights, from a first batch ``x`` (n, d_in).
+
+    Those of `saeflow.sae.initial.tied`.
+    """
+    W_enc, b_enc, W_dec, b_dec = tied(
+        settings.center, d_sae, x, generator, subtract_b_dec=settings.subtract_b_dec
+    )
+    weights = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
+    weights["_coefficient"] = x.new_full((1,), settings.l1)
+    weights["_updates"] = x.new_zeros(1)
+    weights["_recent"] = x.new_zeros(RECENT, 2)
+    return weights
+
+
+def step(
+    weights: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    settings: Settings,
+    batch: Batch,
+    state: State,
+) -> Terms:
+    """Write the gradients of the loss on a batch and return its terms."""
+    n, work = len(batch), state.workspace
+    p = _anneal(weights, settings, state)
+    inputs = encoder_inputs(weights, settings, batch.x, work)
+    f = active(encoder_product(weights["W_enc"], weights["b_enc"], inputs, work), 0.0, work)
+    coefficient = float(weights["_coefficient"]) * ramp(
+        state.tokens, settings.l1_warmup_tokens, state.total
+    )
+    term, slope = _power(f.values, p)
+    penalty = coefficient * term / n
+    _remember(weights, settings, f.values, term, n, state)
+    found = reconstruct(f, weights, batch.target)
+    d_x_hat = found.error.mul_(2 / n)
+    d_f = f.masked(found.pullback(d_x_hat).add_(slope, alpha=coefficient / n))
+    write_decoder_gradients(gradients, f, d_x_hat)
+    write_encoder_gradients(weights, gradients, settings, f, d_f, inputs)
+    loss = found.total / n + penalty
+    return Terms(loss, found.total, penalty, f.n_active, f.by_latent.counts > 0)
+
+
+def _power(f: Tensor, p: float) -> tuple[float, Tensor]:
+    """Return the sum of f^p over codes f >= 0 of any shape, and its slope at each entry."""
+    if p == 1:
+        return float(f.sum()), f.new_ones(()).expand_as(f)
+    slope = f.clamp(min=FLOOR).pow_(p - 1)
+    term = float(slope.mul(f).sum())
+    return term, slope.mul_(torch.where(f > FLOOR, p, 1.0))
+
+
+def _anneal(weights: Mapping[str, Tensor], settings: Settings, state: State) -> float:
+    """Return p of a step; where it falls, bring the coefficient to it."""
+    updates, recent = weights["_updates"], weights["_recent"]
+    done = int(updates)
+    if done < settings.n_updates and state.tokens >= settings.due(done + 1, state.total):
+        done += 1
+        updates.fill_(done)
+        now, then = recent.sum(0).tolist()
+        if then > 0:
+            weights["_coefficient"].mul_(now / then)
+        recent.zero_()
+    return settings.p(done)
+
+
+def _remember(
+    weights: Mapping[str, Tensor],
+    settings: Settings,
+    f: Tensor,
+    term: float,
+    n: int,
+    state: State,
+) -> None:
+    """Note sum f^p and sum f^q of a batch, q the next p, where that update is near."""
+    done = int(weights["_updates"])
+    if done == settings.n_updates:
+        return
+    if state.tokens + (RECENT + 1) * n <= settings.due(done + 1, state.total):
+        return
+    recent = weights["_recent"]
+    recent[:-1] = recent[1:].clone()
+    recent[-1, 0], recent[-1, 1] = term / n, _power(f, settings.p(done + 1))[0] / n
+
+
+def to_saelens(settings: Settings) -> dict[str, Any]:
+    """Return the keys of SAELens' cfg.json that describe the rule."""
+    return {"apply_b_dec_to_input": settings.subtract_b_dec}

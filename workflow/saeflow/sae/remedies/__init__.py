@@ -1,0 +1,1 @@
+"""What is done to dead latents between steps, loaded by name."""
