@@ -7,13 +7,19 @@ from pathlib import Path
 from saeflow.script import Task, run
 
 
-def main(*, tasks: list[Task], activations: Path) -> None:
-    """Fine-tune the SAEs of all ``tasks``."""
+def main(
+    *,
+    tasks: list[Task],
+    activations: Path,
+    model: Path | None = None,
+    tokens: Path | None = None,
+) -> None:
+    """Fine-tune the SAEs of all ``tasks``; with the model in the loop where it is an input."""
     from saeflow.finetune.sweep import finetune_sweep
 
-    finetune_sweep(
-        [(task.work, task.settings, task.inputs["parent"]) for task in tasks], activations
-    )
+    inputs = {} if model is None else {"model": model, "tokens": tokens}
+    works = [(task.work, task.settings, task.inputs["parent"]) for task in tasks]
+    finetune_sweep(works, activations, **inputs)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,229 @@
-"""What every method computes: the error of a scaled decoding and its gradient."""
+"""What is fitted: the squared error, in some of the weights, or the SAE's own loss in all.
+
+`SquaredError` is the loss of every method but the baseline. With s a factor per latent,
+
+    x_hat = (s * f) W_dec + b_dec,  loss = mean over batch and dimensions of (x_hat - x)^2
+
+without a sparsity term. The factor ends in the decoder's rows, so that their norm is the
+effective scale. The methods differ in what is trainable (`saeflow.finetune.methods`).
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 
+from saeflow import registry
+from saeflow.errors import ConfigError
+from saeflow.sae.backward import encoder_inputs
 from saeflow.sae.codes import Codes
-from saeflow.sae.step import sum_of_squares
+from saeflow.sae.initial import transposed
+from saeflow.sae.model import ARCHITECTURES, SAE
+from saeflow.sae.step import Batch, State, Terms, sum_of_squares
+
+# Architectures whose latent is its pre-activation where it is active, so that the gradient of the
+# one is that of the other while thresholds are held.
+_PRE_ACTIVATIONS = ("relu", "p_anneal", "topk", "batchtopk", "matryoshka", "jumprelu")
+_ENCODER = ("W_enc", "b_enc")
+_EPSILON = 1e-12
+# Tokens after which every schedule of a training is over.
+_SCHEDULES_OVER = 1 << 53
 
 
-def error_of(
-    x: Tensor, codes: Codes, scale: Tensor, W_dec: Tensor, b_dec: Tensor
-) -> tuple[Tensor, float]:
-    """Return x_hat - x (n, d_in) with x_hat = (scale * f) W_dec + b_dec, and its sum of squares.
+class Forward(NamedTuple):
+    """A forward pass of `SquaredError`.
+
+    Attributes
+    ----------
+    sae : SAE
+        The parent with the trained weights in place, but for the scale.
+    codes : Codes
+        Its latents.
+    per_entry : Tensor (n_active,)
+        The scale of each active latent.
+    x_hat : Tensor (n, d_out)
+        The reconstruction.
+    pullback : Callable | None
+        Turns d loss / d x_hat into that of the scaled latents; None for a frozen encoder.
+    """
+
+    sae: SAE
+    codes: Codes
+    per_entry: Tensor
+    x_hat: Tensor
+    pullback: Callable[[Tensor], Tensor] | None
+
+
+class SquaredError:
+    """The squared error of a parent SAE, fitted in some of its weights and a factor per latent.
 
     Parameters
     ----------
-    x
-        (n, d_in): activations.
-    codes
-        f: the latents of ``x``.
-    scale, W_dec, b_dec
-        (d_sae,), (d_sae, d_in), (d_in,).
+    parent
+        The trained SAE. Where both sides of it move, it must not subtract b_dec from its input.
+    trainable
+        "scale" and any of "W_dec", "b_dec", "W_enc", "b_enc".
+
+    Attributes
+    ----------
+    frozen_encoder : bool
+        Whether the codes stay the parent's.
+    buffers : tuple of str
+        Weights that no gradient moves.
+    unit_rows : tuple of str
+        Weights whose rows keep norm 1. W_dec does, as in training (the post does not say): the
+        scale holds the size and W_dec the direction, so that a learning rate means for both what
+        it meant there.
     """
-    scaled = codes.with_values(codes.values * scale.index_select(0, codes.index))
-    error = scaled.decode(W_dec).add_(b_dec).sub_(x)
-    return error, sum_of_squares(error)
+
+    buffers = ()
+
+    def __init__(self, parent: SAE, trainable: Sequence[str]) -> None:
+        self.parent, self._trainable = parent, tuple(trainable)
+        self.frozen_encoder = not set(_ENCODER) & set(trainable)
+        self.unit_rows = ("W_dec",) if "W_dec" in trainable else ()
+        if not self.frozen_encoder and parent.architecture not in _PRE_ACTIVATIONS:
+            raise ConfigError(
+                "a method that moves the encoder cannot fine-tune this architecture",
+                expected=" | ".join(_PRE_ACTIVATIONS),
+                got=parent.architecture,
+                remedy="Use scale, decoder or unrotated_decoder.",
+            )
+
+    def initial(self) -> dict[str, Tensor]:
+        """Return the trainable weights at the start: the parent itself."""
+        parent = self.parent
+        found = {"scale": torch.ones_like(parent.b_enc)}
+        for name in self._trainable[1:]:
+            found[name] = parent.weights[name].clone()
+        if "W_enc" in found:
+            found["W_enc"] = transposed(parent.W_enc.T)
+        if "W_dec" in found:
+            found["scale"] = torch.linalg.vector_norm(parent.W_dec, dim=1)
+            found["W_dec"] = parent.W_dec / found["scale"].clamp_min(_EPSILON)[:, None]
+        return found
+
+    def step(
+        self,
+        weights: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        batch: Batch,
+        state: State,  # noqa: ARG002
+        codes: Codes | None,
+    ) -> Terms:
+        """Write the gradients on a batch and return the terms.
+
+        ``codes`` are the parent's codes of the batch where the encoder is frozen, else None.
+        """
+        forward = self.forward(weights, batch, codes)
+        error = forward.x_hat.sub_(batch.target)
+        total = sum_of_squares(error)
+        self.backward(weights, gradients, batch, forward, error.mul_(2 / error.numel()))
+        found = forward.codes
+        fired = found.by_latent.counts > 0
+        return Terms(total / batch.target.numel(), total, 0.0, len(found.values), fired)
+
+    def forward(self, weights: Mapping[str, Tensor], batch: Batch, codes: Codes | None) -> Forward:
+        """Return the reconstruction of a batch, and what `backward` needs."""
+        sae = self._moved(weights)
+        codes = sae.encode_sparse(batch.x) if codes is None else codes
+        per_entry = weights["scale"].index_select(0, codes.index)
+        scaled = codes.with_values(codes.values * per_entry)
+        x_hat, pullback = self._decode(scaled, sae.W_dec)
+        return Forward(sae, codes, per_entry, x_hat.add_(sae.b_dec), pullback)
+
+    def backward(
+        self,
+        weights: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        batch: Batch,
+        forward: Forward,
+        d_x_hat: Tensor,
+    ) -> None:
+        """Write the gradients of any loss of x_hat, given its gradient ``d_x_hat`` (n, d_out)."""
+        codes, sae = forward.codes, forward.sae
+        self._write_decoder(weights, gradients, codes, d_x_hat)
+        if forward.pullback is not None:
+            d_pre = forward.pullback(d_x_hat).mul_(forward.per_entry)
+            gradients["b_enc"].copy_(codes.by_latent.sum(d_pre))
+            if "W_enc" in weights:
+                inputs = encoder_inputs(sae.weights, sae.settings, batch.x)
+                gradients["W_enc"].T.copy_(codes.by_latent.matmul(d_pre, inputs))
+
+    def fold(self, weights: Mapping[str, Tensor]) -> SAE:
+        """Return the SAE that computes the same without a factor."""
+        sae = self._moved(weights)
+        W_dec = sae.W_dec * weights["scale"][:, None]
+        return SAE(sae.architecture, sae.settings, {**sae.weights, "W_dec": W_dec}, sae.metadata)
+
+    def _moved(self, weights: Mapping[str, Tensor]) -> SAE:
+        """Return the parent with the trained weights in place, but for the scale."""
+        moved = {name: w for name, w in weights.items() if name != "scale"}
+        parent = self.parent
+        own = {**parent.weights, **moved}
+        return SAE(parent.architecture, parent.settings, own, parent.metadata)
+
+    def _decode(self, scaled: Codes, W_dec: Tensor) -> tuple:
+        if self.frozen_encoder:
+            return scaled.decode(W_dec), None
+        return scaled.decode_with_pullback(W_dec)
+
+    def _write_decoder(
+        self,
+        weights: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        codes: Codes,
+        d_x_hat: Tensor,
+    ) -> None:
+        """Write the gradients of scale, W_dec and b_dec; d_x_hat is d loss / d x_hat."""
+        W_dec = weights.get("W_dec", self.parent.W_dec)
+        by_row = codes.by_latent.matmul(codes.values, d_x_hat)
+        if "W_dec" in weights:
+            torch.mul(by_row, weights["scale"][:, None], out=gradients["W_dec"])
+        torch.sum(by_row.mul_(W_dec), 1, out=gradients["scale"])
+        if "b_dec" in weights:
+            torch.sum(d_x_hat, 0, out=gradients["b_dec"])
 
 
-def squared_error_gradient(error: Tensor) -> Tensor:
-    """Turn ``error`` (n, d_in), in place, into d loss / d x_hat of its mean square."""
-    return error.mul_(2 / error.numel())
+class OwnLoss:
+    """The loss that the parent was trained with, in all its weights: `SquaredError`'s interface."""
+
+    frozen_encoder = False
+
+    def __init__(self, parent: SAE) -> None:
+        self.parent = parent
+        self._module = registry.load(ARCHITECTURES, parent.architecture)
+        self.unit_rows = ("W_dec",) if parent.settings.unit_norm_decoder else ()
+        self.buffers = self._module.BUFFERS
+        if getattr(parent.settings, "l1", None) == 0:
+            raise ConfigError(
+                "the baseline needs the coefficient that the SAE was trained with",
+                got=f"a {parent.architecture} SAE with l1 = 0, as one imported from elsewhere has",
+                remedy="Leave the method out for this SAE.",
+            )
+
+    def initial(self) -> dict[str, Tensor]:
+        """Return the parent's weights."""
+        found = {name: w.clone() for name, w in self.parent.weights.items()}
+        return {**found, "W_enc": transposed(self.parent.W_enc.T)}
+
+    def step(
+        self,
+        weights: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        batch: Batch,
+        state: State,
+        codes: Codes | None,  # noqa: ARG002
+    ) -> Terms:
+        """Write the gradients of the architecture's loss and return its terms."""
+        state = dataclasses.replace(state, tokens=_SCHEDULES_OVER)
+        return self._module.step(weights, gradients, self.parent.settings, batch, state)
+
+    def fold(self, weights: Mapping[str, Tensor]) -> SAE:
+        """Return the SAE."""
+        parent = self.parent
+        return SAE(parent.architecture, parent.settings, dict(weights), parent.metadata)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saeflow.device import pick
-from saeflow.finetune.tune import TuneTask
-from saeflow.sae.passes import CHECKPOINT_S
-from saeflow.sae.sweep import run_tasks
+from saeflow import registry
 from saeflow.work import Work
+
+CHECKPOINT_S = 60.0
+SOLVERS = "finetune.solvers"
 
 
 def finetune_sweep(
@@ -18,6 +18,7 @@ def finetune_sweep(
     activations_record: Path,
     *,
     checkpoint_s: float = CHECKPOINT_S,
+    **inputs: Path,
 ) -> None:
     """Fine-tune an SAE for each unfinished work, all in one pass over the activations.
 
@@ -28,21 +29,21 @@ def finetune_sweep(
     ----------
     works
         Places, resolved settings and the record of the SAE to start from; the first is the job's
-        own, the others its companions.
+        own, the others its companions. They have one ``solver``, a module of
+        `saeflow.finetune.solvers`.
     activations_record
         results/activations/.../{hook}.json.
     checkpoint_s
         Seconds between two checkpoints.
+    **inputs
+        Records that the solver wants besides: ``model`` and ``tokens`` of "kl_mse".
 
     Raises
     ------
     SaeflowError
         The failure of the first work. That of a companion is logged: its own job meets it.
     """
-    device = pick()
-
-    def maker(settings: Mapping[str, Any], parent: Path) -> Callable[[], TuneTask]:
-        return lambda: TuneTask(settings, parent, activations=activations_record, device=device)
-
-    makers = [(work, maker(settings, parent)) for work, settings, parent in works]
-    run_tasks(makers, activations_record, checkpoint_s=checkpoint_s)
+    works = [item for item in works if not item[0].finished]
+    if works:
+        solver = registry.load(SOLVERS, works[0][1]["solver"])
+        solver.run(works, activations_record, checkpoint_s=checkpoint_s, **inputs)

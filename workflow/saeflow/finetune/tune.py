@@ -1,13 +1,13 @@
 """Fine-tune a trained SAE by one method: the `Task` that the training loop drives.
 
-The encoder is frozen, so the codes of a batch are computed once for all methods of an SAE and
-the result is active on the same tokens as its parent. Read `TuneTask`.
+Where a method leaves the encoder frozen, the codes of a batch are computed once for all methods
+of an SAE, and the result is active on the same tokens as its parent. Read `TuneTask`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ from torch import Tensor
 
 from saeflow import registry
 from saeflow.files import read_json
+from saeflow.finetune.fit import OwnLoss, SquaredError
 from saeflow.sae.codes import Codes
-from saeflow.sae.files import load_sae
+from saeflow.sae.fits import load_fitting, require_plain_input
 from saeflow.sae.model import SAE
-from saeflow.sae.settings import RunSettings, split
+from saeflow.sae.settings import RunSettings, build
 from saeflow.sae.step import Batch, State, Terms
 from saeflow.sae.sweep import activations_header
+from saeflow.sae.trainee import Task
 
 METHODS = "finetune.methods"
 
@@ -35,18 +37,21 @@ class TuneSettings(RunSettings):
     ----------
     method : str
         Module of `saeflow.finetune.methods`.
+    solver : str
+        Module of `saeflow.finetune.solvers`: here "steps".
     """
 
     method: str
+    solver: str = "steps"
 
 
-class TuneTask:
-    """A trained SAE to be fitted again without its sparsity term.
+class TuneTask(Task):
+    """A trained SAE to be fitted again.
 
     Parameters
     ----------
     settings
-        Resolved settings of the job: keys of `TuneSettings` and of the method's ``Settings``.
+        Resolved settings of the job: keys of `TuneSettings`.
     parent_record
         The record of the SAE.
     activations
@@ -57,7 +62,9 @@ class TuneTask:
     Attributes
     ----------
     run : TuneSettings
-        The settings that all methods share.
+        The settings.
+    fit : SquaredError | OwnLoss
+        The loss and its gradients.
     d_in, d_sae : int
         Widths.
     """
@@ -70,60 +77,87 @@ class TuneTask:
         activations: Path,
         device: torch.device,
     ) -> None:
-        self._method = registry.load(METHODS, settings["method"])
         where = f"settings of the method {settings['method']}"
-        self.run, _ = split(settings, TuneSettings, self._method.Settings, where=where)
+        self.run = build(TuneSettings, settings, where=where)
+        trainable = registry.load(METHODS, self.run.method).TRAINABLE
         self._record, self._settings = Path(parent_record), dict(settings)
-        self.parent = load_sae(parent_record).to(device)
+        self.parent = load_fitting(parent_record, activations).to(device)
+        require_plain_input(self.parent, where=parent_record)
         facts = read_json(activations)
-        self.parent.require_width(facts["d_model"], where=activations)
         self._origin = activations_header(facts)
         self.d_in, self.d_sae = self.parent.d_in, self.parent.d_sae
-        self.unit_rows = self._method.UNIT_ROWS
+        self.fit = OwnLoss(self.parent) if trainable is None else self._squared_error(trainable)
+        self.unit_rows, self.buffers = self.fit.unit_rows, self.fit.buffers
         self.name = f"{parent_record} > {settings['method']}"
 
-    def initial(self, x: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+    def _squared_error(self, trainable: Sequence[str]) -> SquaredError:
+        parent = with_own_input_bias(self.parent) if "b_dec" in trainable else self.parent
+        return SquaredError(parent, trainable)
+
+    def initial(self, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the trainable weights at the start."""
-        return self._method.initial(self.parent)
+        return self.fit.initial()
 
     def step(
         self,
         weights: Mapping[str, Tensor],
         gradients: Mapping[str, Tensor],
         batch: Batch,
-        state: State,  # noqa: ARG002
+        state: State,
     ) -> Terms:
-        """Write the gradients of the squared error and return its terms."""
-        codes = self._codes(batch)
-        total = self._method.step(weights, gradients, self.parent, batch.x, codes)
-        fired = codes.by_latent.counts > 0
-        return Terms(total / batch.x.numel(), total, 0.0, len(codes.values), fired)
+        """Write the gradients of the loss and return its terms."""
+        return self.fit.step(weights, gradients, batch, state, self.codes(batch))
 
-    def _codes(self, batch: Batch) -> Codes:
-        """Return the parent's codes of the batch, computed once for all its methods."""
+    def codes(self, batch: Batch) -> Codes | None:
+        """Return the parent's codes of a batch, computed once for all methods, or None."""
+        if not self.fit.frozen_encoder:
+            return None
         if self._record not in batch.memo:
             batch.memo[self._record] = self.parent.encode_sparse(batch.x)
         return batch.memo[self._record]
 
     def result(self, weights: Mapping[str, Tensor], training: Mapping[str, Any]) -> SAE:
         """Return the fine-tuned SAE: an SAE of the same architecture."""
-        parent = with_own_input_bias(self.parent) if "b_dec" in weights else self.parent
-        inherited = {
-            name: value
-            for name, value in self.parent.metadata.items()
-            if name not in ("architecture", "architecture_settings", "settings", "training")
-        }
-        header = {
-            **inherited,
-            **self._origin,
-            "d_in": self.d_in,
-            "d_sae": self.d_sae,
-            "parent": read_json(self._record)["identity"],
-            "method": self.run.method,
-            "settings": self._settings,
-            "training": dict(training),
-        }
-        return SAE(parent.architecture, parent.settings, self._method.fold(parent, weights), header)
+        found = self.fit.fold(weights)
+        header = tuned_header(
+            self.parent, self._record, self._origin, self._settings, training=training
+        )
+        return SAE(found.architecture, found.settings, found.weights, header)
+
+
+def tuned_header(
+    parent: SAE,
+    parent_record: Path,
+    origin: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    training: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what a fine-tuned SAE says of itself.
+
+    Parameters
+    ----------
+    parent, parent_record
+        What was fine-tuned.
+    origin
+        What `activations_header` says of the activations.
+    settings
+        Of the job.
+    training
+        How it went.
+    """
+    own = ("architecture", "architecture_settings", "settings", "training")
+    inherited = {name: value for name, value in parent.metadata.items() if name not in own}
+    return {
+        **inherited,
+        **origin,
+        "d_in": parent.d_in,
+        "d_sae": parent.d_sae,
+        "parent": read_json(parent_record)["identity"],
+        "method": settings["method"],
+        "settings": dict(settings),
+        "training": dict(training),
+    }
 
 
 def with_own_input_bias(sae: SAE) -> SAE:

@@ -1,0 +1,3 @@
+"""Unrotated encoder: a factor per latent and the encoder's bias; no direction turns."""
+
+TRAINABLE = ("scale", "b_enc")

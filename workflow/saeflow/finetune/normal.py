@@ -1,0 +1,113 @@
+"""Sums from which the best decoder for given codes follows without another look at the data.
+
+With a frozen encoder the squared error is quadratic in the decoder, so that its minimum, and its
+value anywhere, follow from the second moments of codes and activations. Read `NormalEquations`;
+`closed_form.py` solves them.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from saeflow.errors import ConfigError
+from saeflow.sae.codes import Codes
+
+# G itself, a factorised copy, and the validation documents' own G.
+_COPIES = 3
+
+
+class NormalEquations:
+    """Second moments of codes f and activations x, in float64.
+
+    Parameters
+    ----------
+    d_sae, d_in
+        Widths.
+
+    Attributes
+    ----------
+    n : int
+        Tokens added.
+    G : ndarray (d_sae, d_sae)
+        Sum of f f^T.
+    C : ndarray (d_sae, d_in)
+        Sum of f x^T.
+    f, x : ndarray (d_sae,), (d_in,)
+        Sums of f and of x.
+    xx : float
+        Sum of |x|^2.
+    ff : ndarray (d_sae,)
+        Sum of f_i^2; the diagonal of G.
+    active : ndarray (d_sae,) int64
+        Tokens on which each latent is active.
+    """
+
+    def __init__(self, d_sae: int, d_in: int) -> None:
+        require_memory(d_sae)
+        self.n, self.xx = 0, 0.0
+        self.G = np.zeros((d_sae, d_sae))
+        self.C = np.zeros((d_sae, d_in))
+        self.f, self.x = np.zeros(d_sae), np.zeros(d_in)
+        self.active = np.zeros(d_sae, dtype=np.int64)
+
+    @property
+    def ff(self) -> np.ndarray:
+        """Sum of f_i^2, (d_sae,)."""
+        return self.G.diagonal()
+
+    def add(self, codes: Codes, x: Tensor) -> None:
+        """Add tokens: their codes and their activations ``x`` (n, d_in)."""
+        x = x.double().cpu().numpy()
+        entries = (part.cpu().numpy() for part in (codes.values.double(), codes.index))
+        f = csr_matrix((*entries, codes.offsets.cpu().numpy()), shape=(len(codes), codes.d_sae))
+        transposed = f.T.tocsr()
+        _add_sparse(self.G, transposed @ f)
+        self.C += transposed @ x
+        self.f += np.asarray(f.sum(0)).ravel()
+        self.active += np.diff(transposed.indptr)
+        self.x += x.sum(0)
+        self.xx += float(np.vdot(x, x))
+        self.n += len(x)
+
+    def squared_error(self, W_dec: np.ndarray, b_dec: np.ndarray) -> float:
+        """Return the sum over the tokens of |f W_dec + b_dec - x|^2."""
+        fit = float(np.vdot(W_dec, self.G @ W_dec)) - 2 * float(np.vdot(self.C, W_dec))
+        bias = self.n * float(b_dec @ b_dec) + 2 * float(b_dec @ (self.f @ W_dec - self.x))
+        return max(0.0, self.xx + fit + bias)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the sums by name, for a checkpoint."""
+        counts = {"n": np.array(self.n), "xx": np.array(self.xx)}
+        return {name: getattr(self, name) for name in ("G", "C", "f", "x", "active")} | counts
+
+    @classmethod
+    def of(cls, arrays: dict[str, np.ndarray]) -> NormalEquations:
+        """Return the sums that `arrays` gave."""
+        found = cls(*arrays["C"].shape)
+        for name in ("G", "C", "f", "x", "active"):
+            getattr(found, name)[...] = arrays[name]
+        found.n, found.xx = int(arrays["n"]), float(arrays["xx"])
+        return found
+
+
+def _add_sparse(total: np.ndarray, part: csr_matrix) -> None:
+    """Add a sparse matrix to a dense one; its entries are distinct."""
+    rows = np.repeat(np.arange(part.shape[0], dtype=np.int64), np.diff(part.indptr))
+    total.reshape(-1)[rows * part.shape[1] + part.indices] += part.data
+
+
+def require_memory(d_sae: int) -> None:
+    """Raise a `ConfigError` where the sums of an SAE do not fit into this machine's memory."""
+    needed = _COPIES * 8 * d_sae**2
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ConfigError(
+            "the exact solution of an SAE of this width does not fit into memory",
+            expected=f"{there / 2**30:.1f} GiB",
+            got=f"{needed / 2**30:.1f} GiB: {_COPIES} matrices of {d_sae:,} x {d_sae:,} in float64",
+            remedy="Fine-tune it by gradient steps: leave `solver: exact` out.",
+        )

@@ -1,0 +1,203 @@
+"""Gradient steps on the error and on what it does to the model's predictions.
+
+    loss = MSE + (MSE / KL) KL
+
+with KL the divergence of the model's predictions with x_hat in place of x from its own, per
+scored token, and the ratio of the two terms held constant in the gradient, so that both count
+alike at every step (Karvonen 2025, "Revisiting end-to-end sparse autoencoder training"). The
+model runs in every step; the rows that are replaced and the predictions that are scored are those
+of the language measure. Read `run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saeflow.activations.reader import open_store
+from saeflow.device import pick
+from saeflow.errors import ConfigError
+from saeflow.finetune.fit import SquaredError
+from saeflow.finetune.tune import TuneTask
+from saeflow.models.hooks import Hook
+from saeflow.models.load import load_model_once
+from saeflow.models.loss import CHUNK_LOGITS, kl_divergence, scored_tokens
+from saeflow.models.patched import CleanPass, PatchedModel
+from saeflow.sae import passes
+from saeflow.sae.settings import RunSettings
+from saeflow.sae.step import Batch, State, Terms, sum_of_squares
+from saeflow.sae.sweep import plan_trainees
+from saeflow.sae.training_rows import SPLIT, kept_rows
+from saeflow.tokens.sequences import Sequences, sequences_of
+from saeflow.tokens.store import open_tokens
+from saeflow.work import Work
+
+
+class ModelBatch(Batch):
+    """The ordinary tokens of some sequences, and the model's clean pass over them.
+
+    Attributes
+    ----------
+    input_ids, ordinary : Tensor (batch, seq)
+        Token ids, and which tokens are replaced.
+    before : Tensor (batch, seq) bool
+        The tokens from which the scored ones are predicted.
+    clean : CleanPass
+        The untouched model.
+    """
+
+    def __init__(self, input_ids: Tensor, real: Tensor, ordinary: Tensor, clean: CleanPass) -> None:
+        super().__init__(clean.x[ordinary])
+        self.input_ids, self.ordinary, self.clean = input_ids, ordinary, clean
+        scored = scored_tokens(real, ~ordinary)
+        self.before = torch.zeros_like(scored)
+        self.before[:, :-1] = scored[:, 1:]
+
+
+class SequenceLoader:
+    """Batches of whole sequences in a random order, each once an epoch.
+
+    Parameters
+    ----------
+    patched
+        The model.
+    sequences
+        Those of the training split.
+    run
+        ``batch_size``: tokens of a batch, special ones included, rounded down to whole sequences
+        of the greatest length (at least one); ``order_seed``: of the order.
+    epochs
+        How often each sequence is given.
+    start
+        A position that `state` gave.
+    """
+
+    def __init__(
+        self,
+        patched: PatchedModel,
+        sequences: Sequences,
+        run: RunSettings,
+        epochs: int,
+        start: Mapping[str, Any] | None,
+    ) -> None:
+        self._patched, self._sequences, self._run = patched, sequences, run
+        self._epochs, self._given = epochs, start["batches"] if start else 0
+        self._n = max(1, run.batch_size // int(np.diff(sequences.offsets).max()))
+
+    def state(self) -> dict[str, int]:
+        """Return the number of batches that were given."""
+        return {"batches": self._given}
+
+    def __iter__(self) -> Iterator[ModelBatch]:
+        """Yield the batches that were not given yet."""
+        n_sequences, device = len(self._sequences.offsets) - 1, pick()
+        per_epoch = -(-n_sequences // self._n)
+        while self._given < per_epoch * self._epochs:
+            epoch, number = divmod(self._given, per_epoch)
+            order = np.random.default_rng([self._run.order_seed, epoch]).permutation(n_sequences)
+            found = self._sequences.take(order[number * self._n : (number + 1) * self._n])
+            ids, real, ordinary = (part.to(device) for part in found[:3])
+            self._given += 1
+            with torch.no_grad():
+                clean = self._patched.clean(ids)
+            yield ModelBatch(ids, real, ordinary, clean)
+
+
+class ModelTask(TuneTask):
+    """A trained SAE to be fitted with the model in the loop."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        parent_record: Path,
+        *,
+        activations: Path,
+        device: torch.device,
+        patched: PatchedModel,
+    ) -> None:
+        super().__init__(settings, parent_record, activations=activations, device=device)
+        if not isinstance(self.fit, SquaredError):
+            raise ConfigError(
+                "the baseline has a loss of its own",
+                where=self.name,
+                remedy="Use another method, or the solver `steps`.",
+            )
+        self._patched = patched
+
+    def step(
+        self,
+        weights: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        batch: ModelBatch,
+        state: State,  # noqa: ARG002
+    ) -> Terms:
+        """Write the gradients of the loss and return its terms; the penalty is KL's part."""
+        forward = self.fit.forward(weights, batch, self.codes(batch))
+        kl, d_kl = self._divergence(forward.x_hat, batch)
+        error = forward.x_hat.sub_(batch.target)
+        total = sum_of_squares(error)
+        mse = total / error.numel()
+        d_x_hat = error.mul_(2 / error.numel())
+        share = mse / kl if kl > 0 else 0.0
+        d_x_hat.add_(d_kl, alpha=share)
+        self.fit.backward(weights, gradients, batch, forward, d_x_hat)
+        codes = forward.codes
+        fired = codes.by_latent.counts > 0
+        return Terms(mse + share * kl, total, share * kl, len(codes.values), fired)
+
+    def _divergence(self, x_hat: Tensor, batch: ModelBatch) -> tuple[float, Tensor]:
+        """Return the mean divergence per scored token, and its gradient (n, d_in)."""
+        leaf = x_hat.detach().clone().requires_grad_()
+        patched, head = self._patched, self._patched.head
+        with torch.enable_grad():
+            exchanged = batch.clean.x.masked_scatter(batch.ordinary[..., None], leaf)
+            states = patched.states(exchanged, batch.clean, batch.input_ids)[batch.before]
+        clean = batch.clean.states[batch.before]
+        # Logits of one chunk of tokens at a time; their gradients meet in the states.
+        state_leaf = states.detach().requires_grad_()
+        total, n_rows = 0.0, max(1, CHUNK_LOGITS // head(clean[:1]).shape[-1])
+        for start in range(0, len(clean), n_rows):
+            rows = slice(start, start + n_rows)
+            with torch.enable_grad():
+                kl = kl_divergence(head(clean[rows]), head(state_leaf[rows])).sum() / len(clean)
+            kl.backward()
+            total += float(kl.detach())
+        (gradient,) = torch.autograd.grad(states, leaf, state_leaf.grad)
+        return total, gradient
+
+
+def run(
+    works: Sequence[tuple[Work, Mapping[str, Any], Path]],
+    activations_record: Path,
+    *,
+    checkpoint_s: float,
+    model: Path,
+    tokens: Path,
+) -> None:
+    """Fine-tune an SAE for each unfinished work; see `saeflow.finetune.sweep.finetune_sweep`."""
+    device = pick()
+    sequences = sequences_of(open_tokens(tokens), SPLIT)
+    with open_store(activations_record) as store:
+        patched = PatchedModel(load_model_once(model, device), Hook.parse(store.hook))
+
+        def maker(settings: Mapping[str, Any], parent: Path) -> Callable[[], ModelTask]:
+            return lambda: ModelTask(
+                settings, parent, activations=activations_record, device=device, patched=patched
+            )
+
+        makers = [(work, maker(settings, parent)) for work, settings, parent in works]
+        trainees = plan_trainees(makers, len(kept_rows(store)))
+        failures = passes.run(
+            trainees,
+            lambda *position: SequenceLoader(patched, sequences, *position),
+            hook=store.hook,
+            checkpoint_s=checkpoint_s,
+        )
+    for trainee, error in failures.items():
+        if trainee is trainees[0]:
+            raise error
