@@ -9,7 +9,13 @@ from saeflow.script import Task, run
 
 
 def main(
-    *, tasks: list[Task], model: Path, tokens: Path, activations: Path, settings: dict[str, Any]
+    *,
+    tasks: list[Task],
+    model: Path,
+    tokens: Path,
+    activations: Path,
+    settings: dict[str, Any],
+    target: Path | None = None,
 ) -> None:
     """Measure the SAEs of all ``tasks`` on the test split of ``tokens``."""
     from saeflow.measures.language import measure_language
@@ -20,6 +26,7 @@ def main(
         tokens=tokens,
         activations=activations,
         settings=settings,
+        exchanged=target,
     )
 
 

@@ -30,7 +30,7 @@ def publish_sae(record, seed):
     g = torch.Generator().manual_seed(seed)
     W_dec = torch.nn.functional.normalize(torch.randn(3 * D, D, generator=g), dim=1)
     weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -1.0),
+        "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -0.5),
         "W_dec": W_dec, "b_dec": torch.zeros(D),
     }  # fmt: skip
     sae = SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, {"hook": "resid_post.1"})

@@ -5,10 +5,11 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from saeflow.errors import DataError, ModelError
 from saeflow.measures import language
-from saeflow.measures.language import PatchedModel, ablation_gaps, metrics_of, predictions
-from saeflow.measures.sequences import Sequences
+from saeflow.measures.language import ablation_gaps, metrics_of, predictions
 from saeflow.models.hooks import Hook
+from saeflow.models.patched import PatchedModel
 from saeflow.sae.codes import Codes
+from saeflow.tokens.sequences import Sequences
 
 D, VOCAB = 16, 61
 METRICS = ("ce_loss", "delta_ce", "ce_recovered_zero", "ce_recovered_mean", "kl", "perplexity")
@@ -185,7 +186,7 @@ def test_a_model_that_cannot_be_run_from_a_block_on_is_run_whole(model, tokens, 
     def refuse(*_):
         raise ModelError("this model cannot be run from a block on")
 
-    monkeypatch.setattr(language, "Tail", refuse)
+    monkeypatch.setattr("saeflow.models.patched.Tail", refuse)
     whole = measure(model, tokens, Rescale(0.5))
     for name, column in tail.columns.items():
         np.testing.assert_array_equal(whole.columns[name], column)

@@ -6,7 +6,9 @@ from saeflow.measures.reconstruction import Evaluated, mean_activation, metrics_
 from saeflow.sae.codes import Codes
 from saeflow.sae.model import SAE, architecture_settings
 
-METRICS = ("l0", "mse", "fvu", "l2_ratio", "cosine", "density", "dead")
+METRICS = (
+    "l0", "mse", "fvu", "l2_ratio", "reconstruction_bias", "cosine", "density", "dead",
+)  # fmt: skip
 D_IN, D_SAE, N = 6, 10, 90
 
 
@@ -79,6 +81,18 @@ def test_a_perfect_reconstruction_gives_fvu_zero_and_ratio_one(x):
     assert found["l2_ratio"] == pytest.approx(1) and found["cosine"] == pytest.approx(1)
 
 
+def test_dividing_by_the_reconstruction_bias_is_the_best_rescaling(x):
+    """Minimise |x_hat / g - x|^2 over a fine grid of g, and find the metric."""
+    x = x / 100
+    sae = random_sae()
+    y = sae(torch.from_numpy(x)).numpy().astype(np.float64)
+    grid = np.geomspace(1e-2, 1e2, 200_001)
+    error = (y**2).sum() / grid**2 - 2 * (x * y).sum() / grid
+    best = measure(sae, tokens(x))["reconstruction_bias"]
+    assert best > 0
+    assert best == pytest.approx(grid[error.argmin()], rel=1e-4)
+
+
 def test_metrics_equal_numpy_on_all_rows_at_once(x):
     x = x / 100
     sae = random_sae()
@@ -91,6 +105,7 @@ def test_metrics_equal_numpy_on_all_rows_at_once(x):
         "mse": ((y - wide) ** 2).mean(),
         "fvu": ((y - wide) ** 2).sum() / ((wide - wide.mean(0)) ** 2).sum(),
         "l2_ratio": (norms_hat / norms).mean(),
+        "reconstruction_bias": (y**2).sum() / (wide * y).sum(),
         "cosine": ((wide * y).sum(1) / norms / norms_hat).mean(),
         "density": (f > 0).mean(0),
         "dead": ((f > 0).sum(0) == 0).mean(),

@@ -22,12 +22,12 @@ from saeflow.measures.intervals import interval, resample
 from saeflow.measures.ngrams import NGrams
 from saeflow.measures.prompt_model import PromptModel
 from saeflow.measures.prompt_scores import Score, score_prompts
-from saeflow.measures.sequences import Sequences
 from saeflow.measures.sums import DocumentSums
 from saeflow.models.load import load_model, load_tokenizer
 from saeflow.models.loss import scored_tokens, token_losses
 from saeflow.models.slices import Head, final_states
 from saeflow.tokens.flags import excluded
+from saeflow.tokens.sequences import Sequences
 from saeflow.tokens.store import TokenStore, open_tokens
 from saeflow.work import Work, bulk_of
 from saeflow.world.dataset import read_prompts

@@ -14,28 +14,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from saeflow import device, registry
-from saeflow.errors import DataError, ModelError
+from saeflow.errors import DataError
 from saeflow.files import read_json
 from saeflow.logs import progress
 from saeflow.measures.intervals import Estimate, as_record, estimates
 from saeflow.measures.output import write_table
 from saeflow.measures.reconstruction import SPLIT, Coder, evaluated, mean_activation
-from saeflow.measures.sequences import BATCH_TOKENS, Batch, Sequences
 from saeflow.measures.sums import DocumentSums
-from saeflow.models.hooks import Hook, capture, replace
+from saeflow.models.hooks import Hook
 from saeflow.models.loss import CHUNK_LOGITS, cross_entropy, kl_divergence, scored_tokens
-from saeflow.models.slices import Head, final_states
-from saeflow.models.tail import Tail
+from saeflow.models.patched import PatchedModel
+from saeflow.models.slices import Head
+from saeflow.tokens.sequences import BATCH_TOKENS, Batch, Sequences, sequences_of
+from saeflow.tokens.store import open_tokens
 from saeflow.work import Work
-
-if TYPE_CHECKING:
-    from torch import nn
 
 logger = logging.getLogger(__name__)
 
@@ -45,59 +43,6 @@ _SMALL_GAP_NATS = 0.01
 ABLATIONS = ("zero", "mean")
 
 
-class CleanPass(NamedTuple):
-    """The untouched model on one batch.
-
-    Attributes
-    ----------
-    states : Tensor (batch, seq, d_model)
-        Final states.
-    x : Tensor (batch, seq, d_in)
-        Activations at the hook, float32.
-    resid_pre : Tensor (batch, seq, d_model)
-        The input of the hook's block.
-    """
-
-    states: torch.Tensor
-    x: torch.Tensor
-    resid_pre: torch.Tensor
-
-
-class PatchedModel:
-    """A model, and the same model with the activations of one hook exchanged.
-
-    Parameters
-    ----------
-    model
-        A causal language model in eval mode.
-    hook
-        Where the activations are exchanged.
-    """
-
-    def __init__(self, model: nn.Module, hook: Hook) -> None:
-        self.model, self.hook, self.head = model, hook, Head(model)
-        self._below = Hook("resid_pre", hook.block)
-        self._tail: Tail | None = None
-        try:
-            self._tail = Tail(model, hook)
-        except ModelError as error:
-            logger.warning("%s Every variant takes a whole forward pass.", error)
-
-    def clean(self, input_ids: torch.Tensor) -> CleanPass:
-        """Run the untouched model on ``input_ids`` (batch, seq)."""
-        with capture(self.model, [self.hook, self._below]) as found:
-            states = final_states(self.model, input_ids)
-        return CleanPass(states, found[self.hook], found[self._below])
-
-    def states(self, x: torch.Tensor, clean: CleanPass, input_ids: torch.Tensor) -> torch.Tensor:
-        """Return the final states with ``x`` (batch, seq, d_in) at the hook."""
-        if self._tail is not None:
-            resid_pre = clean.resid_pre if self._tail.needs_resid_pre else None
-            return self._tail.states(x, resid_pre=resid_pre)
-        with replace(self.model, self.hook, lambda _: x):
-            return final_states(self.model, input_ids)
-
-
 def measure_language(
     wanted: Sequence[tuple[Work, Path]],
     *,
@@ -105,6 +50,7 @@ def measure_language(
     tokens: Path,
     activations: Path,
     settings: Mapping[str, Any],
+    exchanged: Path | None = None,
 ) -> None:
     """Measure SAEs of one hook in the model and finish their works.
 
@@ -118,34 +64,24 @@ def measure_language(
         Record of the hook's activations on these tokens: mean ablation takes their mean.
     settings
         ``metrics`` (names), ``bootstrap`` (resamples), ``seed``.
+    exchanged
+        Record of the activations that transcoders predict, at whose hook they are put; None for
+        ``activations``.
     """
-    from saeflow.models.load import load_model
-    from saeflow.sae.files import load_sae
+    from saeflow.models.load import load_model_once
+    from saeflow.sae.fits import load_fitting
 
     target = device.pick()
-    patched = PatchedModel(load_model(model, target), Hook.parse(read_json(activations)["hook"]))
-    coders = [load_sae(record).to(target) for _, record in wanted]
-    mean = torch.from_numpy(mean_activation(evaluated(activations))).float().to(target)
-    found = predictions(patched, coders, sequences(tokens), mean)
+    hook, reads = (
+        Hook.parse(read_json(record)["hook"]) for record in (exchanged or activations, activations)
+    )
+    patched = PatchedModel(load_model_once(model, target), hook, reads)
+    coders = [load_fitting(record, activations).to(target) for _, record in wanted]
+    mean = torch.from_numpy(mean_activation(evaluated(exchanged or activations)))
+    mean = mean.float().to(target)
+    found = predictions(patched, coders, sequences_of(open_tokens(tokens), SPLIT), mean)
     for (work, _), sums in zip(wanted, found, strict=True):
         _write(work, sums, settings)
-
-
-def sequences(tokens: Path) -> Sequences:
-    """Return the sequences of the test split of a token store."""
-    from saeflow.tokens.flags import excluded
-    from saeflow.tokens.store import open_tokens
-
-    store = open_tokens(tokens)
-    first, end = store.token_range(SPLIT)
-    start, stop = store.sequence_range(SPLIT)
-    read = store.columns.read
-    return Sequences(
-        token_ids=read("token_id", first, end),
-        documents=read("document", first, end),
-        special=excluded(read("flags", first, end)),
-        offsets=read("sequence_offsets", start, stop + 1) - first,
-    )
 
 
 @torch.no_grad()
@@ -207,9 +143,9 @@ def _losses(
 ) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
     """Return the losses (n_scored,) of one batch: those that all SAEs share, and each one's own."""
     clean = patched.clean(batch.input_ids)
-    x = clean.x[batch.ordinary]
+    x, read = clean.x[batch.ordinary], clean.read[batch.ordinary]
     values = [torch.zeros_like(x), mean.expand_as(x)]
-    values += [coder.decode(coder.encode_sparse(x)) for coder in coders]
+    values += [coder.decode(coder.encode_sparse(read)) for coder in coders]
     before = torch.zeros_like(scored)
     before[:, :-1] = scored[:, 1:]
     states = []

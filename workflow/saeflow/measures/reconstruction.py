@@ -55,11 +55,19 @@ class Evaluated(NamedTuple):
         Which of them are evaluated, rising.
     documents : ndarray (n_tokens,)
         The document of each.
+    target : array (n_rows, d_out), optional
+        What a transcoder gives; None where the activations themselves are to be given back.
     """
 
     activations: Any
     rows: np.ndarray
     documents: np.ndarray
+    target: Any = None
+
+    @property
+    def targets(self) -> Evaluated:
+        """The same tokens with the target as their activations."""
+        return self if self.target is None else self._replace(activations=self.target, target=None)
 
     def batches(self, batch_rows: int = BATCH_ROWS) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield the number of the first token and the activations (n, d_in) float32."""
@@ -67,6 +75,15 @@ class Evaluated(NamedTuple):
             rows = self.rows[start : start + batch_rows]
             x = np.asarray(self.activations[rows[0] : rows[-1] + 1], dtype=np.float32)
             yield start, torch.from_numpy(x[rows - rows[0]])
+
+    def pairs(self, batch_rows: int) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """Yield the number of the first token, the activations and the targets."""
+        if self.target is None:
+            yield from ((start, x, x) for start, x in self.batches(batch_rows))
+            return
+        both = zip(self.batches(batch_rows), self.targets.batches(batch_rows), strict=True)
+        for (start, x), (_, y) in both:
+            yield start, x, y
 
 
 class Reconstruction(NamedTuple):
@@ -88,7 +105,11 @@ class Reconstruction(NamedTuple):
 
 
 def measure_reconstruction(
-    wanted: Sequence[tuple[Work, Path]], activations: Path, settings: Mapping[str, Any]
+    wanted: Sequence[tuple[Work, Path]],
+    activations: Path,
+    settings: Mapping[str, Any],
+    *,
+    target: Path | None = None,
 ) -> None:
     """Measure SAEs of one hook and finish their works.
 
@@ -100,20 +121,23 @@ def measure_reconstruction(
         The record of the activations to measure on.
     settings
         ``metrics`` (names), ``bootstrap`` (resamples), ``seed``.
+    target
+        The record of the activations that they predict, if they are transcoders.
     """
-    from saeflow.sae.files import load_sae
+    from saeflow.sae.fits import load_fitting
 
-    target = device.pick()
-    tokens = evaluated(activations)
-    coders = [load_sae(record).to(target) for _, record in wanted]
-    found = reconstruct(coders, tokens, target)
+    machine = device.pick()
+    tokens = evaluated(activations, target)
+    coders = [load_fitting(record, activations).to(machine) for _, record in wanted]
+    found = reconstruct(coders, tokens, machine)
     for (work, _), result in zip(wanted, found, strict=True):
         _write(work, result, settings)
 
 
-def evaluated(activations: Path) -> Evaluated:
-    """Return the ordinary tokens of the test split of an activation store."""
+def evaluated(activations: Path, target: Path | None = None) -> Evaluated:
+    """Return the ordinary tokens of the test split of an activation store, or of a pair."""
     from saeflow.activations.reader import open_store
+    from saeflow.sae.pairs import require_pair
     from saeflow.tokens.flags import excluded
 
     store = open_store(activations)
@@ -126,7 +150,11 @@ def evaluated(activations: Path) -> Evaluated:
             remedy=f"Give the dataset a larger {SPLIT} share under `splits`.",
         )
     documents = store.rows.read("document", first, end)[rows - first]
-    return Evaluated(store.activations, rows, documents)
+    other = None
+    if target is not None:
+        other = open_store(target)
+        require_pair(store, other)
+    return Evaluated(store.activations, rows, documents, other and other.activations)
 
 
 @torch.no_grad()
@@ -150,19 +178,20 @@ def reconstruct(
     batch_rows
         Tokens at a time; changes nothing but rounding.
     """
-    mean = torch.from_numpy(mean_activation(tokens)).to(target)
+    mean = torch.from_numpy(mean_activation(tokens.targets)).to(target)
     d_in = len(mean)
     results = [
         Reconstruction(DocumentSums(tokens.documents), LatentSums(coder.d_sae), d_in)
         for coder in coders
     ]
-    batches = tokens.batches(batch_rows)
+    batches = tokens.pairs(batch_rows)
     total = -(-len(tokens.rows) // batch_rows)
-    for start, x in progress(batches, desc="reconstruction", unit="batches", total=total):
-        x, documents = x.to(target), tokens.documents[start : start + len(x)]
+    for start, x, y in progress(batches, desc="reconstruction", unit="batches", total=total):
+        same, x = y is x, x.to(target)
+        y, documents = x if same else y.to(target), tokens.documents[start : start + len(x)]
         for index, coder in enumerate(coders):
             codes = coder.encode_sparse(x)
-            values = row_values(x, coder.decode(codes), codes, mean)._asdict()
+            values = row_values(y, coder.decode(codes), codes, mean)._asdict()
             results[index].documents.add(documents, {"tokens": np.ones(len(x)), **values})
             results[index].latents.add(codes)
     return results

@@ -14,6 +14,8 @@ import torch
 
 from saeflow.sae.codes import Codes
 
+_ROWS = 128
+
 
 class RowValues(NamedTuple):
     """What one SAE gives on each of n tokens; every field (n,) float64.
@@ -62,11 +64,28 @@ def row_values(x: torch.Tensor, x_hat: torch.Tensor, codes: Codes, mean: torch.T
     mean : Tensor (d_in,) float64
         The mean of x over all evaluated tokens.
     """
+    # parts that fit a core's cache: float64 doubles what is read
+    parts = [
+        _of_vectors(*rows, mean) for rows in zip(x.split(_ROWS), x_hat.split(_ROWS), strict=True)
+    ]
+    of_vectors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    rows, _, values = _entries(codes)
+    return RowValues(
+        active=np.bincount(rows, minlength=len(x)).astype(np.float64),
+        activation=np.bincount(rows, weights=values, minlength=len(x)),
+        **{name: value.cpu().numpy() for name, value in of_vectors.items()},
+    )
+
+
+def _of_vectors(
+    x: torch.Tensor, x_hat: torch.Tensor, mean: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Return the fields of `RowValues` that need no code, each (n,) float64."""
     x, x_hat = x.double(), x_hat.double()
     squared_norm, squared_norm_hat = x.square().sum(-1), x_hat.square().sum(-1)
     inner = (x * x_hat).sum(-1)
     norms, norms_hat = squared_norm.sqrt(), squared_norm_hat.sqrt()
-    of_vectors = {
+    return {
         "squared_error": (x_hat - x).square().sum(-1),
         "squared_deviation": (x - mean).square().sum(-1),
         "squared_norm": squared_norm,
@@ -76,12 +95,6 @@ def row_values(x: torch.Tensor, x_hat: torch.Tensor, codes: Codes, mean: torch.T
         "cosine": _ratio(inner, norms * norms_hat),
         "directed": (norms > 0).double(),
     }
-    rows, _, values = _entries(codes)
-    return RowValues(
-        active=np.bincount(rows, minlength=len(x)).astype(np.float64),
-        activation=np.bincount(rows, weights=values, minlength=len(x)),
-        **{name: value.cpu().numpy() for name, value in of_vectors.items()},
-    )
 
 
 def _entries(codes: Codes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -78,6 +78,15 @@ _ALL = (
     ),
     Metric("l2_ratio", "", "one", "L2 ratio", "mean |x̂| / |x|", _SUPPRESSION, "reconstruction"),
     Metric(
+        "reconstruction_bias",
+        "",
+        "one",
+        "Relative reconstruction bias",
+        "Σ |x̂|² / Σ ⟨x, x̂⟩",
+        "Rajamanoharan et al. 2024, Improving dictionary learning with gated sparse autoencoders",
+        "reconstruction",
+    ),
+    Metric(
         "cosine",
         "",
         "higher",
