@@ -17,6 +17,7 @@ from saeflow.files import read_json
 from saeflow.work import bulk_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 ORIGINAL = "original"
@@ -70,6 +71,11 @@ class Key:
         """The SAE from which a fine-tuned one was made; itself for an original."""
         return Key(**{**self.__dict__, "method": ORIGINAL})
 
+    @property
+    def training(self) -> Key:
+        """The key of the SAE itself, without an evaluation set."""
+        return Key(**{**self.__dict__, "eval_dataset": "", "eval_packing": ""})
+
     def columns(self) -> dict[str, Any]:
         """Return the key as the first columns of a table."""
         site, _, block = self.hook.partition(".")
@@ -109,14 +115,23 @@ class Run:
         "reconstruction", "language" or "sae" -> the record, of those that were read.
     read_documents : callable
         Gives the reconstruction's sums per document, a DataFrame.
+    read_latents : callable
+        Gives the reconstruction's sums per latent, a DataFrame.
+    read_predictions : callable
+        Gives the losses' sums per document, a DataFrame.
     read_log : callable
         Gives the training log, a DataFrame.
+    read_decoder : callable
+        Gives the decoder's rows, (d_sae, d_in) float64.
     """
 
     key: Key
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     read_documents: Callable[[], pd.DataFrame] | None = None
+    read_latents: Callable[[], pd.DataFrame] | None = None
+    read_predictions: Callable[[], pd.DataFrame] | None = None
     read_log: Callable[[], pd.DataFrame] | None = None
+    read_decoder: Callable[[], np.ndarray] | None = None
 
     def metrics(self) -> dict[str, float | None]:
         """Return name, name_low and name_high of each metric as columns."""
@@ -158,8 +173,12 @@ def read_runs(
             run["records"][name] = _record(path)
             if name == "reconstruction":
                 run["read_documents"] = partial(_bulk_table, path, "documents.parquet")
+                run["read_latents"] = partial(_bulk_table, path, "latents.parquet")
+            if name == "language":
+                run["read_predictions"] = partial(_bulk_table, path, "documents.parquet")
             if name == "sae":
                 run["read_log"] = partial(_bulk_table, path, "log.csv")
+                run["read_decoder"] = partial(_decoder, path)
     return [Run(key, **found[key]) for key in sorted(found, key=Key.order)]
 
 
@@ -169,6 +188,14 @@ def _bulk_table(record: Path, name: str) -> pd.DataFrame:
 
     path = bulk_of(record) / name
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+
+
+def _decoder(record: Path) -> np.ndarray:
+    """Read the decoder of an SAE."""
+    from safetensors import safe_open
+
+    with safe_open(bulk_of(record) / "sae_weights.safetensors", framework="numpy") as weights:
+        return weights.get_tensor("W_dec").astype("float64")
 
 
 def _record(path: Path) -> dict[str, Any]:

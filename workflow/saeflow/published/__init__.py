@@ -1,0 +1,1 @@
+"""The numbers that the five posts published, one module per study."""

@@ -1,0 +1,45 @@
+"""Pearson and partial correlations with intervals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from saeflow.measures.intervals import Estimate
+
+_Z = 1.959963984540054  # 97.5 % of the standard normal
+_MIN_CASES = 5
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> Estimate:
+    """Return Pearson's r of x and y (n,), with Fisher's interval: atanh r +- 1.96 / sqrt(n - 3)."""
+    return _estimate(_pearson(x, y), len(x) - 3)
+
+
+def partial_correlation(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Estimate:
+    """Return the correlation of x and y (n,) with z held: of what regression on z leaves.
+
+    (r_xy - r_xz r_yz) / sqrt((1 - r_xz^2) (1 - r_yz^2)), with Fisher's interval for n - 1 cases.
+    """
+    r_xy, r_xz, r_yz = _pearson(x, y), _pearson(x, z), _pearson(y, z)
+    below = math.sqrt(max(0.0, (1 - r_xz**2) * (1 - r_yz**2)))
+    r = (r_xy - r_xz * r_yz) / below if below > 0 else math.nan
+    return _estimate(r, len(x) - 4)
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> float:
+    if len(x) < _MIN_CASES:
+        return math.nan
+    a, b = x - x.mean(), y - y.mean()
+    below = math.sqrt(float(a @ a) * float(b @ b))
+    return float(np.clip(a @ b / below, -1, 1)) if below > 0 else math.nan
+
+
+def _estimate(r: float, freedom: int) -> Estimate:
+    if not math.isfinite(r):
+        return Estimate(None)
+    if freedom < 1 or abs(r) >= 1:
+        return Estimate(r)
+    half = _Z / math.sqrt(freedom)
+    return Estimate(r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
