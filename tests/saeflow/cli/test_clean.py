@@ -7,6 +7,7 @@ import yaml
 from dag.changes import entry
 from saeflow.cli.garbage import find_garbage, is_busy, remove
 from saeflow.cli.study import open_study
+from saeflow.cli.words import size
 from saeflow.files import read_json
 
 SAES = "results/saes/small/texts/ctx-64/resid_post.1"
@@ -45,12 +46,13 @@ def test_where_everything_is_wanted_there_is_nothing_to_remove(tree, saeflow):
 
 def test_data_of_earlier_settings_are_listed_with_sizes_and_kept_without_yes(tree, saeflow):
     (bulk(tree, RELU) / "weights").write_bytes(b"x" * 2048)
+    n_bytes = sum(file.stat().st_size for file in bulk(tree, RELU).iterdir())
     entry("saes", "relu", l1=0.2)(tree)
     tree.pretend()
     before = files(tree)
     printed = saeflow("clean")[1]
     line = next(line for line in printed.splitlines() if f"{RELU}/sae." in line)
-    assert "2.1 KiB  earlier data" in line
+    assert f"{size(n_bytes)}  earlier data" in line
     assert "`--yes` removes it" in printed
     assert files(tree) == before
 
@@ -136,7 +138,7 @@ def test_row_tables_stay_as_long_as_activations_read_them(tree, saeflow):
     place = "activations/small/texts/ctx-64"
     tokens = read_json(tree.path / "results/tokens/words/texts/ctx-64/tokens.json")["identity"]
     rows = tree.path / f"results/{place}/rows.{rows_identity(tokens)[:16]}.zarr"
-    rows.mkdir()
+    rows.mkdir(exist_ok=True)
     old = rows.with_name(f"rows.{'0' * 16}.zarr")
     old.mkdir()
     assert old.name in saeflow("clean", "--yes")[1]

@@ -8,6 +8,7 @@ import yaml
 from saeflow.cli import machine
 from saeflow.cli.blocks import disk_need
 from saeflow.cli.study import open_study
+from saeflow.cost.stores import store_size
 
 HUB = {"hub": "org/texts", "revision": "0" * 40, "split": "train"}
 
@@ -141,32 +142,42 @@ def need(**packing):
     return disk_need(open_study(Path("config.yaml")).wanted)
 
 
-def test_the_disk_needed_is_tokens_times_hooks_times_width(tree):
+def test_the_disk_needed_is_that_of_the_stores_and_little_more(tree):
     shutil.rmtree("results")
-    n_tokens, width, n_hooks = 1000, 128, 2
-    tokens = 15 * n_tokens  # the columns of a token store
-    activations = n_hooks * n_tokens * (2 * width + 15)  # float16, beside a copy of the columns
-    saes = n_hooks * 3 * 2 * width * 4 * width * 4  # relu, relu~scale, topk: two matrices, float32
-    found = need(tokens={"train": 900, "validation": 0, "test": 100})
-    assert found.n_bytes == tokens + activations + saes
+    found = need(tokens={"train": 900_000, "validation": 0, "test": 100_000})
+    stores = 2 * store_size(900_000 // 64 * 64 + 100_000 // 64 * 64, 128, "float16").n_bytes
+    assert stores < found.n_bytes < 1.2 * stores
     assert found.unknown == ()
 
 
-def test_without_a_limit_the_number_of_tokens_is_not_known(tree):
+def test_what_is_not_fetched_and_not_limited_is_of_unknown_size(tree):
     shutil.rmtree("results")
-    unknown = [str(path) for path in need().unknown]
-    assert "results/tokens/words/texts/ctx-64/tokens.json" in unknown
-    assert "results/activations/small/texts/ctx-64/resid_post.1.json" in unknown
+    from_hub(tree)
+    unknown = need().unknown
+    assert any(
+        line.startswith("results/tokens/words/texts/ctx-64: org/texts is not") for line in unknown
+    )
+    assert any(line.startswith("results/activations/small/texts/ctx-64") for line in unknown)
 
 
 def test_counted_tokens_and_recorded_widths_go_before_expected_ones(tree):
     """What is there already is not counted again."""
-    for place, facts in (
-        ("tokens/words/texts/ctx-64/tokens", {"n_tokens": {"train": 10, "test": 2}}),
-        ("models/small/model", {"d_model": 4}),
-    ):
-        (manifest,) = Path("results").glob(f"{place}.*/manifest.json")
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **facts}))
+    facts = {"n_tokens": {"train": 100_000, "test": 20_000}}
+    (manifest,) = Path("results/tokens/words/texts/ctx-64").glob("tokens.*/manifest.json")
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **facts}))
+    (model,) = Path("results/models/small").glob("model.*/manifest.json")
     for bulk in Path("results/activations/small/texts/ctx-64").glob("*.zarr"):
         shutil.rmtree(bulk)
-    assert disk_need(open_study(Path("config.yaml")).wanted).n_bytes == 2 * 12 * (2 * 4 + 15)
+    found = disk_need(open_study(Path("config.yaml")).wanted).n_bytes
+    stores = 2 * store_size(120_000, 128, "float16").n_bytes
+    assert stores < found < 1.01 * stores + 1e6
+    assert model.is_file()
+
+
+def test_temporary_stores_that_were_removed_need_no_disk(tree, saeflow):
+    tree.configure(lambda config: config.update(activations={"temporary": True}))
+    tree.pretend()
+    assert not list(Path("results/activations/small/texts/ctx-64").glob("resid*/manifest.json"))
+    code, printed = saeflow("doctor")
+    assert code == 0
+    assert "disk needed      none" in printed

@@ -105,7 +105,7 @@ def test_missing_parts_are_told_from_changed_ones(tree, saeflow):
     topk = f"{SAES}/topk/seed-0"
     (bulk,) = (tree.path / topk).glob("sae.*/")
     shutil.rmtree(bulk)
-    assert "has lost its data" in saeflow("why", topk)[1]
+    assert "has lost data" in saeflow("why", topk)[1]
     (tree.path / topk / "sae.json").write_text("{")
     assert "unreadable" in saeflow("why", topk)[1]
 

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,14 @@ from saeflow.cli.study import BULK
 from saeflow.plan.job import Job
 from saeflow.plan.jobfile import recorded_identity
 from saeflow.plan.made import recall
-from saeflow.work import IDENTITY_CHARACTERS, MANIFEST, bulk_path, try_lock
+from saeflow.readers import try_lock_unread
+from saeflow.work import (
+    IDENTITY_CHARACTERS,
+    MANIFEST,
+    RELEASED,
+    bulk_path,
+    try_lock,
+)
 
 
 class Garbage(NamedTuple):
@@ -62,7 +70,7 @@ def is_busy(piece: Garbage) -> bool:
     """Whether a running process holds the place of a piece of garbage."""
     if piece.record is None:
         return False
-    with try_lock(piece.record) as free:
+    with _lock(piece) as free:
         return not free
 
 
@@ -72,14 +80,21 @@ def remove(piece: Garbage) -> bool:
         piece.path.unlink(missing_ok=True)
         _prune(piece.path.parent)
         return True
-    with try_lock(piece.record) as free:
+    with _lock(piece) as free:
         if not free:
             return False
         identity = BULK.fullmatch(piece.path.name)["identity"]
         if (recorded_identity(piece.record) or "").startswith(identity):
             piece.record.unlink()
+            # what tells that a temporary store was removed goes with it
+            piece.record.with_name(f"{piece.record.stem}.released.json").unlink(missing_ok=True)
         _remove_tree(piece.path)
     return True
+
+
+def _lock(piece: Garbage) -> AbstractContextManager[bool]:
+    """Take the lock of a piece's place; a store must also have no reader."""
+    return (try_lock_unread if ".zarr" in piece.path.name else try_lock)(piece.record)
 
 
 def _remove_tree(directory: Path) -> None:
@@ -188,7 +203,8 @@ def _descriptions(
             if identity and not any(_names(record, identity, path) for path in gone):
                 queue.append((record, identity))
         for directory, match in place.bulk.items():
-            identity = recorded_identity(directory / MANIFEST)
+            names = (MANIFEST, RELEASED)
+            identity = next(filter(None, (recorded_identity(directory / n) for n in names)), None)
             if identity and directory not in gone:
                 queue.append((directory.parent / f"{match['stem']}.json", identity))
     kept: set[Path] = set()

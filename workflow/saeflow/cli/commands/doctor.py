@@ -92,10 +92,7 @@ def _examine(file: Path, answers: bool) -> tuple[list[tuple[str, str]], list[str
 
 
 def _progress(wanted: dict) -> str:
-    from saeflow.plan.jobfile import has_bulk, recorded_identity
+    from saeflow.plan.current import Current
 
-    done = sum(
-        has_bulk(job) if job.suffix is not None else recorded_identity(job.output) == job.identity
-        for job in wanted.values()
-    )
+    done = sum(map(Current(wanted.values()), wanted.values()))
     return f"{len(wanted)}, of which {done} are done"

@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the answer."""
     from saeflow.cli.study import bulk_parts, find_job, inside, open_study
+    from saeflow.plan.current import Current
+    from saeflow.plan.jobfile import is_released
 
     target = inside(options.target)
     study = open_study(options.configfile)
@@ -37,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     bulk = bulk_parts(target)
     if bulk and not job.identity.startswith(bulk[1]["identity"]):
         _tell_old_bulk(job, target, bulk[1]["identity"])
+    elif is_released(job):
+        _tell_released(job, Current(study.wanted.values()).needing(job))
     else:
         _tell(job)
     return 0
@@ -45,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
 def _tell(job: Job) -> None:
     """Print the state of the job's result, and what changed where it is of another identity."""
     from saeflow.cli.causes import explain
+    from saeflow.inventory import lost_files
     from saeflow.plan.jobfile import has_bulk, recorded_identity
     from saeflow.work import bulk_path
 
@@ -65,12 +70,25 @@ def _tell(job: Job) -> None:
         else:
             _tell_unfinished(job)
     elif job.suffix is not None and not finished:
-        missing = bulk_path(job.output, job.identity, job.suffix)
-        print(f"{job.output} has lost its data: {missing} is missing or incomplete.")
+        damage = next(lost_files(bulk_path(job.output, job.identity, job.suffix)))
+        print(f"{job.output} has lost data: {damage.path} ({damage.what}).")
     elif missing_files := [str(file) for file in job.files if not file.exists()]:
         print(f"{job.output} is there, but {', '.join(missing_files)} is missing.")
     else:
         print(f"{job.output} is current.")
+
+
+def _tell_released(job: Job, needing: list[Job]) -> None:
+    """Say that a store's data were removed, and who needs them again."""
+    if not needing:
+        print(f"{job.output} is current. Its data were temporary and were removed after their")
+        print("  last reader; they are made anew when something needs them again.")
+        return
+    more = f" and {len(needing) - 1} more" if len(needing) > 1 else ""
+    first = min(needing, key=lambda reader: reader.output)
+    print(f"{job.output}: its data were temporary and were removed after their last reader.")
+    print(f"  They are made anew for {first.output}{more}.")
+    _tell_unfinished(job)
 
 
 def _tell_unfinished(job: Job) -> None:

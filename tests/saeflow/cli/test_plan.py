@@ -1,0 +1,133 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from saeflow.cli import machine
+from saeflow.config.checks import resolve
+from saeflow.cost import calibrate
+from saeflow.cost.speeds import Speeds
+from saeflow.cost.stores import store_size
+
+PRESETS = Path(__file__).parents[3] / "workflow/presets"
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+def limit(tree, n_tokens):
+    tokens = {"train": n_tokens, "validation": 0, "test": 0}
+    tree.configure(lambda config: config["packings"]["ctx-64"].update(tokens=tokens))
+
+
+def row(printed, rule):
+    (line,) = [line for line in printed.splitlines() if line.startswith(f"{rule} ")]
+    return line.split()
+
+
+def test_where_everything_is_there_nothing_is_needed(tree, saeflow):
+    code, printed = saeflow("plan")
+    assert code == 0
+    assert "nothing has to run" in printed
+    assert row(printed, "train_sae") == ["train_sae", "4", "-"]
+    assert "measuring" not in printed, "nothing to measure for"
+
+
+def test_a_fresh_study_is_planned_by_rule_with_totals(tree, saeflow):
+    shutil.rmtree("results")
+    limit(tree, 64_000)
+    code, printed = saeflow("plan", "--no-calibrate", "--cores", "2")
+    assert code == 0
+    assert row(printed, "train_sae")[1:3] == ["4", "4"]
+    assert row(printed, "harvest_activations")[1:4] == ["2", "2", "64"]
+    for word in ("\ntime ", " on 2 cores; may be ", "\ndisk ", "\nmemory ", "\nlargest"):
+        assert word in printed
+
+
+def test_only_what_is_stale_counts(tree, saeflow):
+    limit(tree, 64_000)
+    tree.pretend()
+    tree.configure(lambda config: config["saes"]["topk"].update(k=8))
+    printed = saeflow("plan", "--no-calibrate")[1]
+    assert row(printed, "train_sae")[1:3] == ["4", "2"]
+    assert row(printed, "harvest_activations")[1:3] == ["2", "-"]
+
+
+def test_everything_as_json_with_exact_sizes(tree, saeflow, capsys):
+    shutil.rmtree("results")
+    limit(tree, 64_000)
+    code, printed = saeflow("plan", "--no-calibrate", "--json", "--cores", "2")
+    facts = json.loads(printed)
+    (harvest,) = [r for r in facts["rules"] if r["rule"] == "harvest_activations"]
+    size = store_size(64_000, 128, "float16")
+    assert harvest["files"] == {"value": 2 * size.n_files, "times": 1.0}
+    stores = [one["n_bytes"] for one in facts["largest"] if "resid_post" in one["record"]]
+    assert stores[:2] == [size.n_bytes, size.n_bytes]
+    assert code == 0 and facts["fits"] is True and facts["cores"] == 2
+
+
+def test_a_disk_that_is_too_small_is_told_at_once_with_the_choices(tree, saeflow, monkeypatch):
+    shutil.rmtree("results")
+    limit(tree, 64_000_000)
+    monkeypatch.setattr(machine, "free_bytes", lambda _: 1 << 30)
+    code, printed = saeflow("plan", "--no-calibrate")
+    assert code == 1
+    assert "The disk cannot hold it." in printed
+    for choice in ("fewer tokens", "fewer hooks", "temporary: true", "live: true", "another disk"):
+        assert choice in printed
+
+
+def test_what_is_not_known_is_told_with_the_reason(tree, saeflow):
+    shutil.rmtree("results")
+    hub = {"hub": "org/texts", "revision": "0" * 40, "split": "train"}
+    tree.configure(lambda config: config["datasets"].update(texts=hub))
+    code, printed = saeflow("plan", "--no-calibrate")
+    assert code == 0
+    assert "not known yet, and not counted" in printed
+    assert "org/texts is not fetched" in printed
+    assert row(printed, "train_sae")[3] == "?"
+
+
+def test_the_measurement_is_announced_and_used(tree, saeflow, monkeypatch):
+    shutil.rmtree("results")
+    limit(tree, 64_000)
+
+    def quick(wanted, results, threads, told):
+        told("a thing")
+        return Speeds(threads, steps=dict.fromkeys(wanted.steps, 3600.0), failed=["odd: so"])
+
+    monkeypatch.setattr(calibrate, "calibrate", quick)
+    printed = saeflow("plan")[1]
+    assert "measuring this machine's speeds (" in printed and "  a thing" in printed
+    # 2 hooks, 2 recipes, 64,000 rows in batches of 1,024, an hour a step
+    assert "~10.4 d" in " ".join(row(printed, "train_sae"))
+    assert "not measured, so assumed\n  odd: so" in printed
+
+
+def test_temporary_stores_are_told_from_what_stays(tree, saeflow):
+    shutil.rmtree("results")
+    limit(tree, 64_000)
+    tree.configure(lambda config: config.update(activations={"temporary": True}))
+    printed = saeflow("plan", "--no-calibrate")[1]
+    assert ", of which ~" in printed and " stay; " in printed
+    assert row(printed, "release_activations")[1:3] == ["2", "2"]
+
+
+def test_the_study_at_the_size_of_the_post_is_planned_without_a_network(tree, saeflow):
+    preset = PRESETS / "suppression-pythia-70m.yaml"
+    printed = saeflow("plan", "--no-calibrate", "--json", "--configfile", preset)[1]
+    facts = json.loads(printed)
+    (harvest,) = [r for r in facts["rules"] if r["rule"] == "harvest_activations"]
+    rows = sum(n // 256 * 256 for n in (100_000_000, 500_000, 2_000_000))
+    assert harvest["rows"] == {"value": rows, "times": 1.0}
+    assert facts["unknown"] == []
+    assert any("published shape of EleutherAI/pythia-70m" in note for note in facts["notes"])
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_is_a_sound_configuration(preset):
+    resolve(yaml.safe_load(preset.read_text()), file=preset.name)

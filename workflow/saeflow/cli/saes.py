@@ -1,0 +1,40 @@
+"""SAEs named on the command line: a record, a directory of ours or of others, a foreign file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saeflow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from saeflow.sae.model import SAE
+
+RECORD = "sae.json"
+
+
+def open_sae(target: Path) -> tuple[SAE, Path | None]:
+    """Return an SAE and its record, None for one that is no result of the workflow.
+
+    Parameters
+    ----------
+    target
+        ``sae.json``, the directory that holds it, the bulk beside it, or anything that
+        `saeflow.sae.files.load_sae` reads.
+    """
+    from saeflow.sae.files import load_sae
+
+    target = Path(target)
+    if not target.exists():
+        raise ConfigError("there is no such file or directory", where=target)
+    record = target if target.name == RECORD else target / RECORD
+    if record.is_file():
+        return load_sae(record), record
+    beside = target.parent / RECORD
+    return load_sae(target), beside if _is_bulk(target, beside) else None
+
+
+def _is_bulk(target: Path, record: Path) -> bool:
+    from saeflow.files import read_json
+
+    return record.is_file() and read_json(record).get("bulk") == target.name
