@@ -4,6 +4,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from snakemake.settings.types import RerunTrigger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -26,6 +27,12 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+def ignore_sets_of_inputs():
+    """Leave it to identities: a harvest that was divided has inputs that are not missed later."""
+    # The settings are not there yet while this file is read.
+    workflow.dag_settings.rerun_triggers -= {RerunTrigger.INPUT}
+
+
 CONFIG_FILE = ", ".join(str(file) for file in workflow.configfiles)
 try:
     # Snakemake's own reader accepts a key that stands twice.
@@ -33,7 +40,9 @@ try:
         read_config(Path(file))
     plan = Plan(resolve(config, file=CONFIG_FILE), file=CONFIG_FILE)
     outputs = Outputs(plan)
-    wanted = Rules(outputs.wanted(), workflow.register_resource, ancient)
+    wanted = Rules(
+        outputs.wanted(), workflow.register_resource, ancient, ignore_sets_of_inputs
+    )
 except SaeflowError as error:
     sys.exit(f"error in {error}")
 
@@ -57,6 +66,7 @@ rule all:
     default_target: True
     input:
         paths.REPORT,
+        list(map(str, outputs.releases)),
 
 
 include: "rules/models.smk"

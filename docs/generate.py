@@ -1,7 +1,7 @@
 """Write the pages of docs/ that follow from the sources; with --check, say which are out of date.
 
-configuration.md from the schema, metrics.md from the registry, staleness.md from the tests that
-prove it, rules.md from the rule files.
+configuration.md from the schema, recipes.md from the presets, metrics.md from the registry,
+staleness.md from the tests that prove it, rules.md from the rule files.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
 from dag.changes import CHANGES, EVERYTHING  # noqa: E402
 from saeflow import paths  # noqa: E402
+from saeflow.config.documentation import recipes_page  # noqa: E402
 from saeflow.config.schema import load_schema, type_in_words  # noqa: E402
 from saeflow.files import canonical_json, write_atomic  # noqa: E402
 from saeflow.metrics.documentation import metrics_page  # noqa: E402
@@ -28,6 +29,7 @@ _LIMITS = {
     "minimum": "≥ {}",
     "exclusiveMinimum": "> {}",
     "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
     "minItems": "at least {}",
 }
 
@@ -53,6 +55,7 @@ def pages() -> dict[str, str]:
     return {
         "configuration.md": configuration_page(),
         "metrics.md": metrics_page(),
+        "recipes.md": recipes_page(),
         "rules.md": rules_page(),
         "staleness.md": staleness_page(),
     }
@@ -150,7 +153,7 @@ def _type(value: Schema) -> str:
     text = type_in_words(value["type"])
     if "items" in value:
         items = _followed(value["items"])
-        text += f" (items: {type_in_words(items['type'])})"
+        text += f" (items: {type_in_words(items.get('type', 'string'))})"
     return text
 
 

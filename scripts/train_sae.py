@@ -7,11 +7,12 @@ from pathlib import Path
 from saeflow.script import Task, run
 
 
-def main(*, tasks: list[Task], activations: Path) -> None:
+def main(*, tasks: list[Task], activations: Path, target: Path | None = None) -> None:
     """Train the SAEs of all ``tasks``."""
     from saeflow.sae.sweep import train_sweep
 
-    train_sweep([(task.work, task.settings) for task in tasks], activations)
+    works = [(task.work, task.settings) for task in tasks]
+    train_sweep(works, activations, target_record=target)
 
 
 if __name__ == "__main__":

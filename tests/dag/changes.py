@@ -17,10 +17,18 @@ TABLES = {
     "l2_ratio": ("l2_ratio_by_layer",),
     "l0": ("l0_by_method",),
     "mse_reduction": ("mse_reduction_by_method",),
+    "perplexity_recovery": ("perplexity_recovery_by_method",),
+    "reconstruction_bias": ("reconstruction_bias_by_layer",),
+    "kept": (),
+    "published": ("published_beside_ours",),
+    "frequencies": ("frequencies", "activation_sums"),
     "frontier": ("frontier_fvu", "frontier_delta_ce"),
     "metrics": (),
     "training_curves": ("training_curves",),
+    "tuning_curves": ("tuning_curves",),
 }
+OF_MEASURES = set(TABLES) - {"training_curves", "tuning_curves"}
+OF_RECONSTRUCTION = OF_MEASURES - {"perplexity_recovery"}
 REPORT = {"build_report report"}
 SOURCES = {
     "fetch_dataset datasets/texts/dataset",
@@ -93,6 +101,16 @@ def harvest(hooks: Iterable[str] = HOOKS) -> set[str]:
     return {f"harvest_activations {hook}" for hook in hooks}
 
 
+def parts(n: int) -> set[str]:
+    """Return the jobs that each store a part of the activations."""
+    return {f"harvest_part parts/{part}-of-{n}" for part in range(1, n + 1)}
+
+
+def release(hooks: Iterable[str] = HOOKS) -> set[str]:
+    """Return the jobs that remove temporary stores."""
+    return {f"release_activations {hook}.released" for hook in hooks}
+
+
 FIGURES = {f"plot_suppression {figure}" for figures in TABLES.values() for figure in figures}
 EVERYTHING = SOURCES | harvest() | below_saes(ALL_SAES)
 
@@ -109,10 +127,43 @@ def entry(section: str, name: str, **keys: object) -> Callable[[Tree], object]:
     return lambda tree: tree.configure(lambda config: config[section][name].update(keys))
 
 
+def temporary(change: Callable[[Tree], object]) -> Callable[[Tree], object]:
+    """Return a change that is made once temporary stores were removed."""
+
+    def apply(tree: Tree) -> None:
+        _keep_stores(tree, False)
+        tree.pretend()
+        change(tree)
+
+    return apply
+
+
+def _add_hook_in_parts(tree: Tree) -> None:
+    study("hooks", "resid_post.3")(tree)
+    tree.configure(lambda config: config.update(harvest={"jobs": 2}))
+
+
+def _keep_stores(tree: Tree, keep: bool) -> None:
+    tree.configure(lambda c: c.update(activations={"temporary": not keep}))
+
+
 def _add_sae(tree: Tree) -> None:
     def change(config) -> None:
         config["saes"]["topk-8"] = {"architecture": "topk", "k": 8}
         config["studies"]["suppression"]["saes"].append("topk-8")
+
+    tree.configure(change)
+
+
+def _add_import(tree: Tree) -> None:
+    for block in (1, 2):
+        directory = tree.path / f"theirs/{block}"
+        directory.mkdir(parents=True)
+        (directory / "cfg.json").write_text("{}")
+
+    def change(config) -> None:
+        config["saes"]["theirs"] = {"path": "theirs/{block}"}
+        config["studies"]["suppression"]["saes"].append("theirs")
 
     tree.configure(change)
 
@@ -139,10 +190,27 @@ CHANGES = (
     Change("a seed of a study is added", study("seeds", 1), below_saes(ALL_SAES, seed=1)),
     Change("an SAE of a study is added", _add_sae, below_saes(["topk-8"])),
     Change(
+        "an imported SAE of a study is added",
+        _add_import,
+        {f"import_sae {hook}/theirs/sae" for hook in HOOKS} | measures(["theirs"]) | outputs(),
+    ),
+    Change(
         "a setting of one SAE (`l1`)",
         entry("saes", "relu", l1=0.2),
         below_saes(["relu", "relu~scale"]),
     ),
+    Change(
+        "an option of one SAE (`resample_tokens`)",
+        entry("saes", "topk", resample_tokens=1000),
+        below_saes(["topk"]),
+    ),
+    Change(
+        "a default of an SAE is written out",
+        entry("saes", "topk", expansion=4, scale_input="none", penalties={}),
+        set(),
+    ),
+    Change("a penalty that no SAE has", source("sae/penalties/ghost_gradients.py"), set()),
+    Change("the presets", source("config/presets.py"), set()),
     Change(
         "a setting of a fine-tuning method",
         entry("methods", "scale", learning_rate=0.01),
@@ -151,12 +219,70 @@ CHANGES = (
     Change(
         "a setting of the measures (`bootstrap`)",
         lambda tree: tree.configure(lambda c: c.update(measures={"bootstrap": 200})),
-        measures(ALL_SAES) | outputs(set(TABLES) - {"training_curves"}),
+        measures(ALL_SAES) | outputs(OF_MEASURES),
     ),
     Change(
         "how activations are stored (`dtype`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
         harvest() | below_saes(ALL_SAES),
+    ),
+    Change(
+        "into how many jobs a harvest is divided (`harvest.jobs`)",
+        lambda tree: tree.configure(lambda c: c.update(harvest={"jobs": 4})),
+        set(),
+    ),
+    Change(
+        "a hook of a study is added, with `harvest.jobs: 2`",
+        _add_hook_in_parts,
+        harvest(["resid_post.3"]) | parts(2) | below_saes(ALL_SAES, ["resid_post.3"]),
+    ),
+    Change(
+        "stores become temporary (`temporary`): they are removed, what was made of them stays",
+        lambda tree: _keep_stores(tree, False),
+        release(),
+    ),
+    Change(
+        "stores are no longer temporary, after they were removed",
+        temporary(lambda tree: _keep_stores(tree, True)),
+        set(),
+    ),
+    Change(
+        "a setting of one SAE, after temporary stores were removed",
+        temporary(entry("saes", "topk", k=8)),
+        harvest() | below_saes(["topk"]) | release(),
+    ),
+    Change(
+        "an SAE's weights are deleted, after temporary stores were removed",
+        temporary(lambda tree: _delete_bulk(tree, "resid_post.1/relu/seed-0")),
+        harvest(["resid_post.1"]) | saes(["relu"], ["resid_post.1"]) | release(["resid_post.1"]),
+    ),
+    Change(
+        "a metric's formula (`fvu`), after temporary stores were removed",
+        temporary(source("metrics/formulas/fvu.py")),
+        harvest()
+        | measures(ALL_SAES, kinds=["reconstruction"])
+        | outputs(OF_RECONSTRUCTION)
+        | release(),
+    ),
+    Change(
+        "a figure's module, after temporary stores were removed",
+        temporary(source("figures/suppression/l0_by_method.py")),
+        {"plot_suppression l0_by_method"} | REPORT,
+    ),
+    Change(
+        "the record of a removed temporary store is deleted",
+        temporary(lambda tree: _delete_record_of_store(tree, "resid_post.1")),
+        set(),
+    ),
+    Change(
+        "whether activations are stored (`live`)",
+        lambda tree: tree.configure(lambda c: c.update(activations={"live": True})),
+        harvest() | below_saes(ALL_SAES),
+    ),
+    Change(
+        "how activations are computed live, where they are stored",
+        source("activations/live.py"),
+        set(),
     ),
     Change(
         "the language model's training (`seed`)",
@@ -185,12 +311,21 @@ CHANGES = (
     Change(
         "a metric's formula (`fvu`)",
         source("metrics/formulas/fvu.py"),
-        measures(ALL_SAES, kinds=["reconstruction"]) | outputs(set(TABLES) - {"training_curves"}),
+        measures(ALL_SAES, kinds=["reconstruction"]) | outputs(OF_RECONSTRUCTION),
     ),
     Change(
         "a metric's label",
         source("metrics/registry.py"),
-        FIGURES - {"plot_suppression mse_reduction_by_method"} | REPORT,
+        FIGURES
+        - {
+            "plot_suppression mse_reduction_by_method",
+            "plot_suppression perplexity_recovery_by_method",
+            "plot_suppression frequencies",
+            "plot_suppression activation_sums",
+            "plot_suppression tuning_curves",
+            "plot_suppression published_beside_ours",
+        }
+        | REPORT,
     ),
     Change(
         "an architecture's module (`topk.py`)",
@@ -198,9 +333,24 @@ CHANGES = (
         below_saes(["topk"]),
     ),
     Change(
+        "the module of an architecture that no SAE of the study has (`gated.py`)",
+        source("sae/architectures/gated.py"),
+        set(),
+    ),
+    Change(
         "a fine-tuning method's module (`scale.py`)",
         source("finetune/methods/scale.py"),
         below_saes(["relu~scale"]),
+    ),
+    Change(
+        "how fine-tuning is solved by steps",
+        source("finetune/solvers/steps.py"),
+        below_saes(["relu~scale"]),
+    ),
+    Change(
+        "how fine-tuning is solved in closed form, where no method is",
+        source("finetune/solvers/exact.py"),
+        set(),
     ),
     Change("a table's module (`l0.py`)", source("tables/suppression/l0.py"), outputs(["l0"])),
     Change(
@@ -235,7 +385,31 @@ CHANGES = (
         lambda tree: _delete_bulk(tree, "resid_post.1/relu/seed-0"),
         saes(["relu"], ["resid_post.1"]),
     ),
+    Change(
+        "a shard of a hook's activations is deleted",
+        lambda tree: _shard(tree, "resid_post.1").unlink(),
+        harvest(["resid_post.1"]),
+    ),
+    Change(
+        "a shard of a hook's activations is cut short",
+        lambda tree: _shard(tree, "resid_post.2").write_bytes(b""),
+        harvest(["resid_post.2"]),
+    ),
+    Change(
+        "the row table of the activations loses a file",
+        lambda tree: next(_stores(tree).glob("rows.*/token_id")).unlink(),
+        harvest(),
+    ),
 )
+
+
+def _stores(tree: Tree):
+    return tree.path / "results/activations/small/texts/ctx-64"
+
+
+def _shard(tree: Tree, hook: str):
+    (shard,) = _stores(tree).glob(f"{hook}.*/shard")
+    return shard
 
 
 def _saes_directory(tree: Tree):
@@ -244,6 +418,10 @@ def _saes_directory(tree: Tree):
 
 def _delete_record(tree: Tree, name: str) -> None:
     (_saes_directory(tree) / name).unlink()
+
+
+def _delete_record_of_store(tree: Tree, hook: str) -> None:
+    (tree.path / f"results/activations/small/texts/ctx-64/{hook}.json").unlink()
 
 
 def _delete_bulk(tree: Tree, name: str) -> None:

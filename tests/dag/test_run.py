@@ -1,12 +1,13 @@
 """Whole runs of Snakemake with scripts that only pretend to compute."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from dag.changes import EVERYTHING, study
+from dag.changes import EVERYTHING, HOOKS, TABLES, parts, study
 from dag.tree import ROOT, Tree
 
 BULK = '''"""Pretend."""
@@ -39,7 +40,7 @@ def main(*, output, files, identity):
 if __name__ == "__main__":
     run(main)
 '''
-NO_BULK = ("tabulate_suppression", "plot_suppression", "build_report")
+NO_BULK = ("harvest_part", "tabulate_suppression", "plot_suppression", "build_report")
 
 
 @pytest.fixture
@@ -130,10 +131,40 @@ def test_an_added_hook_leaves_every_finished_file_alone(pretending):
     assert (saes / "small/texts/ctx-64/resid_post.3/topk/seed-0/sae.json").exists()
 
 
+def test_the_parts_of_a_harvest_come_before_the_store_and_are_not_missed_afterwards(pretending):
+    pretending.configure(lambda config: config.update(harvest={"jobs": 2}))
+    assert pretending.planned() == EVERYTHING | parts(2)
+    assert run(pretending).returncode == 0
+    place = pretending.path / "results/activations/small/texts/ctx-64"
+    receipts = sorted(place.glob("parts/*.json"))
+    assert [receipt.name for receipt in receipts] == ["1-of-2.json", "2-of-2.json"]
+    made = max(receipt.stat().st_mtime for receipt in receipts)
+    assert made <= min((place / f"{hook}.json").stat().st_mtime for hook in HOOKS)
+    assert pretending.planned() == set()
+    shutil.rmtree(place / "parts")
+    pretending.configure(lambda config: config.pop("harvest"))
+    assert pretending.planned() == set()
+
+
+def test_a_lost_shard_is_redone_and_nothing_below_it_runs(pretending):
+    run(pretending)
+    results = pretending.path / "results"
+    (shard,) = (results / "activations/small/texts/ctx-64").glob("resid_post.1.*/data")
+    saes = (results / "saes").rglob("sae.json")
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in saes}
+    assert before
+    shard.unlink()
+    assert pretending.planned() == {"harvest_activations resid_post.1"}
+    assert run(pretending).returncode == 0
+    assert shard.read_text() == "x"
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in before} == before
+    assert pretending.planned() == set()
+
+
 def test_one_study_can_be_asked_for_by_name(pretending):
     assert run(pretending, "suppression").returncode == 0
     figures = pretending.path / "results/figures/suppression"
-    assert len(list(figures.glob("*.pdf"))) == 6
+    assert {path.stem for path in figures.glob("*.pdf")} == set().union(*map(set, TABLES.values()))
     assert not (pretending.path / "results/report.html").exists()
 
 

@@ -31,6 +31,8 @@ BAD = [
     ((*TRAIN, "tokens"), 5, "small > train > tokens", "batch_tokens"),
     ((*TRAIN, "d_model"), 130, "small > train > d_model", "a multiple of 8; got 130"),
     ((*TRAIN, "d_model"), 4, "small > train > d_model", "even number"),
+    (("activations", "shard_rows"), 300, "shard_rows: the rows of a shard", "256 or 512; got 300"),
+    (("activations",), {"live": True, "temporary": True}, "activations: live", "live or temporary"),
 ]
 
 

@@ -56,7 +56,7 @@ BAD = [
     # kinds of entries
     (("datasets", "x"), {"file": "x"}, "no known kind", "hub | path | generate | sample"),
     (("datasets", "x"), {"path": "x", "hub": "y"}, "two kinds at once", "hub | path"),
-    (("saes", "x"), None, "no known kind", "architecture: relu | architecture: topk; got null"),
+    (("saes", "x"), None, "no known kind", "architecture: relu, topk, "),
     # forms
     ((*STUDY, "hooks"), ["resid_post"], "not of the right form", "resid_post.3; got resid_post"),
     ((*STUDY, "hooks"), ["resid_post.01"], "hooks > [0]", "got resid_post.01"),

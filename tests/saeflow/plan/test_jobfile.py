@@ -55,6 +55,17 @@ def test_without_its_bulk_a_record_is_not_current(make_job):
     assert not is_current(job)
 
 
+def test_with_a_file_of_its_bulk_cut_short_a_record_is_not_current(make_job):
+    job = make_job(l1=1.0)
+    with hold(job.output, job.identity, job.suffix) as work:
+        (work.path / "weights").write_text("weights")
+        work.finish({})
+        work.publish()
+    assert is_current(job) and has_bulk(job)
+    (work.final / "weights").write_text("weight")
+    assert not is_current(job) and not has_bulk(job)
+
+
 def test_a_job_without_bulk_is_current_with_its_files_only(make_job, place):
     figure = place / "figure.png"
     job = make_job(rule="plot_suppression", suffix=None, files=(figure,))

@@ -45,6 +45,36 @@ def test_the_suppression_study_has_every_recipe_hook_and_seed_and_tunes_the_relu
     assert len(rows) == len(found)
 
 
+def test_only_named_recipes_are_tuned_where_the_study_names_them(make_outputs):
+    outputs = make_outputs(tune=["topk"])
+    rows = outputs.studies["suppression"].rows(outputs.plan.config)
+    assert {row["sae"] for row in rows} == {"relu", "topk", "topk~scale"}
+
+
+def shown(outputs):
+    made = [*outputs.tables("suppression"), *outputs.figures("suppression")]
+    return {job.settings.get("table", job.settings.get("figure")) for job in made}
+
+
+def test_tables_and_figures_without_anything_to_show_are_not_made(make_outputs):
+    with_methods, without = shown(make_outputs()), shown(make_outputs(methods=[]))
+    assert {"l0", "l2_ratio", "frequencies", "training_curves"} <= without
+    assert {"mse_reduction", "perplexity_recovery", "tuning_curves"} <= with_methods - without
+    # the study of the tests fine-tunes by `scale` alone, in steps
+    assert not {"closed_form", "latents", "shift", "scaling_and_theory"} & with_methods
+
+
+def test_the_theory_is_shown_where_an_l1_penalty_was_paid(make_outputs, monkeypatch):
+    from dag import tree
+
+    methods = {"exact": {"solver": "exact", "method": "decoder"}}
+    monkeypatch.setitem(tree.CONFIG, "methods", methods)
+    relu = shown(make_outputs(methods=["exact"]))
+    assert {"shift", "shift_by_penalty", "scaling_and_theory", "latents"} <= relu
+    topk = shown(make_outputs(methods=["exact"], tune=["topk"]))
+    assert "latents" in topk and not {"shift", "shift_by_penalty", "scaling_and_theory"} & topk
+
+
 def test_rows_come_in_the_same_order_each_time(make_outputs):
     first, second = make_outputs(), make_outputs()
     module = first.studies["suppression"]

@@ -40,6 +40,19 @@ def test_an_sae_reads_the_activations_of_its_hook_only(config):
     assert job.settings["seed"] == 0
 
 
+def test_only_live_activations_depend_on_how_they_are_computed_live(config):
+    stored = make_plan(config).activations(**PLACE)
+    config["activations"] = {"live": True}
+    plan = make_plan(config)
+    alive = plan.activations(**PLACE)
+    assert (stored.settings["live"], alive.settings["live"]) == (False, True)
+    modules = {f"saeflow.activations.{name}" for name in ("live", "calibration")}
+    assert modules <= set(alive.code) and not modules & set(stored.code)
+    sae = {**PLACE, "sae": "relu", "seed": 0}
+    for job in (plan.sae(**sae), plan.reconstruction(**sae, **ON)):
+        assert job.inputs["activations"] is alive
+
+
 def test_a_fine_tuned_sae_reads_its_parent_and_has_the_settings_of_the_method(config):
     plan = make_plan(config)
     job = plan.sae(**PLACE, sae="relu~scale", seed=0)

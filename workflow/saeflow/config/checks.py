@@ -7,9 +7,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from saeflow.config.recipes import expand, target_hook
 from saeflow.config.schema import complete
 from saeflow.errors import ConfigError
 from saeflow.models.training_plan import training_plan
+from saeflow.plan.imports import is_imported, varies
 
 Config = dict[str, Any]
 
@@ -27,7 +29,7 @@ def resolve(config: Config, *, file: str = "config.yaml") -> Config:
     file
         Name of the file, for messages.
     """
-    result = complete(config, file=file)
+    result = complete(expand(config, file=file), file=file)
     for name, model in result["models"].items():
         _check_model(result, f"{file} > models > {name}", model)
     for name, tokenizer in result["tokenizers"].items():
@@ -45,7 +47,23 @@ def resolve(config: Config, *, file: str = "config.yaml") -> Config:
     for name, dataset in result["datasets"].items():
         _check_dataset(result, f"{file} > datasets > {name}", dataset)
     for name, study in result["studies"].items():
+        _check_imports(result, f"{file} > studies > {name}", study)
         _check_study(result, f"{file} > studies > {name}", study)
+    rows = result["activations"]["shard_rows"]
+    if rows is not None and rows & (rows - 1):
+        raise ConfigError(
+            "the rows of a shard must be a power of two",
+            where=f"{file} > activations > shard_rows",
+            expected=f"{1 << (rows.bit_length() - 1)} or {1 << rows.bit_length()}",
+            got=rows,
+        )
+    if result["activations"]["live"] and result["activations"]["temporary"]:
+        raise ConfigError(
+            "live activations leave nothing that could be removed",
+            where=f"{file} > activations",
+            expected="live or temporary",
+            got="both",
+        )
     return result
 
 
@@ -88,13 +106,28 @@ def _check_study(config: Config, where: str, study: Config) -> None:
     for section in ("saes", "methods"):
         for name in study[section]:
             _refer(config, section, name, f"{where} > {section}")
+    for name in study["tune"] or ():
+        if name not in study["saes"]:
+            raise ConfigError(
+                "an SAE is to be fine-tuned that the study does not train",
+                where=f"{where} > tune",
+                expected="one of " + ", ".join(study["saes"]),
+                got=name,
+            )
+    _check_transcoders(config, where, study)
     for name in study["models"]:
         _check_checkpoint(config, f"{where} > models", name)
         model = config["models"][name.partition("@")[0]]
         if "train" not in model:
             continue
         n_layers = model["train"]["n_layers"]
-        for hook in study["hooks"]:
+        targets = [
+            target_hook(hook, config["saes"][sae]["target"])
+            for hook in study["hooks"]
+            for sae in study["saes"]
+            if config["saes"][sae].get("target") is not None
+        ]
+        for hook in [*study["hooks"], *targets]:
             site, _, block = hook.partition(".")
             if site not in _TRAINED_SITES or int(block) >= n_layers:
                 raise ConfigError(
@@ -104,6 +137,57 @@ def _check_study(config: Config, where: str, study: Config) -> None:
                     f" and BLOCK from 0 to {n_layers - 1}",
                     got=hook,
                 )
+
+
+def _check_imports(config: Config, where: str, study: Config) -> None:
+    """Check that imported SAEs differ where the study wants them to, and are not all it has."""
+    entries = {name: config["saes"].get(name, {}) for name in study.get("saes", [])}
+    imported = {name: entry for name, entry in entries.items() if is_imported(entry)}
+    for name, entry in imported.items():
+        if len(study.get("seeds", [0])) > 1 and not varies(entry, "seed"):
+            raise ConfigError(
+                f"the imported SAE '{name}' is one, and the study wants several seeds of it",
+                where=f"{where} > seeds",
+                expected="one seed, or {seed} in its path",
+                got=study["seeds"],
+            )
+        by_hook = any(varies(entry, part) for part in ("hook", "block"))
+        if len(study.get("hooks", [])) > 1 and not by_hook:
+            raise ConfigError(
+                f"the imported SAE '{name}' is of one hook, and the study has several",
+                where=f"{where} > hooks",
+                expected="one hook, or {hook} or {block} in its path",
+                got=", ".join(study["hooks"]),
+            )
+    if imported and len(imported) == len(entries):
+        raise ConfigError(
+            "none of the study's SAEs is trained here, and some of its figures show training",
+            where=f"{where} > saes",
+            expected="at least one recipe beside " + ", ".join(imported),
+        )
+
+
+def _check_transcoders(config: Config, where: str, study: Config) -> None:
+    """Check that transcoders have another hook to predict, and are not fine-tuned."""
+    for name in study["saes"]:
+        entry = config["saes"][name]
+        if entry.get("target") is None:
+            continue
+        for hook in study["hooks"]:
+            if target_hook(hook, entry["target"]) == hook:
+                raise ConfigError(
+                    f"the transcoder '{name}' would predict what it reads",
+                    where=f"{where} > hooks",
+                    expected=f"hooks other than its target {entry['target']}",
+                    got=hook,
+                )
+        tuned = study["tune"] is None and entry["architecture"] == "relu"
+        if study["methods"] and (tuned or name in (study["tune"] or ())):
+            raise ConfigError(
+                f"'{name}' is a transcoder, and only autoencoders are fine-tuned",
+                where=f"{where} > tune",
+                remedy="List under `tune` the SAEs that are to be fine-tuned.",
+            )
 
 
 def _check_checkpoint(config: Config, where: str, name: str) -> None:

@@ -23,6 +23,8 @@ from saeflow.errors import ConfigError
 
 SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 
+_SHOWN_KEYS = 16
+
 _TYPES = {
     "object": "keys and values",
     "array": "a list",
@@ -114,10 +116,13 @@ def _resolve(schema: dict[str, Any], value: Any, where: list[str]) -> dict[str, 
         for branch, (key, constant) in zip(branches, labels, strict=True):
             if key in value and (constant is None or value[key] == constant):
                 return branch
-    choices = " | ".join(key if c is None else f"{key}: {c}" for key, c in labels)
+    words = [key for key, c in labels if c is None]
+    for key in dict.fromkeys(key for key, c in labels if c is not None):
+        words.append(f"{key}: " + ", ".join(str(c) for k, c in labels if k == key))
+    choices = " | ".join(words)
     shared = next(iter({key for key, c in labels if c is not None}), None)
     if shared and isinstance(value, dict) and shared in value:
-        known = [str(c) for _, c in labels]
+        known = [str(c) for _, c in labels if c is not None]
         close = _alike(str(value[shared]), known)
         raise ConfigError(
             f"unknown {shared} '{value[shared]}'",
@@ -176,7 +181,9 @@ def _check_key(schema: dict[str, Any], key: Any, where: list[str]) -> None:
         raise ConfigError(
             f"unknown key '{key}'",
             where=_place([*where, str(key)]),
-            expected="one of " + ", ".join(known),
+            expected="one of "
+            + ", ".join(known[:_SHOWN_KEYS])
+            + (", and more in docs/configuration.md" if len(known) > _SHOWN_KEYS else ""),
             remedy=f"Did you mean '{close[0]}'?" if close else "Remove it or correct its name.",
         )
     names = _follow(schema["propertyNames"]) if "propertyNames" in schema else None
@@ -209,6 +216,7 @@ def _explain(
         "minimum": lambda s: f"at least {s['minimum']}",
         "exclusiveMinimum": lambda s: f"more than {s['exclusiveMinimum']}",
         "maximum": lambda s: f"at most {s['maximum']}",
+        "exclusiveMaximum": lambda s: f"less than {s['exclusiveMaximum']}",
         "pattern": lambda s: _begun(s.get("description", s["pattern"]).rstrip(".")),
         "minItems": lambda s: f"at least {s['minItems']} item",
         "minProperties": lambda s: f"at least {s['minProperties']} entry",

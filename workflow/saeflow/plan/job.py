@@ -40,6 +40,8 @@ class Job:
         Suffix of the bulk directory; None for a job without bulk.
     shared_pass : tuple
         Jobs of one rule with the same key can be done together in one pass.
+    after : tuple of Job
+        Jobs that must be done before, though nothing of theirs is read: not in the identity.
     """
 
     rule: str
@@ -51,6 +53,7 @@ class Job:
     files: tuple[Path, ...] = ()
     suffix: str | None = None
     shared_pass: tuple[str, ...] | None = None
+    after: tuple[Job, ...] = ()
 
     @cached_property
     def code(self) -> dict[str, str]:
@@ -76,6 +79,7 @@ class Job:
         )
 
     def upstream(self) -> Iterator[Job]:
-        """Yield the jobs whose records this one reads."""
+        """Yield the jobs whose records this one reads, then those that it waits for."""
         for jobs in self.inputs.values():
             yield from jobs if isinstance(jobs, tuple) else (jobs,)
+        yield from self.after

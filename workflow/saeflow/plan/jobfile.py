@@ -17,9 +17,10 @@ from typing import Any
 
 from saeflow import paths
 from saeflow.files import canonical_json, write_atomic
+from saeflow.inventory import MANIFEST, is_whole
 from saeflow.plan.job import Job
 from saeflow.plan.made import remember
-from saeflow.work import MANIFEST, bulk_path
+from saeflow.work import RELEASED, bulk_path, released_at
 
 
 def recorded_identity(record: Path) -> str | None:
@@ -31,10 +32,19 @@ def recorded_identity(record: Path) -> str | None:
 
 
 def has_bulk(job: Job) -> bool:
-    """Whether the job's bulk was finished under its identity."""
+    """Whether the job's bulk was finished under its identity, and has every file in its size."""
     if job.suffix is None:
         return False
-    return (bulk_path(job.output, job.identity, job.suffix) / MANIFEST).is_file()
+    return is_whole(bulk_path(job.output, job.identity, job.suffix))
+
+
+def is_released(job: Job) -> bool:
+    """Whether the job's bulk was finished, and its data removed after their last reader."""
+    return _released_at(job) is not None
+
+
+def _released_at(job: Job) -> int | None:
+    return None if job.suffix is None else released_at(job.output, job.identity, job.suffix)
 
 
 def is_current(job: Job) -> bool:
@@ -45,9 +55,10 @@ def is_current(job: Job) -> bool:
     """
     whole = all(file.exists() for file in job.files)
     if job.suffix is not None:
-        whole = whole and has_bulk(job)
+        whole = whole and (has_bulk(job) or is_released(job))
     if whole and job.suffix is not None and not job.output.exists():
-        manifest = bulk_path(job.output, job.identity, job.suffix) / MANIFEST
+        name = RELEASED if is_released(job) else MANIFEST
+        manifest = bulk_path(job.output, job.identity, job.suffix) / name
         write_atomic(job.output, manifest.read_bytes())
     return whole and recorded_identity(job.output) == job.identity
 
@@ -69,9 +80,13 @@ def write_job_file(job: Job, *, current: bool, companions: Iterable[Job] = ()) -
     content["together"] = []
     if current:
         remember(content)  # where it was made elsewhere, or published without its job running
+        if is_released(job):
+            content["released"] = True  # should it run all the same, there is nothing to compute
     else:
         content["together"] = [
-            _described(other) for other in companions if other is not job and not has_bulk(other)
+            {**_described(other), "released_at": _released_at(other)}
+            for other in companions
+            if other is not job and not has_bulk(other)
         ]
         # Snakemake ignores a newer time where the checksum is one that it saw before.
         content["stale"] = {"found": recorded_identity(job.output), "noticed_ns": time.time_ns()}
@@ -107,6 +122,7 @@ def _described(job: Job) -> dict[str, Any]:
             name: [_named(other) for other in jobs] if isinstance(jobs, tuple) else _named(jobs)
             for name, jobs in job.inputs.items()
         },
+        "after": [_named(other) for other in job.after],
     }
 
 

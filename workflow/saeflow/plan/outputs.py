@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from saeflow import paths
+from saeflow.errors import ConfigError
 from saeflow.files import sha256_file
+from saeflow.plan.current import HARVEST, RELEASE
 from saeflow.plan.job import SOURCE_ROOT, Job
+from saeflow.plan.parts import Parts
 from saeflow.plan.plan import Plan
 from saeflow.registry import load
 
@@ -42,11 +47,13 @@ class Outputs:
 
     def tables(self, study: str) -> list[Job]:
         """Return the tables of a study."""
-        return [self.table(study, name) for name in self.studies[study].TABLES]
+        names = self.studies[study].tables(self.plan.config)
+        return [self.table(study, name) for name in names]
 
     def figures(self, study: str) -> list[Job]:
         """Return the figures of a study."""
-        return [self.figure(study, name) for name in self.studies[study].FIGURES]
+        names = self.studies[study].figures(self.plan.config)
+        return [self.figure(study, name) for name in names]
 
     def table(self, study: str, table: str) -> Job:
         """Return the job that makes one table."""
@@ -107,20 +114,73 @@ class Outputs:
         )
 
     def wanted(self) -> set[Job]:
-        """Return every job that the report needs, itself included."""
-        found: set[Job] = set()
-        queue = [self.report()]
-        while queue:
-            job = queue.pop()
-            if job not in found:
-                found.add(job)
-                queue.extend(job.upstream())
-        return found
+        """Return every job of a whole run: what the report needs, and what is tidied up."""
+        return {*self._needed, *self.releases.values()}
 
     def targets(self, study: str) -> Iterator[str]:
-        """Yield the files of a study's tables and figures."""
-        for job in (*self.tables(study), *self.figures(study)):
+        """Yield the files of a study's tables and figures, and what is tidied up after them."""
+        jobs = (*self.tables(study), *self.figures(study))
+        for job in jobs:
             yield from (str(file) for file in job.files)
+        made = _with_upstream(jobs)
+        yield from (str(job.output) for job in self.releases.values() if made >= {*job.after})
+
+    @cached_property
+    def _needed(self) -> set[Job]:
+        """Every job that the report needs, itself included."""
+        return _with_upstream([self.report()])
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The jobs that share the passes of the harvest."""
+        stores = (job for job in self._needed if job.rule == HARVEST)
+        return Parts(stores, self.plan.config["harvest"]["jobs"])
+
+    @cached_property
+    def releases(self) -> dict[Path, Job]:
+        """The jobs that remove temporary stores after their last reader, by their record."""
+        activations = self.plan.config["activations"]
+        if activations["live"] or not activations["temporary"]:
+            return {}
+        readers: dict[Job, list[Job]] = defaultdict(list)
+        for job in sorted(self._needed, key=lambda job: job.output):
+            for store in job.inputs.values():
+                if isinstance(store, Job) and store.rule == HARVEST:
+                    readers[store].append(job)
+        jobs = [_release(store, tuple(after)) for store, after in readers.items()]
+        return {job.output: job for job in jobs}
+
+    def release(self, **wildcards: str) -> Job:
+        """Return the job that removes a temporary store; wildcards of the store."""
+        record = paths.fill(paths.RELEASED_ACTIVATIONS, **wildcards)
+        if record not in self.releases:
+            raise ConfigError(
+                "this store is not temporary, or nothing wanted reads it",
+                where=record,
+                expected="one of " + ", ".join(map(str, self.releases)),
+            )
+        return self.releases[record]
+
+
+def _release(store: Job, readers: tuple[Job, ...]) -> Job:
+    return Job(
+        rule=RELEASE,
+        output=store.output.with_name(f"{store.output.stem}.released.json"),
+        settings={},
+        inputs={"activations": store},
+        after=readers,
+    )
+
+
+def _with_upstream(jobs: Iterable[Job]) -> set[Job]:
+    found: set[Job] = set()
+    queue = list(jobs)
+    while queue:
+        job = queue.pop()
+        if job not in found:
+            found.add(job)
+            queue.extend(job.upstream())
+    return found
 
 
 def _hashes(root: Path, files: Iterable[Path]) -> dict[str, str]:

@@ -6,11 +6,15 @@ and asks the plan for each job's inputs; the command line asks it what a result 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from saeflow import paths
+from saeflow.plan.imports import architecture_modules, import_job, is_imported
 from saeflow.plan.job import Job
 from saeflow.plan.sources import Sources
+from saeflow.plan.training import target_of, training_job
 
 MEASURES = {
     "reconstruction": (
@@ -21,6 +25,7 @@ MEASURES = {
         "l0",
         "l2_ratio",
         "mse",
+        "reconstruction_bias",
     ),
     "language": (
         "ce_loss",
@@ -42,7 +47,12 @@ class Plan(Sources):
     """The jobs of one configuration, from its sources to the measures."""
 
     def activations(self, model: str, dataset: str, packing: str, hook: str) -> Job:
-        """Return the job that stores the activations of one hook."""
+        """Return the job that stores the activations of one hook, or says how to compute them.
+
+        What computes live activations counts for the job that describes them, and so for all
+        that read them.
+        """
+        is_live = self.config["activations"]["live"]
 
         def build() -> Job:
             return Job(
@@ -50,16 +60,23 @@ class Plan(Sources):
                 output=paths.fill(
                     paths.ACTIVATIONS, model=model, dataset=dataset, packing=packing, hook=hook
                 ),
-                settings={**self.config["activations"], "hook": hook},
+                settings={**_stored(self.config["activations"]), "hook": hook},
                 inputs={
                     "model": self.model(model),
                     "tokens": self.tokens(self.tokenizer_name(model), dataset, packing),
                 },
+                modules=("saeflow.activations.calibration",) if is_live else (),
                 suffix=".zarr",
                 shared_pass=("harvest", model, dataset, packing),
             )
 
         return self._once(("activations", model, dataset, packing, hook), build)
+
+    def recipes(self, *, imported: bool) -> str:
+        """Return a regular expression for the names of SAEs that are imported, or trained."""
+        entries = self.config["saes"].items()
+        names = [re.escape(name) for name, entry in entries if is_imported(entry) == imported]
+        return "|".join(names) or r"(?!)"
 
     def sae(self, model: str, dataset: str, packing: str, hook: str, sae: str, seed: int) -> Job:
         """Return the job that trains an SAE, or fine-tunes one (``parent~method``)."""
@@ -72,28 +89,46 @@ class Plan(Sources):
         output = paths.fill(paths.SAE, **place, sae=sae, seed=seed)
         recipe, _, method = sae.partition("~")
         settings = self._entry("saes", recipe)
-        modules = (f"saeflow.sae.architectures.{settings['architecture']}",)
+        modules = architecture_modules(settings)
+        if is_imported(settings) and not method:
+            where = f"{self.file} > saes > {recipe}"
+            job = dict(model=self.model(model), hook=hook, seed=seed, where=where)
+            return import_job(settings, output, **job)
         activations = self.activations(**place)
         if not method:
-            return Job(
-                rule="train_sae",
-                output=output,
-                settings={**settings, "seed": seed},
-                inputs={"activations": activations},
-                modules=modules,
-                suffix="",
-                shared_pass=("train", *place.values()),
+            return training_job(
+                settings,
+                output,
+                place=place,
+                seed=seed,
+                activations=activations,
+                target=self._target(settings, **place),
             )
         tuning = self._entry("methods", method)
+        inputs = {"activations": activations, "parent": self.sae(**place, sae=recipe, seed=seed)}
+        if tuning["solver"] == "kl_mse":
+            inputs["model"] = self.model(model)
+            inputs["tokens"] = self.tokens(self.tokenizer_name(model), dataset, packing)
         return Job(
             rule="finetune_sae",
             output=output,
             settings=tuning,
-            inputs={"activations": activations, "parent": self.sae(**place, sae=recipe, seed=seed)},
-            modules=(*modules, f"saeflow.finetune.methods.{tuning['method']}"),
+            inputs=inputs,
+            modules=(
+                *modules,
+                f"saeflow.finetune.methods.{tuning['method']}",
+                f"saeflow.finetune.solvers.{tuning['solver']}",
+            ),
             suffix="",
-            shared_pass=("finetune", *place.values()),
+            shared_pass=("finetune", tuning["solver"], *place.values()),
         )
+
+    def _target(
+        self, recipe: Mapping[str, Any], model: str, dataset: str, packing: str, hook: str
+    ) -> Job | None:
+        """Return the job with the activations that a transcoder predicts."""
+        target = target_of(recipe, hook)
+        return None if target is None else self.activations(model, dataset, packing, target)
 
     def measure(self, measure: str, *, eval_dataset: str, eval_packing: str, **sae: Any) -> Job:
         """Return the job that measures an SAE on a dataset's test split.
@@ -116,6 +151,11 @@ class Plan(Sources):
                 "sae": self.sae(**sae),
                 "activations": self.activations(model=model, hook=hook, **on),
             }
+            shared_pass = (measure, model, hook, eval_dataset, eval_packing)
+            target = self._target(recipe, model=model, hook=hook, **on)
+            if target is not None:
+                inputs["target"] = target
+                shared_pass = (*shared_pass, target_of(recipe, hook))
             if measure == "language":
                 inputs["model"] = self.model(model)
                 inputs["tokens"] = self.tokens(self.tokenizer_name(model), **on)
@@ -128,11 +168,11 @@ class Plan(Sources):
                 settings={**self.config["measures"], "metrics": list(MEASURES[measure])},
                 inputs=inputs,
                 modules=(
-                    f"saeflow.sae.architectures.{recipe['architecture']}",
+                    *architecture_modules(recipe),
                     *(f"saeflow.metrics.formulas.{name}" for name in MEASURES[measure]),
                 ),
                 suffix="",
-                shared_pass=(measure, model, hook, eval_dataset, eval_packing),
+                shared_pass=shared_pass,
             )
 
         names = tuple(str(value) for value in sae.values())
@@ -165,3 +205,9 @@ class Plan(Sources):
             )
 
         return self._once(("benchmarks", model, dataset, packing), build)
+
+
+def _stored(activations: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that can change a store's bytes."""
+    names = ("dtype", "batch_tokens", "shard_rows", "live")
+    return {name: activations[name] for name in names}

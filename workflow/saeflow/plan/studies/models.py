@@ -18,6 +18,16 @@ RESAMPLED = ()
 FIGURES: dict[str, str] = {"language_model": "language_model"}
 
 
+def tables(config: Mapping[str, Any]) -> list[str]:  # noqa: ARG001
+    """Return the tables that have something to show in a configuration."""
+    return list(TABLES)
+
+
+def figures(config: Mapping[str, Any]) -> list[str]:  # noqa: ARG001
+    """Return the figures that have something to show in a configuration."""
+    return list(FIGURES)
+
+
 def rows(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield model, dataset and packing of each model of a study that knew the world's words."""
     used = {name for study in config["studies"].values() for name in study["models"]}

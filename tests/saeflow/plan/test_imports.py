@@ -1,0 +1,93 @@
+"""Imported SAEs in the plan: where their files lie, and what is in their identity."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from dag.tree import CONFIG
+from saeflow.config.checks import resolve
+from saeflow.errors import ConfigError
+from saeflow.plan.imports import architecture_modules, filled
+from saeflow.plan.plan import Plan
+
+PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "sae": "theirs"}
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """Return a function that plans with an entry ``theirs`` and study keys."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("one two\n")
+    for name in ("a/1/cfg.json", "a/2/cfg.json", "b.pt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+
+    def make(entry, **study):
+        config = copy.deepcopy(CONFIG)
+        config["saes"]["theirs"] = entry
+        config["studies"]["suppression"] |= study
+        return Plan(resolve(config))
+
+    return make
+
+
+def test_placeholders_are_filled_and_other_braces_stay():
+    text = filled("{hook}/{site}-{block}/{seed}/{x}", "resid_post.3", 7)
+    assert text == "resid_post.3/resid_post-3/7/{x}"
+
+
+def test_an_entry_with_a_path_is_imported_from_where_its_placeholders_lead(plan):
+    made = plan({"path": "a/{block}"})
+    one, two = (made.sae(**PLACE, hook=f"resid_post.{block}", seed=0) for block in (1, 2))
+    assert one.rule == "import_sae" and one.arguments == {"path": "a/1"}
+    assert one.settings["path_sha256"] != two.settings["path_sha256"]
+    assert "path" not in one.settings and set(one.inputs) == {"model"}
+    assert made.sae(**PLACE | {"sae": "relu"}, hook="resid_post.1", seed=0).rule == "train_sae"
+    assert made.recipes(imported=True) == "theirs"
+    assert set(made.recipes(imported=False).split("|")) == {"relu", "topk"}
+
+
+def test_the_identity_follows_the_content_and_not_the_place(plan, tmp_path):
+    def identity(entry):
+        return plan(entry).sae(**PLACE, hook="resid_post.1", seed=0).identity
+
+    first = identity({"path": "a/1"})
+    (tmp_path / "a/1").rename(tmp_path / "a/moved")
+    assert identity({"path": "a/moved"}) == first
+    (tmp_path / "a/moved/cfg.json").write_text("other")
+    assert identity({"path": "a/moved"}) != first
+    alone = identity({"path": "b.pt"})
+    (tmp_path / "b_cfg.json").write_text("{}")
+    assert identity({"path": "b.pt"}) != alone
+
+
+def test_a_fine_tuned_import_has_the_import_as_its_parent(plan):
+    made = plan({"path": "a/{block}", "architecture": "relu"})
+    tuned = made.sae(**PLACE | {"sae": "theirs~scale"}, hook="resid_post.1", seed=0)
+    assert tuned.rule == "finetune_sae" and tuned.inputs["parent"].rule == "import_sae"
+    assert "saeflow.sae.architectures.relu" in tuned.modules
+    assert "saeflow.sae.architectures.topk" not in tuned.modules
+
+
+def test_without_a_declared_architecture_any_may_compute():
+    assert len(architecture_modules({"architecture": None})) > 2
+    assert architecture_modules({"architecture": "topk"}) == ("saeflow.sae.architectures.topk",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "study", "message"),
+    [
+        ({"path": "a/{block}"}, {"saes": ["relu", "theirs"], "seeds": [0, 1]}, "several seeds"),
+        ({"path": "a/1"}, {"saes": ["relu", "theirs"]}, "of one hook"),
+        ({"path": "a/{block}"}, {"saes": ["theirs"], "methods": []}, "none of the study's SAEs"),
+        ({"path": "a/1", "format": "safetensor"}, {}, "format"),
+        ({"path": "a/1", "hub": "o/n", "revision": "0" * 40}, {}, "two kinds"),
+        ({"hub": "o/n", "revision": "main"}, {}, "revision"),
+        ({"path": "nowhere"}, {"saes": ["relu", "theirs"], "hooks": ["resid_post.1"]}, "nowhere"),
+    ],
+)
+def test_what_cannot_be_is_refused(entry, study, message, plan):
+    with pytest.raises(ConfigError, match=message):
+        plan(entry, **study).sae(**PLACE, hook="resid_post.1", seed=0)

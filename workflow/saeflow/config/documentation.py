@@ -1,0 +1,88 @@
+"""The page about recipes of SAEs: what can be combined, and the presets with their sources.
+
+Read `recipes_page`.
+"""
+# ruff: noqa: E501  (the text of a page, whose tables have one line per row)
+
+from __future__ import annotations
+
+from typing import Any
+
+from saeflow.config.presets import PRESETS
+
+_HEAD = """# Recipes
+
+Generated from `saeflow.config.presets`. Do not edit.
+
+A recipe is an entry under `saes`; [configuration](configuration.md) lists the keys of each architecture.
+
+## Options of every architecture
+
+| key | what it does |
+|---|---|
+| `scale_input` | trains on activations times one number, from the exact mean over all training rows. It is folded into biases and thresholds whenever weights are written, so every file and checkpoint takes activations as they are, with unit decoder rows where the architecture has them |
+| `warmup_tokens`, `decay_tokens`, `decay_shape` | the learning rate: a linear rise, a linear or cosine fall, constant between; in tokens, whatever the batches |
+| `clip_norm` | shortens the gradient of all weights together, after the part along unit rows was taken off |
+| `adam_beta1`, `adam_beta2`, `adam_epsilon` | of Adam |
+| `dead_tokens` | the one definition of a dead latent: active on none of the last so many tokens |
+| `resample_tokens`, `resample_until_tokens`, `resample_inputs` | dead latents get new weights, as in Towards Monosemanticity |
+| `aux_coef`, `aux_k` | of the top-k architectures and JumpReLU: dead latents reconstruct the error (AuxK) |
+| `penalties: {ghost_gradients: 1}` | dead latents learn through exponential activations (Anthropic, January 2024); of architectures with one bias per latent |
+| `penalties: {decoder_cosine: c}` | decoder rows that point alike cost |
+| `target` | a transcoder: the activations of another hook are predicted; measured against these, and put in their place in the model |
+| `tokens: 0` | leaves the random first weights: the baseline of an untrained SAE |
+
+Training is exactly resumable with all of them. SAEs of one hook are trained in one pass and are the bytes of SAEs
+trained alone; a transcoder reads two stores, which costs what two hooks cost to read.
+
+## Baselines
+
+| recipe | x_hat |
+|---|---|
+| `{architecture: identity}` | x, to the last bit |
+| `{architecture: zero}` | 0 |
+| `{architecture: mean}` | the mean of the training rows: fvu 1 on them |
+| `{architecture: pca, components: n}` | the projection on n principal components of all training rows; all of them without `components`. With n as the l0 of an SAE it is the fair comparison |
+| `{architecture: random, k: 8, expansion: 4}` | the k nearest of random directions, with one fitted size |
+| any architecture with `tokens: 0` | that of its first weights |
+
+They are SAEs like any other: the same files, measures and tables. Signed directions take two latents each.
+
+## Many recipes at once
+
+A list where one value is expected makes a recipe of each, several lists one of every combination:
+
+```yaml
+saes:
+  grid: {architecture: topk, k: [8, 32], expansion: [4, 16]}   # grid-k8-x4, grid-k8-x16, grid-k32-x4, grid-k32-x16
+studies:
+  suppression:
+    saes: [grid]                                               # all four
+```
+
+`k`, `expansion` (x), `learning_rate` (lr) and `components` (n) are named shortly, other keys in full (`l1-0.03`). Seeds
+are listed in the study. A sweep is as stale as its recipes written out: adding a value trains one SAE.
+
+## Presets
+
+`preset: NAME` gives a recipe the values of a paper, which the recipe's own keys override. They are filled in when the
+configuration is read, and results know nothing of the name. The values are for the papers' scale, hundreds of millions
+of tokens: a run of a million rows wants larger learning rates and shorter schedules.
+"""
+
+
+def recipes_page() -> str:
+    """Return the page about recipes."""
+    parts = [_HEAD]
+    for name, preset in PRESETS.items():
+        values = ", ".join(f"`{key}: {_shown(value)}`" for key, value in preset.values.items())
+        parts.append(f"### `{name}`\n\n{preset.source}. {values}.\n\nNot in it: {preset.missing}\n")
+    return "\n".join(parts)
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_shown(v)}" for k, v in value.items()) + "}"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,156 @@
+"""Short forms of SAE recipes: presets named after papers, and lists that stand for many recipes.
+
+Both are written out before the configuration is checked, so that nothing behind it, identities
+least of all, knows of them. Read `expand`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from saeflow.config.presets import PRESETS
+from saeflow.config.schema import load_schema
+from saeflow.errors import ConfigError
+
+BASELINES = {"identity": "relu", "mean": "relu", "pca": "relu", "random": "topk", "zero": "relu"}
+"""The architecture of each baseline, as the modules of `saeflow.sae.baselines` say."""
+
+_SHORT = {"components": "n", "expansion": "x", "k": "k", "learning_rate": "lr"}
+
+
+def expand(config: Any, *, file: str) -> Any:
+    """Return the configuration with presets and sweeps of SAE recipes written out.
+
+    Parameters
+    ----------
+    config
+        As read from YAML, not checked yet; what is not of the expected form is left to the check.
+    file
+        Name of the file, for messages.
+
+    Notes
+    -----
+    A list in a recipe, where one value is expected, stands for a recipe per value; several lists
+    for every combination. A study that names such a recipe means all of them.
+    """
+    if not isinstance(config, dict) or not isinstance(config.get("saes"), dict):
+        return config
+    written: dict[str, Any] = {}
+    members: dict[str, list[str]] = {}
+    for name, entry in config["saes"].items():
+        where = f"{file} > saes > {name}"
+        if not isinstance(entry, dict):
+            written[name] = entry
+            continue
+        members[name] = []
+        for one, recipe in _swept(name, _completed(entry, where), where):
+            if one in written or (one != name and one in config["saes"]):
+                raise ConfigError("two recipes have one name", where=where, got=one)
+            written[one] = recipe
+            members[name].append(one)
+    studies = config.get("studies")
+    if isinstance(studies, dict):
+        studies = {name: _study(study, members) for name, study in studies.items()}
+    return {**config, "saes": written, **({"studies": studies} if "studies" in config else {})}
+
+
+def target_hook(hook: str, target: str) -> str:
+    """Return the hook that a transcoder at ``hook`` predicts.
+
+    Parameters
+    ----------
+    hook
+        "resid_mid.3".
+    target
+        A site ("mlp_out": of the same block) or a hook.
+    """
+    return target if "." in target else f"{target}.{hook.partition('.')[2]}"
+
+
+def _completed(entry: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a recipe with its preset's values, its own ones on top."""
+    result = dict(entry)
+    if "preset" in result:
+        name = result.pop("preset")
+        if name not in PRESETS:
+            close = difflib.get_close_matches(str(name), PRESETS, n=1)
+            raise ConfigError(
+                f"there is no preset '{name}'",
+                where=f"{where} > preset",
+                expected="one of " + ", ".join(PRESETS),
+                remedy=f"Did you mean '{close[0]}'?" if close else None,
+            )
+        values = PRESETS[name].values
+        if result.get("architecture", values["architecture"]) != values["architecture"]:
+            raise ConfigError(
+                f"the preset '{name}' is of another architecture",
+                where=f"{where} > architecture",
+                expected=values["architecture"],
+                got=result["architecture"],
+            )
+        result = {**values, **result}
+    if result.get("target") is not None:
+        if result.setdefault("subtract_b_dec", False) is not False:
+            raise ConfigError(
+                "a transcoder's decoder bias is in the space of its target",
+                where=f"{where} > subtract_b_dec",
+                expected="false",
+                got=result["subtract_b_dec"],
+            )
+    return result
+
+
+def _swept(name: str, entry: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and recipe of every combination of an entry's lists."""
+    keys = [key for key, value in entry.items() if _is_sweep(entry, key, value)]
+    for values in itertools.product(*(entry[key] for key in keys)):
+        chosen = dict(zip(keys, values, strict=True))
+        parts = [_part(key, value, where) for key, value in chosen.items()]
+        yield "-".join([name, *parts]) if parts else name, {**entry, **chosen}
+
+
+def _is_sweep(entry: Mapping[str, Any], key: str, value: Any) -> bool:
+    if not isinstance(value, list) or not value or key in ("path", "hub"):
+        return False
+    return not _holds_lists(entry.get("architecture"), key) or isinstance(value[0], list)
+
+
+def _holds_lists(architecture: Any, key: str) -> bool:
+    """Whether a list is one value of a key; also where the architecture is not known."""
+    definition = load_schema()["$defs"].get(f"sae_{architecture}")
+    if definition is None:
+        return True
+    kind = definition["properties"].get(key, {}).get("type", [])
+    return "array" in ([kind] if isinstance(kind, str) else kind)
+
+
+def _part(key: str, value: Any, where: str) -> str:
+    if isinstance(value, dict | list):
+        raise ConfigError(
+            "only numbers, words and truth values can be listed to make several recipes",
+            where=f"{where} > {key}",
+            remedy="Write the recipes out, each with a name of its own.",
+        )
+    if value is None or isinstance(value, bool):
+        text = str(value).lower()
+    else:
+        text = f"{value:.12g}" if isinstance(value, int | float) else str(value)
+    return f"{_SHORT[key]}{text}" if key in _SHORT else f"{key}-{text}"
+
+
+def _study(study: Any, members: Mapping[str, Iterable[str]]) -> Any:
+    """Return a study in which the name of a sweep is replaced by those of its recipes."""
+    if not isinstance(study, dict):
+        return study
+    result = dict(study)
+    for key in ("saes", "tune"):
+        if isinstance(study.get(key), list):
+            result[key] = [
+                one
+                for name in study[key]
+                for one in (members.get(name, [name]) if isinstance(name, str) else [name])
+            ]
+    return result

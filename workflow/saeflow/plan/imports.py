@@ -1,0 +1,101 @@
+"""The jobs that take SAEs from elsewhere: `import_sae`. Read `import_job`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from saeflow import registry
+from saeflow.config.recipes import BASELINES
+from saeflow.plan.job import Job
+from saeflow.plan.local import hash_local
+
+PLACEHOLDERS = ("hook", "site", "block", "seed")
+"""What a path or a folder may name in braces: one entry then serves many places."""
+
+_PLACES = ("path", "folder", "file")
+
+
+def is_imported(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry under ``saes`` names files and not a recipe."""
+    return "path" in entry or "hub" in entry
+
+
+def varies(entry: Mapping[str, Any], placeholder: str) -> bool:
+    """Whether an imported entry's files differ with a placeholder."""
+    return any(f"{{{placeholder}}}" in (entry.get(place) or "") for place in _PLACES)
+
+
+def filled(text: str, hook: str, seed: int) -> str:
+    """Return a path or folder with its placeholders replaced.
+
+    Parameters
+    ----------
+    text
+        "gpt2/blocks.{block}.hook_{site}"; other braces stay.
+    hook, seed
+        Of the SAE.
+    """
+    site, _, block = hook.partition(".")
+    values = {"hook": hook, "site": site, "block": block, "seed": str(seed)}
+    for name in PLACEHOLDERS:
+        text = text.replace(f"{{{name}}}", values[name])
+    return text
+
+
+def architecture_modules(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the modules that may compute an SAE: its architecture, or all of them."""
+    name = entry.get("architecture")
+    names = registry.names("sae.architectures") if name is None else [BASELINES.get(name, name)]
+    return tuple(f"saeflow.sae.architectures.{one}" for one in names)
+
+
+def import_job(
+    entry: Mapping[str, Any], output: Path, *, model: Job, hook: str, seed: int, where: str
+) -> Job:
+    """Return the job that brings an SAE of others into our form.
+
+    Parameters
+    ----------
+    entry
+        Under ``saes``, with defaults filled in.
+    output
+        The SAE's record.
+    model
+        The job of the model that it belongs to.
+    hook, seed
+        Its place.
+    where
+        The entry in the configuration, for messages.
+    """
+    settings = {**entry, "hook": hook}
+    for name in _PLACES:
+        if settings.get(name):
+            settings[name] = filled(settings[name], hook, seed)
+    arguments: dict[str, Any] = {}
+    if "path" in settings:
+        arguments["path"] = settings.pop("path")
+        settings |= _hashes(Path(arguments["path"]), f"{where} > path")
+    formats = registry.names("sae.formats") if entry["format"] == "auto" else [entry["format"]]
+    return Job(
+        rule="import_sae",
+        output=output,
+        settings=settings,
+        inputs={"model": model},
+        modules=(
+            *architecture_modules(entry),
+            "saeflow.sae.foreign",
+            *(f"saeflow.sae.formats.{name}" for name in formats),
+        ),
+        arguments=arguments,
+        suffix="",
+    )
+
+
+def _hashes(path: Path, where: str) -> dict[str, str]:
+    hashes = {"path_sha256": hash_local(path, where=where)}
+    beside = path.with_name(f"{path.stem}_cfg.json")  # Neel Nanda's configurations lie there
+    if path.is_file() and beside.is_file():
+        hashes["beside_sha256"] = hash_local(beside, where=where)
+    return hashes
