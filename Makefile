@@ -12,10 +12,13 @@ RUN := $(SNAKEMAKE) --nolock --rerun-incomplete --quiet rules
 SOURCES := workflow scripts tests benchmarks docs
 
 .DEFAULT_GOAL := study
-.PHONY: study help test test-all lint format report dag bench docs clean-env
+.PHONY: study plan help test test-all interop lint format report dag bench docs clean-env
 
 study: $(VENV)/installed  ## run the default study (or CONFIG=...), only what is stale
 	@$(RUN)
+
+plan: $(VENV)/installed  ## print what a run will cost: disk, files, time, memory (CONFIG=...)
+	@$(BIN)/saeflow plan $(if $(CONFIG),--configfile $(CONFIG))
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +35,10 @@ test: $(VENV)/installed  ## run the tests
 
 test-all: $(VENV)/installed  ## run the slow tests too (whole studies, the real model if it is at hand)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m ""
+
+interop: $(VENV)/installed  ## install other SAE libraries in .peers and compare files with them
+	@$(BIN)/python tests/interop/install.py
+	@$(BIN)/python -m pytest -m "" tests/interop
 
 lint: $(VENV)/installed  ## check style, the workflow and the generated pages
 	@$(BIN)/ruff check $(SOURCES)
