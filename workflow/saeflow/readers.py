@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from saeflow.work import try_lock
+from saeflow.locks import try_lock
 
 
 @contextmanager

@@ -15,19 +15,18 @@ Bulk can be *released*: its data are removed, its manifest stays under another n
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from saeflow.errors import BusyError, DamagedError
+from saeflow.errors import DamagedError
 from saeflow.files import fsync_dir, naming_full_disk, read_json, write_atomic, write_json
 from saeflow.inventory import MANIFEST, is_whole, lost_files, write_inventory
+from saeflow.locks import locked, try_lock
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,6 @@ RELEASED = "released.json"
 """The name of the manifest of bulk whose data were removed after their last reader."""
 
 IDENTITY_CHARACTERS = 16
-_LOCK_POLL_S = 0.5
 
 
 def bulk_path(output: Path, identity: str, suffix: str = "") -> Path:
@@ -228,57 +226,10 @@ def hold(
 
 
 @contextmanager
-def locked(output: Path, wait_s: float = 86_400, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock of a record, waiting for a process that holds it; see `hold`."""
-    with _open_lock(output) as lock:
-        _lock(lock, Path(output), wait_s, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def try_lock(output: Path) -> Iterator[bool]:
-    """Take the lock of a record if nobody holds it, and say whether that worked."""
-    with _open_lock(output) as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-
-
-@contextmanager
 def try_hold(output: Path, identity: str, suffix: str = "") -> Iterator[Work | None]:
     """Like `hold`, but give None at once when another process holds the place."""
     with try_lock(output) as free:
         yield Work(output, identity, suffix) if free else None
-
-
-def _open_lock(output: Path) -> IO[str]:
-    output = Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # A shared lock wants a file that is open for reading.
-    return (output.parent / f".{output.name}.lock").open("a+")
-
-
-def _lock(lock: IO[str], output: Path, wait_s: float, kind: int) -> None:
-    deadline = time.monotonic() + wait_s
-    told = False
-    while True:
-        try:
-            fcntl.lockf(lock, kind | fcntl.LOCK_NB)
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise BusyError(
-                    "another process is still doing this work",
-                    where=output,
-                    remedy="Wait for it, or end it and run the workflow again.",
-                ) from None
-        if not told:
-            logger.info("waiting: another process is making %s", output)
-            told = True
-        time.sleep(_LOCK_POLL_S)
 
 
 def sync_tree(directory: Path) -> None:

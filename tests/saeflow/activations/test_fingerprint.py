@@ -1,55 +1,56 @@
-import math
-
 import numpy as np
 import pytest
 import torch
 
-from saeflow.activations.fingerprint import Fingerprint
+from saeflow.activations.fingerprint import TOLERANCE, Fingerprint
 from saeflow.activations.reader import open_store
 from saeflow.tokens.flags import excluded
 from tiny_models import make_model
 from tiny_stores import harvest_hooks, make_store, make_tokens, save_model
 
 
-def sample(n, d=16, seed=0, scale=1.0, shift=0.0):
-    return np.random.default_rng(seed).standard_normal((n, d)) * scale + shift
+def sample(n, d=16, seed=0, scale=1.0):
+    return np.random.default_rng(seed).standard_normal((n, d)) * scale
 
 
-UNIT = Fingerprint(np.zeros(16, np.float32), np.ones(16, np.float32), 1.0)
+def test_the_distance_is_the_root_mean_square_of_log_ratios():
+    std = np.array([1.0, 2.0, 4.0])
+    own = Fingerprint(std, 1000)
+    assert own.distance(own) == 0
+    assert own.distance(Fingerprint(2 * std, 1000)) == pytest.approx(np.log(2))
+    assert own.distance(Fingerprint(std * [1, 1, np.e], 1000)) == pytest.approx(3**-0.5)
 
 
 def test_a_sample_of_the_same_distribution_differs_by_its_size_only():
-    found = UNIT.compare(sample(4_000))
-    assert found.shift == pytest.approx(4_000**-0.5, rel=0.5)
-    assert found.spread == pytest.approx((math.pi * 4_000) ** -0.5, rel=0.5)
-    assert found.rms_ratio == pytest.approx(1.0, abs=0.02)
-    assert found.alike()
+    one, other = (Fingerprint.of_rows(sample(4_000, seed=seed)) for seed in (0, 1))
+    assert one.distance(other) == pytest.approx(4_000**-0.5, rel=0.5)  # of both: 2 / (2 n)
+    assert one.alike(other)
+    assert not one.alike(Fingerprint.of_rows(sample(4_000, scale=1.3)))
 
 
-def test_a_shift_and_a_scale_are_told_in_standard_deviations_and_logarithms():
-    moved = UNIT.compare(sample(4_000, shift=2.0))
-    assert moved.shift == pytest.approx(2.0, abs=0.05)
-    scaled = UNIT.compare(sample(4_000, scale=3.0))
-    assert scaled.spread == pytest.approx(math.log(3), abs=0.05)
-    assert scaled.rms_ratio == pytest.approx(3.0, abs=0.1)
-    assert not moved.alike() and not scaled.alike()
+def test_few_rows_must_differ_by_more_to_be_called_different():
+    own = Fingerprint(np.ones(16), 100_000)
+    assert not own.alike(Fingerprint(np.full(16, 1.3), 100_000))
+    assert own.alike(Fingerprint(np.full(16, 1.3), 20))
+    assert own.limit(Fingerprint(own.std, 50)) - TOLERANCE == pytest.approx(0.1, rel=0.01)
 
 
-def test_a_few_rows_are_never_called_different():
-    assert UNIT.compare(sample(20, shift=2.0)).alike()
+def test_a_dimension_that_never_moves_is_equal_to_itself():
+    still = Fingerprint(np.array([0.0, 1.0]), 1000)
+    assert still.distance(Fingerprint(np.array([0.0, 2.0]), 1000)) < 2 * np.log(2)
+    nothing = Fingerprint(np.zeros(2), 1000)
+    assert nothing.distance(nothing) == 0
 
 
-def test_a_dimension_that_never_moves_decides_nothing_by_rounding():
-    still = Fingerprint(*(np.concatenate([v[:15], [0]]) for v in UNIT[:2]), 1.0)
-    x = sample(4_000)
-    x[:, 15] = 1e-7
-    assert still.compare(x).alike()
-
-
-@pytest.mark.parametrize("shape", [(10, 15), (0, 16), (16,)])
+@pytest.mark.parametrize("shape", [(0, 16), (16,)])
 def test_a_sample_of_another_shape_is_refused(shape):
-    with pytest.raises(ValueError, match="sample"):
-        UNIT.compare(np.zeros(shape))
+    with pytest.raises(ValueError, match="rows of activations"):
+        Fingerprint.of_rows(np.zeros(shape))
+
+
+def test_fingerprints_of_other_widths_are_not_compared():
+    with pytest.raises(ValueError, match="widths 2 and 3"):
+        Fingerprint(np.ones(2), 9).distance(Fingerprint(np.ones(3), 9))
 
 
 def test_the_fingerprint_leaves_out_excluded_rows(tmp_path):
@@ -58,9 +59,9 @@ def test_the_fingerprint_leaves_out_excluded_rows(tmp_path):
     store = open_store(make_store(tmp_path, x, {"train": [40] * 10, "validation": [], "test": []}))
     found = Fingerprint.of(store)
     ordinary = x[torch.from_numpy(~excluded(store.rows.flags))].double()
-    np.testing.assert_allclose(found.mean, ordinary.mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.std, ordinary.std(0, correction=0), rtol=1e-5)
-    assert found.rms == pytest.approx(float(ordinary.square().mean().sqrt()), rel=1e-6)
+    assert found.n_rows == len(ordinary)
+    assert found.distance(Fingerprint.of_rows(ordinary.numpy())) < 1e-5
 
 
 def test_a_look_alike_hook_and_another_model_are_told_from_the_own(tmp_path):
@@ -83,6 +84,8 @@ def test_a_look_alike_hook_and_another_model_are_told_from_the_own(tmp_path):
         return store.activations[:][~excluded(store.rows.flags)]
 
     own = Fingerprint.of(open_store(stores["own"]["resid_post.1"]))
-    assert own.compare(rows(open_store(stores["again"]["resid_post.1"]))).alike()
-    assert not own.compare(rows(open_store(stores["again"]["mlp_out.1"]))).alike()
-    assert not own.compare(rows(open_store(stores["model"]["resid_post.1"]))).alike()
+    again, model = stores["again"], stores["model"]
+    assert own.alike(Fingerprint.of_rows(rows(open_store(again["resid_post.1"]))))
+    assert own.alike(Fingerprint.of(open_store(again["resid_post.1"])))
+    for other in (again["resid_pre.1"], again["mlp_out.1"], model["resid_post.1"]):
+        assert not own.alike(Fingerprint.of(open_store(other)))

@@ -1,5 +1,6 @@
 from collections import namedtuple
 
+import numpy as np
 import pytest
 
 from saeflow.activations import room
@@ -85,6 +86,29 @@ def test_shards_that_are_written_need_no_room(writers, disk):
     for writer in writers:
         writer.missing.clear()
     check_room(writers)
+
+
+def test_a_part_of_a_harvest_needs_room_for_what_the_others_write_too(tmp_path, disk):
+    layout = plan_layout(1000, 8, "float32", 256)
+    shard = 256 * 32 + 16 + 4
+    first, second = (
+        ShardWriter(tmp_path / "hook.a", layout, "hook.a", {}, shards)
+        for shards in (range(2), range(2, 4))
+    )
+    for writer in (first, second):
+        assert missing_bytes([writer]) == 4 * shard
+    disk(3 * shard)
+    with pytest.raises(DiskFullError, match="4 missing shards"):
+        check_room([second])
+    x, none = np.zeros((1000, 8), np.float32), np.zeros(1000, bool)
+    first.append(0, x[:356], none[:356])  # a shard, and 100 rows of the next
+    assert first.missing == {1}
+    assert missing_bytes([second]) == 3 * shard - 100 * 32
+    first.append(356, x[356:512], none[356:512])
+    assert first.missing == set()
+    assert missing_bytes([second]) == 2 * shard
+    disk(0)
+    check_room([first])  # which has nothing left to write
 
 
 def test_a_harvest_refuses_before_it_loads_the_model(tmp_path, disk, monkeypatch):

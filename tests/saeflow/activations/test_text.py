@@ -51,6 +51,7 @@ def test_the_context_is_the_text_around_the_row_within_its_sequence(store, row):
 
     expected = Context(words(row - 3, row), f" {ids[row]}", words(row + 1, row + 3))
     assert text.context(row, before=3, after=2) == expected
+    assert text.context(row - text.n_rows, before=3, after=2) == expected
 
 
 def test_a_token_that_changes_the_text_before_it_is_shown_alone(store):

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from saeflow.cli.garbage import find_garbage, is_busy, remove
 from saeflow.cli.study import open_study
 from saeflow.cli.words import size
 from saeflow.files import read_json
+from saeflow.locks import locked
 
 SAES = "results/saes/small/texts/ctx-64/resid_post.1"
 RELU = f"{SAES}/relu/seed-0"
@@ -16,8 +18,7 @@ RELU = f"{SAES}/relu/seed-0"
 HOLD = """
 import sys
 from pathlib import Path
-from pathlib import Path
-from saeflow.work import try_lock
+from saeflow.locks import try_lock
 with try_lock(Path(sys.argv[1])) as free:
     assert free
     print("held", flush=True)
@@ -207,3 +208,63 @@ def test_a_process_that_began_after_the_listing_is_respected_too(tree):
         holder.communicate("")
     assert remove(pieces[0])
     assert not pieces[0].path.exists()
+
+
+def test_temporary_files_of_killed_processes_are_removed_and_of_running_ones_kept(tree, saeflow):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with locked(tree.path / RELU / "sae.json"):
+        pass
+    left = [
+        tree.path / RELU / f".sae.json.{gone.pid}.tmp",
+        tree.path / f"results/figures/suppression/.l0.pdf.{gone.pid}.tmp",
+        tree.path / f"results/.jobs/saes/.x.json.{gone.pid}.tmp",
+    ]
+    running = [file.with_name(file.name.replace(str(gone.pid), str(os.getpid()))) for file in left]
+    for file in (*left, *running):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{")
+    code, printed = saeflow("clean")
+    assert code == 0
+    assert f"temporary file   {RELU}/.sae.json.{gone.pid}.tmp" in printed
+    assert all(file.exists() for file in left)
+    saeflow("clean", "--yes")
+    assert not any(file.exists() for file in left)
+    assert all(file.exists() for file in running)
+    assert not list(tree.path.rglob(".l0.pdf.lock"))
+
+
+def test_a_temporary_file_beside_a_place_that_is_held_is_left_alone(tree):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    record = tree.path / RELU / "sae.json"
+    file = record.with_name(f".sae.json.{gone.pid}.tmp")  # a process of another machine, perhaps
+    file.write_text("{")
+    command = [sys.executable, "-c", HOLD, str(record)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as holder:
+        assert holder.stdout.readline() == "held\n"
+        pieces = find_garbage(open_study(Path("config.yaml")).wanted.values())
+        (piece,) = (piece for piece in pieces if piece.path.name == file.name)
+        assert is_busy(piece)
+        assert not remove(piece)
+        assert file.exists()
+        holder.stdin.close()
+    assert remove(piece)
+    assert not file.exists() and record.exists()
+
+
+def test_the_parts_of_a_divided_harvest_keep_their_job_files_and_logs(tree, saeflow):
+    place = "activations/small/texts/ctx-64"
+    tree.configure(lambda config: config.update(harvest={"jobs": 2}))
+    small = [
+        tree.path / f"results/{kind}/{place}/parts/{part}-of-{n}.{suffix}"
+        for kind, suffix in ((".jobs", "json"), ("logs", "log"))
+        for n in (2, 3)
+        for part in (1, 2)
+    ]
+    for file in small:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    saeflow("clean", "--yes")
+    assert [file.exists() for file in small] == [True, True, False, False] * 2

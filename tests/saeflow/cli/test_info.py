@@ -33,12 +33,13 @@ def test_a_store_is_described_in_words(record, saeflow):
         "mean norm 8, rms 2 a value",  # the norm of 16 twos
         "3, mapped",
         "stories, packed as ctx-40",
-        "row 699",
+        "row 300",  # 7 sequences of 40 before the middle one
         "values 2, 2, 2, 2",
         "complete",
         "row table",
     ):
         assert words in printed, words
+    assert printed.index("train: 600") < printed.index("test: 100")  # as they lie in the store
 
 
 def test_a_row_is_shown_with_its_text_where_the_tokenizer_is_among_the_results(
@@ -55,7 +56,7 @@ def test_a_row_is_shown_with_its_text_where_the_tokenizer_is_among_the_results(
         tokenizer.save_pretrained(work.path)
         work.finish({"vocabulary_sha256": vocabulary})
         work.publish()
-    expected = open_store(record).text(tokenizer).context(699)
+    expected = open_store(record).text(tokenizer).context(300)
     assert f"{expected.before!r} >{expected.token!r}<" in saeflow("info", record)[1]
 
 
@@ -92,3 +93,11 @@ def test_token_stores_are_described_too(record, saeflow):
     assert printed[0] == 0
     assert "train: 600 in 15 sequences" in printed[1]
     assert "at most 40 tokens" in printed[1]
+
+
+def test_the_row_that_is_shown_is_of_the_first_split_that_has_any(tmp_path, saeflow):
+    x = torch.full((100, 16), 2.0)
+    record = make_store(tmp_path, x, {"train": [], "validation": [], "test": [25] * 4})
+    code, printed = saeflow("info", record)
+    assert code == 0
+    assert "row 62 " in printed  # 12 of the third of four sequences

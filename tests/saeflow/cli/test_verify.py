@@ -16,7 +16,7 @@ LENGTHS = {"train": [40] * 15, "validation": [], "test": [25] * 4}
 HOLD = """
 import sys
 from pathlib import Path
-from saeflow.work import try_lock
+from saeflow.locks import try_lock
 with try_lock(Path(sys.argv[1])) as free:
     assert free
     print("held", flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,7 +15,6 @@ from saeflow.sae.fits import (
     check_fits,
     load_fitting,
     require_plain_input,
-    spread_distance,
 )
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.save import save
@@ -105,11 +103,3 @@ def test_an_sae_without_evidence_is_not_compared(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_fitting(tmp_path / "sae", stored(tmp_path / "a", torch.full((12,), 7.0)))
-
-
-def test_the_spread_distance_is_the_root_mean_square_of_log_ratios():
-    std = np.array([1.0, 2.0, 4.0])
-    assert spread_distance(std, std) == 0
-    assert spread_distance(std, 2 * std) == pytest.approx(np.log(2))
-    assert spread_distance(std, std * [1, 1, np.e]) == pytest.approx(3**-0.5)
-    assert np.isfinite(spread_distance(np.array([0.0, 1.0]), np.array([0.0, 1.0])))

@@ -16,8 +16,9 @@ from typing import Any
 from saeflow.activations.harvest import Source
 from saeflow.activations.writer import ShardWriter
 from saeflow.files import write_json
+from saeflow.locks import locked
 from saeflow.models.hooks import Hook
-from saeflow.work import Work, hold, locked
+from saeflow.work import Work, hold
 
 logger = logging.getLogger(__name__)
 

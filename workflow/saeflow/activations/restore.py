@@ -16,7 +16,7 @@ from saeflow.activations.reader import ARCHIVE_FORMAT, Store
 from saeflow.errors import DamagedError, StoreError
 from saeflow.files import naming_full_disk, read_json, write_atomic
 from saeflow.inventory import MANIFEST, altered_files
-from saeflow.work import locked
+from saeflow.locks import locked
 
 _ROWS = "rows.json"
 

@@ -41,8 +41,13 @@ def reserve(n_bytes: int, disk_bytes: int) -> int:
 
 
 def missing_bytes(writers: Iterable[ShardWriter]) -> int:
-    """Return the size of all shards that have not been written yet."""
-    return sum(w.layout.file_bytes(shard) for w in writers for shard in w.missing)
+    """Return what is to be written of some stores, by these writers and by those beside them."""
+    n_bytes = 0
+    for writer in writers:
+        unwritten = writer.unwritten
+        n_bytes += sum(map(writer.layout.file_bytes, unwritten))
+        n_bytes -= sum(map(writer.begun_bytes, unwritten - writer.missing))
+    return n_bytes
 
 
 def check_room(writers: Iterable[ShardWriter]) -> None:
@@ -51,7 +56,8 @@ def check_room(writers: Iterable[ShardWriter]) -> None:
     Parameters
     ----------
     writers
-        Those of one pass, in one directory.
+        Those of one pass, in one directory. Where other jobs write the other shards at the same
+        time, there must be room for these as well.
 
     Raises
     ------
@@ -72,7 +78,7 @@ def check_room(writers: Iterable[ShardWriter]) -> None:
     if needed + kept <= disk.free:
         return
     layout = writers[0].layout
-    missing = sum(len(writer.missing) for writer in writers)
+    missing = sum(len(writer.unwritten) for writer in writers)
     raise DiskFullError(
         "the disk cannot hold the activations",
         where=place,

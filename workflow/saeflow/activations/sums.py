@@ -22,6 +22,9 @@ _BLOCK_ROWS = 256
 # torch gives tensors from 32,768 values on to all threads; a thread beside the forward pass must
 # not wake a second team of them.
 _SERIAL_VALUES = (1 << 15) - 1
+# The squares of up to 1e8 such values have a sum in float32; blocks with larger ones, which only
+# bfloat16 and float32 have, are summed in float64.
+_MAX_IN_FLOAT32 = 1e15
 
 
 class ShardSums:
@@ -52,6 +55,7 @@ class ShardSums:
         d = layout.d_model
         sums = cls(0, np.zeros(d), np.zeros(d), 0.0)
         sums._dtype = TORCH[layout.dtype]
+        sums._wide = layout.dtype != "float16"
         sums._block = np.zeros((_BLOCK_ROWS, d), dtype=np.float32)
         sums._filled = 0
         return sums
@@ -81,14 +85,16 @@ class ShardSums:
     def _take(self) -> None:
         """Add the block's rows; the excluded ones are zero."""
         block = self._block[: self._filled]
-        self.x += np.add.reduce(block, axis=0)
-        # A square beyond float32 is bfloat16's alone, and its sum is then told as infinite.
-        with np.errstate(over="ignore"):
+        self._filled = 0
+        # What is not finite the writer refuses; it may come here first.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self._wide and len(block) and max(block.max(), -block.min()) > _MAX_IN_FLOAT32:
+                block = block.astype(np.float64)
+            self.x += np.add.reduce(block, axis=0)
             np.multiply(block, block, out=block)
             self.x2 += np.add.reduce(block, axis=0)
             squares = np.einsum("ij->i", block)
             self.norm += float(np.sqrt(squares).sum(dtype=np.float64))
-        self._filled = 0
 
     def save(self, path: Path) -> None:
         """Write the sums to a file: n and norm, then x and x2, as little-endian float64."""

@@ -134,6 +134,7 @@ class RowTexts:
         A tokenizer joins tokens as it likes, so each part is what decoding adds to the text
         before it; where decoding changes that text, the part is decoded alone.
         """
+        row = self._checked(row)
         sequence = self.sequence(row)
         start, end = max(sequence.start, row - before), min(sequence.stop, row + 1 + after)
         ids = self._rows["token_id"][start:end].tolist()

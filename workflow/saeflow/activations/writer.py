@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,24 @@ class ShardWriter:
         self._settle()
         return self._missing
 
+    @property
+    def unwritten(self) -> set[int]:
+        """Shards of the store that have no commit record yet, whoever shall write them."""
+        others = set(range(self.layout.n_shards)).difference(self.shards)
+        return self.missing | {shard for shard in others if not self._is_committed(shard)}
+
     def wants(self, start: int, end: int) -> bool:
         """Return whether some of the rows ``start`` to ``end`` are missing."""
         size = self.layout.shard_rows
         return any(s in self._missing for s in range(start // size, -(-end // size)))
+
+    def begun_bytes(self, shard: int) -> int:
+        """Return what another process has written of a shard that has no name yet."""
+        n_bytes = 0
+        for file in (self.array / shard_name(shard)).parent.glob("*.tmp"):
+            with suppress(FileNotFoundError):  # it has its name by now
+                n_bytes += file.stat().st_size
+        return n_bytes
 
     def append(self, start: int, x: np.ndarray, excluded: np.ndarray) -> None:
         """Take rows of activations; those of committed shards are ignored.

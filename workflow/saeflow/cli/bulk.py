@@ -14,7 +14,8 @@ from saeflow.cli.study import BULK
 from saeflow.errors import DamagedError, SaeflowError
 from saeflow.files import read_json
 from saeflow.inventory import INVENTORY, MANIFEST, Damage, altered_files, hash_file
-from saeflow.work import RELEASED, try_lock
+from saeflow.locks import try_lock
+from saeflow.work import RELEASED
 
 COMMITS = "_commit"
 FINISHED, UNFINISHED, REMOVED = "finished", "unfinished", "removed"

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Line = tuple[str, str]
 _BITS = {"float16": 16, "bfloat16": 16, "float32": 32, "int8": 8}
-_EXAMPLE = 1000
 
 
 def describe(bulk: Path) -> Iterator[Line]:
@@ -40,7 +39,7 @@ def describe(bulk: Path) -> Iterator[Line]:
     for damage in lost[:3]:
         yield "damaged", f"{damage.path}: {damage.what}"
     if lost:
-        yield "state", f"{count(len(lost), 'file')} lost: run the workflow, it redoes them only"
+        yield "state", f"{count(len(lost), 'file')} lost: run the workflow, it redoes only that"
     if not (bulk / MANIFEST).is_file():
         return
     facts = read_json(bulk / MANIFEST)
@@ -69,7 +68,8 @@ def _kind(facts: Mapping[str, Any]) -> Iterator[Line]:
     if "dtype" in facts and "n_rows" in facts:
         d, n = facts["d_model"], facts["n_rows"]
         yield "rows", f"{n:,} of width {d:,}, {facts['dtype']} ({_BITS[facts['dtype']]} bits)"
-    for split, (start, end) in facts.get("token_ranges", {}).items():
+    ranges = facts.get("token_ranges", {})
+    for split, (start, end) in sorted(ranges.items(), key=lambda item: item[1]):
         sequences = facts.get("sequence_ranges", {}).get(split)
         words = f" in {sequences[1] - sequences[0]:,} sequences" if sequences else ""
         yield "tokens", f"{split}: {end - start:,}{words}"
@@ -98,7 +98,7 @@ def _store(bulk: Path) -> Iterator[Line]:
 
 
 def _example(store: Store, bulk: Path) -> Iterator[Line]:
-    row = min(_EXAMPLE, store.n_rows - 1)
+    row = _example_row(store)
     tokenizer = find_tokenizer(bulk, store.record.get("tokenizer"))
     text = store.text(tokenizer)
     facts = text.facts(row)
@@ -109,6 +109,17 @@ def _example(store: Store, bulk: Path) -> Iterator[Line]:
         yield "", f"{context.before!r} >{context.token!r}< {context.after!r}"
     values = ", ".join(f"{value:.3g}" for value in store.activations[row][:4])
     yield "", f"values {values}, ..."
+
+
+def _example_row(store: Store) -> int:
+    """Return a row in the middle of a document in the middle of the training split."""
+    splits = ("train", *store.record["sequence_ranges"])
+    first, end = next(ab for ab in map(store.sequence_range, splits) if ab[0] < ab[1])
+    sequence = (first + end) // 2
+    start, end = store.rows.read("sequence_offsets", sequence, sequence + 2).tolist()
+    documents = store.rows.read("document", start, end)
+    rows = (documents == documents[len(documents) // 2]).nonzero()[0]
+    return start + int(rows[len(rows) // 2])
 
 
 def _unfinished(bulk: Path) -> Iterator[Line]:

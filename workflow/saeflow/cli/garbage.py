@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from saeflow import paths
 from saeflow.cli.study import BULK
+from saeflow.locks import lock_path, try_lock
 from saeflow.plan.job import Job
 from saeflow.plan.jobfile import recorded_identity
 from saeflow.plan.made import recall
@@ -25,8 +26,10 @@ from saeflow.work import (
     MANIFEST,
     RELEASED,
     bulk_path,
-    try_lock,
 )
+
+_TEMPORARY = "temporary file"
+_TEMPORARY_NAME = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)\.tmp")
 
 
 class Garbage(NamedTuple):
@@ -38,7 +41,7 @@ class Garbage(NamedTuple):
         A directory of bulk, or a small file.
     kind : str
         "earlier data", "latest data" (the last that was made there, but stale), "unfinished
-        data", "job file", "description" or "log".
+        data", "temporary file", "job file", "description" or "log".
     n_bytes : int
         What removing it frees.
     record : Path or None
@@ -63,7 +66,7 @@ def find_garbage(wanted: Collection[Job]) -> list[Garbage]:
     bulk = sorted(_bulk(wanted, places), key=lambda piece: piece.path)
     gone = {piece.path for piece in bulk}
     small = (*_job_files(wanted), *_descriptions(wanted, places, gone), *_logs(wanted))
-    return [*bulk, *small]
+    return [*bulk, *_temporary_files(places), *small]
 
 
 def is_busy(piece: Garbage) -> bool:
@@ -83,6 +86,9 @@ def remove(piece: Garbage) -> bool:
     with _lock(piece) as free:
         if not free:
             return False
+        if piece.kind == _TEMPORARY:
+            piece.path.unlink(missing_ok=True)
+            return True
         identity = BULK.fullmatch(piece.path.name)["identity"]
         if (recorded_identity(piece.record) or "").startswith(identity):
             piece.record.unlink()
@@ -136,6 +142,21 @@ def _kind(match: re.Match[str], record: Path) -> str:
         return "unfinished data"
     latest = (recorded_identity(record) or "").startswith(match["identity"])
     return "latest data" if latest else "earlier data"
+
+
+def _temporary_files(places: Collection[_Place]) -> Iterator[Garbage]:
+    """Yield what processes left that were killed while they wrote a small file."""
+    for path in sorted(path for place in places for path in place.files):
+        if (named := _TEMPORARY_NAME.fullmatch(path.name)) and not _is_being_written(path):
+            record = path.with_name(named["name"])
+            guard = record if lock_path(record).exists() else None
+            yield Garbage(path, _TEMPORARY, path.stat().st_size, guard)
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether a temporary file's process still runs; one of another machine may have its number."""
+    named = _TEMPORARY_NAME.fullmatch(path.name)
+    return bool(named) and Path("/proc", named["process"]).exists()
 
 
 class _Place(NamedTuple):
@@ -228,7 +249,7 @@ def _names(record: Path, identity: str, bulk: Path) -> bool:
 
 def _files(directory: str, kept: Collection[Path], kind: str) -> Iterator[Garbage]:
     for path in sorted(Path(directory).rglob("*")):
-        if path.is_file() and path not in kept:
+        if path.is_file() and path not in kept and not _is_being_written(path):
             yield Garbage(path, kind, path.stat().st_size)
 
 

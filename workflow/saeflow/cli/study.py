@@ -42,12 +42,15 @@ class Study(NamedTuple):
         Finds the jobs, wanted or not.
     wanted : dict
         Record -> job, for every job that the report needs.
+    parts : list of Job
+        The jobs that a divided harvest leaves a part of its work to.
     """
 
     file: Path
     config: dict[str, Any]
     plan: Plan
     wanted: dict[Path, Job]
+    parts: list[Job]
 
 
 def add_configfile(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -67,8 +70,9 @@ def open_study(file: Path) -> Study:
     """Read a configuration and plan it; the first problem is a `ConfigError`."""
     config = resolve(read_config(file), file=str(file))
     plan = Plan(config, file=str(file))
-    wanted = {job.output: job for job in Outputs(plan).wanted()}
-    return Study(file, config, plan, wanted)
+    outputs = Outputs(plan)
+    wanted = {job.output: job for job in outputs.wanted()}
+    return Study(file, config, plan, wanted, list(outputs.parts))
 
 
 def inside(target: Path) -> Path:

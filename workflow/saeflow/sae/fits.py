@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 
+from saeflow.activations.fingerprint import Fingerprint
 from saeflow.activations.reader import open_store
 from saeflow.errors import ConfigError, ModelError
 from saeflow.files import read_json
@@ -24,11 +24,6 @@ from saeflow.work import MANIFEST, bulk_of
 
 ACCEPTABLE = ("model", "hook", "activations", "center_input", "evidence")
 """What a caller may say that it knows and wants, in ``accept``."""
-
-# `spread_distance` of other activations at the same hook of stories260K was at most 0.12 for texts
-# of the same kind and 0.25 for web pages, at any other hook of the 15 at least 0.196.
-SPREAD_TOLERANCE = 0.15
-_LEAST_SPREAD = 1e-6  # of the largest dimension: one that does not vary has no logarithm
 
 
 class FitWarning(UserWarning):
@@ -148,35 +143,16 @@ def _compare_statistics(sae: SAE, where: Path, activations: Path) -> None:
         return
     std = safetensors.torch.load_file(_directory(where) / evidence.FILE)["std"].numpy()
     with open_store(activations) as store:
-        distance = spread_distance(std, store.std)
-    # the standard deviation of n rows has a relative error of 1 / sqrt(2 n)
-    limit = SPREAD_TOLERANCE + (2 * facts["n_rows"]) ** -0.5
-    if distance > limit:
+        found = Fingerprint.of(store)
+    own = Fingerprint(std, facts["n_rows"])
+    if not own.alike(found):
         _warn(
             where,
             "the activations are spread unlike those in training, as if of another place in the"
-            f" model or of texts of another kind (distance {distance:.2g}, at most {limit:.2g})",
+            f" model or of texts of another kind (distance {own.distance(found):.2g}, at"
+            f" most {own.limit(found):.2g})",
             "activations",
         )
-
-
-def spread_distance(std: np.ndarray, other: np.ndarray) -> float:
-    """Return how unlike two standard deviations per dimension are.
-
-    Parameters
-    ----------
-    std, other : (d,)
-        Of two sets of activations.
-
-    Returns
-    -------
-    float
-        Root mean square over the dimensions of log(std / other): 0 where they are equal, 0.1
-        where they differ by a tenth.
-    """
-    logs = [np.log(np.maximum(s, _LEAST_SPREAD * np.max(s))) for s in
-            (np.asarray(std, np.float64), np.asarray(other, np.float64))]  # fmt: skip
-    return float(np.sqrt(np.mean(np.square(logs[0] - logs[1]))))
 
 
 def _directory(sae: Path) -> Path:

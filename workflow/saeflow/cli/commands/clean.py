@@ -1,9 +1,9 @@
 """List what lies under results/ and belongs to nothing that the configuration wants.
 
 Finished and unfinished data of other settings, hooks or code; job files, logs and descriptions of
-what is gone. "Latest data" are stale, yet the last that were made there. Nothing is removed
-without --yes, and never what a running process works on. Where several configurations share
-results/, name them all.
+what is gone; temporary files of processes that were killed. "Latest data" are stale, yet the last
+that were made there. Nothing is removed without --yes, and never what a running process works on.
+Where several configurations share results/, name them all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
     from saeflow.cli.words import count, size
 
     files = options.configfile
-    wanted = [job for file in files for job in open_study(file).wanted.values()]
+    studies = [open_study(file) for file in files]
+    wanted = [job for study in studies for job in (*study.wanted.values(), *study.parts)]
     found = find_garbage(wanted)
     busy = {piece.path for piece in found if is_busy(piece)}
     free = [piece for piece in found if piece.path not in busy]
