@@ -33,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         code = subprocess.run([*pip, *what]).returncode
         if code:
             return code
+    # Something requires torchvision, nothing here uses it, and transformers fails to import where
+    # it was built for another torch, as beside a CPU-only one.
+    subprocess.run([*pip[:3], "uninstall", "--yes", "--quiet", "torchvision"], check=True)
     installed.write_text(wanted)
     return 0
 

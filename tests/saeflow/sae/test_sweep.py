@@ -8,6 +8,7 @@ import os
 import pkgutil
 import random
 import signal
+import struct
 import time
 
 import pytest
@@ -263,6 +264,21 @@ def test_special_tokens_are_not_trained_on(tmp_path):
     train_sweep([(found, RELU)], make_activations(tmp_path / "b", x=huge))
     weights = "sae_weights.safetensors"
     assert content(found)[weights] == content(expected)[weights]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_activations_that_are_not_finite_name_hook_step_row_and_shard(value, tmp_path):
+    record = make_activations(tmp_path)
+    row = 400  # of the second shard of 256 rows, 12 numbers each
+    shard = next(tmp_path.glob("resid_post.0.*.zarr")) / "activations" / "c" / "1" / "0"
+    with shard.open("r+b") as file:
+        file.seek((row - 256) * 12 * 4)
+        file.write(struct.pack("<f", value))
+    work = place(tmp_path, "a")
+    with pytest.raises(DataError, match=r"resid_post\.0 > step \d+.*not finite") as failure:
+        train_sweep([(work, RELU)], record)
+    assert f"row {row} of resid_post.0, shard {shard}" in str(failure.value)
+    assert not work.finished
 
 
 def test_a_diverging_sae_is_named_and_leaves_the_others_alone(together, activations, tmp_path):

@@ -21,7 +21,7 @@ A recipe is an entry under `saes`; [configuration](configuration.md) lists the k
 | key | what it does |
 |---|---|
 | `scale_input` | trains on activations times one number, from the exact mean over all training rows. It is folded into biases and thresholds whenever weights are written, so every file and checkpoint takes activations as they are, with unit decoder rows where the architecture has them |
-| `warmup_tokens`, `decay_tokens`, `decay_shape` | the learning rate: a linear rise, a linear or cosine fall, constant between; in tokens, whatever the batches |
+| `warmup_tokens`, `decay_tokens`, `decay_shape` | the learning rate: a linear rise (none of top-k SAEs by default), a linear or cosine fall, constant between; in tokens, whatever the batches |
 | `clip_norm` | shortens the gradient of all weights together, after the part along unit rows was taken off |
 | `adam_beta1`, `adam_beta2`, `adam_epsilon` | of Adam |
 | `dead_tokens` | the one definition of a dead latent: active on none of the last so many tokens |
@@ -30,7 +30,7 @@ A recipe is an entry under `saes`; [configuration](configuration.md) lists the k
 | `penalties: {ghost_gradients: 1}` | dead latents learn through exponential activations (Anthropic, January 2024); of architectures with one bias per latent |
 | `penalties: {decoder_cosine: c}` | decoder rows that point alike cost |
 | `target` | a transcoder: the activations of another hook are predicted; measured against these, and put in their place in the model |
-| `tokens: 0` | leaves the random first weights: the baseline of an untrained SAE |
+| `tokens: 0` | leaves the random first weights: the baseline of an untrained SAE. b_dec, and of top-k SAEs the encoder's size and the threshold, are fitted to a first batch |
 
 Training is exactly resumable with all of them. SAEs of one hook are trained in one pass and are the bytes of SAEs
 trained alone; a transcoder reads two stores, which costs what two hooks cost to read.

@@ -26,6 +26,16 @@ class Preset(NamedTuple):
 
 _ANTHROPIC_BATCH, _STEPS = 8192, 1000
 
+_BUSSMANN = {
+    "subtract_b_dec": True,
+    "aux_coef": 1 / 32,
+    "learning_rate": 3e-4,
+    "warmup_tokens": 0,
+    "decay_tokens": 0,
+    "batch_size": 4096,
+    "adam_beta2": 0.99,
+}
+
 PRESETS: dict[str, Preset] = {
     "suppression-post": Preset(
         "Addressing Feature Suppression in SAEs (Wright, Sharkey 2024)",
@@ -86,7 +96,7 @@ PRESETS: dict[str, Preset] = {
     "openai-topk": Preset(
         "Scaling and evaluating sparse autoencoders (Gao et al. 2024)",
         "k; the layer norm of each input, the batch of 131072 tokens, the moving average of the"
-        " weights.",
+        " weights. Values of their code (openai/sparse_autoencoder).",
         {
             "architecture": "topk",
             "subtract_b_dec": True,
@@ -94,29 +104,35 @@ PRESETS: dict[str, Preset] = {
             "aux_coef": 1 / 32,
             "dead_tokens": 10_000_000,
             "learning_rate": 1e-4,
+            "warmup_tokens": 0,
+            "decay_tokens": 0,
             "adam_epsilon": 6.25e-10,
         },
     ),
     "gdm-gated": Preset(
         "Improving Dictionary Learning with Gated Sparse Autoencoders (Rajamanoharan et al. 2024)",
-        "the penalty, choose l1; resampling.",
+        "the penalty, choose l1; resampling; how the rate rises at the start, and whether it falls"
+        " at the end, which the paper does not say. The rest is in its appendix D.1.",
         {
             "architecture": "gated",
             "subtract_b_dec": True,
-            "scale_input": "unit",
             "learning_rate": 3e-4,
             "batch_size": 4096,
             "adam_beta1": 0.0,
         },
     ),
     "gdm-jumprelu": Preset(
-        "Jumping Ahead: JumpReLU Sparse Autoencoders (Rajamanoharan et al. 2024)",
-        "the penalty; choose l0_coef. Thresholds are trained and not their logarithm.",
+        "Gemma Scope (Lieberum et al. 2024), section 3.2, with the SAEs of Jumping Ahead"
+        " (Rajamanoharan et al. 2024)",
+        "the penalty; choose l0_coef. The rate rises linearly from zero instead of along a cosine"
+        " from a tenth; whether it falls at the end is not published. Thresholds are trained and"
+        " not their logarithm.",
         {
             "architecture": "jumprelu",
             "bandwidth": 0.001,
             "init_threshold": 0.001,
-            "subtract_b_dec": False,
+            "subtract_b_dec": True,
+            "center": "zero",
             "scale_input": "unit",
             "l0_warmup_tokens": 10 * _STEPS * 4096,
             "learning_rate": 7e-5,
@@ -127,31 +143,19 @@ PRESETS: dict[str, Preset] = {
     ),
     "batchtopk": Preset(
         "BatchTopK Sparse Autoencoders (Bussmann, Leask, Nanda 2024)",
-        "k.",
-        {
-            "architecture": "batchtopk",
-            "subtract_b_dec": True,
-            "aux_coef": 1 / 32,
-            "learning_rate": 3e-4,
-            "batch_size": 4096,
-            "adam_beta2": 0.99,
-        },
+        "k; the normalisation of each input. Values of their code (bartbussmann/BatchTopK).",
+        {"architecture": "batchtopk"} | _BUSSMANN,
     ),
     "matryoshka": Preset(
         "Learning Multi-Level Features with Matryoshka SAEs (Bussmann et al. 2025)",
-        "k.",
-        {
-            "architecture": "matryoshka",
-            "subtract_b_dec": True,
-            "aux_coef": 1 / 32,
-            "learning_rate": 3e-4,
-            "batch_size": 4096,
-            "adam_beta2": 0.99,
-        },
+        "k. Values of their training script; batch and beta2 are those of their BatchTopK code,"
+        " from which it comes.",
+        {"architecture": "matryoshka"} | _BUSSMANN,
     ),
     "p-anneal": Preset(
         "Measuring Progress in Dictionary Learning with Board Game Models (Karvonen et al. 2024)",
-        "the penalty; choose l1.",
+        "the penalty; choose l1. The number of steps is that of their trainer"
+        " (saprmarks/dictionary_learning).",
         {
             "architecture": "p_anneal",
             "subtract_b_dec": True,

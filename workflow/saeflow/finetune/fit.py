@@ -17,17 +17,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from saeflow import registry
 from saeflow.errors import ConfigError
+from saeflow.sae import further
 from saeflow.sae.backward import encoder_inputs
 from saeflow.sae.codes import Codes
 from saeflow.sae.initial import transposed
-from saeflow.sae.model import ARCHITECTURES, SAE
+from saeflow.sae.model import SAE
+from saeflow.sae.scale import fold
 from saeflow.sae.step import Batch, State, Terms, sum_of_squares
 
-# Architectures whose latent is its pre-activation where it is active, so that the gradient of the
-# one is that of the other while thresholds are held.
-_PRE_ACTIVATIONS = ("relu", "p_anneal", "topk", "batchtopk", "matryoshka", "jumprelu")
 _ENCODER = ("W_enc", "b_enc")
 _EPSILON = 1e-12
 # Tokens after which every schedule of a training is over.
@@ -86,10 +84,10 @@ class SquaredError:
         self.parent, self._trainable = parent, tuple(trainable)
         self.frozen_encoder = not set(_ENCODER) & set(trainable)
         self.unit_rows = ("W_dec",) if "W_dec" in trainable else ()
-        if not self.frozen_encoder and parent.architecture not in _PRE_ACTIVATIONS:
+        if not self.frozen_encoder and not parent.rule.LATENT_IS_PRE_ACTIVATION:
             raise ConfigError(
                 "a method that moves the encoder cannot fine-tune this architecture",
-                expected=" | ".join(_PRE_ACTIVATIONS),
+                expected="one whose active latents are their pre-activations",
                 got=parent.architecture,
                 remedy="Use scale, decoder or unrotated_decoder.",
             )
@@ -97,7 +95,7 @@ class SquaredError:
     def initial(self) -> dict[str, Tensor]:
         """Return the trainable weights at the start: the parent itself."""
         parent = self.parent
-        found = {"scale": torch.ones_like(parent.b_enc)}
+        found = {"scale": parent.W_dec.new_ones(parent.d_sae)}
         for name in self._trainable[1:]:
             found[name] = parent.weights[name].clone()
         if "W_enc" in found:
@@ -190,25 +188,49 @@ class SquaredError:
 
 
 class OwnLoss:
-    """The loss that the parent was trained with, in all its weights: `SquaredError`'s interface."""
+    """The loss that the parent was trained with, in all its weights: `SquaredError`'s interface.
+
+    Coefficients have their last values, and mean what they meant in training: an SAE that was
+    trained on scaled activations is tuned on activations of that scale.
+    """
 
     frozen_encoder = False
 
     def __init__(self, parent: SAE) -> None:
         self.parent = parent
-        self._module = registry.load(ARCHITECTURES, parent.architecture)
+        self._module = parent.rule
         self.unit_rows = ("W_dec",) if parent.settings.unit_norm_decoder else ()
         self.buffers = self._module.BUFFERS
-        if getattr(parent.settings, "l1", None) == 0:
+        trained = parent.metadata.get("training") or {}
+        self._scale = float(trained.get("scale", (1.0,))[0])
+        recipe = parent.metadata.get("settings") or {}
+        self._further = further.terms(recipe.get("penalties", {}))
+        self._refuse_unknown_loss()
+
+    def _refuse_unknown_loss(self) -> None:
+        """Raise a `ConfigError` where the file does not say what the loss was."""
+        parent = self.parent
+        gone = [name for name in self.buffers if name not in parent.weights]
+        if gone:
             raise ConfigError(
-                "the baseline needs the coefficient that the SAE was trained with",
-                got=f"a {parent.architecture} SAE with l1 = 0, as one imported from elsewhere has",
+                "the baseline needs what this architecture's training remembered, and a file of"
+                " its SAE does not keep",
+                got=f"a {parent.architecture} SAE without {', '.join(gone)}",
                 remedy="Leave the method out for this SAE.",
             )
+        for name in ("l1", "l0_coef"):
+            if getattr(parent.settings, name, None) == 0:
+                raise ConfigError(
+                    "the baseline needs the coefficient that the SAE was trained with",
+                    got=f"a {parent.architecture} SAE with {name} = 0, as one imported from"
+                    " elsewhere has",
+                    remedy="Leave the method out for this SAE.",
+                )
 
     def initial(self) -> dict[str, Tensor]:
-        """Return the parent's weights."""
-        found = {name: w.clone() for name, w in self.parent.weights.items()}
+        """Return the parent's weights, as they are for scaled activations."""
+        found = fold(self.parent.weights, 1 / self._scale, 1 / self._scale)
+        found = {name: w.clone() for name, w in found.items()}
         return {**found, "W_enc": transposed(self.parent.W_enc.T)}
 
     def step(
@@ -219,11 +241,18 @@ class OwnLoss:
         state: State,
         codes: Codes | None,  # noqa: ARG002
     ) -> Terms:
-        """Write the gradients of the architecture's loss and return its terms."""
+        """Write the gradients of the loss and return its terms, the error of unscaled targets."""
+        parent = self.parent
+        if self._scale != 1.0:
+            batch = Batch(batch.x * self._scale)
         state = dataclasses.replace(state, tokens=_SCHEDULES_OVER)
-        return self._module.step(weights, gradients, self.parent.settings, batch, state)
+        terms = self._module.step(weights, gradients, parent.settings, batch, state)
+        sae = SAE(parent.architecture, parent.settings, dict(weights))
+        terms = further.add(self._further, sae, gradients, batch, state, terms)
+        return dataclasses.replace(terms, error=terms.error / self._scale**2)
 
     def fold(self, weights: Mapping[str, Tensor]) -> SAE:
-        """Return the SAE."""
+        """Return the SAE of unscaled activations."""
         parent = self.parent
-        return SAE(parent.architecture, parent.settings, dict(weights), parent.metadata)
+        folded = fold(weights, self._scale, self._scale)
+        return SAE(parent.architecture, parent.settings, folded, parent.metadata)

@@ -20,6 +20,7 @@ from saeflow.files import read_json
 from saeflow.finetune.fit import OwnLoss, SquaredError
 from saeflow.sae.codes import Codes
 from saeflow.sae.fits import load_fitting, require_plain_input
+from saeflow.sae.fold import input_bias
 from saeflow.sae.model import SAE
 from saeflow.sae.settings import RunSettings, build
 from saeflow.sae.step import Batch, State, Terms
@@ -169,8 +170,7 @@ def with_own_input_bias(sae: SAE) -> SAE:
     """
     if not sae.settings.subtract_b_dec:
         return sae
-    shift = sae.b_dec.double() @ sae.W_enc.double()
-    weights = {**sae.weights, "b_enc": (sae.b_enc.double() - shift).to(sae.b_enc)}
+    weights = input_bias(sae.weights, subtracted=True, wanted=False)
     settings = dataclasses.replace(sae.settings, subtract_b_dec=False)
     return SAE(sae.architecture, settings, weights, sae.metadata)
 

@@ -11,8 +11,9 @@ and b_dec only through their input.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from saeflow.errors import ConfigError
 from saeflow.sae.backward import reconstruct, write_decoder_gradients, write_encoder_gradients
 from saeflow.sae.codes import Codes
 from saeflow.sae.initial import CENTERS, center, directions, transposed
-from saeflow.sae.select import keep_top_k, top_k
+from saeflow.sae.select import keep_top_k
 from saeflow.sae.settings import not_negative, one_of, positive
 from saeflow.sae.step import Batch, State, Terms, sum_of_squares, variance
 
@@ -42,6 +43,8 @@ class AuxSettings:
         Where b_dec starts: "zero", "mean" or "median" of a first batch.
     """
 
+    # Gao et al. and Bussmann et al. train at a constant rate from the first step (their code)
+    warm_up: ClassVar[bool] = False
     aux_coef: float = 1 / 32
     aux_k: int | None = None
     subtract_b_dec: bool = True
@@ -56,29 +59,39 @@ class AuxSettings:
 
 
 def initial_top_k(
-    settings: AuxSettings, k: float, d_sae: int, x: Tensor, generator: torch.Generator
+    settings: AuxSettings,
+    select: Callable[[Tensor], Codes],
+    d_sae: int,
+    x: Tensor,
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Return first weights, from a first batch ``x`` (n, d_in).
+    """Return first weights, from a first batch ``x`` (n, d_in) and the codes of pre-activations.
 
     Random unit decoder rows and the encoder as their transpose, scaled so that the first
     reconstructions have the length that fits best: unit directions overlap, so that k of them
-    overshoot, and the large first gradients slow Adam down for the rest of a short training. The
-    encoder's bias takes b_dec off where encoding does not.
+    overshoot, and the large first gradients slow Adam down for the rest of a short training.
+    (OpenAI's code does likewise, by the mean length of reconstructed random unit vectors:
+    `init_from_data_` in openai/sparse_autoencoder.) The encoder's bias takes b_dec off where
+    encoding does not.
     """
-    if k > d_sae:
-        raise ConfigError("k is larger than the SAE", expected=f"at most {d_sae}", got=k)
     W_dec = directions(d_sae, x.shape[1], generator=generator, like=x)
     b_dec = center(settings.center, x)
-    W_enc = transposed(W_dec * _fitting_scale(W_dec, round(max(k, 1)), x - b_dec))
+    W_enc = transposed(W_dec * _fitting_scale(W_dec, select, x - b_dec))
     b_enc = x.new_zeros(d_sae) if settings.subtract_b_dec else -(b_dec @ W_enc)
     return {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
 
 
-def _fitting_scale(W_dec: Tensor, k: int, x: Tensor) -> float:
-    """Return the c with the least sum of |c x_hat - x|^2, x_hat from the k largest of x W_dec^T."""
-    x_hat = top_k(x @ W_dec.T, k).decode(W_dec)
+def _fitting_scale(W_dec: Tensor, select: Callable[[Tensor], Codes], x: Tensor) -> float:
+    """Return the c with the least sum of |c x_hat - x|^2, x_hat of the codes of x W_dec^T."""
+    x_hat = select(x @ W_dec.T).decode(W_dec)
     size = sum_of_squares(x_hat)
     return float((x_hat * x).sum()) / size if size > 0 else 1.0
+
+
+def require_width(k: float, d_sae: int) -> None:
+    """Raise a `ConfigError` where more latents shall be active than there are."""
+    if k > d_sae:
+        raise ConfigError("k is larger than the SAE", expected=f"at most {d_sae}", got=k)
 
 
 def top_k_terms(

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from saeflow.sae.auxk import AuxSettings, initial_top_k
+from saeflow.sae.auxk import AuxSettings, initial_top_k, require_width
 from saeflow.sae.backward import encoder_inputs, encoder_product
 from saeflow.sae.codes import Codes, extract
 from saeflow.sae.select import batch_top_k
@@ -53,9 +53,17 @@ class BatchSettings(AuxSettings):
 def initial(
     settings: BatchSettings, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return first weights, from a first batch ``x`` (n, d_in), and a threshold of zero."""
-    weights = initial_top_k(settings, settings.k, d_sae, x, generator)
-    return {**weights, "threshold": x.new_zeros(d_sae)}
+    """Return first weights, from a first batch ``x`` (n, d_in), and the threshold that it gives.
+
+    The first step sets the threshold anew; an SAE that is left untrained needs one.
+    """
+    require_width(settings.k, d_sae)
+    n_wanted = _n_wanted(settings, x)
+    weights = initial_top_k(settings, lambda pre: batch_top_k(pre, n_wanted), d_sae, x, generator)
+    weights["threshold"] = x.new_zeros(d_sae)
+    pre = encoder_product(weights["W_enc"], weights["b_enc"], encoder_inputs(weights, settings, x))
+    select(pre, weights, settings, tokens=0)
+    return weights
 
 
 def encode_sparse(weights: Mapping[str, Tensor], settings: BatchSettings, x: Tensor) -> Codes:
@@ -80,9 +88,13 @@ def select(
         Tokens trained on before this batch.
     """
     n, threshold = len(pre), weights["threshold"]
-    n_wanted = max(1, int(settings.k * n))
-    codes = batch_top_k(pre, n_wanted, guess=_MARGIN * float(threshold[0]))
+    codes = batch_top_k(pre, _n_wanted(settings, pre), guess=_MARGIN * float(threshold[0]))
     if codes.n_active:
         rate = max(n / (tokens + n), min(1.0, n / settings.threshold_tokens))
         threshold.lerp_(codes.values.min(), rate)
     return codes
+
+
+def _n_wanted(settings: BatchSettings, batch: Tensor) -> int:
+    """Return how many entries of a batch (n, ...) are active."""
+    return max(1, int(settings.k * len(batch)))

@@ -41,6 +41,7 @@ def run(
     *,
     hook: str,
     checkpoint_s: float = CHECKPOINT_S,
+    find_damage: Callable[[], str] | None = None,
 ) -> dict[Trainee, SaeflowError]:
     """Train every trainee to its end and finish its work.
 
@@ -55,6 +56,8 @@ def run(
         For messages.
     checkpoint_s
         Seconds between two checkpoints.
+    find_damage
+        Called when a batch is not finite: says which row of which shard it is, for the message.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def run(
             groups.setdefault(_order(trainee.run), []).append(trainee)
     with interruptible() as stop:
         for group in groups.values():
-            failures |= _Pass(group, open_loader, hook, checkpoint_s, stop).run()
+            failures |= _Pass(group, open_loader, hook, checkpoint_s, stop, find_damage).run()
     return failures
 
 
@@ -90,9 +93,11 @@ class _Pass:
         hook: str,
         checkpoint_s: float,
         stop: Stop,
+        find_damage: Callable[[], str] | None = None,
     ) -> None:
         self._waiting, self._open_loader, self._hook = list(group), open_loader, hook
         self._checkpoint_s, self._stop = checkpoint_s, stop
+        self._find_damage = find_damage
         self._device = pick()
         self._workspace = Workspace()
         self.failures: dict[Trainee, SaeflowError] = {}
@@ -151,8 +156,9 @@ class _Pass:
                 "the activations of a batch are not finite",
                 where=f"{self._hook} > step {step + 1}",
                 expected="finite numbers",
-                got="NaN or infinity",
-                remedy="Harvest this hook again, in float32 if float16 overflows.",
+                got=(self._find_damage() if self._find_damage else "") or "NaN or infinity",
+                remedy="`saeflow verify --discard` removes altered files; harvest this hook again,"
+                " in float32 if float16 overflows.",
             )
         for trainee in [t for t in self._waiting if t.n_done == step]:
             try:

@@ -39,7 +39,8 @@ class RunSettings:
         Of Adam, at its highest.
     warmup_tokens, decay_tokens : int | None
         The learning rate rises linearly over the first and falls linearly to zero over the last
-        tokens; None for a twentieth and a fifth of the run.
+        tokens; None for a twentieth (nothing in training an architecture without ``warm_up``) and
+        a fifth of the run.
     decay_shape : str
         How the learning rate falls: "linear" or "cosine".
     adam_beta1, adam_beta2, adam_epsilon : float

@@ -6,10 +6,15 @@ An architecture is one module in `architectures/` with
                                                setting or fixed for the class:
                                                subtract_b_dec: whether it encodes x - b_dec
                                                unit_norm_decoder: whether decoder rows keep norm 1
+                                               warm_up: whether the learning rate rises at the
+                                               start of a run whose recipe does not say
     BUFFERS                                    names of the weights that no gradient moves: the
                                                step changes them itself, in place, or nobody does
                                                (one whose name begins with "_" is of training
                                                alone and not in the result)
+    LATENT_IS_PRE_ACTIVATION                   whether an active latent is its pre-activation, so
+                                               that fine-tuning can move the encoder while
+                                               thresholds are held
     SAELENS                                    SAELens' name of the architecture in our files
     SAELENS_NAMES                              SAELens' names of what `from_saelens` reads
     initial(settings, d_sae, x, generator)     -> first weights and buffers, from a first batch

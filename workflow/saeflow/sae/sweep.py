@@ -11,7 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from saeflow import registry
+from saeflow.activations.layout import ARRAY, read_layout, shard_name
 from saeflow.activations.loader import Loader
 from saeflow.activations.mixing import predict
 from saeflow.activations.reader import Store, open_store
@@ -34,6 +37,7 @@ logger = logging.getLogger(__name__)
 _ORIGIN = ("hook", "model", "tokenizer", "tokens", "context_length")
 # What tells activations of another hook or model apart: a fingerprint, also from the record.
 _FINGERPRINT = ("identity", "rms", "mean_norm")
+_BLOCK_ROWS = 8192
 
 
 def train_sweep(
@@ -130,7 +134,11 @@ def run_tasks(
             require_pair(*stores)
         trainees = plan_trainees(makers, len(kept_rows(stores[0])))
         failures = passes.run(
-            trainees, _loader_of(stores), hook=stores[0].hook, checkpoint_s=checkpoint_s
+            trainees,
+            _loader_of(stores),
+            hook=stores[0].hook,
+            checkpoint_s=checkpoint_s,
+            find_damage=lambda: _damage(stores),
         )
     for trainee, error in failures.items():
         if trainee is trainees[0]:
@@ -178,3 +186,23 @@ def _loader_of(stores: Sequence[Store]) -> passes.OpenLoader:
         return loaders[0] if len(loaders) == 1 else Pairs(loaders)
 
     return open_loader
+
+
+def _damage(stores: Sequence[Store]) -> str:
+    """Say which is the first training row that is not finite, and in which shard; "" for none."""
+    for store in stores:
+        kept = kept_rows(store)
+        for start in range(0, len(kept), _BLOCK_ROWS):
+            rows = torch.from_numpy(kept[start : start + _BLOCK_ROWS])
+            bad = (~store.activations.tensor(rows).isfinite()).any(1)
+            if bool(bad.any()):
+                row = int(rows[bad][0])
+                return f"NaN or infinity in row {row:,} of {store.hook}{_shard(store, row)}"
+    return ""
+
+
+def _shard(store: Store, row: int) -> str:
+    """Name the file that a row lies in, where it lies in one."""
+    array = store.path / ARRAY
+    layout = read_layout(array)[0] if (array / "zarr.json").is_file() else None
+    return "" if layout is None else f", shard {array / shard_name(row // layout.shard_rows)}"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from saeflow import registry
 from saeflow.errors import ConfigError
+from saeflow.sae import further
 from saeflow.sae.initial import center, directions
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.scale import factor, fold
@@ -22,7 +23,7 @@ from saeflow.sae.step import Batch, State, Terms
 from saeflow.sae.trainee import Revived
 from saeflow.sae.training_rows import TrainingRows
 
-PENALTIES, REMEDIES = "sae.penalties", "sae.remedies"
+REMEDIES = "sae.remedies"
 
 
 class SAETask:
@@ -56,15 +57,14 @@ class SAETask:
         self.run, self.rule = split(
             settings, TrainSettings, self._module.Settings, where=f"settings of a {name} SAE"
         )
+        if self.run.warmup_tokens is None and not self.rule.warm_up:
+            self.run = dataclasses.replace(self.run, warmup_tokens=0)
         self.d_in, self.d_sae = rows.d_in, self.run.width(rows.d_in)
         self._rows, self._settings, self._header = rows, dict(settings), dict(header)
         self.name = f"{header['hook']} > {name} SAE (seed {self.run.seed})"
         self.unit_rows = ("W_dec",) if self.rule.unit_norm_decoder else ()
         self.buffers = self._module.BUFFERS
-        self._penalties = [
-            (registry.load(PENALTIES, penalty).add, coefficient)
-            for penalty, coefficient in self.run.penalties.items()
-        ]
+        self._further = further.terms(self.run.penalties)
         if self.run.target is not None and self.rule.subtract_b_dec:
             raise ConfigError(
                 "a transcoder's decoder bias is in the space of its target",
@@ -110,15 +110,8 @@ class SAETask:
         """Write the gradients of the loss and return its terms, the error of unscaled targets."""
         batch = self._scaled(batch)
         terms = self._module.step(weights, gradients, self.rule, batch, state)
-        further = 0.0
-        for add, coefficient in self._penalties:
-            further += add(coefficient, self._sae(weights), gradients, batch, state, terms)
-        return dataclasses.replace(
-            terms,
-            loss=terms.loss + further,
-            penalty=terms.penalty + further,
-            error=terms.error / self.scales[1] ** 2,
-        )
+        terms = further.add(self._further, self._sae(weights), gradients, batch, state, terms)
+        return dataclasses.replace(terms, error=terms.error / self.scales[1] ** 2)
 
     def revive(
         self, weights: Mapping[str, Tensor], dead: Tensor, *, tokens: int, batch: int, total: int

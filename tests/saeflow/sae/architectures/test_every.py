@@ -48,13 +48,24 @@ def plain(settings):
     return json.loads(json.dumps(describe(settings)))
 
 
-def steps(name, batches):
+def transposed_to(w, device, dtype):
+    """Return a weight elsewhere; an encoder stays the transpose of a contiguous tensor."""
+    return (
+        w.T.contiguous().to(device, dtype).T
+        if w.ndim == 2 and not w.is_contiguous()
+        else w.to(device, dtype, copy=True)
+    )
+
+
+def steps(name, batches, *, device="cpu", dtype=torch.float32):
     """Return (terms, gradients, weights) of the last of some steps from the same first weights."""
     rule, settings, weights = begun(name)
+    weights = {n: transposed_to(w, device, dtype) for n, w in weights.items()}
+    batches = [x.to(device, dtype) for x in batches]
     gradients = {
         n: torch.full_like(w, torch.nan) for n, w in weights.items() if n not in rule.BUFFERS
     }
-    dead = torch.arange(D_SAE) < 5
+    dead = torch.arange(D_SAE, device=device) < 5
     for i, x in enumerate(batches):
         state = State(i * len(x), dead, Workspace(), 1000)
         terms = rule.step(weights, gradients, settings, Batch(x), state)
@@ -86,6 +97,24 @@ def test_no_step_moves_a_weight_that_has_a_gradient(name):
     assert set(weights) - set(gradients) == set(registry.load(ARCHITECTURES, name).BUFFERS)
     for n in gradients:
         assert torch.equal(weights[n], first[n]), n
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_the_same_on_every_device_to_the_rounding_of_float32(name, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
+    batches = [rows(seed=seed) for seed in range(3)]
+    exact, expected, weights = steps(name, batches, dtype=torch.float64)
+    terms, gradients, found = steps(name, batches, device=device)
+    assert terms.loss == pytest.approx(exact.loss, rel=1e-4)
+    assert (terms.n_active, terms.fired.cpu().tolist()) == (exact.n_active, exact.fired.tolist())
+    for n, gradient in expected.items():
+        assert gradients[n].device.type == device
+        size = float(gradient.abs().max())
+        assert float((gradients[n].cpu() - gradient).abs().max()) <= 1e-4 * size, n
+    for n in weights:
+        torch.testing.assert_close(found[n].cpu().double(), weights[n], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,6 +23,7 @@ from saeflow.sae.step import Batch, State, Terms
 __all__ = ["Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
 
 BUFFERS = ("threshold",)
+LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "jumprelu"
 SAELENS_NAMES = ()
 

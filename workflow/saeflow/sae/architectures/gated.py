@@ -36,6 +36,7 @@ from saeflow.sae.settings import not_negative, one_of
 from saeflow.sae.step import Batch, State, Terms
 
 BUFFERS = ()
+LATENT_IS_PRE_ACTIVATION = False
 SAELENS = "gated"
 SAELENS_NAMES = ("gated",)
 
@@ -58,6 +59,7 @@ class Settings:
     """
 
     unit_norm_decoder: ClassVar[bool] = True
+    warm_up: ClassVar[bool] = True
     l1: float
     l1_warmup_tokens: int | None = 0
     subtract_b_dec: bool = True

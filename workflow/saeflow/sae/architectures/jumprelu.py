@@ -45,6 +45,7 @@ from saeflow.sae.settings import not_negative, one_of, positive
 from saeflow.sae.step import Batch, State, Terms
 
 BUFFERS = ()
+LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "jumprelu"
 SAELENS_NAMES = ("jumprelu",)
 
@@ -77,6 +78,7 @@ class Settings:
     """
 
     unit_norm_decoder: ClassVar[bool] = True
+    warm_up: ClassVar[bool] = True
     l0_coef: float
     target_l0: float | None = None
     l0_warmup_tokens: int | None = 0

@@ -31,6 +31,7 @@ from saeflow.sae.step import Batch, State, Terms
 __all__ = ["Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
 
 BUFFERS = ("threshold",)
+LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "jumprelu"
 SAELENS_NAMES = ()
 
@@ -53,6 +54,9 @@ class Settings(BatchSettings):
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         super().__post_init__()
+        for name in ("group_fractions", "group_weights"):  # a file's are lists
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         for share in self.group_fractions:
             positive("group_fractions", share)
         if abs(sum(self.group_fractions) - 1) > 1e-6:
@@ -93,7 +97,7 @@ class Settings(BatchSettings):
 def initial(
     settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return first weights, from a first batch ``x`` (n, d_in), and a threshold of zero."""
+    """Return first weights, from a first batch ``x`` (n, d_in), as `saeflow.sae.batchwise`."""
     settings.ends(d_sae)
     return batchwise.initial(settings, d_sae, x, generator)
 

@@ -42,6 +42,7 @@ from saeflow.sae.step import Batch, State, Terms
 __all__ = ["encode", "encode_sparse"]
 
 BUFFERS = ("_coefficient", "_updates", "_recent")
+LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "standard"
 SAELENS_NAMES = ()  # a "standard" file is read as what it is, a ReLU SAE
 
@@ -74,6 +75,7 @@ class Settings:
     """
 
     unit_norm_decoder: ClassVar[bool] = True
+    warm_up: ClassVar[bool] = True
     l1: float
     p_end: float = 0.2
     n_updates: int = 10

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,7 @@ from saeflow.sae.settings import not_negative, one_of
 from saeflow.sae.step import Batch, State, Terms
 
 BUFFERS = ()
+LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "standard"
 SAELENS_NAMES = ("standard",)
 
@@ -67,6 +68,7 @@ class Settings:
         Where b_dec starts: "zero", "mean" or "median" of a first batch.
     """
 
+    warm_up: ClassVar[bool] = True
     l1: float
     error: str = "mean"
     norm_weighted: bool = False

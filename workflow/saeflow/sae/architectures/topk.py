@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import ConfigError
-from saeflow.sae.auxk import AuxSettings, initial_top_k, top_k_terms
+from saeflow.sae.auxk import AuxSettings, initial_top_k, require_width, top_k_terms
 from saeflow.sae.backward import encoder_inputs, encoder_product
 from saeflow.sae.codes import Codes
 from saeflow.sae.select import top_k
 from saeflow.sae.step import Batch, State, Terms
 
 BUFFERS = ()
+LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "topk"
 SAELENS_NAMES = ("topk",)
 
@@ -51,7 +52,8 @@ def initial(
     settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Return first weights, from a first batch ``x`` (n, d_in)."""
-    return initial_top_k(settings, settings.k, d_sae, x, generator)
+    require_width(settings.k, d_sae)
+    return initial_top_k(settings, lambda pre: top_k(pre, settings.k), d_sae, x, generator)
 
 
 def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:

@@ -1,0 +1,163 @@
+"""Every method with every architecture: it works, or it says why not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sae_recipes import OWN, plain
+from sae_reference import run_step
+from sae_stores import make_activations, place, published, sparse_data
+from saeflow import registry
+from saeflow.errors import ConfigError
+from saeflow.finetune.fit import OwnLoss, SquaredError
+from saeflow.finetune.sweep import finetune_sweep
+from saeflow.finetune.tune import with_own_input_bias
+from saeflow.sae.files import load_sae
+from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
+from saeflow.sae.penalties.decoder_cosine import add as decoder_cosine
+from saeflow.sae.scale import fold
+from saeflow.sae.step import Batch, State, Terms, Workspace
+from saeflow.sae.sweep import train_sweep
+
+X = sparse_data(66 * 33, 12, 20, mean_l0=3)
+NAMES = registry.names(ARCHITECTURES)
+METHODS = registry.names("finetune.methods")
+MOVING = {
+    name
+    for name in METHODS
+    if {"W_enc", "b_enc"} & set(registry.load("finetune.methods", name).TRAINABLE or ())
+}
+REFUSED = {("gated", method): "pre-activations" for method in MOVING}
+REFUSED["p_anneal", "baseline"] = "_coefficient"
+TUNE = {"solver": "steps", "batch_size": 64, "learning_rate": 3e-3, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def activations(tmp_path_factory):
+    return make_activations(tmp_path_factory.mktemp("activations"), x=X)
+
+
+@pytest.fixture(scope="module")
+def parents(tmp_path_factory, activations):
+    """A record of every architecture, of one that subtracts b_dec and was trained on scaled x."""
+    root = tmp_path_factory.mktemp("parents")
+    scaled = {"scale_input": "mean_square", "subtract_b_dec": True, "learning_rate": 0.01}
+    return {
+        name: published(
+            root, name, lambda w, r=recipe: train_sweep([(w, {**r, **scaled})], activations)
+        )
+        for name, recipe in plain().items()
+    }
+
+
+def mse(sae):
+    return float((sae(X) - X).square().mean())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_method_fine_tunes_an_architecture_or_says_why_not(
+    name, method, parents, activations, tmp_path
+):
+    work = place(tmp_path, method)
+    run = [(work, {"method": method, **TUNE}, parents[name])]
+    if (name, method) in REFUSED:
+        with pytest.raises(ConfigError, match=REFUSED[name, method]):
+            finetune_sweep(run, activations)
+        return
+    finetune_sweep(run, activations)
+    parent, tuned = load_sae(parents[name]), load_sae(work.final)
+    assert tuned.architecture == name and set(tuned.weights) == set(parent.weights)
+    if method == "baseline":  # it trains on: the sparsity stays what it was
+        l0 = [sae.encode_sparse(X).n_active / len(X) for sae in (parent, tuned)]
+        assert 0.5 * l0[0] < l0[1] < 2 * l0[0]
+        assert mse(tuned) < 1.1 * mse(parent)
+    elif "threshold" in parent.weights and method in MOVING:
+        # a latent that passes its threshold jumps, which no gradient of the error sees
+        assert mse(tuned) < 1.05 * mse(parent)
+    else:
+        assert mse(tuned) < mse(parent)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_active_latent_is_its_pre_activation_where_the_architecture_says_so(name):
+    rule = registry.load(ARCHITECTURES, name)
+    settings = architecture_settings(name, OWN[name])
+    weights = rule.initial(settings, 30, X[:200], torch.Generator().manual_seed(0))
+    g = torch.Generator().manual_seed(1)
+    for vector in set(weights) & {"b_enc", "b_gate", "b_mag", "r_mag"}:
+        weights[vector] += 0.1 * torch.randn(30, generator=g)
+    inputs = X - weights["b_dec"] if settings.subtract_b_dec else X
+    bias = weights["b_enc" if "b_enc" in weights else "b_gate"]
+    pre = inputs @ weights["W_enc"] + bias
+    codes = rule.encode(weights, settings, X)
+    active = codes > 0
+    assert bool(active.any())
+    close = torch.allclose(codes[active], pre[active], rtol=1e-4, atol=1e-5)
+    assert close == rule.LATENT_IS_PRE_ACTIVATION
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_input_bias_of_its_own_encodes_the_same(name, parents):
+    parent = load_sae(parents[name])
+    moved = with_own_input_bias(parent)
+    assert parent.settings.subtract_b_dec and not moved.settings.subtract_b_dec
+    torch.testing.assert_close(moved(X), parent(X), rtol=1e-3, atol=1e-4)
+
+
+def parent_of(s, **header):
+    """Return (rule, weights for s x, the SAE of x that a training on s x gives)."""
+    rule = registry.load(ARCHITECTURES, "relu")
+    settings = architecture_settings("relu", {"l1": 0.1, "subtract_b_dec": True})
+    weights = rule.initial(settings, 20, s * X[:200], torch.Generator().manual_seed(0))
+    return rule, weights, SAE("relu", settings, fold(weights, s, s), header)
+
+
+def loss_of(fit, weights, x):
+    gradients = {n: torch.full_like(w, 7.0) for n, w in weights.items()}
+    state = State(0, torch.zeros(20, dtype=torch.bool), Workspace())
+    return fit.step(weights, gradients, Batch(x), state, None), gradients
+
+
+def test_the_baseline_goes_on_with_the_loss_of_a_training_on_scaled_activations():
+    s, x = 3.7, X[:50]
+    rule, weights, parent = parent_of(s, training={"scale": [s, s]})
+    fit = OwnLoss(parent)
+    terms, gradients = loss_of(fit, fit.initial(), x)
+    expected, grads = run_step(rule, weights, parent.settings, s * x)
+    assert terms.loss == pytest.approx(expected.loss, rel=1e-5)
+    assert terms.error == pytest.approx(float((parent(x) - x).square().sum()), rel=1e-5)
+    for name, gradient in grads.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-5)
+    for name, w in fit.fold(fit.initial()).weights.items():
+        torch.testing.assert_close(w, parent.weights[name])
+
+
+def test_the_baseline_has_the_further_penalties_of_the_training():
+    x = X[:50]
+    rule, weights, parent = parent_of(1.0, settings={"penalties": {"decoder_cosine": 5.0}})
+    fit = OwnLoss(parent)
+    terms, gradients = loss_of(fit, fit.initial(), x)
+    plain_terms, grads = run_step(rule, weights, parent.settings, x)
+    nothing = Terms(0.0, 0.0, 0.0, 0, torch.zeros(20, dtype=torch.bool))
+    value = decoder_cosine(5.0, parent, grads, Batch(x), None, nothing)
+    assert value > 0.1
+    assert terms.loss == pytest.approx(plain_terms.loss + value, rel=1e-5)
+    torch.testing.assert_close(gradients["W_dec"], grads["W_dec"])
+
+
+@pytest.mark.parametrize(
+    ("name", "coefficient"), [("relu", "l1"), ("gated", "l1"), ("jumprelu", "l0_coef")]
+)
+def test_a_baseline_without_a_known_coefficient_is_refused(name, coefficient, parents):
+    parent = load_sae(parents[name])
+    settings = architecture_settings(name, {coefficient: 0.0})
+    with pytest.raises(ConfigError, match=f"{name} SAE with {coefficient} = 0"):
+        OwnLoss(SAE(name, settings, parent.weights, parent.metadata))
+
+
+def test_a_frozen_encoder_is_fine_with_latents_of_another_kind(parents):
+    gated = load_sae(parents["gated"])
+    fit = SquaredError(with_own_input_bias(gated), ("scale", "W_dec", "b_dec"))
+    torch.testing.assert_close(fit.fold(fit.initial())(X), gated(X), rtol=1e-3, atol=1e-4)
