@@ -4,7 +4,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from snakemake.settings.types import RerunTrigger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -16,7 +15,7 @@ from saeflow import paths
 from saeflow.config.checks import resolve
 from saeflow.config.reading import read_config
 from saeflow.errors import SaeflowError
-from saeflow.plan.environment import export
+from saeflow.plan.environment import export, ignore_sets_of_inputs
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
 from saeflow.plan.rules import Rules
@@ -27,12 +26,6 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
-def ignore_sets_of_inputs():
-    """Leave it to identities: a harvest that was divided has inputs that are not missed later."""
-    # The settings are not there yet while this file is read.
-    workflow.dag_settings.rerun_triggers -= {RerunTrigger.INPUT}
-
-
 CONFIG_FILE = ", ".join(str(file) for file in workflow.configfiles)
 try:
     # Snakemake's own reader accepts a key that stands twice.
@@ -41,7 +34,10 @@ try:
     plan = Plan(resolve(config, file=CONFIG_FILE), file=CONFIG_FILE)
     outputs = Outputs(plan)
     wanted = Rules(
-        outputs.wanted(), workflow.register_resource, ancient, ignore_sets_of_inputs
+        outputs.wanted(),
+        workflow.register_resource,
+        ancient,
+        partial(ignore_sets_of_inputs, workflow),
     )
 except SaeflowError as error:
     sys.exit(f"error in {error}")

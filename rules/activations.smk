@@ -35,7 +35,7 @@ rule harvest_part:
         "../envs/torch.yaml"
     threads: CORES
     resources:
-        mem_mb=4000,
+        mem_mb=wanted.memory(outputs.parts.find, 4000),
         runtime=720,
     shell:
         '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/harvest_part.py" {input.job} --threads {threads} --log {log}'

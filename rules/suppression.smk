@@ -12,6 +12,25 @@ rule suppression:
         ),
 
 
+rule simulate_suppression:
+    """Train the toys of the theory of suppression."""
+    input:
+        job=wanted.job(partial(plan.simulation, "suppression")),
+    output:
+        paths.of_study(paths.SIMULATION, "suppression"),
+        paths.of_study(paths.SIMULATION, "suppression").replace(".json", ".csv"),
+    log:
+        paths.log_pattern(paths.of_study(paths.SIMULATION, "suppression")),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/simulate_suppression.py" {input.job} --threads {threads} --log {log}'
+
+
 rule tabulate_suppression:
     """Make a table of the suppression study. Wildcards: table."""
     input:

@@ -18,6 +18,7 @@ TABLES = {
     "l0": ("l0_by_method",),
     "mse_reduction": ("mse_reduction_by_method",),
     "perplexity_recovery": ("perplexity_recovery_by_method",),
+    "language_change": ("language_change_by_method",),
     "reconstruction_bias": ("reconstruction_bias_by_layer",),
     "kept": (),
     "published": ("published_beside_ours",),
@@ -28,8 +29,13 @@ TABLES = {
     "tuning_curves": ("tuning_curves",),
 }
 OF_MEASURES = set(TABLES) - {"training_curves", "tuning_curves"}
-OF_RECONSTRUCTION = OF_MEASURES - {"perplexity_recovery"}
+OF_RECONSTRUCTION = OF_MEASURES - {"perplexity_recovery", "language_change"}
 REPORT = {"build_report report"}
+TOYS = {
+    "simulate_suppression theory/suppression",
+    "tabulate_suppression theory",
+    "plot_suppression theory",
+}
 SOURCES = {
     "fetch_dataset datasets/texts/dataset",
     "train_tokenizer tokenizers/words/tokenizer",
@@ -112,7 +118,8 @@ def release(hooks: Iterable[str] = HOOKS) -> set[str]:
 
 
 FIGURES = {f"plot_suppression {figure}" for figures in TABLES.values() for figure in figures}
-EVERYTHING = SOURCES | harvest() | below_saes(ALL_SAES)
+FROM_TEXTS = SOURCES | harvest() | below_saes(ALL_SAES)
+EVERYTHING = FROM_TEXTS | TOYS
 
 
 def study(key: str, value: object) -> Callable[[Tree], object]:
@@ -287,7 +294,7 @@ CHANGES = (
     Change(
         "the language model's training (`seed`)",
         lambda tree: tree.configure(lambda c: c["models"]["small"]["train"].update(seed=1)),
-        EVERYTHING
+        FROM_TEXTS
         - {
             "fetch_dataset datasets/texts/dataset",
             "train_tokenizer tokenizers/words/tokenizer",
@@ -297,7 +304,7 @@ CHANGES = (
     Change(
         "a packing's context length",
         entry("packings", "ctx-64", context_length=32),
-        EVERYTHING
+        FROM_TEXTS
         - {
             "fetch_dataset datasets/texts/dataset",
             "train_tokenizer tokenizers/words/tokenizer",
@@ -306,7 +313,7 @@ CHANGES = (
     Change(
         "the content of a local text file",
         lambda tree: tree.append("texts.txt", "four\n"),
-        EVERYTHING,
+        FROM_TEXTS,
     ),
     Change(
         "a metric's formula (`fvu`)",
@@ -320,6 +327,7 @@ CHANGES = (
         - {
             "plot_suppression mse_reduction_by_method",
             "plot_suppression perplexity_recovery_by_method",
+            "plot_suppression language_change_by_method",
             "plot_suppression frequencies",
             "plot_suppression activation_sums",
             "plot_suppression tuning_curves",
@@ -352,6 +360,24 @@ CHANGES = (
         source("finetune/solvers/exact.py"),
         set(),
     ),
+    Change(
+        "a setting of the theory's toys (`theory.c`)",
+        lambda tree: tree.configure(
+            lambda c: c["studies"]["suppression"].update(theory={"c": [0.01, 0.05]})
+        ),
+        TOYS | REPORT,
+    ),
+    Change("how the toys are trained", source("theory/toys.py"), TOYS | REPORT),
+    Change(
+        "the theory's formulas, which also stand beside what the post measured",
+        source("theory/suppression.py"),
+        TOYS | outputs(["published"]),
+    ),
+    Change(
+        "the architecture that the toys have too (`relu.py`)",
+        source("sae/architectures/relu.py"),
+        below_saes(["relu", "relu~scale"]) | TOYS,
+    ),
     Change("a table's module (`l0.py`)", source("tables/suppression/l0.py"), outputs(["l0"])),
     Change(
         "a figure's module",
@@ -361,7 +387,7 @@ CHANGES = (
     Change(
         "the figures' style file",
         lambda tree: tree.append("workflow/saeflow/figures/saeflow.mplstyle", "\nfont.size: 9\n"),
-        FIGURES | REPORT,
+        FIGURES | {"plot_suppression theory"} | REPORT,
     ),
     Change(
         "a caption",

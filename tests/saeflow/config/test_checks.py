@@ -32,6 +32,8 @@ BAD = [
     ((*TRAIN, "d_model"), 130, "small > train > d_model", "a multiple of 8; got 130"),
     ((*TRAIN, "d_model"), 4, "small > train > d_model", "even number"),
     (("activations", "shard_rows"), 300, "shard_rows: the rows of a shard", "256 or 512; got 300"),
+    ((*STUDY, "theory"), {"d": 13}, "theory > d: the toys' features", "at least 14"),
+    ((*STUDY, "theory"), {"g": [1.6], "d": 32}, "theory > g: the largest", "c d / 2 = 1.6; got"),
     (("activations",), {"live": True, "temporary": True}, "activations: live", "live or temporary"),
 ]
 

@@ -8,6 +8,8 @@ from saeflow.cost.estimate import Estimator, passes_of, row_table
 from saeflow.cost.speeds import Speeds, block_key, step_key, training_key
 from saeflow.cost.stores import store_size
 from saeflow.cost.summary import as_dict, lines, summarise
+from saeflow.cost.wanted import wanted_of
+from saeflow.plan.parts import Parts
 from saeflow.plan.rules import Rules
 
 
@@ -95,6 +97,42 @@ def test_live_activations_write_no_store(jobs):
     planned = jobs(lambda c: c.update(activations={"live": True}))
     (group,) = passes_of(planned["harvest_activations"])
     assert Estimator(Speeds(2)).together(group).n_bytes.value < 1e6
+
+
+def test_live_activations_are_computed_by_each_reader_and_their_window_is_held(jobs):
+    costs = {}
+    for live in (False, True):
+        planned = jobs(lambda c, live=live: c.update(activations={"live": live}))
+        estimator = Estimator(speeds_for(planned))
+        costs[live] = [
+            estimator.together(passes_of(planned[rule])[hook])
+            for rule in ("train_sae", "measure_reconstruction")
+            for hook in (0, 1)
+        ]
+    added = [b.seconds.value - a.seconds.value for a, b in zip(*costs.values(), strict=True)]
+    # through two blocks and through four, of which one takes 10,000 tokens a second
+    rows, rates = [100_000, 100_000, 2 * 10_000, 2 * 10_000], [5_000, 2_500] * 2
+    assert added == pytest.approx([n / rate for n, rate in zip(rows, rates, strict=True)])
+    stored, live = (costs[kind][0] for kind in (False, True))
+    window = 100_000 * 64 * 2
+    model = 4 * (4 * 12 * 64**2 + 1024 * 64)
+    assert window + model < live.memory - stored.memory < window + model + 64e6
+
+
+def test_where_only_readers_of_live_activations_run_the_forward_pass_is_measured(jobs):
+    planned = jobs(lambda c: c.update(activations={"live": True}))
+    readers = planned["train_sae"]
+    assert wanted_of(readers, Estimator(Speeds(2))).forward
+    planned = jobs()
+    assert not wanted_of(planned["train_sae"], Estimator(Speeds(2))).forward
+
+
+def test_the_size_of_shards_decides_the_number_of_files(jobs):
+    planned = jobs(lambda c: c.update(activations={"shard_rows": 1024}))
+    cost = Estimator(speeds_for(planned)).together(planned["harvest_activations"])
+    size = store_size(110_000, 64, "float16", 1024)
+    assert size.n_shards == 108
+    assert (cost.n_bytes, cost.files) == ((2 * size.n_bytes, 1.0), (2 * size.n_files, 1.0))
 
 
 def test_what_cannot_be_known_has_a_reason_and_no_figure(jobs):
@@ -206,3 +244,12 @@ def test_snakemake_is_asked_for_half_as_much_again_and_for_no_less_than_a_floor(
     peak = Estimator(Speeds(1)).peak(pair)
     assert rules.memory(lambda **_: pair[0], 1)({}) == math.ceil(1.5 * peak / 1e6)
     assert rules.memory(lambda **_: pair[0], 4000)({}) == 4000
+
+
+def test_a_part_of_a_harvest_is_given_the_memory_of_its_pass(planned):
+    rules = Rules(everything(planned), lambda *_: None, str)
+    stores = planned["harvest_activations"]
+    (part, _) = Parts(stores, 2)
+    peak = Estimator(Speeds(1)).peak(stores)
+    assert peak > 0
+    assert rules.memory(lambda **_: part, 1)({}) == math.ceil(1.5 * peak / 1e6)

@@ -14,6 +14,7 @@ from saeflow.figures.suppression import (
     closed_form_excess,
     frequencies,
     increase_of_latents,
+    language_change_by_method,
     perplexity_recovery_by_method,
     rotation_of_latents,
     scaling_and_theory,
@@ -22,7 +23,13 @@ from saeflow.figures.suppression import (
     tuning_curves,
 )
 from saeflow.figures.suppression import correlations as correlations_figure
-from saeflow.tables.suppression import closed_form, correlations, latents, perplexity_recovery
+from saeflow.tables.suppression import (
+    closed_form,
+    correlations,
+    language_change,
+    latents,
+    perplexity_recovery,
+)
 from saeflow.tables.suppression import frequencies as frequencies_table
 from saeflow.tables.suppression import shift as shift_table
 from saeflow.tables.suppression import tuning_curves as tuning_table
@@ -87,7 +94,7 @@ def test_the_theory_is_drawn_over_the_points_with_nothing_fitted(runs):
 
 
 def test_the_shift_is_drawn_beside_the_line_of_the_theory(runs):
-    figure = shift_by_penalty.draw(shift_table.build(runs))
+    figure = shift_by_penalty.draw(shift_table.build(runs, **OPTIONS))
     ax = panel(figure, "resid_post.0")
     xs = {
         method: container.lines[0].get_xydata()
@@ -128,6 +135,13 @@ def test_recovery_has_a_bar_per_method_and_layer(runs):
     measured = [run for run in runs if run.key.eval_dataset]
     figure = perplexity_recovery_by_method.draw(perplexity_recovery.build(measured, **OPTIONS))
     assert len(panel(figure, "relu").patches) == 4
+
+
+def test_a_change_of_the_loss_has_a_bar_per_method_and_layer(runs):
+    measured = [run for run in runs if run.key.eval_dataset]
+    figure = language_change_by_method.draw(language_change.build(measured, **OPTIONS))
+    heights = [patch.get_height() for patch in panel(figure, "relu").patches]
+    assert sorted(heights) == pytest.approx([-0.6, -0.6, -0.5, -0.5])
 
 
 def test_correlations_are_drawn_hollow_where_the_other_cause_is_held(runs):

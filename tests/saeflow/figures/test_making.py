@@ -39,5 +39,9 @@ def test_facts_of_scores_name_the_interval_over_prompts():
     assert "300 to 98,000" in text and "Wilson" in text
 
 
+def test_an_interval_is_over_documents_only_where_there_are_documents():
+    assert facts(pd.DataFrame({"slope": [1.0], "slope_low": [0.9]})) == {}
+
+
 def test_facts_of_a_table_without_any_are_empty():
     assert sentence(facts(pd.DataFrame({"x": [1]}))) == ""

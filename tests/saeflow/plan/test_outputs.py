@@ -75,6 +75,17 @@ def test_the_theory_is_shown_where_an_l1_penalty_was_paid(make_outputs, monkeypa
     assert "latents" in topk and not {"shift", "shift_by_penalty", "scaling_and_theory"} & topk
 
 
+def test_the_toys_are_one_job_whatever_the_studys_saes_are(make_outputs):
+    one, other = make_outputs(), make_outputs(saes=["topk"], methods=[], hooks=["resid_post.0"])
+    for outputs in (one, other):
+        (toys,) = outputs.table("suppression", "theory").inputs["simulation"]
+        assert toys is outputs.plan.simulation("suppression") and not list(toys.upstream())
+    tables = [outputs.table("suppression", "theory") for outputs in (one, other)]
+    assert tables[0].identity == tables[1].identity
+    again = make_outputs(theory={"seed": 1}).table("suppression", "theory")
+    assert again.identity != tables[0].identity
+
+
 def test_rows_come_in_the_same_order_each_time(make_outputs):
     first, second = make_outputs(), make_outputs()
     module = first.studies["suppression"]

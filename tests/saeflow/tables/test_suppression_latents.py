@@ -11,6 +11,7 @@ from saeflow.tables.suppression import (
     correlations,
     frequencies,
     kept,
+    language_change,
     perplexity_recovery,
     shift,
     tuning_curves,
@@ -54,7 +55,7 @@ def test_a_law_of_equal_shifts_has_the_correlations_that_it_must_have():
 
 def test_the_shift_is_the_median_increase_and_its_slope_is_one_where_the_theory_holds():
     runs = family() + family(l1=0.5, sae="relu-strong")
-    table = shift.build(runs)
+    table = shift.build(runs, **OPTIONS)
     steps = table[table["method"] == "decoder"].set_index("sae")
     assert steps["predicted"].to_dict() == {"relu": 2.0, "relu-strong": 4.0}
     np.testing.assert_allclose(steps["increase"], steps["predicted"])
@@ -63,9 +64,47 @@ def test_the_shift_is_the_median_increase_and_its_slope_is_one_where_the_theory_
 
 def test_the_slope_over_two_penalties_is_that_of_least_squares_through_the_origin():
     runs = family(taken=1.0) + family(l1=0.5, taken=3.0, sae="relu-strong")
-    table = shift.build(runs)
+    table = shift.build(runs, **OPTIONS)
     slope = table[table["method"] == "decoder"]["slope"].unique()
     assert slope == pytest.approx([(2 * 1 + 4 * 3) / (2**2 + 4**2)])
+
+
+def test_latents_that_all_gained_the_same_leave_the_slope_no_room():
+    runs = family(taken=1.0) + family(l1=0.5, taken=3.0, sae="relu-strong")
+    table = shift.build(runs, **OPTIONS)
+    rows = table[table["method"] == "decoder"]
+    for end in ("slope_low", "slope_high"):
+        np.testing.assert_allclose(rows[end], 0.7)
+
+
+def test_the_interval_of_the_slope_is_that_of_the_medians_of_resampled_latents():
+    """With the increases 0, 1, ..., n - 1 the median of resamples has a known spread."""
+    x, n = np.array([1.0, 2.0]), 401
+    low, high = shift._interval(
+        x, [np.arange(n), 2.0 * np.arange(n)], 4000, np.random.default_rng(0)
+    )
+    # of a median the standard error is 1 / (2 density sqrt(n)): n / (2 sqrt(n)), twice of that
+    errors = np.array([1, 2]) * np.sqrt(n) / 2
+    half = 1.96 * np.linalg.norm(x * errors) / 5
+    assert (low, high) == pytest.approx((200 - half, 200 + half), abs=0.15 * half)
+
+
+def test_one_penalty_gives_a_slope_without_an_interval():
+    table = shift.build(family(), **OPTIONS)
+    assert table["slope"].notna().all() and table["slope_low"].isna().all()
+
+
+def test_methods_that_move_the_encoder_have_no_shift():
+    """The factor is of a decoder row, and the latent before it is another one."""
+    runs = family()
+    for run in trained(runs):
+        if run.records["sae"]["settings"].get("solver") == "steps":
+            run.records["sae"]["settings"]["method"] = "encoder"
+    assert set(shift.build(runs, **OPTIONS)["method"]) == {"decoder-exact"}
+
+
+def test_no_shift_without_any_runs():
+    assert shift.build([], **OPTIONS).empty
 
 
 def test_an_sae_without_an_l1_penalty_has_no_predicted_shift():
@@ -73,7 +112,7 @@ def test_an_sae_without_an_l1_penalty_has_no_predicted_shift():
     for run in trained(runs):
         run.records["sae"]["settings"].pop("l1", None)
     assert latents_table.build(runs)["predicted"].isna().all()
-    assert shift.build(runs).empty
+    assert shift.build(runs, **OPTIONS).empty
 
 
 def test_perplexity_recovery_of_a_hand_made_case():
@@ -85,6 +124,18 @@ def test_perplexity_recovery_of_a_hand_made_case():
     row = table.loc["decoder"]
     ends = row["perplexity_recovery_low"], row["perplexity_recovery_high"]
     assert ends == pytest.approx((row["perplexity_recovery"],) * 2)
+
+
+def test_the_change_of_the_loss_is_after_minus_before_in_pairs():
+    """2 nats before, 1.5 after; documents differ, their differences do not."""
+    table = language_change.build(measured(family()), **OPTIONS).set_index("method")
+    for name in ("language_change", "language_change_low", "language_change_high"):
+        assert table[name].to_dict() == pytest.approx({"decoder": -0.5, "decoder-exact": -0.6})
+
+
+def test_the_change_of_the_loss_weighs_documents_by_their_predictions():
+    sums = {"parent_predictions": 40.0, "parent_ce_sae": 80.0, "tuned_ce_sae": 70.0}
+    assert language_change.change(sums) == -0.25
 
 
 def test_the_posts_table_gives_its_quoted_mean_reduction():
@@ -139,7 +190,7 @@ def test_tuning_curves_are_the_logs_and_the_end_of_the_closed_form():
     assert set(table["fit"]) == {"decoder"}
 
 
-@pytest.mark.parametrize("module", [correlations, frequencies, kept, shift, tuning_curves])
+@pytest.mark.parametrize("module", [correlations, frequencies, kept, tuning_curves])
 def test_without_any_runs_a_table_has_its_columns(module):
     table = module.build([])
     assert table.empty and "method" in table

@@ -96,7 +96,7 @@ def test_a_trained_toy_finds_the_predicted_activation(bias):
     d, c = 16, 0.05
     g = torch.tensor([0.3, 1.0, 2.0, 4.0])
     p = torch.tensor([0.1, 0.1, 0.3, 0.5])
-    z = (torch.rand(20_000, 4, generator=generator) < p).float()
+    z = (torch.rand(4000, 4, generator=generator) < p).float()
     W = torch.eye(d)[:4]
     a, b = torch.full((4,), 1.0, requires_grad=True), torch.zeros(d, requires_grad=bias)
     optimizer = torch.optim.Adam([a, *([b] if bias else [])], lr=0.02)

@@ -115,6 +115,7 @@ def _check_study(config: Config, where: str, study: Config) -> None:
                 got=name,
             )
     _check_transcoders(config, where, study)
+    _check_toys(f"{where} > theory", study["theory"])
     for name in study["models"]:
         _check_checkpoint(config, f"{where} > models", name)
         model = config["models"][name.partition("@")[0]]
@@ -137,6 +138,26 @@ def _check_study(config: Config, where: str, study: Config) -> None:
                     f" and BLOCK from 0 to {n_layers - 1}",
                     got=hook,
                 )
+
+
+def _check_toys(where: str, theory: Config) -> None:
+    """Check that the toys' features can all be at right angles, and some of them alive."""
+    n_features = max(len(theory["g"]) * len(theory["p"]), len(theory["g"]) + 1)
+    if n_features > theory["d"]:
+        raise ConfigError(
+            "the toys' features do not fit at right angles",
+            where=f"{where} > d",
+            expected=f"at least {n_features}: strengths times frequencies",
+            got=theory["d"],
+        )
+    border = max(theory["c"]) * theory["d"] / 2
+    if max(theory["g"]) <= border:
+        raise ConfigError(
+            "the largest penalty would leave none of the toys' features alive",
+            where=f"{where} > g",
+            expected=f"one above c d / 2 = {border:g}",
+            got=max(theory["g"]),
+        )
 
 
 def _check_imports(config: Config, where: str, study: Config) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from saeflow.cost import memory
 from saeflow.cost.cost import Cost
-from saeflow.cost.guess import Guess, total
+from saeflow.cost.guess import ZERO, Guess, total
 from saeflow.cost.shapes import Shape
 from saeflow.cost.sources import WEIGHT_BYTES, Sources
 from saeflow.cost.speeds import JOB_START_S, width_of
@@ -25,7 +25,14 @@ ROW_BYTES = 1.15
 
 _ENCODING = 0.4  # of a training step: what encoding and decoding alone take
 _ABLATIONS = 2
-_SMALL_RULES = {"tabulate": 1.5, "plot": 3.5, "build_report": 1.5, "release_activations": 0.7}
+_LIVE_TIMES = 1.5  # rows are computed more than once where windows and forward passes do not align
+_SMALL_RULES = {
+    "tabulate": 1.5,
+    "plot": 3.5,
+    "build_report": 1.5,
+    "release_activations": 0.7,
+    "simulate": 20.0,
+}
 _BENCHMARK_TOKENS = 40  # of a prompt, all variants
 _N_PROMPT_SETS = 6
 
@@ -54,7 +61,12 @@ class Estimator(Sources):
             return 0.0
         if jobs[0].rule.startswith("harvest"):
             return memory.harvest(shape, jobs[0].settings["batch_tokens"], len(jobs))
-        return memory.fits(shape.d_model, *_sizes(jobs, shape.d_model))
+        fits = memory.fits(shape.d_model, *_sizes(jobs, shape.d_model))
+        if not activations.settings.get("live"):
+            return fits
+        tokens = self.tokens(activations.inputs["tokens"])
+        rows = round(tokens.splits["train"].value) if tokens.known else None
+        return fits + memory.live(shape, activations.settings, rows)
 
     def _harvest_activations(self, jobs: Sequence[Job]) -> Cost:
         first = jobs[0]
@@ -64,8 +76,10 @@ class Estimator(Sources):
         n, settings = tokens.all, first.settings
         if settings.get("live"):  # what is stored says how to compute them
             return Cost(n, Guess(1e5, 3.0), Guess(6.0, 2.0), self.speeds.start_s.scaled(2, 2))
-        size = store_size(round(n.value), shape.d_model, settings["dtype"])
-        blocks = 1 + max(int(re.search(r"\d+$", job.settings["hook"])[0]) for job in jobs)
+        size = store_size(
+            round(n.value), shape.d_model, settings["dtype"], settings.get("shard_rows")
+        )
+        blocks = max(map(_blocks, jobs))
         written = Guess(float(size.n_bytes * len(jobs)), n.times)
         seconds = total(
             [
@@ -114,9 +128,19 @@ class Estimator(Sources):
             slower = (1.5, 2.0) if run.get("solver") == "exact" else (1.0, 1.0)
             seconds.append(step.scaled(tokens.value / batch * slower[0], tokens.times * slower[1]))
             rows.append(tokens)
+        # jobs of a pass share the rows; where settings keep them apart, each computes its own
+        seconds.append(self._computed(jobs[0].inputs["activations"], max(rows)))
         n_bytes = Guess(float(sum(2 * d * w + 2 * w for w in widths) * WEIGHT_BYTES), 1.02)
         files = Guess(5.0 * len(jobs), 1.5)
         return Cost(max(rows), n_bytes, files, total(seconds), self.peak(jobs))
+
+    def _computed(self, activations: Job, rows: Guess) -> Guess:
+        """Return the seconds in which a reader computes rows itself: none where they are stored."""
+        shape = self.shape(activations.inputs["model"])
+        if not activations.settings.get("live") or shape is None:
+            return ZERO
+        blocks = min(_blocks(activations), shape.n_layers)
+        return rows.over(self.speeds.blocks_rate(shape, blocks)).scaled(1.0, _LIVE_TIMES)
 
     def _place(self, activations: Job) -> tuple[Tokens, Shape] | str:
         """Return tokens and model behind a store, or why they are not known."""
@@ -133,6 +157,8 @@ class Estimator(Sources):
         shape, n = place[1], place[0].splits["test"]
         seconds = [self.speeds.start_s, Guess(1.0 * len(jobs), 2.0)]
         seconds += [self._encoding(job.inputs["sae"], shape.d_model, n) for job in jobs]
+        # all SAEs of the pass read the rows twice: for their mean, and to measure
+        seconds.append(self._computed(jobs[0].inputs["activations"], n.scaled(2.0)))
         return self._measured(jobs, n, shape, total(seconds))
 
     def _measure_language(self, jobs: Sequence[Job]) -> Cost:
@@ -141,7 +167,7 @@ class Estimator(Sources):
             return Cost(unknown=place)
         shape, n = place[1], place[0].splits["test"]
         speeds, layers = self.speeds, shape.n_layers
-        block = int(re.search(r"\d+$", jobs[0].inputs["activations"].settings["hook"])[0])
+        block = _blocks(jobs[0].inputs["activations"]) - 1
         variants = len(jobs) + _ABLATIONS
         # the clean pass, then what lies behind the hook; each variant compares two distributions
         passes = 1 + variants * max(0, layers - 1 - block) / layers
@@ -175,6 +201,11 @@ class Estimator(Sources):
         rate = self.speeds.blocks_rate(shape, shape.n_layers)
         seconds = total([self.speeds.start_s, rows.over(rate).scaled(2.0, 2.0)])
         return Cost(rows, Guess(3e5, 4.0), Guess(4.0, 1.5), seconds, memory.measuring(shape))
+
+
+def _blocks(activations: Job) -> int:
+    """Return how many blocks of the model a hook needs."""
+    return 1 + int(re.search(r"\d+$", activations.settings["hook"])[0])
 
 
 def _sizes(jobs: Sequence[Job], d_in: int) -> tuple[list[int], int]:

@@ -5,7 +5,8 @@ From the sizes of what is held at once; libraries are counted as a constant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from saeflow.cost.shapes import Shape
 
@@ -15,7 +16,7 @@ _TORCH_BYTES = 550e6
 _FLOAT = 4
 _LOGIT_CHUNKS_BYTES = 4 * (1 << 24) * _FLOAT
 _WINDOW_ROWS = 1 << 20
-_WINDOW_ROW_BYTES = 24  # row numbers and their order, of this window and the next
+_WINDOW_ROW_BYTES = 32  # row numbers and their order, of this window and the next
 
 
 def model(shape: Shape) -> float:
@@ -42,6 +43,24 @@ def fits(d_in: int, widths: Sequence[int], batch: int) -> float:
     workspace = 4 * batch * max(widths) + 6 * batch * d_in
     window = _WINDOW_ROWS * _WINDOW_ROW_BYTES
     return _TORCH_BYTES + _FLOAT * (4 * weights + workspace) + window
+
+
+def live(shape: Shape, activations: Mapping[str, Any], n_rows: int | None) -> float:
+    """Return what it takes to compute live activations while fitting: model, a batch, a window.
+
+    Parameters
+    ----------
+    shape
+        The model's.
+    activations
+        Settings of the activations: ``dtype`` and ``batch_tokens``.
+    n_rows
+        Rows of the split, where they are known: a window has no more.
+    """
+    window = _WINDOW_ROWS if n_rows is None else min(_WINDOW_ROWS, n_rows)
+    item = 4 if activations["dtype"] == "float32" else 2
+    forward = harvest(shape, activations["batch_tokens"], 1) - _TORCH_BYTES
+    return forward + window * shape.d_model * item
 
 
 def measuring(shape: Shape) -> float:

@@ -54,6 +54,8 @@ def wanted_of(jobs: Iterable[Job], estimator: Known) -> Wanted:
             _add_forward(wanted, job, estimator)
         if job.rule in ("train_sae", "finetune_sae"):
             recipe = (job.inputs["parent"] if "parent" in job.inputs else job).settings
+            if job.inputs["activations"].settings.get("live"):
+                _add_forward(wanted, job.inputs["activations"], estimator)
             shape = estimator.shape(job.inputs["activations"].inputs["model"])
             if shape is not None and "architecture" in recipe:
                 batch = job.settings.get("batch_size") or recipe.get("batch_size") or 1024

@@ -24,6 +24,7 @@ from saeflow.figures.panels import (
 from saeflow.figures.style import INK, Look, method_looks, use_style
 
 _GROUP_WIDTH = 0.8
+_MANY = 6  # methods, whose bars want wider panels
 _LINE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 2))}
 _SEED = {
     "color": INK,
@@ -56,7 +57,8 @@ def bars_by_layer(
         looks = method_looks(table["method"])
         keys = list(dict.fromkeys(zip(table["model"], table["sae"], strict=True)))
         figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.75, 1.75)
+            {key: title_of(table, *key) for key in keys},
+            panel_size=(1.75 if len(looks) < _MANY else 2.6, 1.85),
         )
         for (model, sae), ax in panels.items():
             chosen = table[(table["model"] == model) & (table["sae"] == sae)]

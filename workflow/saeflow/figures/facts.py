@@ -32,7 +32,7 @@ def facts(table: pd.DataFrame) -> dict[str, Any]:
         found["seeds"] = sorted(int(seed) for seed in table["seed"].unique())
     if "n" in found:
         found["interval"] = "prompts"
-    elif any(name.endswith("_low") for name in table.columns):
+    elif "n_documents" in found and any(name.endswith("_low") for name in table.columns):
         found["interval"] = "documents"
     return found
 

@@ -15,6 +15,7 @@ from saeflow.errors import DataError
 from saeflow.figures.style import INK, Look
 
 MAX_COLUMNS = 4
+_LEGEND_LINE = 0.14  # inches
 
 
 def require_rows(table: pd.DataFrame, what: str) -> None:
@@ -131,6 +132,9 @@ def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
     n_columns = next(
         (n for n in range(len(widths), 1, -1) if _width(widths, n) < figure.get_figwidth()), 1
     )
+    # Further lines make the figure taller, or they would take their room from the panels.
+    n_more = -(-len(widths) // n_columns) - 1
+    figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * n_more)
     figure.legend(
         handles=handles, loc="outside upper left", ncols=n_columns, labelcolor=INK,
         columnspacing=1.2,

@@ -1,7 +1,8 @@
-"""What jobs find in their environment: the interpreter, the scripts and the library.
+"""What the Snakefile sets up: the environment of jobs, and what Snakemake looks at.
 
-In the environment and not in the commands, since a command that names a path of one machine would
-change when the checkout moves, and a changed command makes Snakemake rerun its rule.
+Jobs find the interpreter, the scripts and the library in their environment and not in their
+commands, since a command that names a path of one machine would change when the checkout moves,
+and a changed command makes Snakemake rerun its rule.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from saeflow.plan.job import SCRIPTS, SOURCE_ROOT
 
@@ -27,3 +29,18 @@ def export(*, deployed: bool) -> None:
     known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if str(SOURCE_ROOT) not in known:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(SOURCE_ROOT), *known])
+
+
+def ignore_sets_of_inputs(workflow: Any) -> None:
+    """Have Snakemake leave it to identities which sets of inputs make a job stale.
+
+    A harvest that was divided among jobs has inputs that are not missed later.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's own, once it plans: while it reads the Snakefile the settings are not there.
+    """
+    from snakemake.settings.types import RerunTrigger
+
+    workflow.dag_settings.rerun_triggers -= {RerunTrigger.INPUT}

@@ -65,13 +65,14 @@ class Outputs:
     def _table(self, study: str, table: str) -> Job:
         module = self.studies[study]
         stem = paths.fill(paths.TABLE, study=study, table=table)
+        rows = list(module.rows(self.plan.config))
         return Job(
             rule=f"tabulate_{study}",
             output=stem.with_name(f"{stem.name}.json"),
             # The names of models and recipes are columns, and no part of what they name.
             settings={
                 "table": table,
-                "rows": list(module.rows(self.plan.config)),
+                **({} if table in module.OF_NO_ROW else {"rows": rows}),
                 **(self.plan.config["measures"] if table in module.RESAMPLED else {}),
             },
             inputs={kind: module.records(self.plan, kind) for kind in module.TABLES[table]},

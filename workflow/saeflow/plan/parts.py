@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from saeflow import paths
 from saeflow.activations.commits import commit_path
@@ -49,6 +49,11 @@ class Parts:
         if key not in self._jobs:
             self._jobs[key] = tuple(self._part(key, part) for part in range(1, self._n + 1))
         return self._jobs[key]
+
+    def __iter__(self) -> Iterator[Job]:
+        """Yield the parts of every pass."""
+        for stores in self._passes.values():
+            yield from self.of(stores[0])
 
     def find(self, *, part: str, of: str, **place: str) -> Job:
         """Return one part; wildcards of its receipt."""

@@ -186,6 +186,16 @@ class Plan(Sources):
         """Return the job that measures the model with an SAE in place."""
         return self.measure("language", **wildcards)
 
+    def simulation(self, study: str) -> Job:
+        """Return the job that trains the toys of a study's theory."""
+
+        def build() -> Job:
+            output = paths.fill(paths.SIMULATION, study=study)
+            settings = self.config["studies"][study]["theory"]
+            return Job(f"simulate_{study}", output, settings, files=(output.with_suffix(".csv"),))
+
+        return self._once(("simulation", study), build)
+
     def benchmarks(self, model: str, dataset: str, packing: str) -> Job:
         """Return the job that scores a model on a generated dataset's prompt sets."""
 

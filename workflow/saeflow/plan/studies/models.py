@@ -15,6 +15,8 @@ TABLES: dict[str, tuple[str, ...]] = {"language_model": ("benchmarks",)}
 
 RESAMPLED = ()
 
+OF_NO_ROW = ()
+
 FIGURES: dict[str, str] = {"language_model": "language_model"}
 
 

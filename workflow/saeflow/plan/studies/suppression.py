@@ -13,6 +13,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "l0": ("reconstruction",),
     "mse_reduction": ("reconstruction",),
     "perplexity_recovery": ("language",),
+    "language_change": ("language",),
     "reconstruction_bias": ("reconstruction",),
     "kept": ("reconstruction",),
     "frequencies": ("reconstruction",),
@@ -25,17 +26,22 @@ TABLES: dict[str, tuple[str, ...]] = {
     "metrics": ("reconstruction", "language"),
     "training_curves": ("sae",),
     "tuning_curves": ("sae",),
+    "theory": ("simulation",),
 }
-"""What a table reads for each SAE: its measures, or the SAE's own record."""
+"""What a table reads for each SAE: its measures, or the SAE's own record; else the toys."""
 
-RESAMPLED = ("mse_reduction", "perplexity_recovery", "closed_form")
+RESAMPLED = ("mse_reduction", "perplexity_recovery", "language_change", "closed_form", "shift")
 """The tables that form intervals of their own."""
+
+OF_NO_ROW = ("theory",)
+"""The tables that are about no SAE of the study."""
 
 FIGURES: dict[str, str] = {
     "l2_ratio_by_layer": "l2_ratio",
     "l0_by_method": "l0",
     "mse_reduction_by_method": "mse_reduction",
     "perplexity_recovery_by_method": "perplexity_recovery",
+    "language_change_by_method": "language_change",
     "frequencies": "frequencies",
     "activation_sums": "frequencies",
     "scaling_of_latents": "latents",
@@ -44,6 +50,7 @@ FIGURES: dict[str, str] = {
     "correlations": "correlations",
     "scaling_and_theory": "latents",
     "shift_by_penalty": "shift",
+    "theory": "theory",
     "tuning_curves": "tuning_curves",
     "closed_form_excess": "closed_form",
     "published_beside_ours": "published",
@@ -57,8 +64,8 @@ FIGURES: dict[str, str] = {
 
 # What a table is about, where that is not every SAE.
 _OF_TUNED = (
-    "mse_reduction", "perplexity_recovery", "kept", "latents", "correlations", "shift",
-    "closed_form", "published", "tuning_curves",
+    "mse_reduction", "perplexity_recovery", "language_change", "kept", "latents", "correlations",
+    "shift", "closed_form", "published", "tuning_curves",
 )  # fmt: skip
 _OF_DECODER = ("latents", "correlations", "shift")
 
@@ -119,7 +126,9 @@ def _is_tuned(config: Mapping[str, Any], sae: str) -> bool:
 
 
 def records(plan: Plan, kind: str) -> tuple[Job, ...]:
-    """Return the jobs whose records the tables read, one per row."""
+    """Return the jobs whose records the tables read, one per row; of the toys there is one."""
+    if kind == "simulation":
+        return (plan.simulation("suppression"),)
     if kind == "sae":
         return tuple(plan.sae(**row) for row in rows(plan.config))
     on = plan.config["studies"]["suppression"]["evaluate_on"]

@@ -13,23 +13,33 @@ from saeflow.tables.suppression import latents
 
 READS = latents.READS
 QUANTILES = {"increase_low": 0.25, "increase": 0.5, "increase_high": 0.75}
-COLUMNS = ("predicted", *QUANTILES, "slope", "n_latents")
+COLUMNS = ("predicted", *QUANTILES, "slope", "slope_low", "slope_high", "n_latents")
+FROZEN = ("scale", "unrotated_decoder", "decoder")
+"""What leaves the encoder alone: elsewhere a latent's activation is not its old one, scaled."""
+
+_LEVEL = 0.95
 
 
-def build(runs: Sequence[Run]) -> pd.DataFrame:
+def build(runs: Sequence[Run], *, bootstrap: int, seed: int) -> pd.DataFrame:
     """Return the increase of the live latents of each SAE fine-tuned from one with an L1 penalty.
+
+    Of the methods `FROZEN` alone.
 
     ``predicted`` is c d / 2, by which features that do not interfere are suppressed whatever
     their strength, and which fine-tuning should give back; ``increase`` the median over live
     latents, with its quartiles. ``slope`` is that of the medians over the recipes of a hook and
-    method on the prediction, through the origin: 1 if the theory holds.
+    method on the prediction, through the origin: 1 if the theory holds. Where there are several
+    penalties it has an interval, over ``bootstrap`` resamples of the live latents of each SAE:
+    of what other latents would give, not of what other coefficients would.
     """
     table = latents.build(runs)
-    rows = []
+    table = table[table["fit"].isin(FROZEN)]
+    rows, increases = [], []
     for key, chosen in table.groupby(runs_columns(), sort=False):
         live = chosen.loc[chosen["live"] & chosen["predicted"].notna(), "increase"].dropna()
         if live.empty:
             continue
+        increases.append(live.to_numpy(float))
         rows.append(
             {
                 **dict(zip(runs_columns(), key, strict=True)),
@@ -39,8 +49,29 @@ def build(runs: Sequence[Run]) -> pd.DataFrame:
             }
         )
     found = pd.DataFrame(rows, columns=[*runs_columns(), *COLUMNS])
+    random = np.random.default_rng(seed)
     groups = found.groupby(["model", "hook", "method"], sort=False)
     for _, index in groups.groups.items():
-        x, y = found.loc[index, "predicted"], found.loc[index, "increase"]
-        found.loc[index, "slope"] = float(np.dot(x, y) / np.dot(x, x))
+        x = found.loc[index, "predicted"].to_numpy(float)
+        found.loc[index, "slope"] = _slope(x, found.loc[index, "increase"].to_numpy(float))
+        if len(set(x)) > 1:
+            ends = _interval(x, [increases[i] for i in index], bootstrap, random)
+            found.loc[index, ["slope_low", "slope_high"]] = ends
     return found
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> float | np.ndarray:
+    """Return the slope through the origin of y on x (n,); y may be (samples, n)."""
+    return y @ x / (x @ x)
+
+
+def _interval(
+    x: np.ndarray, increases: Sequence[np.ndarray], samples: int, random: np.random.Generator
+) -> np.ndarray:
+    """Return the ends of the central 95 % of slopes over medians of resampled latents."""
+    medians = [
+        np.median(one[random.integers(len(one), size=(samples, len(one)))], axis=1)
+        for one in increases
+    ]
+    slopes = _slope(x, np.stack(medians, axis=1))
+    return np.quantile(slopes, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
