@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from saeflow.plan.job import Job
+from saeflow.plan.job import Job, forget_code
 
 
 def test_the_identity_follows_settings_code_and_inputs(make_job, place):
@@ -9,6 +9,9 @@ def test_the_identity_follows_settings_code_and_inputs(make_job, place):
     assert make_job(l1=2.0).identity != base.identity
     assert make_job(l1=1.0, inputs={"x": make_job("other")}).identity != base.identity
     (place / "scripts/train_sae.py").write_text("RULE = 2\n")
+    # all jobs of a plan have the code as it was when the plan began
+    assert make_job(l1=1.0).identity == base.identity
+    forget_code()
     assert make_job(l1=1.0).identity != base.identity
 
 

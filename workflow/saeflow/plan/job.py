@@ -16,6 +16,14 @@ SOURCE_ROOT = Path(__file__).parents[2]
 SCRIPTS = SOURCE_ROOT.parent / "scripts"
 
 
+_CODE: dict[tuple[Path, tuple[str, ...]], dict[str, str]] = {}
+
+
+def forget_code() -> None:
+    """Look at the source anew: a plan is made for the code as it is when it begins."""
+    _CODE.clear()
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """A job, known before anything runs.
@@ -58,7 +66,11 @@ class Job:
     @cached_property
     def code(self) -> dict[str, str]:
         """Digest of the code that the job uses, by module."""
-        return code_digests(SOURCE_ROOT, SCRIPTS / f"{self.rule}.py", self.modules)
+        script = SCRIPTS / f"{self.rule}.py"
+        key = (script, self.modules)
+        if key not in _CODE:  # hundreds of jobs use the same few sets of modules
+            _CODE[key] = code_digests(SOURCE_ROOT, script, self.modules)
+        return _CODE[key]
 
     @cached_property
     def input_identities(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from saeflow import paths
 from saeflow.errors import ConfigError
-from saeflow.plan.job import Job
+from saeflow.plan.job import Job, forget_code
 from saeflow.plan.local import hash_local
 
 
@@ -25,6 +25,7 @@ class Sources:
     """
 
     def __init__(self, config: Mapping[str, Any], *, file: str = "config.yaml") -> None:
+        forget_code()
         self.config, self.file = config, file
         self._jobs: dict[tuple[str, ...], Job] = {}
         self._open: list[tuple[str, ...]] = []

@@ -73,7 +73,8 @@ def _name(task: str) -> str:
 
 def _model(ax: Axes, rows: pd.DataFrame, y: float, label: Text) -> None:
     for _, row in rows.iterrows():
-        arms = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
+        # Wilson's interval of a share of 0 or 1 ends there but for rounding.
+        arms = [[max(0.0, row["value"] - row["low"])], [max(0.0, row["high"] - row["value"])]]
         ax.errorbar(
             row["value"], y, xerr=arms, color=SERIES[0], marker="o", markersize=5,
             elinewidth=1.2, capsize=2, zorder=4,
