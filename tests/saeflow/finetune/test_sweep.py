@@ -12,12 +12,13 @@ from sae_stores import content, make_activations, place, published, sparse_data
 from saeflow.errors import ModelError
 from saeflow.finetune import sweep as module
 from saeflow.finetune.sweep import finetune_sweep
-from saeflow.finetune.tune import effective_scale, rotation, with_own_input_bias
+from saeflow.finetune.tune import with_own_input_bias
 from saeflow.interrupt import Interrupted
 from saeflow.sae import trainee
 from saeflow.sae.files import load_sae
 from saeflow.sae.model import SAE
 from saeflow.sae.sweep import train_sweep
+from saeflow.tables.suppression.latents import change_of_rows
 
 COMMON = {"expansion": 2, "batch_size": 64, "log_tokens": 512, "seed": 0, "learning_rate": 3e-3}
 PARENTS = {
@@ -135,7 +136,8 @@ def test_rows_change_by_their_effective_scale_and_latents_that_never_fire_not_at
     )
     for method, work in works.items():
         tuned = load_sae(work.final)
-        scale, cosine = effective_scale(parent, tuned), rotation(parent, tuned)
+        rows = (sae.W_dec.numpy() for sae in (parent, tuned))
+        scale, cosine = map(torch.from_numpy, change_of_rows(*rows))
         torch.testing.assert_close(scale[:4], torch.ones(4))
         assert float((scale[4:] - 1).abs().mean()) > 0.01
         if method == "scale":

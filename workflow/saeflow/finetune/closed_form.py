@@ -163,6 +163,6 @@ def choose_ridge(
     for tau in strengths:
         found = solve(method, train, parent, tau)
         errors[tau] = validation.squared_error(*found) / (validation.n * len(parent.b_dec))
-        if best is None or errors[tau] < min(e for t, e in errors.items() if t != tau):
+        if errors[tau] == min(errors.values()):
             best = found
     return best, errors

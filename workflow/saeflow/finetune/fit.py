@@ -231,7 +231,7 @@ class OwnLoss:
         """Return the parent's weights, as they are for scaled activations."""
         found = fold(self.parent.weights, 1 / self._scale, 1 / self._scale)
         found = {name: w.clone() for name, w in found.items()}
-        return {**found, "W_enc": transposed(self.parent.W_enc.T)}
+        return {**found, "W_enc": transposed(found["W_enc"].T)}
 
     def step(
         self,

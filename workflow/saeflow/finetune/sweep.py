@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import registry
+from saeflow.sae.passes import CHECKPOINT_S
 from saeflow.work import Work
 
-CHECKPOINT_S = 60.0
 SOLVERS = "finetune.solvers"
 
 

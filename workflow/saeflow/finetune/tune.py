@@ -173,16 +173,3 @@ def with_own_input_bias(sae: SAE) -> SAE:
     weights = input_bias(sae.weights, subtracted=True, wanted=False)
     settings = dataclasses.replace(sae.settings, subtract_b_dec=False)
     return SAE(sae.architecture, settings, weights, sae.metadata)
-
-
-def effective_scale(parent: SAE, tuned: SAE) -> Tensor:
-    """Return |w_i after| / |w_i before| of each latent's decoder row, (d_sae,).
-
-    It does not depend on how a method splits a row's size between a factor and the row.
-    """
-    return tuned.W_dec.norm(dim=1) / parent.W_dec.norm(dim=1)
-
-
-def rotation(parent: SAE, tuned: SAE) -> Tensor:
-    """Return the cosine between each latent's decoder row before and after, (d_sae,)."""
-    return torch.cosine_similarity(parent.W_dec, tuned.W_dec, dim=1)

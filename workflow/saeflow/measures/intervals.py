@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LEVEL = 0.95
+NORMAL_QUANTILE = 1.959963984540054  # two-sided 95 % of the standard normal
 MIN_DOCUMENTS = 2
 
 # Draws held in memory at a time: 2**22 counts are 32 MiB.

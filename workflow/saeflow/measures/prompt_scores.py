@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from saeflow.measures.guesses import copied, first_named, most_frequent
+from saeflow.measures.intervals import NORMAL_QUANTILE
 from saeflow.measures.prompt_model import PromptModel
 
-_NORMAL_QUANTILE = 1.959963984540054  # two-sided 95 %
 _PROBE_REGULARIZATION = 0.1
 
 
@@ -81,7 +81,7 @@ def share(
 
 def wilson(n_correct: int, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a share, which never leaves [0, 1]."""
-    z2 = _NORMAL_QUANTILE**2
+    z2 = NORMAL_QUANTILE**2
     p = n_correct / n
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = math.sqrt(z2) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saeflow.activations.excerpts import batches_in_order, ordinary_rows
 from saeflow.activations.reader import Store, open_store
 from saeflow.errors import DataError
 from saeflow.files import read_json
@@ -122,17 +123,13 @@ class TrainingRows:
     def _blocks(self, which: int) -> Iterator[Tensor]:
         """Yield all rows in order, (n, d) float32, special tokens left out."""
         with open_store(self._records[which]) as store:
-            first, end = store.ranges(SPLIT)
-            for start in range(first, end, _BLOCK_ROWS):
-                stop = min(start + _BLOCK_ROWS, end)
-                keep = torch.from_numpy(~excluded(store.rows.flags[start:stop]))
-                yield store.activations.tensor(slice(start, stop))[keep]
+            for rows, x in batches_in_order(store, SPLIT, _BLOCK_ROWS):
+                yield x[torch.from_numpy(~excluded(store.rows.flags[rows]))]
 
 
 def kept_rows(store: Store) -> np.ndarray:
     """Return the numbers of the training rows of a store, (n,) int64, special tokens left out."""
-    first, end = store.ranges(SPLIT)
-    kept = first + np.flatnonzero(~excluded(store.rows.flags[first:end]))
+    kept = ordinary_rows(store, SPLIT)
     if not len(kept):
         raise DataError(
             f"the {SPLIT} split has no token to train on",

@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
-from saeflow.measures.intervals import Estimate
+from saeflow.measures.intervals import NORMAL_QUANTILE, Estimate
 
-_Z = 1.959963984540054  # 97.5 % of the standard normal
 _MIN_CASES = 5
 
 
@@ -41,5 +40,5 @@ def _estimate(r: float, freedom: int) -> Estimate:
         return Estimate(None)
     if freedom < 1 or abs(r) >= 1:
         return Estimate(r)
-    half = _Z / math.sqrt(freedom)
+    half = NORMAL_QUANTILE / math.sqrt(freedom)
     return Estimate(r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))

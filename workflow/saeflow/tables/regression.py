@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.measures.intervals import Estimate
+from saeflow.measures.intervals import NORMAL_QUANTILE, Estimate
 
-_Z = 1.959963984540054  # 97.5 % of the standard normal
 _MIN_CASES = 3
 
 
@@ -24,5 +23,5 @@ def slope(x: np.ndarray, y: np.ndarray) -> Estimate:
     if len(x) < _MIN_CASES:
         return Estimate(value)
     rest = y - y.mean() - value * dx
-    half = _Z * float(np.sqrt(rest @ rest / (len(x) - 2) / below))
+    half = NORMAL_QUANTILE * float(np.sqrt(rest @ rest / (len(x) - 2) / below))
     return Estimate(value, value - half, value + half)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from saeflow import registry
-from saeflow.activations.excerpts import batches_in_order
+from saeflow.activations.excerpts import batches_in_order, ordinary_rows
 from saeflow.activations.reader import Store, open_store
 from saeflow.device import pick
 from saeflow.errors import ConfigError, DataError, SaeflowError
@@ -28,8 +28,7 @@ from saeflow.finetune.tune import tuned_header, with_own_input_bias
 from saeflow.interrupt import Stop, interruptible
 from saeflow.logs import Progress
 from saeflow.sae import checkpoint
-from saeflow.sae.files import load_sae
-from saeflow.sae.fits import check_fits, require_plain_input
+from saeflow.sae.fits import load_fitting, require_plain_input
 from saeflow.sae.model import SAE
 from saeflow.sae.save import header_of, save
 from saeflow.sae.settings import build, not_negative, positive
@@ -84,9 +83,12 @@ class ExactSettings:
 class _Parent:
     """One SAE, the sums over its codes, and the works that are solved from them."""
 
-    def __init__(self, record: Path, tokens: int | None, device: torch.device) -> None:
+    def __init__(
+        self, record: Path, tokens: int | None, activations: Path, device: torch.device
+    ) -> None:
         self.record, self.tokens = record, tokens
-        self.sae = load_sae(record).to(device)
+        self.sae = load_fitting(record, activations).to(device)
+        require_plain_input(self.sae, where=record)
         self.works: list[tuple[Work, ExactSettings, Mapping[str, Any]]] = []
 
     @property
@@ -105,11 +107,9 @@ def run(
     checkpoint_s: float,
 ) -> None:
     """Fine-tune an SAE for each unfinished work; see `saeflow.finetune.sweep.finetune_sweep`."""
-    parents = _parents(works, pick())
+    parents = _parents(works, activations_record)
     with open_store(activations_record) as store, interruptible() as stop:
         for parent in parents.values():
-            check_fits(parent.sae, store.record, where=parent.record)
-            require_plain_input(parent.sae, where=parent.record)
             sums = _add_up(parent, store, "train", parent.tokens, checkpoint_s, stop)
             needed = any(settings.ridge is None for _, settings, _ in parent.works)
             validation = None
@@ -126,7 +126,7 @@ def run(
 
 
 def _parents(
-    works: Sequence[tuple[Work, Mapping[str, Any], Path]], device: torch.device
+    works: Sequence[tuple[Work, Mapping[str, Any], Path]], activations: Path
 ) -> dict[tuple, _Parent]:
     """Group the works by the sums that they need; leave out companions that cannot start."""
     found: dict[tuple, _Parent] = {}
@@ -134,7 +134,7 @@ def _parents(
         try:
             settings = build(ExactSettings, raw, where=f"settings of {raw['method']}, exact")
             key = (record, settings.tokens)
-            parent = found[key] if key in found else _Parent(record, settings.tokens, device)
+            parent = found.get(key) or _Parent(*key, activations, pick())
         except SaeflowError as error:
             if index == 0:
                 raise
@@ -184,8 +184,7 @@ def _add_up(
 
 
 def _n_rows(store: Store, split: str) -> int:
-    first, end = store.ranges(split)
-    n = int((~excluded(store.rows.flags[first:end])).sum())
+    n = len(ordinary_rows(store, split))
     if not n:
         raise DataError(
             f"the {split} split has no token",
@@ -233,7 +232,8 @@ def _solved(
         found, errors = choose_ridge(settings.method, sums, validation, start, STRENGTHS)
         ridge = min(errors, key=errors.get)
         if ridge in (STRENGTHS[0], STRENGTHS[-1]):
-            logger.warning("%s: the best ridge, %g, is at the end of those tried", raw, ridge)
+            name = f"{parent.record} > {settings.method}"
+            logger.warning("%s: the best ridge, %g, is at the end of those tried", name, ridge)
     else:
         ridge, found = settings.ridge, solve(settings.method, sums, start, settings.ridge)
     n_values = sums.n * len(start.b_dec)
