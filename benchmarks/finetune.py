@@ -68,7 +68,7 @@ class _Passes:
     def train(self) -> Path:
         """Train the SAE on every row once and return its record."""
         from sae_stores import published
-        from saeflow.sae.sweep import train_sweep
+        from saeflow.sae.training.sweep import train_sweep
 
         settings = {
             "architecture": "relu", "l1": 0.02, "expansion": EXPANSION, "batch_size": BATCH,
@@ -85,7 +85,7 @@ class _Passes:
         from sae_stores import place
         from saeflow.finetune.sweep import finetune_sweep
         from saeflow.measures.reconstruction import Evaluated, reconstruct
-        from saeflow.sae.files import load_sae
+        from saeflow.sae.saved.load import load_sae
 
         run: dict[str, Any] = {"batch_size": BATCH, "learning_rate": 1e-3}
         run = run if solver == "steps" else {}

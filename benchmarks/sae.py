@@ -22,8 +22,8 @@ from benchmarks.figure import Figure, ratio
 from saeflow import registry
 from saeflow.measures.reconstruction import Evaluated, reconstruct
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
-from saeflow.sae.optim import Adam, normalise, remove_parallel
-from saeflow.sae.step import Batch, State, Workspace
+from saeflow.sae.steps.step import Batch, State, Workspace
+from saeflow.sae.training.optim import Adam, normalise, remove_parallel
 
 THREADS = 2
 D_IN, BATCH = 512, 4096

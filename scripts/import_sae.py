@@ -11,7 +11,7 @@ from saeflow.work import Work
 
 def main(*, work: Work, settings: dict[str, Any], model: Path, path: str | None = None) -> None:
     """Write our directory of the SAE; ``path`` is where a local one lies."""
-    from saeflow.sae.importing import import_sae
+    from saeflow.sae.saved.importing import import_sae
 
     import_sae(work, settings, model, path=path and Path(path))
 

@@ -9,7 +9,7 @@ from saeflow.script import Task, run
 
 def main(*, tasks: list[Task], activations: Path, target: Path | None = None) -> None:
     """Train the SAEs of all ``tasks``."""
-    from saeflow.sae.sweep import train_sweep
+    from saeflow.sae.training.sweep import train_sweep
 
     works = [(task.work, task.settings) for task in tasks]
     train_sweep(works, activations, target_record=target)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import torch
 
 from sae_stores import place
-from saeflow.sae.step import Batch, Workspace
-from saeflow.sae.train import SAETask
-from saeflow.sae.trainee import Trainee
+from saeflow.sae.steps.step import Batch, Workspace
+from saeflow.sae.training.train import SAETask
+from saeflow.sae.training.trainee import Trainee
 
 
 class Dictionary:

@@ -2,7 +2,7 @@
 
 import torch
 
-from saeflow.sae.step import Batch, State, Workspace
+from saeflow.sae.steps.step import Batch, State, Workspace
 
 NAMES = ("W_enc", "b_enc", "W_dec", "b_dec")
 

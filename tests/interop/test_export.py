@@ -11,9 +11,9 @@ import torch
 from interop.conftest import D_SAE, assert_same
 from saeflow import registry
 from saeflow.errors import ModelError
-from saeflow.sae.foreign import export
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
-from saeflow.sae.save import save
+from saeflow.sae.saved.foreign import export
+from saeflow.sae.saved.save import save
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interop")]
 

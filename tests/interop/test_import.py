@@ -6,7 +6,7 @@ import pytest
 
 from interop.conftest import D_SAE, assert_same
 from saeflow.errors import ModelError
-from saeflow.sae.foreign import read_foreign
+from saeflow.sae.saved.foreign import read_foreign
 
 SIZE = {"d_in": 64, "d_sae": D_SAE, "seed": 0}
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interop")]

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sae_stores import SEQUENCE, make_activations
-from saeflow.sae.files import load_sae
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training.sweep import train_sweep
 from saeflow.work import hold
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interop")]

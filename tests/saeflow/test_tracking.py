@@ -15,7 +15,7 @@ from sae_stores import content, make_activations, place
 from saeflow import tracking
 from saeflow.errors import ConfigError
 from saeflow.identity import NEUTRAL
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.training.sweep import train_sweep
 
 RECIPE = plain()["topk"]
 

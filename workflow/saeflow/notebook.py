@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def load_sae(path: str | Path) -> SAE:
-    """Return an SAE from its record (``sae.json``) or its directory; see `saeflow.sae.files`."""
-    from saeflow.sae.files import load_sae as load
+    """Return an SAE from its record (``sae.json``) or directory; see `saeflow.sae.saved.load`."""
+    from saeflow.sae.saved.load import load_sae as load
 
     return load(path)
 

@@ -10,7 +10,7 @@ from sae_stores import content, place, published
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.measures.language import measure_language
 from saeflow.measures.reconstruction import measure_reconstruction
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.training.sweep import train_sweep
 from saeflow.work import hold
 from tiny_models import make_model
 from tiny_stores import harvest_hooks, make_tokens, save_model

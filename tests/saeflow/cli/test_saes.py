@@ -11,10 +11,10 @@ from foreign_files import D_IN, D_SAE, json_file, random, weights
 from sae_reference import random_weights
 from saeflow.cli.main import main
 from saeflow.files import write_json
-from saeflow.sae.describe import best_cosines
-from saeflow.sae.files import load_sae
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.save import header_of, save
+from saeflow.sae.saved.describe import best_cosines
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.saved.save import header_of, save
 from saeflow.work import hold
 
 DENSITY = torch.arange(D_SAE).double() / 100

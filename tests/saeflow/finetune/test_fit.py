@@ -13,12 +13,12 @@ from saeflow.errors import ConfigError
 from saeflow.finetune.fit import OwnLoss, SquaredError
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.finetune.tune import with_own_input_bias
-from saeflow.sae.files import load_sae
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
 from saeflow.sae.penalties.decoder_cosine import add as decoder_cosine
+from saeflow.sae.saved.load import load_sae
 from saeflow.sae.scale import fold
-from saeflow.sae.step import Batch, State, Terms, Workspace
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+from saeflow.sae.training.sweep import train_sweep
 
 X = sparse_data(66 * 33, 12, 20, mean_l0=3)
 NAMES = registry.names(ARCHITECTURES)

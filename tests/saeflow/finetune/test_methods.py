@@ -13,7 +13,7 @@ from saeflow.errors import ConfigError
 from saeflow.finetune.fit import OwnLoss, SquaredError
 from saeflow.finetune.tune import with_own_input_bias
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.step import Batch, State, Workspace
+from saeflow.sae.steps.step import Batch, State, Workspace
 
 METHODS = {
     name: registry.load("finetune.methods", name).TRAINABLE

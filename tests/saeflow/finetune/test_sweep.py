@@ -14,10 +14,10 @@ from saeflow.finetune import sweep as module
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.finetune.tune import with_own_input_bias
 from saeflow.interrupt import Interrupted
-from saeflow.sae import trainee
-from saeflow.sae.files import load_sae
 from saeflow.sae.model import SAE
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training import trainee
+from saeflow.sae.training.sweep import train_sweep
 from saeflow.tables.suppression.latents import change_of_rows
 
 COMMON = {"expansion": 2, "batch_size": 64, "log_tokens": 512, "seed": 0, "learning_rate": 3e-3}
@@ -149,7 +149,7 @@ def test_rows_change_by_their_effective_scale_and_latents_that_never_fire_not_at
 
 
 def _finish(work, sae):
-    from saeflow.sae.save import header_of, save
+    from saeflow.sae.saved.save import header_of, save
 
     save(sae, work.path)
     work.finish(header_of(work.path))

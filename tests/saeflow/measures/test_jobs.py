@@ -11,7 +11,7 @@ from saeflow.measures.language import measure_language
 from saeflow.measures.reconstruction import measure_reconstruction
 from saeflow.plan.plan import MEASURES
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.save import save
+from saeflow.sae.saved.save import save
 from saeflow.tokens.store import open_tokens
 from saeflow.work import hold
 from tiny_models import make_model

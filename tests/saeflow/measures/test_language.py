@@ -8,7 +8,7 @@ from saeflow.measures import language
 from saeflow.measures.language import ablation_gaps, metrics_of, predictions
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
-from saeflow.sae.codes import Codes
+from saeflow.sae.sparse.codes import Codes
 from saeflow.tokens.sequences import Sequences
 
 D, VOCAB = 16, 61

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from saeflow.measures.reconstruction import Evaluated, mean_activation, metrics_of, reconstruct
-from saeflow.sae.codes import Codes
 from saeflow.sae.model import SAE, architecture_settings
+from saeflow.sae.sparse.codes import Codes
 
 METRICS = (
     "l0", "mse", "fvu", "l2_ratio", "reconstruction_bias", "cosine", "density", "dead",

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from saeflow.measures.sums import DocumentSums, LatentSums, row_values
-from saeflow.sae.codes import Codes
+from saeflow.sae.sparse.codes import Codes
 
 
 def signed_codes():

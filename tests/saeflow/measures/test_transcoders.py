@@ -12,8 +12,8 @@ from saeflow.measures.reconstruction import measure_reconstruction
 from saeflow.models.hooks import Hook, capture, replace
 from saeflow.models.load import load_model
 from saeflow.plan.plan import MEASURES
-from saeflow.sae.files import load_sae
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training.sweep import train_sweep
 from saeflow.tokens.store import open_tokens
 from saeflow.work import hold
 from tiny_models import make_model

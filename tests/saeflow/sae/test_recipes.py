@@ -18,9 +18,9 @@ import torch
 from sae_recipes import recipes
 from sae_stores import content, make_activations, place
 from saeflow.interrupt import Interrupted
-from saeflow.sae import checkpoint, trainee
-from saeflow.sae.files import load_sae
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training import checkpoint, trainee
+from saeflow.sae.training.sweep import train_sweep
 
 RECIPES = recipes()
 N_STEPS = 16
@@ -154,8 +154,8 @@ import json, sys
 from pathlib import Path
 from saeflow.activations.loader import Loader
 from saeflow.activations.reader import open_store
-from saeflow.sae.checkpoint import load
-from saeflow.sae.files import load_sae
+from saeflow.sae.training.checkpoint import load
+from saeflow.sae.saved.load import load_sae
 record, *places = map(Path, json.loads(sys.argv[1]))
 found = []
 with open_store(record) as store:

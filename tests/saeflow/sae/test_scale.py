@@ -12,11 +12,11 @@ from sae_recipes import OWN, plain
 from sae_stores import SEQUENCE, make_activations, place, sparse_data
 from saeflow import registry
 from saeflow.errors import ConfigError
-from saeflow.sae.files import load_sae
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
+from saeflow.sae.saved.load import load_sae
 from saeflow.sae.scale import factor, fold
-from saeflow.sae.sweep import train_sweep
-from saeflow.sae.training_rows import TrainingRows
+from saeflow.sae.training.rows import TrainingRows
+from saeflow.sae.training.sweep import train_sweep
 
 NAMES = registry.names(ARCHITECTURES)
 _VECTORS = ("b_enc", "b_dec", "b_gate", "b_mag", "r_mag")

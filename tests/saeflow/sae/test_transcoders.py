@@ -13,9 +13,9 @@ from sae_stores import SEQUENCE, content, make_activations, place, sparse_data
 from saeflow import registry
 from saeflow.errors import ConfigError, StoreError
 from saeflow.measures.reconstruction import evaluated, metrics_of, reconstruct
-from saeflow.sae.files import load_sae
 from saeflow.sae.model import ARCHITECTURES
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training.sweep import train_sweep
 
 HOOKS = ("resid_post.0", "mlp_out.0")
 RECIPES = {

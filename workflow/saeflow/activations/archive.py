@@ -18,12 +18,13 @@ import zarr
 
 from saeflow.activations import int8
 from saeflow.activations.array import Activations
+from saeflow.activations.building import Building
 from saeflow.activations.layout import ARRAY, Layout, read_layout
 from saeflow.activations.metadata import FORMAT
-from saeflow.activations.reader import ARCHIVE_FORMAT, Store, open_store
+from saeflow.activations.reader import ARCHIVE_FORMAT, Store
 from saeflow.activations.slow import SlowRows
 from saeflow.errors import SaeflowError, StoreError
-from saeflow.files import fsync_dir, naming_full_disk, sha256_text, write_json
+from saeflow.files import naming_full_disk, sha256_text, write_json
 from saeflow.inventory import INVENTORY, MANIFEST, write_inventory
 
 CODECS = ("zstd", "blosc", "int8")
@@ -85,74 +86,11 @@ def archive(
     return manifest
 
 
-def restore(
-    source: Path, destination: Path, told: Callable[[int], object] = lambda _n: None
-) -> Path:
-    """Make the store that was archived without loss, the same bytes, and return its record.
-
-    Parameters
-    ----------
-    source
-        The archive.
-    destination
-        The directory to put the record, the store and its row table into.
-    told
-        Given the number of rows after each part.
-
-    Raises
-    ------
-    StoreError
-        If the archive lost something when it was made, or the store is there already.
-    DamagedError
-        If the archive is damaged, or what was made differs from the original's hashes.
-    """
-    from saeflow.activations.restore import restore as restore_
-
-    return restore_(open_store(source), destination, told)
-
-
 def open_archived(path: Path, record: dict[str, Any]) -> Activations:
     """Return the rows of an archive; what is asked for is decoded."""
     values = int8.Values(path) if record["dtype"] == "int8" else lambda x, _start: x
     rows = SlowRows(path / ARRAY, values)
     return Activations(rows.shape, record["values"], rows.chunk_rows, None, rows)
-
-
-class Building:
-    """A directory that gets its name once it is complete.
-
-    Parameters
-    ----------
-    destination
-        Its name; a `StoreError` if that exists.
-    """
-
-    def __init__(self, destination: Path) -> None:
-        self._destination = destination
-        self._partial = destination.with_name(f"{destination.name}.partial")
-
-    def __enter__(self) -> Path:
-        """Return the directory to write to; what an earlier try left is removed."""
-        if self._destination.exists():
-            raise StoreError(
-                "this exists already",
-                where=self._destination,
-                remedy="Choose another place, or delete it first.",
-            )
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
-        return self._partial
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Flush the files and give the directory its name; after an error, remove it."""
-        if kind is not None:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            return
-        from saeflow.work import sync_tree
-
-        sync_tree(self._partial)
-        self._partial.replace(self._destination)
-        fsync_dir(self._destination.parent)
 
 
 def _manifest(store: Store, codec: str, facts: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Two hooks of a model, or the same hook of two models, can have the same width, so an SAE runs on
 either without complaint. Their spreads over the dimensions differ; `Fingerprint.distance` says by
-how much. `saeflow.sae.fits` holds every SAE that is read against the activations it is used on.
+how much. `saeflow.sae.saved.fits` holds every SAE that is read against the activations it is used
+on.
 """
 
 from __future__ import annotations

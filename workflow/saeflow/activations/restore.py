@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from saeflow.activations.archive import ORIGINAL, Building
+from saeflow.activations.archive import ORIGINAL
+from saeflow.activations.building import Building
 from saeflow.activations.layout import ARRAY, Layout, read_layout, shard_name
-from saeflow.activations.reader import ARCHIVE_FORMAT, Store
+from saeflow.activations.reader import ARCHIVE_FORMAT, Store, open_store
 from saeflow.errors import DamagedError, StoreError
 from saeflow.files import naming_full_disk, read_json, write_atomic
 from saeflow.inventory import MANIFEST, altered_files
@@ -21,8 +22,28 @@ from saeflow.locks import locked
 _ROWS = "rows.json"
 
 
-def restore(store: Store, destination: Path, told: Callable[[int], object]) -> Path:
-    """Write the store of an open archive; see `saeflow.activations.archive.restore`."""
+def restore(
+    source: Path, destination: Path, told: Callable[[int], object] = lambda _n: None
+) -> Path:
+    """Make the store that was archived without loss, the same bytes, and return its record.
+
+    Parameters
+    ----------
+    source
+        The archive.
+    destination
+        The directory to put the record, the store and its row table into.
+    told
+        Given the number of rows after each part.
+
+    Raises
+    ------
+    StoreError
+        If the archive lost something when it was made, or the store is there already.
+    DamagedError
+        If the archive is damaged, or what was made differs from the original's hashes.
+    """
+    store = open_store(source)
     _check_lossless(store)
     original = read_json(store.path / ORIGINAL / MANIFEST)
     record = Path(destination) / f"{original['hook']}.json"

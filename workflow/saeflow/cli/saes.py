@@ -20,9 +20,9 @@ def open_sae(target: Path) -> tuple[SAE, Path | None]:
     ----------
     target
         ``sae.json``, the directory that holds it, the bulk beside it, or anything that
-        `saeflow.sae.files.load_sae` reads.
+        `saeflow.sae.saved.load.load_sae` reads.
     """
-    from saeflow.sae.files import load_sae
+    from saeflow.sae.saved.load import load_sae
 
     target = Path(target)
     if not target.exists():

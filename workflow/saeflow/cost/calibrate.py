@@ -213,9 +213,9 @@ def step_seconds(settings: Mapping[str, Any], d_in: int, clock: Clock = time.per
     import torch
 
     from saeflow.device import pick
-    from saeflow.sae.step import Batch, Workspace
-    from saeflow.sae.train import SAETask
-    from saeflow.sae.trainee import Trainee
+    from saeflow.sae.steps.step import Batch, Workspace
+    from saeflow.sae.training.train import SAETask
+    from saeflow.sae.training.trainee import Trainee
     from saeflow.work import hold
 
     settings = {**settings, "seed": 0, "tokens": None, "epochs": None}

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import ConfigError
-from saeflow.sae import further
-from saeflow.sae.backward import encoder_inputs
-from saeflow.sae.codes import Codes
-from saeflow.sae.initial import transposed
 from saeflow.sae.model import SAE
 from saeflow.sae.scale import fold
-from saeflow.sae.step import Batch, State, Terms, sum_of_squares
+from saeflow.sae.sparse.backward import encoder_inputs
+from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.steps.initial import transposed
+from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares
+from saeflow.sae.training import further
 
 _ENCODER = ("W_enc", "b_enc")
 _EPSILON = 1e-12

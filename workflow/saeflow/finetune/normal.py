@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from saeflow.errors import ConfigError
-from saeflow.sae.codes import Codes
+from saeflow.sae.sparse.codes import Codes
 
 # G itself, a factorised copy, and the validation documents' own G.
 _COPIES = 3

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import registry
-from saeflow.sae.passes import CHECKPOINT_S
+from saeflow.sae.training.passes import CHECKPOINT_S
 from saeflow.work import Work
 
 SOLVERS = "finetune.solvers"

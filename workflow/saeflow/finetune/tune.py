@@ -18,14 +18,14 @@ from torch import Tensor
 from saeflow import registry
 from saeflow.files import read_json
 from saeflow.finetune.fit import OwnLoss, SquaredError
-from saeflow.sae.codes import Codes
-from saeflow.sae.fits import load_fitting, require_plain_input
-from saeflow.sae.fold import input_bias
 from saeflow.sae.model import SAE
+from saeflow.sae.saved.fits import load_fitting, require_plain_input
+from saeflow.sae.saved.fold import input_bias
 from saeflow.sae.settings import RunSettings, build
-from saeflow.sae.step import Batch, State, Terms
-from saeflow.sae.sweep import activations_header
-from saeflow.sae.trainee import Task
+from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.training.sweep import activations_header
+from saeflow.sae.training.trainee import Task
 
 METHODS = "finetune.methods"
 

@@ -69,7 +69,7 @@ def measure_language(
         ``activations``.
     """
     from saeflow.models.load import load_model_once
-    from saeflow.sae.fits import load_fitting
+    from saeflow.sae.saved.fits import load_fitting
 
     target = device.pick()
     hook, reads = (

@@ -19,7 +19,7 @@ from saeflow.logs import progress
 from saeflow.measures.intervals import Estimate, as_record, estimates
 from saeflow.measures.output import write_table
 from saeflow.measures.sums import DocumentSums, LatentSums, row_values
-from saeflow.sae.codes import Codes
+from saeflow.sae.sparse.codes import Codes
 from saeflow.work import Work
 
 SPLIT = "test"
@@ -124,7 +124,7 @@ def measure_reconstruction(
     target
         The record of the activations that they predict, if they are transcoders.
     """
-    from saeflow.sae.fits import load_fitting
+    from saeflow.sae.saved.fits import load_fitting
 
     machine = device.pick()
     tokens = evaluated(activations, target)
@@ -137,7 +137,7 @@ def measure_reconstruction(
 def evaluated(activations: Path, target: Path | None = None) -> Evaluated:
     """Return the ordinary tokens of the test split of an activation store, or of a pair."""
     from saeflow.activations.reader import open_store
-    from saeflow.sae.pairs import require_pair
+    from saeflow.sae.training.pairs import require_pair
     from saeflow.tokens.flags import excluded
 
     store = open_store(activations)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from saeflow.sae.codes import Codes
+from saeflow.sae.sparse.codes import Codes
 
 _ROWS = 128
 

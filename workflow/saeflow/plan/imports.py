@@ -85,7 +85,7 @@ def import_job(
         inputs={"model": model},
         modules=(
             *architecture_modules(entry),
-            "saeflow.sae.foreign",
+            "saeflow.sae.saved.foreign",
             *(f"saeflow.sae.formats.{name}" for name in formats),
         ),
         arguments=arguments,

@@ -1,8 +1,8 @@
 """A sparse autoencoder: its weights and what it computes with them.
 
 `SAE` is all that measures, fine-tuning and a notebook need. The rule that makes a code lives in
-the architecture's module (`saeflow.sae.architectures.<name>`), training in `train.py`, files in
-`files.py`.
+the architecture's module (`saeflow.sae.architectures.<name>`), training in
+`training`, files in `saved`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from saeflow import registry
 from saeflow.errors import ModelError
 from saeflow.sae import input_norm
-from saeflow.sae.codes import Codes, concatenate
+from saeflow.sae.sparse.codes import Codes, concatenate
 
 ARCHITECTURES = "sae.architectures"
 

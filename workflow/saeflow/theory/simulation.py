@@ -16,7 +16,7 @@ import torch
 
 from saeflow.finetune.closed_form import Decoder, solve
 from saeflow.finetune.normal import NormalEquations
-from saeflow.sae.codes import extract
+from saeflow.sae.sparse.codes import extract
 from saeflow.tables.files import write_csv
 from saeflow.theory import toys
 from saeflow.theory.suppression import dilution, learned_activation, learned_activations

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from saeflow.sae.architectures import relu
-from saeflow.sae.initial import transposed
-from saeflow.sae.optim import Adam, normalise, remove_parallel
-from saeflow.sae.step import Batch, State, Workspace
+from saeflow.sae.steps.initial import transposed
+from saeflow.sae.steps.step import Batch, State, Workspace
+from saeflow.sae.training.optim import Adam, normalise, remove_parallel
 
 N_STEPS = 1000
 _RATE = 0.01

@@ -17,8 +17,8 @@ from saeflow.finetune.normal import NormalEquations
 from saeflow.finetune.solvers import exact
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.interrupt import Interrupted
-from saeflow.sae.files import load_sae
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training.sweep import train_sweep
 from saeflow.tokens.flags import excluded
 
 METHODS = ("scale", "unrotated_decoder", "decoder")

@@ -17,12 +17,12 @@ from saeflow.interrupt import Interrupted
 from saeflow.models.hooks import Hook, replace
 from saeflow.models.load import load_model
 from saeflow.models.patched import PatchedModel
-from saeflow.sae import trainee
-from saeflow.sae.files import load_sae
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.save import header_of, save
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.saved.save import header_of, save
 from saeflow.sae.settings import RunSettings
-from saeflow.sae.step import State, Workspace
+from saeflow.sae.steps.step import State, Workspace
+from saeflow.sae.training import trainee
 from saeflow.tokens.sequences import sequences_of
 from saeflow.tokens.store import open_tokens
 from tiny_models import make_model

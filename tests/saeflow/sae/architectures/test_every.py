@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from saeflow import registry
-from saeflow.sae.files import load_sae
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings, describe
-from saeflow.sae.save import save
-from saeflow.sae.step import Batch, State, Workspace
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.saved.save import save
+from saeflow.sae.steps.step import Batch, State, Workspace
 
 NAMES = registry.names(ARCHITECTURES)
 REQUIRED = {

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from sae_reference import assert_close, autograd, random_weights, run_step
 from saeflow.errors import ConfigError
-from saeflow.sae import backward
 from saeflow.sae.architectures import relu
-from saeflow.sae.codes import Codes
-from saeflow.sae.dense import DenseCodes
-from saeflow.sae.optim import Adam, normalise, remove_parallel
-from saeflow.sae.step import Batch, State, Workspace
+from saeflow.sae.sparse import backward
+from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.sparse.dense import DenseCodes
+from saeflow.sae.steps.step import Batch, State, Workspace
+from saeflow.sae.training.optim import Adam, normalise, remove_parallel
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
 

@@ -10,11 +10,11 @@ from sae_stores import SEQUENCE, content, make_activations, place, sparse_data
 from saeflow import registry
 from saeflow.errors import ConfigError
 from saeflow.measures.reconstruction import evaluated, metrics_of, reconstruct
-from saeflow.sae.baseline import BASELINES, baseline
-from saeflow.sae.files import load_sae
 from saeflow.sae.model import ARCHITECTURES
-from saeflow.sae.sweep import train_sweep
-from saeflow.sae.training_rows import TrainingRows
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training.baseline import BASELINES, baseline
+from saeflow.sae.training.rows import TrainingRows
+from saeflow.sae.training.sweep import train_sweep
 
 RECIPES = {
     "identity": {}, "mean": {}, "pca": {"components": 3}, "random": {"k": 4}, "zero": {},

@@ -23,8 +23,8 @@ from foreign_files import (
     weights,
 )
 from saeflow.errors import DamagedError, ModelError
-from saeflow.sae.files import load_sae
-from saeflow.sae.foreign import Place, detect, export, our_hook, read_foreign
+from saeflow.sae.saved.foreign import Place, detect, export, our_hook, read_foreign
+from saeflow.sae.saved.load import load_sae
 
 
 def relu_of(w, x, *, subtracted=True):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sae_reference import autograd, random_weights
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.optim import normalise, remove_parallel
 from saeflow.sae.penalties import decoder_cosine
+from saeflow.sae.training.optim import normalise, remove_parallel
 
 
 def reference(W_dec):

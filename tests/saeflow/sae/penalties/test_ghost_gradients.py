@@ -11,7 +11,7 @@ from sae_reference import assert_close, autograd, random_weights
 from saeflow.errors import ConfigError
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.penalties import ghost_gradients
-from saeflow.sae.step import Batch, State, Terms, Workspace
+from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 
 
 def reference(x, target, dead, subtract, value):

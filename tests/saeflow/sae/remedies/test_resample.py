@@ -8,11 +8,11 @@ import torch
 from sae_recipes import COMMON
 from sae_reference import random_weights
 from sae_stores import make_activations, place
-from saeflow.sae import trainee
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.remedies.resample import resample
-from saeflow.sae.step import Batch
-from saeflow.sae.sweep import train_sweep
+from saeflow.sae.steps.step import Batch
+from saeflow.sae.training import trainee
+from saeflow.sae.training.sweep import train_sweep
 
 DEAD = torch.arange(20) >= 15
 

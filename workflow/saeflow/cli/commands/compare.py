@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from saeflow.sae.describe import Description
     from saeflow.sae.model import SAE
+    from saeflow.sae.saved.describe import Description
 
 HELP = "print SAEs side by side"
 _MATCHED = 0.9
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the tables."""
     from saeflow.cli.saes import open_sae
-    from saeflow.sae.describe import describe
+    from saeflow.sae.saved.describe import describe
 
     opened = [open_sae(path) for path in options.saes]
     found = [describe(sae, record) for sae, record in opened]
@@ -71,7 +71,7 @@ def _number(value: float | None) -> str:
 
 
 def _print_alikeness(saes: Sequence[SAE], heads: list[str]) -> None:
-    from saeflow.sae.describe import best_cosines
+    from saeflow.sae.saved.describe import best_cosines
 
     mean, matched = [], []
     for head, sae in zip(heads, saes, strict=True):

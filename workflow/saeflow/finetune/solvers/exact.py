@@ -27,13 +27,13 @@ from saeflow.finetune.tune import METHODS as METHODS_PACKAGE
 from saeflow.finetune.tune import tuned_header, with_own_input_bias
 from saeflow.interrupt import Stop, interruptible
 from saeflow.logs import Progress
-from saeflow.sae import checkpoint
-from saeflow.sae.fits import load_fitting, require_plain_input
 from saeflow.sae.model import SAE
-from saeflow.sae.save import header_of, save
+from saeflow.sae.saved.fits import load_fitting, require_plain_input
+from saeflow.sae.saved.save import header_of, save
 from saeflow.sae.settings import build, not_negative, positive
-from saeflow.sae.sweep import activations_header
-from saeflow.sae.training_rows import kept_rows
+from saeflow.sae.training import checkpoint
+from saeflow.sae.training.rows import kept_rows
+from saeflow.sae.training.sweep import activations_header
 from saeflow.tokens.flags import excluded
 from saeflow.work import Work
 

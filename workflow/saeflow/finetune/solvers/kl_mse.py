@@ -28,11 +28,11 @@ from saeflow.models.hooks import Hook
 from saeflow.models.load import load_model_once
 from saeflow.models.loss import CHUNK_LOGITS, kl_divergence, scored_tokens
 from saeflow.models.patched import CleanPass, PatchedModel
-from saeflow.sae import passes
 from saeflow.sae.settings import RunSettings
-from saeflow.sae.step import Batch, State, Terms, sum_of_squares
-from saeflow.sae.sweep import plan_trainees
-from saeflow.sae.training_rows import SPLIT, kept_rows
+from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares
+from saeflow.sae.training import passes
+from saeflow.sae.training.rows import SPLIT, kept_rows
+from saeflow.sae.training.sweep import plan_trainees
 from saeflow.tokens.sequences import Sequences, sequences_of
 from saeflow.tokens.store import open_tokens
 from saeflow.work import Work

@@ -8,7 +8,7 @@ from typing import Any
 
 from saeflow.device import pick
 from saeflow.finetune.tune import TuneTask
-from saeflow.sae.sweep import run_tasks
+from saeflow.sae.training.sweep import run_tasks
 from saeflow.work import Work
 
 

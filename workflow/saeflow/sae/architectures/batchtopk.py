@@ -3,8 +3,8 @@
     f = ReLU((x - b_dec) W_enc + b_enc) where among the k * n largest of the batch's n inputs,
     else 0;  x_hat = f W_dec + b_dec
 
-Outside of training a stored threshold selects, see `saeflow.sae.batchwise`. The loss and the
-rest of the recipe are TopK's, see `saeflow.sae.auxk`.
+Outside of training a stored threshold selects, see `saeflow.sae.steps.batchwise`. The loss and the
+rest of the recipe are TopK's, see `saeflow.sae.steps.auxk`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from torch import Tensor
 
-from saeflow.sae.auxk import top_k_terms
-from saeflow.sae.backward import encoder_inputs, encoder_product
-from saeflow.sae.batchwise import BatchSettings as Settings
-from saeflow.sae.batchwise import encode_sparse, initial, select
-from saeflow.sae.step import Batch, State, Terms
+from saeflow.sae.sparse.backward import encoder_inputs, encoder_product
+from saeflow.sae.steps.auxk import top_k_terms
+from saeflow.sae.steps.batchwise import BatchSettings as Settings
+from saeflow.sae.steps.batchwise import encode_sparse, initial, select
+from saeflow.sae.steps.step import Batch, State, Terms
 
 __all__ = ["Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
 

@@ -20,7 +20,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from saeflow.sae.backward import (
+from saeflow.sae.schedule import ramp
+from saeflow.sae.settings import not_negative, one_of
+from saeflow.sae.sparse.backward import (
     active,
     encoder_inputs,
     encoder_product,
@@ -28,12 +30,10 @@ from saeflow.sae.backward import (
     take_off_input_share,
     write_decoder_gradients,
 )
-from saeflow.sae.codes import Codes, extract
-from saeflow.sae.dense import DenseCodes
-from saeflow.sae.initial import CENTERS, tied
-from saeflow.sae.schedule import ramp
-from saeflow.sae.settings import not_negative, one_of
-from saeflow.sae.step import Batch, State, Terms
+from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.dense import DenseCodes
+from saeflow.sae.steps.initial import CENTERS, tied
+from saeflow.sae.steps.step import Batch, State, Terms
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = False
@@ -78,7 +78,7 @@ def initial(
 ) -> dict[str, Tensor]:
     """Return first weights, from a first batch ``x`` (n, d_in).
 
-    Those of `saeflow.sae.initial.tied`, both paths alike.
+    Those of `saeflow.sae.steps.initial.tied`, both paths alike.
     """
     W_enc, bias, W_dec, b_dec = tied(
         settings.center, d_sae, x, generator, subtract_b_dec=settings.subtract_b_dec

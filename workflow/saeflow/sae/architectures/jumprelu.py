@@ -10,9 +10,9 @@ thresholds get the straight-through gradient with a rectangular kernel of width 
     d f / d threshold = -threshold / bandwidth,  d l0 / d threshold = -1 / bandwidth
     where z > 0 and |z - threshold| < bandwidth / 2, else 0
 
-and nothing else does. ``aux_coef`` adds that times AuxK (`saeflow.sae.auxk`), which the paper does
-not have: a latent whose threshold is above all of its pre-activations has no gradient otherwise.
-Bandwidth 0.001 and thresholds that start at 0.001 are the paper's, for
+and nothing else does. ``aux_coef`` adds that times AuxK (`saeflow.sae.steps.auxk`), which the
+paper does not have: a latent whose threshold is above all of its pre-activations has no gradient
+otherwise. Bandwidth 0.001 and thresholds that start at 0.001 are the paper's, for
 activations scaled to a mean |x|^2 of 1.
 
 NOTE: the paper trains log(threshold). Adam moves a weight by about its step size, so a small
@@ -29,8 +29,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from saeflow.sae.auxk import add_aux
-from saeflow.sae.backward import (
+from saeflow.sae.schedule import ramp
+from saeflow.sae.settings import not_negative, one_of, positive
+from saeflow.sae.sparse.backward import (
     active,
     encoder_inputs,
     encoder_product,
@@ -38,11 +39,10 @@ from saeflow.sae.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.codes import Codes, extract
-from saeflow.sae.initial import CENTERS, tied
-from saeflow.sae.schedule import ramp
-from saeflow.sae.settings import not_negative, one_of, positive
-from saeflow.sae.step import Batch, State, Terms
+from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.steps.auxk import add_aux
+from saeflow.sae.steps.initial import CENTERS, tied
+from saeflow.sae.steps.step import Batch, State, Terms
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True
@@ -115,7 +115,7 @@ def initial(
 ) -> dict[str, Tensor]:
     """Return first weights, from a first batch ``x`` (n, d_in).
 
-    Those of `saeflow.sae.initial.tied`, and equal thresholds.
+    Those of `saeflow.sae.steps.initial.tied`, and equal thresholds.
     """
     W_enc, b_enc, W_dec, b_dec = tied(
         settings.center, d_sae, x, generator, subtract_b_dec=settings.subtract_b_dec

@@ -4,8 +4,8 @@
     loss = sum over m of weight_m * sum |x_hat_m - x|^2 / sum |x - mean x|^2  +  aux_coef * AuxK
 
 ("Learning Multi-Level Features with Matryoshka Sparse Autoencoders", arXiv 2503.17547.) The codes
-are BatchTopK's, over all groups at once, in training and outside of it: `saeflow.sae.batchwise`.
-AuxK is that of the whole SAE, see `saeflow.sae.auxk`, as is the rest of the recipe.
+are BatchTopK's, over all groups at once, in training and outside of it (`sae.steps.batchwise`).
+AuxK is that of the whole SAE, see `saeflow.sae.steps.auxk`, as is the rest of the recipe.
 
 A latent of group g takes part in the reconstructions from g on, so it sees the sum of their
 gradients: each latent is decoded once, whatever the number of groups.
@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import ConfigError
-from saeflow.sae import batchwise
-from saeflow.sae.auxk import add_aux
-from saeflow.sae.backward import encoder_inputs, encoder_product, write_encoder_gradients
-from saeflow.sae.batchwise import BatchSettings, encode_sparse
 from saeflow.sae.settings import not_negative, positive
-from saeflow.sae.step import Batch, State, Terms
+from saeflow.sae.sparse.backward import encoder_inputs, encoder_product, write_encoder_gradients
+from saeflow.sae.steps import batchwise
+from saeflow.sae.steps.auxk import add_aux
+from saeflow.sae.steps.batchwise import BatchSettings, encode_sparse
+from saeflow.sae.steps.step import Batch, State, Terms
 
 __all__ = ["Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
 
@@ -97,7 +97,7 @@ class Settings(BatchSettings):
 def initial(
     settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return first weights, from a first batch ``x`` (n, d_in), as `saeflow.sae.batchwise`."""
+    """Return first weights, from a first batch ``x`` (n, d_in), as `batchwise.initial`."""
     settings.ends(d_sae)
     return batchwise.initial(settings, d_sae, x, generator)
 

@@ -26,7 +26,9 @@ from torch import Tensor
 
 from saeflow.errors import ConfigError
 from saeflow.sae.architectures.relu import encode, encode_sparse
-from saeflow.sae.backward import (
+from saeflow.sae.schedule import ramp
+from saeflow.sae.settings import not_negative, one_of, positive
+from saeflow.sae.sparse.backward import (
     active,
     encoder_inputs,
     encoder_product,
@@ -34,10 +36,8 @@ from saeflow.sae.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.initial import CENTERS, tied
-from saeflow.sae.schedule import ramp
-from saeflow.sae.settings import not_negative, one_of, positive
-from saeflow.sae.step import Batch, State, Terms
+from saeflow.sae.steps.initial import CENTERS, tied
+from saeflow.sae.steps.step import Batch, State, Terms
 
 __all__ = ["encode", "encode_sparse"]
 
@@ -113,7 +113,7 @@ def initial(
 ) -> dict[str, Tensor]:
     """Return first weights, from a first batch ``x`` (n, d_in).
 
-    Those of `saeflow.sae.initial.tied`.
+    Those of `saeflow.sae.steps.initial.tied`.
     """
     W_enc, b_enc, W_dec, b_dec = tied(
         settings.center, d_sae, x, generator, subtract_b_dec=settings.subtract_b_dec

@@ -23,7 +23,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from saeflow.sae.backward import (
+from saeflow.sae.schedule import ramp
+from saeflow.sae.settings import not_negative, one_of
+from saeflow.sae.sparse.backward import (
     active,
     encoder_inputs,
     encoder_product,
@@ -31,12 +33,10 @@ from saeflow.sae.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.codes import Codes, extract
-from saeflow.sae.dense import DenseCodes
-from saeflow.sae.initial import CENTERS, center, directions, transposed
-from saeflow.sae.schedule import ramp
-from saeflow.sae.settings import not_negative, one_of
-from saeflow.sae.step import Batch, State, Terms
+from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.dense import DenseCodes
+from saeflow.sae.steps.initial import CENTERS, center, directions, transposed
+from saeflow.sae.steps.step import Batch, State, Terms
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True

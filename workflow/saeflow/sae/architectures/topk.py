@@ -2,8 +2,8 @@
 
     f = ReLU(TopK((x - b_dec) W_enc + b_enc)),  x_hat = f W_dec + b_dec
 
-The loss is that of `saeflow.sae.auxk`. Decoder rows have unit norm, the encoder starts as their
-transpose, b_dec as the geometric median of a first batch.
+The loss is that of `saeflow.sae.steps.auxk`. Decoder rows have unit norm, the encoder starts as
+their transpose, b_dec as the geometric median of a first batch.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import ConfigError
-from saeflow.sae.auxk import AuxSettings, initial_top_k, require_width, top_k_terms
-from saeflow.sae.backward import encoder_inputs, encoder_product
-from saeflow.sae.codes import Codes
-from saeflow.sae.select import top_k
-from saeflow.sae.step import Batch, State, Terms
+from saeflow.sae.sparse.backward import encoder_inputs, encoder_product
+from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.sparse.select import top_k
+from saeflow.sae.steps.auxk import AuxSettings, initial_top_k, require_width, top_k_terms
+from saeflow.sae.steps.step import Batch, State, Terms
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import ConfigError
-from saeflow.sae.baseline import signed
 from saeflow.sae.settings import positive
-from saeflow.sae.training_rows import TrainingRows
+from saeflow.sae.training.baseline import signed
+from saeflow.sae.training.rows import TrainingRows
 
 ARCHITECTURE = "relu"
 

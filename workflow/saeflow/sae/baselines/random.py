@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saeflow.sae.initial import directions
-from saeflow.sae.select import top_k
 from saeflow.sae.settings import positive
-from saeflow.sae.training_rows import TrainingRows
+from saeflow.sae.sparse.select import top_k
+from saeflow.sae.steps.initial import directions
+from saeflow.sae.training.rows import TrainingRows
 
 ARCHITECTURE = "topk"
 _DRAWN_ROWS, _BLOCK_ROWS = 1 << 15, 1 << 12

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saeflow.sae.baseline import signed
-from saeflow.sae.training_rows import TrainingRows
+from saeflow.sae.training.baseline import signed
+from saeflow.sae.training.rows import TrainingRows
 
 ARCHITECTURE = "relu"
 

@@ -1,1 +1,1 @@
-"""One foreign format per module, loaded by name with `saeflow.registry.load`; see `foreign.py`."""
+"""One foreign format per module, loaded by name (`registry.load`); see `saved/foreign.py`."""

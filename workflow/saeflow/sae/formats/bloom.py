@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from saeflow.errors import ModelError
-from saeflow.sae.foreign import Foreign, Place, sources
 from saeflow.sae.formats.saelens import from_parts
-from saeflow.sae.pickles import Holder
+from saeflow.sae.saved.foreign import Foreign, Place, sources
+from saeflow.sae.saved.pickles import Holder
 
 TITLE = "Joseph Bloom's first files"
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from saeflow.errors import DamagedError, ModelError
 from saeflow.files import read_json, write_atomic, write_json
-from saeflow.sae import fold
-from saeflow.sae.foreign import Foreign, Place, cannot, number, sources
+from saeflow.sae.saved import fold
+from saeflow.sae.saved.foreign import Foreign, Place, cannot, number, sources
 
 TITLE = "dictionary_learning's directory"
 WEIGHTS, CFG = "ae.pt", "config.json"

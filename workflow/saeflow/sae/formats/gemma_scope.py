@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from saeflow.errors import DamagedError
-from saeflow.sae.foreign import Foreign, Place, sources
+from saeflow.sae.saved.foreign import Foreign, Place, sources
 
 TITLE = "Gemma Scope's arrays"
 WEIGHTS = "params.npz"

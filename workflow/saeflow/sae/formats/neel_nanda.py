@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from saeflow.files import read_json
-from saeflow.sae.foreign import Foreign, Place, sources
+from saeflow.sae.saved.foreign import Foreign, Place, sources
 
 TITLE = "Neel Nanda's state dict"
 _KEYS = {"W_enc", "b_enc", "W_dec", "b_dec"}

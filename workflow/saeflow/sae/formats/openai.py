@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saeflow.errors import ModelError
-from saeflow.sae.foreign import Foreign, Place, sources
+from saeflow.sae.saved.foreign import Foreign, Place, sources
 
 TITLE = "OpenAI's state dict"
 _KEYS = {"pre_bias", "encoder.weight", "latent_bias"}

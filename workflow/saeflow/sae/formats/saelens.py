@@ -20,8 +20,8 @@ from torch import Tensor
 
 from saeflow.errors import DamagedError, ModelError
 from saeflow.files import read_json, write_atomic, write_json
-from saeflow.sae import fold
-from saeflow.sae.foreign import Foreign, Place, no_architecture, number, sources
+from saeflow.sae.saved import fold
+from saeflow.sae.saved.foreign import Foreign, Place, no_architecture, number, sources
 
 TITLE = "SAELens' directory"
 CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"

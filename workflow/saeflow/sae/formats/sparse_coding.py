@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import ModelError
-from saeflow.sae import fold
-from saeflow.sae.foreign import Foreign, Place, sources
-from saeflow.sae.pickles import Holder
+from saeflow.sae.saved import fold
+from saeflow.sae.saved.foreign import Foreign, Place, sources
+from saeflow.sae.saved.pickles import Holder
 
 TITLE = "sparse_coding's list of dictionaries"
 _KINDS = ("TiedSAE", "UntiedSAE")

@@ -10,9 +10,9 @@ import safetensors.torch
 
 from saeflow.errors import ModelError
 from saeflow.files import read_json, write_atomic, write_json
-from saeflow.sae import fold
-from saeflow.sae.foreign import Foreign, Place, cannot, sources
 from saeflow.sae.formats.saelens import read_safetensors
+from saeflow.sae.saved import fold
+from saeflow.sae.saved.foreign import Foreign, Place, cannot, sources
 
 TITLE = "sparsify's directory"
 CFG, WEIGHTS = "cfg.json", "sae.safetensors"

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from saeflow.errors import ModelError
-from saeflow.sae.foreign import Foreign, Place, sources
-from saeflow.sae.pickles import Holder
+from saeflow.sae.saved.foreign import Foreign, Place, sources
+from saeflow.sae.saved.pickles import Holder
 
 TITLE = "universality's pickled SAE"
 _KEYS = {"encoder", "decoder", "encoder_bias", "shift_bias"}

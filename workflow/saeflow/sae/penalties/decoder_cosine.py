@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from saeflow.sae.model import SAE
-from saeflow.sae.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms
 
 _TINY = 1e-12
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from saeflow.errors import ConfigError
 from saeflow.sae.model import SAE
-from saeflow.sae.step import Batch, State, Terms, sum_of_squares
+from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares
 
 _TINY = 1e-30
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from saeflow.sae.model import SAE
-from saeflow.sae.step import Batch
+from saeflow.sae.steps.step import Batch
 
 ENCODER_SHARE = 0.2
 _TINY = 1e-12

@@ -1,0 +1,313 @@
+"""Training from a store: shared passes, resuming, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+import pkgutil
+import random
+import signal
+import struct
+import time
+
+import pytest
+import torch
+
+from sae_stores import ORIGIN, content, make_activations, place, sparse_data
+from saeflow.errors import ConfigError, DataError, ModelError
+from saeflow.interrupt import Interrupted
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training import checkpoint, trainee
+from saeflow.sae.training.sweep import train_sweep
+
+COMMON = {"expansion": 2, "batch_size": 128, "log_tokens": 512, "dead_tokens": 400, "seed": 0}
+RELU = {"architecture": "relu", "l1": 0.01, **COMMON}
+TOPK = {"architecture": "topk", "k": 3, **COMMON}
+SWEEP = {
+    "relu": RELU,
+    "relu-seed-1": {**RELU, "seed": 1},
+    "topk": TOPK,
+    "wide": {**TOPK, "expansion": 5, "tokens": 1024},
+    "twice": {**TOPK, "epochs": 2},
+    "small-batches": {**RELU, "batch_size": 64},
+    "other-order": {**RELU, "order_seed": 1},
+    "other-windows": {**RELU, "window_rows": 256},
+}
+
+
+@pytest.fixture(scope="module")
+def activations(tmp_path_factory):
+    return make_activations(tmp_path_factory.mktemp("activations"))
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, activations):
+    root = tmp_path_factory.mktemp("together")
+    works = {name: place(root, name) for name in SWEEP}
+    train_sweep([(works[name], SWEEP[name]) for name in SWEEP], activations)
+    return {name: content(work) for name, work in works.items()}
+
+
+@pytest.mark.parametrize("name", list(SWEEP))
+def test_an_sae_of_a_sweep_is_the_one_trained_alone(name, together, activations, tmp_path):
+    work = place(tmp_path, name)
+    train_sweep([(work, SWEEP[name])], activations)
+    assert content(work) == together[name]
+    assert {"cfg.json", "log.csv", "sae_weights.safetensors"} <= set(together[name])
+
+
+def test_seeds_move_the_weights_and_order_seeds_the_batches(together):
+    weights = {name: files["sae_weights.safetensors"] for name, files in together.items()}
+    assert len(set(weights.values())) == len(weights)
+
+
+def test_training_reconstructs_better_than_it_began(together):
+    for name in ("relu", "topk", "twice"):
+        rows = list(csv.DictReader(together[name]["log.csv"].decode().splitlines()))
+        assert float(rows[-1]["fvu"]) < 0.9 * float(rows[0]["fvu"]), name
+
+
+def test_the_log_counts_what_was_trained(together, activations):
+    rows = list(csv.DictReader(together["relu"]["log.csv"].decode().splitlines()))
+    assert [int(r["tokens"]) for r in rows] == [512, 1024, 1536, 2048]
+    assert [int(r["step"]) for r in rows] == [4, 8, 12, 16]
+    topk = list(csv.DictReader(together["topk"]["log.csv"].decode().splitlines()))
+    assert all(0 < float(r["l0"]) <= 3 for r in topk)
+    for r in rows:
+        expected = float(r["mse"]) + float(r["penalty"])
+        assert float(r["loss"]) == pytest.approx(expected)
+
+
+def test_the_record_says_what_was_trained_on_what(together, activations, tmp_path):
+    work = place(tmp_path, "relu")
+    train_sweep([(work, RELU)], activations)
+    record = work.manifest
+    assert record["architecture"] == "relu" and record["settings"] == RELU
+    assert (record["d_in"], record["d_sae"], record["hook"]) == (12, 24, "resid_post.0")
+    assert record["model"] == ORIGIN["model"] and record["context_length"] == 33
+    assert record["training"]["tokens"] == 2048
+    assert record["training"]["final"]["step"] == 16
+
+
+def test_decoder_rows_have_unit_norm_after_every_step(activations, tmp_path, monkeypatch):
+    worst = []
+    train = trainee.Trainee.train
+
+    def watched(self, batch, workspace):
+        train(self, batch, workspace)
+        worst.append(float((self.weights["W_dec"].norm(dim=1) - 1).abs().max()))
+
+    monkeypatch.setattr(trainee.Trainee, "train", watched)
+    works = [place(tmp_path, name) for name in ("relu", "topk")]
+    train_sweep([(works[0], RELU), (works[1], TOPK)], activations)
+    assert len(worst) == 32 and max(worst) < 1e-6
+    for work in works:
+        norms = load_sae(work.final).W_dec.norm(dim=1)
+        torch.testing.assert_close(norms, torch.ones(24), atol=1e-6, rtol=0)
+
+
+NAMES = ("relu", "topk", "wide", "twice", "small-batches")
+
+
+def in_child(action, *, kill_after=None, signum=signal.SIGKILL):
+    """Run ``action`` in a forked process, killed by its parent after some seconds."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signum)
+    return os.waitpid(child, 0)[1]
+
+
+def train_all(root, activations):
+    works = [(place(root, name), SWEEP[name]) for name in NAMES]
+    train_sweep(works, activations, checkpoint_s=0)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_at_random_moments_it_ends_at_the_same_bytes(
+    signum, together, activations, tmp_path
+):
+    delays = random.Random(int(signum))
+    for _ in range(8):
+        in_child(
+            lambda: train_all(tmp_path, activations),
+            kill_after=delays.uniform(0, 0.15),
+            signum=signum,
+        )
+    assert any(place(tmp_path, name).path.exists() for name in NAMES)
+    assert in_child(lambda: train_all(tmp_path, activations)) == 0
+    for name in NAMES:
+        assert content(place(tmp_path, name)) == together[name], name
+
+
+@pytest.mark.parametrize(
+    "moment", ["os.fsync", "saeflow.sae.training.trainee.TrainLog.state",
+               "pathlib.Path.unlink", "saeflow.work.sync_tree"]
+)  # fmt: skip
+@pytest.mark.parametrize("n_calls", [1, 2, 7])
+def test_killed_at_a_chosen_moment_of_saving_it_ends_at_the_same_bytes(
+    moment, n_calls, together, activations, tmp_path
+):
+    def killed():
+        target, name = moment.rsplit(".", 1)
+        original = pkgutil.resolve_name(moment)
+        calls = itertools.count(1)
+
+        def deadly(*args, **options):
+            if next(calls) == n_calls:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **options)
+
+        setattr(pkgutil.resolve_name(target), name, deadly)
+        train_all(tmp_path, activations)
+
+    status = in_child(killed)
+    assert os.WIFSIGNALED(status) or n_calls > len(NAMES)
+    assert in_child(lambda: train_all(tmp_path, activations)) == 0
+    for name in NAMES:
+        assert content(place(tmp_path, name)) == together[name], name
+
+
+def interrupt(works, activations, monkeypatch, *, which, at):
+    """Train until ``which`` (a position among the works) has done ``at`` steps, then stop."""
+    train = trainee.Trainee.train
+
+    def interrupted(self, batch, workspace):
+        train(self, batch, workspace)
+        if self.work is works[which][0] and self.n_done == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainee.Trainee, "train", interrupted)
+        with pytest.raises(Interrupted):
+            train_sweep(works, activations, checkpoint_s=0)
+
+
+def test_a_request_to_stop_saves_first_and_the_next_run_goes_on(
+    together, activations, tmp_path, monkeypatch
+):
+    work = place(tmp_path, "relu")
+    interrupt([(work, RELU)], activations, monkeypatch, which=0, at=5)
+    assert checkpoint.load(work.path)[1]["n_done"] == 5
+    train, done = trainee.Trainee.train, []
+    monkeypatch.setattr(
+        trainee.Trainee, "train", lambda self, *a: (train(self, *a), done.append(self.n_done))
+    )
+    train_sweep([(work, RELU)], activations)
+    assert done[0] == 6
+    assert content(work) == together["relu"]
+
+
+def test_those_further_on_wait_for_the_others(together, activations, tmp_path, monkeypatch):
+    names = ("relu", "topk")
+    works = [(place(tmp_path, name), SWEEP[name]) for name in names]
+    interrupt(works[:1], activations, monkeypatch, which=0, at=9)
+    interrupt(works, activations, monkeypatch, which=1, at=4)
+    assert [checkpoint.load(work.path)[1]["n_done"] for work, _ in works] == [9, 4]
+    train_sweep(works[:1], activations)
+    train_sweep(works, activations)
+    for name, (work, _) in zip(names, works, strict=True):
+        assert content(work) == together[name]
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "shorter log"])
+def test_a_damaged_checkpoint_starts_the_training_anew(
+    damage, together, activations, tmp_path, monkeypatch
+):
+    work = place(tmp_path, "relu")
+    interrupt([(work, RELU)], activations, monkeypatch, which=0, at=9)
+    saved = work.path / checkpoint.NAME
+    if damage == "shorter log":
+        (work.path / "log.csv").write_text("")
+    else:
+        saved.write_bytes(saved.read_bytes()[: 100 if damage == "torn" else 0])
+    train_sweep([(work, RELU)], activations)
+    assert content(work) == together["relu"]
+
+
+def test_a_result_without_its_manifest_is_completed_not_trained_again(
+    together, activations, tmp_path, monkeypatch
+):
+    work = place(tmp_path, "relu")
+    monkeypatch.setattr("saeflow.work.Work.finish", lambda self, manifest: None)
+    train_sweep([(work, RELU)], activations)
+    monkeypatch.undo()
+    monkeypatch.setattr(trainee.Trainee, "train", None)
+    train_sweep([(work, RELU)], activations)
+    assert content(work) == together["relu"]
+
+
+def test_more_tokens_than_there_are_is_an_error_that_says_how_many(activations, tmp_path):
+    with pytest.raises(DataError, match=r"at most 2,048 tokens.*got 2,049"):
+        train_sweep([(place(tmp_path, "a"), {**RELU, "tokens": 2049})], activations)
+    with pytest.raises(DataError, match=r"2 epochs of 2,048.*got 4,097"):
+        train_sweep([(place(tmp_path, "a"), {**RELU, "tokens": 4097, "epochs": 2})], activations)
+    with pytest.raises(DataError, match="one batch"):
+        train_sweep([(place(tmp_path, "a"), {**RELU, "batch_size": 4096})], activations)
+
+
+def test_special_tokens_are_not_trained_on(tmp_path):
+    x = sparse_data(66 * 33, 12, 20, mean_l0=3)
+    expected = place(tmp_path, "expected")
+    train_sweep([(expected, RELU)], make_activations(tmp_path / "a", x=x))
+    huge = x.clone()
+    huge[::33] = 1e6  # every sequence begins with BOS
+    found = place(tmp_path, "found")
+    train_sweep([(found, RELU)], make_activations(tmp_path / "b", x=huge))
+    weights = "sae_weights.safetensors"
+    assert content(found)[weights] == content(expected)[weights]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_activations_that_are_not_finite_name_hook_step_row_and_shard(value, tmp_path):
+    record = make_activations(tmp_path)
+    row = 400  # of the second shard of 256 rows, 12 numbers each
+    shard = next(tmp_path.glob("resid_post.0.*.zarr")) / "activations" / "c" / "1" / "0"
+    with shard.open("r+b") as file:
+        file.seek((row - 256) * 12 * 4)
+        file.write(struct.pack("<f", value))
+    work = place(tmp_path, "a")
+    with pytest.raises(DataError, match=r"resid_post\.0 > step \d+.*not finite") as failure:
+        train_sweep([(work, RELU)], record)
+    assert f"row {row} of resid_post.0, shard {shard}" in str(failure.value)
+    assert not work.finished
+
+
+def test_a_diverging_sae_is_named_and_leaves_the_others_alone(together, activations, tmp_path):
+    bad = {**RELU, "learning_rate": 1e30}
+    works = {name: place(tmp_path, name) for name in ("bad", "relu")}
+    with pytest.raises(ModelError, match=r"resid_post.0 > relu SAE \(seed 0\) > step"):
+        train_sweep([(works["bad"], bad), (works["relu"], RELU)], activations)
+    assert content(works["relu"]) == together["relu"] and not works["bad"].finished
+    own = place(tmp_path, "again")
+    train_sweep([(own, RELU), (works["bad"], bad)], activations)  # the companion's is not ours
+    assert own.finished
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"l2": 1.0}, "unknown setting"),
+        ({"d_sae": 8}, "width is given once"),
+        ({"batch_size": 0}, "batch_size must be larger"),
+        ({"learning_rate": "fast"}, "learning_rate must be larger"),
+        ({"architecture": "rellu"}, "there is no 'rellu'"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(change, message, activations, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train_sweep([(place(tmp_path, "a"), {**RELU, **change})], activations)
+
+
+def test_a_missing_setting_is_named(activations, tmp_path):
+    settings = {name: value for name, value in RELU.items() if name != "l1"}
+    with pytest.raises(ConfigError, match="l1"):
+        train_sweep([(place(tmp_path, "a"), settings)], activations)

@@ -1,0 +1,95 @@
+"""What one recipe makes of the settings that all architectures share."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+
+from sae_recipes import plain
+from sae_stores import make_activations, place, sparse_data
+from saeflow import registry
+from saeflow.sae.model import ARCHITECTURES, architecture_settings
+from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training.sweep import train_sweep
+
+X = sparse_data(66 * 33, 12, 20, mean_l0=3)
+NAMES = registry.names(ARCHITECTURES)
+AT_ONCE = ("batchtopk", "matryoshka", "topk")
+
+
+@pytest.fixture(scope="module")
+def activations(tmp_path_factory):
+    return make_activations(tmp_path_factory.mktemp("activations"), x=X)
+
+
+def trained(root, activations, name, **settings):
+    work = place(root, name)
+    train_sweep([(work, {**plain()[name], **settings})], activations)
+    return work.final
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_top_k_saes_begin_at_their_full_learning_rate_unless_told_otherwise(
+    name, activations, tmp_path
+):
+    own = {"learning_rate": 0.01, "decay_tokens": 0, "log_tokens": 64, "batch_size": 64}
+    rates = {}
+    for warmup in (None, 0, 512):
+        given = {} if warmup is None else {"warmup_tokens": warmup}
+        directory = trained(tmp_path / str(warmup), activations, name, **own, **given)
+        rows = csv.DictReader((directory / "log.csv").open())
+        rates[warmup] = [float(row["learning_rate"]) for row in rows]
+    assert rates[0][0] == pytest.approx(0.01)
+    assert rates[512][0] == pytest.approx(0.01 * 64 / 512)
+    assert (rates[None] == rates[0]) == (name in AT_ONCE)
+    assert registry.load(ARCHITECTURES, name).Settings.warm_up == (name not in AT_ONCE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_tokens_leave_first_weights_that_reconstruct_in_the_units_of_the_activations(
+    name, activations, tmp_path
+):
+    plain_, scaled = (
+        load_sae(trained(tmp_path / kind, activations, name, tokens=0, scale_input=kind))
+        for kind in ("none", "mean_square")
+    )
+    for sae in (plain_, scaled):
+        assert sae.metadata["training"]["tokens"] == 0
+    if name in AT_ONCE:
+        # least squares in the batch: no longer than what is reconstructed, at either scale
+        off = float((X - plain_.b_dec).square().sum())
+        for sae in (plain_, scaled):
+            codes = sae.encode_sparse(X)
+            assert 0.5 * 3 < codes.n_active / len(X) < 1.5 * 3
+            assert 0.3 * off < float((sae(X) - sae.b_dec).square().sum()) < 1.1 * off
+            assert float((sae(X) - X).square().sum()) < off
+        torch.testing.assert_close(scaled.W_enc, plain_.W_enc, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_an_untrained_transcoder_encodes_as_the_autoencoder_of_its_seed(
+    name, activations, tmp_path
+):
+    y = make_activations(tmp_path / "y", x=0.01 * X + 3, hook="mlp_out.0")
+    settings = {**plain()[name], "tokens": 0, "subtract_b_dec": False}
+    works = place(tmp_path, "auto"), place(tmp_path, "transcoder")
+    train_sweep([(works[0], settings)], activations)
+    train_sweep([(works[1], {**settings, "target": "mlp_out.0"})], activations, target_record=y)
+    auto, transcoder = (load_sae(work.final) for work in works)
+    assert torch.equal(transcoder.encode(X), auto.encode(X))
+    torch.testing.assert_close(transcoder.W_dec.norm(dim=1), torch.ones(24))
+
+
+def test_groups_read_from_a_file_are_those_of_the_code():
+    default = architecture_settings("matryoshka", {"k": 3})
+    read = architecture_settings(
+        "matryoshka", {"k": 3, "group_fractions": [1 / 16, 1 / 8, 1 / 4, 9 / 16]}
+    )
+    assert read == default and hash(read) == hash(default)
+    weighted = [
+        architecture_settings("matryoshka", {"k": 3, "group_weights": kind([1, 1, 1, 2])})
+        for kind in (list, tuple)
+    ]
+    assert weighted[0] == weighted[1] != default

@@ -1,0 +1,68 @@
+"""An SAE of ours, or any that can be read, in a form for others. Read `export_sae`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from saeflow.files import write_atomic
+from saeflow.sae.model import SAE
+from saeflow.sae.saved import evidence
+from saeflow.sae.saved.describe import place_of
+from saeflow.sae.saved.foreign import export
+from saeflow.sae.saved.load import header_at
+from saeflow.sae.saved.save import SPARSITY_NAME, save
+from saeflow.work import bulk_of
+
+_LATENTS = "on/*/*/reconstruction.json"
+
+
+def export_sae(sae: SAE, source: Path, directory: Path, name: str) -> None:
+    """Write an SAE in a format of others.
+
+    Parameters
+    ----------
+    sae
+        As it was read from ``source``.
+    source
+        Its record, directory or file.
+    directory
+        Where to.
+    name
+        "saelens": our own directory, with its evidence, and with the density of the latents as it
+        was measured, where it was. Else a module of `saeflow.sae.formats` that writes.
+
+    Raises
+    ------
+    ModelError
+        If the format cannot express the SAE.
+    """
+    if source.suffix == ".json":
+        sae = replace(sae, metadata={**sae.metadata, **place_of(source)})
+    if name != "saelens":
+        export(sae, directory, name)
+        return
+    place = bulk_of(source) if source.suffix == ".json" else source
+    ours = place.is_dir() and header_at(place) is not None
+    save(sae, directory, evidence_of=place if ours else None)
+    density = measured_density(source) if source.suffix == ".json" else None
+    if density is not None:
+        tensors = {"sparsity": evidence.log_sparsity(density)}
+        write_atomic(directory / SPARSITY_NAME, safetensors.torch.save(tensors))
+
+
+def measured_density(record: Path) -> torch.Tensor | None:
+    """Return the latents' density (d_sae,) in the largest measure beside a record, if any."""
+    import pandas as pd
+
+    from saeflow.files import read_json
+
+    found = sorted(record.parent.glob(_LATENTS), key=lambda file: -read_json(file)["n_tokens"])
+    if not found:
+        return None
+    latents = pd.read_parquet(bulk_of(found[0]) / "latents.parquet").sort_values("latent")
+    fired, n_tokens = latents["fired"].to_numpy("float64"), read_json(found[0])["n_tokens"]
+    return torch.from_numpy(fired / n_tokens)

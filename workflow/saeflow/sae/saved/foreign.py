@@ -1,0 +1,291 @@
+"""SAEs in the formats of others, read into ours and written from ours.
+
+What an architecture computes is said once, in SAELens' words (cfg.json keys and tensors, since
+version 6): each architecture's module translates between them and its own settings, and each
+module of `saeflow.sae.formats` between them and a format's files. Read `read_foreign`, `export`.
+
+A module of `saeflow.sae.formats` has
+
+    TITLE                          what the format is, for messages
+    fits(place)                    whether the files at a `Place` look like it
+    read(place, **options)         -> Foreign
+    write(foreign, directory)      files of the format; only where it can be written. What the
+                                   format cannot express is a `ModelError` that says why
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from saeflow import registry
+from saeflow.errors import ModelError
+from saeflow.files import sha256_file
+from saeflow.sae.model import ARCHITECTURES, SAE
+from saeflow.sae.saved import pickles
+from saeflow.sae.saved.save import config, lasting
+
+FORMATS = "sae.formats"
+AUTO = "auto"
+_NORMS = {
+    "none": "none",
+    "layer_norm": "layer_norm",
+    "constant_norm_rescale": "constant_norm",
+}  # fmt: skip
+_NOT_OURS = ("abstopk", "matching_pursuit", "temporal", "transcoder", "skip_transcoder")
+
+
+class Foreign(NamedTuple):
+    """An SAE in SAELens' words.
+
+    Attributes
+    ----------
+    cfg : dict
+        Keys of a cfg.json of version 6 that say what is computed: ``architecture``,
+        ``apply_b_dec_to_input``, ``normalize_activations``, ``k``, ...
+    weights : dict
+        Tensors by SAELens' names.
+    facts : dict
+        What else the files say: ``hook`` (ours or TransformerLens' name), ``model_name``,
+        ``context_length``, ``center_input`` (whether the model's residual stream had its mean
+        taken off), ``source``.
+    """
+
+    cfg: dict[str, Any]
+    weights: dict[str, Tensor]
+    facts: dict[str, Any] = {}  # noqa: RUF012
+
+
+class Place:
+    """A file or a directory in which some SAE may lie.
+
+    Attributes
+    ----------
+    path : Path
+        The file or directory.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise ModelError("there is no such file or directory", where=self.path)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of a directory's files; none for a file."""
+        if not self.path.is_dir():
+            return frozenset()
+        return frozenset(p.name for p in self.path.iterdir() if p.is_file())
+
+    @cached_property
+    def content(self) -> Any:
+        """What a pickled file holds, read by `pickles.load`; None for anything else."""
+        if self.path.is_file() and self.path.suffix in (".pt", ".pth", ".pkl", ".bin"):
+            return pickles.load(self.path)
+        return None
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of a file in this directory that `torch.save` wrote."""
+        content = pickles.load(self.path / name)
+        if not isinstance(content, Mapping):
+            raise ModelError(
+                "the file does not hold tensors by name",
+                where=self.path / name,
+                got=type(content).__name__,
+            )
+        return dict(content)
+
+
+def detect(place: Place) -> str:
+    """Return the name of the format of the files at ``place``."""
+    found = [name for name in registry.names(FORMATS) if registry.load(FORMATS, name).fits(place)]
+    if len(found) != 1:
+        raise ModelError(
+            "it is not clear which format this SAE has" if found else "no known format fits this",
+            where=place.path,
+            expected=" | ".join(registry.names(FORMATS)),
+            got=", ".join(found) or ", ".join(sorted(place.names)) or "a file of another kind",
+            remedy="Name the format." if found else None,
+        )
+    return found[0]
+
+
+def read_foreign(
+    path: Path | str, name: str = AUTO, *, center_input: bool | None = None, **options: Any
+) -> SAE:
+    """Return an SAE that another program wrote.
+
+    Parameters
+    ----------
+    path
+        Its file or directory.
+    name
+        A module of `saeflow.sae.formats`; "auto" looks at the files.
+    center_input
+        Whether it was trained on activations with their mean over d_in taken off, as
+        TransformerLens' processed weights give them. It then takes the mean off by itself, and
+        puts it back. None for what the format or the files say.
+    **options
+        Of the format: ``entry`` chooses one of several SAEs in a file.
+
+    Raises
+    ------
+    ModelError
+        If the format or the architecture is not known, or cannot be read exactly.
+    DamagedError
+        If files are missing or torn.
+    """
+    place = Place(path)
+    if name == AUTO:
+        name = detect(place)
+    foreign = registry.load(FORMATS, name).read(place, **options)
+    if center_input is not None:
+        foreign = foreign._replace(facts={**foreign.facts, "center_input": center_input})
+    return as_sae(foreign, where=place.path, origin=name)
+
+
+def as_sae(foreign: Foreign, *, where: Path, origin: str) -> SAE:
+    """Return the SAE that SAELens' words describe.
+
+    Parameters
+    ----------
+    foreign
+        What a format's reader returned.
+    where
+        Named in errors.
+    origin
+        The format, for the header.
+    """
+    cfg = foreign.cfg
+    name, norm = cfg.get("architecture"), cfg.get("normalize_activations") or "none"
+    if name is None:
+        raise no_architecture(where)
+    if cfg.get("reshape_activations", "none") != "none":
+        raise ModelError(
+            "an SAE of several heads' outputs, flattened, has no hook here",
+            where=where,
+            expected="reshape_activations: none",
+            got=cfg["reshape_activations"],
+        )
+    if norm not in _NORMS:
+        raise ModelError(
+            "this SAE scales its inputs by a number that its files do not give",
+            where=where,
+            expected=" | ".join(_NORMS),
+            got=f"normalize_activations: {norm}",
+            remedy="Fold the scale into the weights where it was trained, then save it again.",
+        )
+    ours, rule = _architecture(name, where)
+    weights = {name: w.detach().float().contiguous() for name, w in foreign.weights.items()}
+    settings, weights = rule.from_saelens(cfg, weights)
+    metadata = {"format_read": origin, **_known(foreign.facts)}
+    if _NORMS[norm] != "none":  # both take the mean off, or do not mind it
+        metadata["input_norm"] = _NORMS[norm]
+    elif metadata.get("center_input"):
+        metadata["input_norm"] = "center"
+    return SAE(ours, settings, weights, metadata)
+
+
+def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: value for name, value in facts.items() if value is not None}
+    hook = known.pop("hook", None)
+    if hook is not None:
+        ours = our_hook(hook)
+        known["hook" if ours else "foreign_hook"] = ours or hook
+    name = known.pop("model_name", None)
+    return known | ({"model": {"name": name}} if name is not None else {})
+
+
+def _architecture(name: str, where: Path) -> tuple[str, Any]:
+    for ours in registry.names(ARCHITECTURES):
+        rule = registry.load(ARCHITECTURES, ours)
+        if name in rule.SAELENS_NAMES:
+            return ours, rule
+    known = [
+        saelens
+        for ours in registry.names(ARCHITECTURES)
+        for saelens in registry.load(ARCHITECTURES, ours).SAELENS_NAMES
+    ]
+    raise ModelError(
+        "the SAE's architecture is not known",
+        where=where,
+        expected=" | ".join(known),
+        got=name,
+        remedy="It is another kind of dictionary than this project trains and measures."
+        if name in _NOT_OURS
+        else None,
+    )
+
+
+def no_architecture(where: Path) -> ModelError:
+    """Return the error for files that do not say how to read them."""
+    # a guess would read a TopK as a ReLU without a word
+    return ModelError(
+        "the file does not say which architecture the SAE has",
+        where=where,
+        expected="architecture",
+        got="none",
+        remedy="Add the key, if you know it; it is never assumed.",
+    )
+
+
+_SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
+
+
+def our_hook(name: str) -> str | None:
+    """Return our name of TransformerLens' hook, None where there is none.
+
+    ``blocks.3.hook_resid_post`` is resid_post.3; our own names stay.
+    """
+    site, _, block = name.partition(".")
+    if site in _SITES and block.isdigit():
+        return name
+    parts = name.split(".")
+    if len(parts) == 3 and parts[0] == "blocks" and parts[1].isdigit():
+        site = parts[2].removeprefix("hook_")
+        if site in _SITES:
+            return f"{site}.{int(parts[1])}"
+    return None
+
+
+def as_foreign(sae: SAE) -> Foreign:
+    """Return an SAE in SAELens' words, with everything that its cfg.json says."""
+    kept = lasting(sae.weights)
+    weights = {name: w.detach().cpu().contiguous() for name, w in kept.items()}
+    return Foreign(config(sae), weights, dict(sae.metadata))
+
+
+def export(sae: SAE, directory: Path, name: str) -> None:
+    """Write an SAE in a format of others.
+
+    Raises
+    ------
+    ModelError
+        If the format cannot be written, or cannot express this SAE; the message says what.
+    """
+    module = registry.load(FORMATS, name)
+    if not hasattr(module, "write"):
+        raise ModelError(f"{module.TITLE} is read here, not written", got=name)
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    module.write(as_foreign(sae), directory)
+
+
+def cannot(format_title: str, why: str, remedy: str | None = None) -> ModelError:
+    """Return the error for an SAE that a format cannot express."""
+    return ModelError(f"{format_title} cannot express this SAE: {why}", remedy=remedy)
+
+
+def sources(*files: Path) -> dict[str, str]:
+    """Return the hash of each file that an SAE was read from, by its name."""
+    return {file.name: sha256_file(file) for file in files}
+
+
+def number(value: Any) -> float:
+    """Return a number that may be stored as a tensor."""
+    return float(value.item() if isinstance(value, torch.Tensor) else value)

@@ -1,0 +1,147 @@
+"""Reading SAEs: the directories that `save.py` writes; those of others go to `foreign.py`.
+
+Reading an SAE includes a look at whether it still does what it did when it was saved, see
+`evidence.py`; whether it fits a model and activations is asked by `fits.py`. Read `load_sae`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from saeflow import registry
+from saeflow.errors import DamagedError, ModelError
+from saeflow.files import read_json
+from saeflow.sae.model import SAE, architecture_settings
+from saeflow.sae.saved import evidence
+from saeflow.sae.saved.save import CONFIG_NAME, FORMAT, WEIGHTS_NAME
+from saeflow.work import MANIFEST, bulk_of
+
+
+def load_sae(path: Path | str, *, accept: Collection[str] = ()) -> SAE:
+    """Read an SAE from the record of a job (sae.json), from a directory or from a foreign file.
+
+    Parameters
+    ----------
+    path
+        ``sae.json``, a directory that we or SAELens wrote, the ``.partial`` directory of an SAE
+        in training (its newest whole checkpoint is read), or any file or directory that
+        `saeflow.sae.formats` knows.
+    accept
+        "evidence": read an SAE that does not do on its stored rows what it did.
+
+    Raises
+    ------
+    DamagedError
+        If a file is missing or torn, or the tensors do not fit the header.
+    ModelError
+        If the header names no architecture or one that is not known, or the SAE is not what it
+        was when it was saved.
+    """
+    path = Path(path)
+    if path.suffix == ".json":  # a manifest lies in the bulk itself: finished, not yet published
+        directory = path.parent if path.name == MANIFEST else bulk_of(path)
+    else:
+        directory = path
+    if not (directory / CONFIG_NAME).is_file():
+        checkpoints = registry.load("sae.training", "checkpoint")
+        if checkpoints.exists(directory):  # an SAE that is still in training
+            cfg, weights = checkpoints.read_sae(directory)
+            header = cfg["metadata"]["saeflow"]
+            settings = architecture_settings(
+                header["architecture"], header["architecture_settings"]
+            )
+            return SAE(header["architecture"], settings, weights, header)
+    header = header_at(directory)
+    if header is None:
+        # by name: what reads our own files shall not depend on the readers of others'
+        return registry.load("sae.saved", "foreign").read_foreign(directory)
+    return _load(directory, header, accept)
+
+
+def header_at(directory: Path) -> dict[str, Any] | None:
+    """Return our header of the SAE in a directory, None if it is not one that we wrote."""
+    file = Path(directory) / CONFIG_NAME
+    if not file.is_file():
+        if (Path(directory) / WEIGHTS_NAME).is_file():
+            raise DamagedError("the SAE's configuration is missing", where=file)
+        return None
+    return read_json(file).get("metadata", {}).get("saeflow")
+
+
+def _load(directory: Path, header: dict[str, Any], accept: Collection[str]) -> SAE:
+    cfg = read_json(directory / CONFIG_NAME)
+    if "architecture" not in header or cfg.get("architecture") is None:
+        raise ModelError(
+            "the file does not say which architecture the SAE has",
+            where=directory / CONFIG_NAME,
+            expected="architecture",
+            got="none",
+            remedy="Add the key, if you know it; it is never assumed.",
+        )
+    if header.get("format", 1) > FORMAT:
+        raise ModelError(
+            "a later version of saeflow wrote this SAE",
+            where=directory / CONFIG_NAME,
+            expected=f"format {FORMAT} or earlier",
+            got=header["format"],
+            remedy="Update saeflow.",
+        )
+    settings = architecture_settings(header["architecture"], header["architecture_settings"])
+    weights = _read_tensors(directory / WEIGHTS_NAME)
+    sae = SAE(header["architecture"], settings, weights, header)
+    if cfg["architecture"] != sae.rule.SAELENS:
+        raise DamagedError(
+            "cfg.json contradicts itself about the architecture",
+            where=directory / CONFIG_NAME,
+            expected=sae.rule.SAELENS,
+            got=cfg["architecture"],
+        )
+    _check_shapes(sae, cfg, directory)
+    facts = header.get("evidence")
+    if facts is not None and "evidence" not in accept:
+        evidence.verify(sae, facts, _read_tensors(directory / evidence.FILE), where=directory)
+    return sae
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise DamagedError("the weights are missing", where=path)
+    try:
+        # copies: memory of a mapped file is not aligned like memory of torch
+        return {name: w.clone() for name, w in safetensors.torch.load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise DamagedError(
+            "the weights are not readable",
+            where=path,
+            got=str(error),
+            remedy="Delete the directory and run the workflow again.",
+        ) from error
+
+
+def _check_shapes(sae: SAE, cfg: Mapping[str, Any], directory: Path) -> None:
+    """Hold the tensors against those that the architecture itself would begin with."""
+    d_in, d_sae = cfg["d_in"], cfg["d_sae"]
+    d_out = cfg.get("d_out", d_in)
+    expected = {
+        "W_enc": (d_in, d_sae), "W_dec": (d_sae, d_out), "b_dec": (d_out,),
+    }  # fmt: skip
+    one = torch.zeros(2, 1)
+    for name, w in sae.rule.initial(sae.settings, d_sae, one, torch.Generator()).items():
+        if not name.startswith("_"):  # of training alone
+            expected.setdefault(name, tuple(w.shape))
+    for name, shape in expected.items():
+        got = tuple(sae.weights[name].shape) if name in sae.weights else "no such tensor"
+        if got != shape:
+            raise DamagedError(
+                f"the tensor {name} does not fit the header",
+                where=directory / WEIGHTS_NAME,
+                expected=shape,
+                got=got,
+            )

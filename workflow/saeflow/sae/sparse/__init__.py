@@ -1,0 +1,1 @@
+"""Sparse latent codes, and the arithmetic that touches active latents only."""

@@ -1,0 +1,1 @@
+"""What the steps of architectures are made of; `step.py` says what an architecture is."""

@@ -1,0 +1,181 @@
+"""The loss of the top-k family, after Gao et al. 2024: normalised error plus AuxK.
+
+    loss = sum |x_hat - x|^2 / sum |x - mean x|^2  +  aux_coef * AuxK
+    AuxK = sum |e - e_hat|^2 / sum |e - mean e|^2
+    e_hat = ReLU(TopK_aux(pre-activations of the dead latents)) W_dec
+
+Sums run over the batch. By AuxK dead latents learn to reconstruct what the others leave:
+e = x - x_hat is held constant and e_hat has no bias, so that the gradient reaches dead latents,
+and b_dec only through their input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from saeflow.errors import ConfigError
+from saeflow.sae.settings import not_negative, one_of, positive
+from saeflow.sae.sparse.backward import (
+    reconstruct,
+    write_decoder_gradients,
+    write_encoder_gradients,
+)
+from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.sparse.select import keep_top_k
+from saeflow.sae.steps.initial import CENTERS, center, directions, transposed
+from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares, variance
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuxSettings:
+    """Settings that the top-k family shares.
+
+    Attributes
+    ----------
+    aux_coef : float
+        Coefficient of AuxK; 0 leaves it out.
+    aux_k : int | None
+        Dead latents that reconstruct the error; None for half of d_in.
+    subtract_b_dec : bool
+        Encode x - b_dec, the published form; False encodes x.
+    center : str
+        Where b_dec starts: "zero", "mean" or "median" of a first batch.
+    """
+
+    # Gao et al. and Bussmann et al. train at a constant rate from the first step (their code)
+    warm_up: ClassVar[bool] = False
+    aux_coef: float = 1 / 32
+    aux_k: int | None = None
+    subtract_b_dec: bool = True
+    center: str = "median"
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if self.aux_k is not None:
+            positive("aux_k", self.aux_k)
+        not_negative("aux_coef", self.aux_coef)
+        one_of("center", self.center, CENTERS)
+
+
+def initial_top_k(
+    settings: AuxSettings,
+    select: Callable[[Tensor], Codes],
+    d_sae: int,
+    x: Tensor,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Return first weights, from a first batch ``x`` (n, d_in) and the codes of pre-activations.
+
+    Random unit decoder rows and the encoder as their transpose, scaled so that the first
+    reconstructions have the length that fits best: unit directions overlap, so that k of them
+    overshoot, and the large first gradients slow Adam down for the rest of a short training.
+    (OpenAI's code does likewise, by the mean length of reconstructed random unit vectors:
+    `init_from_data_` in openai/sparse_autoencoder.) The encoder's bias takes b_dec off where
+    encoding does not.
+    """
+    W_dec = directions(d_sae, x.shape[1], generator=generator, like=x)
+    b_dec = center(settings.center, x)
+    W_enc = transposed(W_dec * _fitting_scale(W_dec, select, x - b_dec))
+    b_enc = x.new_zeros(d_sae) if settings.subtract_b_dec else -(b_dec @ W_enc)
+    return {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
+
+
+def _fitting_scale(W_dec: Tensor, select: Callable[[Tensor], Codes], x: Tensor) -> float:
+    """Return the c with the least sum of |c x_hat - x|^2, x_hat of the codes of x W_dec^T."""
+    x_hat = select(x @ W_dec.T).decode(W_dec)
+    size = sum_of_squares(x_hat)
+    return float((x_hat * x).sum()) / size if size > 0 else 1.0
+
+
+def require_width(k: float, d_sae: int) -> None:
+    """Raise a `ConfigError` where more latents shall be active than there are."""
+    if k > d_sae:
+        raise ConfigError("k is larger than the SAE", expected=f"at most {d_sae}", got=k)
+
+
+def top_k_terms(
+    weights: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    settings: AuxSettings,
+    batch: Batch,
+    state: State,
+    *,
+    inputs: Tensor,
+    pre: Tensor,
+    f: Codes,
+) -> Terms:
+    """Write the gradients of the loss with the selected codes ``f`` and return its terms.
+
+    Parameters
+    ----------
+    weights, gradients, settings, batch, state
+        As a step has them.
+    inputs
+        (n, d_in): what the encoder read.
+    pre
+        (n, d_sae): pre-activations.
+    f
+        Those that were selected.
+    """
+    found = reconstruct(f, weights, batch.target)
+    scale = batch.variance or 1.0  # equal activations: nothing to explain, an unscaled error
+    revive = bool(settings.aux_coef) and bool(state.dead.any())
+    left = found.error.neg() if revive else None
+    d_x_hat = found.error.mul_(2 / scale)
+    d_f = found.pullback(d_x_hat)
+    write_decoder_gradients(gradients, f, d_x_hat)
+    write_encoder_gradients(weights, gradients, settings, f, d_f, inputs)
+    penalty = 0.0
+    if left is not None:
+        penalty = add_aux(weights, gradients, settings, inputs, pre, left, state.dead)
+    loss = found.total / scale + penalty
+    return Terms(loss, found.total, penalty, f.n_active, f.by_latent.counts > 0)
+
+
+def add_aux(
+    weights: Mapping[str, Tensor],
+    gradients: Mapping[str, Tensor],
+    settings: AuxSettings,
+    inputs: Tensor,
+    pre: Tensor,
+    error: Tensor,
+    dead: Tensor,
+) -> float:
+    """Add the gradients of ``aux_coef`` * AuxK and return that term.
+
+    Parameters
+    ----------
+    weights, gradients, settings
+        As a step has them.
+    inputs
+        (n, d_in): what the encoder read.
+    pre
+        (n, d_sae): pre-activations.
+    error
+        (n, d_out): e.
+    dead
+        (d_sae,) bool: at least one. Dead latents are few, so their block is computed densely.
+    """
+    spread = variance(error)
+    if spread == 0:
+        return 0.0
+    latents = dead.nonzero().squeeze(1)
+    aux_k = settings.aux_k or max(1, inputs.shape[1] // 2)
+    f = keep_top_k(pre.index_select(1, latents), aux_k)
+    W_dec = weights["W_dec"].index_select(0, latents)
+    difference = (f @ W_dec).sub_(error)
+    value = sum_of_squares(difference) / spread
+    d_e_hat = difference.mul_(2 * settings.aux_coef / spread)
+    d_pre = torch.ops.aten.threshold_backward(d_e_hat @ W_dec.T, f, 0)
+    d_pre_sum = d_pre.sum(0)
+    gradients["W_dec"].index_add_(0, latents, f.T @ d_e_hat)
+    gradients["W_enc"].T.index_add_(0, latents, d_pre.T @ inputs)
+    gradients["b_enc"].index_add_(0, latents, d_pre_sum)
+    if settings.subtract_b_dec:  # b_dec moves the encoder's input the other way
+        gradients["b_dec"].sub_(weights["W_enc"].T.index_select(0, latents).T @ d_pre_sum)
+    return settings.aux_coef * value

@@ -1,0 +1,100 @@
+"""Selection over a batch in training, and by a stored threshold outside of it.
+
+What BatchTopK and Matryoshka SAEs share, after Bussmann et al. 2024 ("BatchTopK Sparse
+Autoencoders", arXiv 2412.06410). Training keeps the k * n largest pre-activations of n inputs.
+Elsewhere an input's code must not depend on its batch: a latent is active above the buffer
+"threshold", the running mean of the smallest activation that training kept. It has one entry per
+latent, all equal, so that our files are JumpReLU SAEs to any reader, as SAELens' own are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from saeflow.sae.settings import positive
+from saeflow.sae.sparse.backward import encoder_inputs, encoder_product
+from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.select import batch_top_k
+from saeflow.sae.steps.auxk import AuxSettings, initial_top_k, require_width
+
+# Share of the running mean at which candidates are looked for: the border moves by a few per cent
+# from batch to batch.
+_MARGIN = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSettings(AuxSettings):
+    """Settings of a selection over the batch, besides those of `AuxSettings`.
+
+    Attributes
+    ----------
+    k : float
+        Latents active per input, in the mean of a batch.
+    threshold_tokens : int
+        The threshold is the mean over all tokens so far, and later over about so many.
+    """
+
+    unit_norm_decoder: ClassVar[bool] = True
+    k: float
+    threshold_tokens: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        super().__post_init__()
+        positive("k", self.k)
+        positive("threshold_tokens", self.threshold_tokens)
+
+
+def initial(
+    settings: BatchSettings, d_sae: int, x: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Return first weights, from a first batch ``x`` (n, d_in), and the threshold that it gives.
+
+    The first step sets the threshold anew; an SAE that is left untrained needs one.
+    """
+    require_width(settings.k, d_sae)
+    n_wanted = _n_wanted(settings, x)
+    weights = initial_top_k(settings, lambda pre: batch_top_k(pre, n_wanted), d_sae, x, generator)
+    weights["threshold"] = x.new_zeros(d_sae)
+    pre = encoder_product(weights["W_enc"], weights["b_enc"], encoder_inputs(weights, settings, x))
+    select(pre, weights, settings, tokens=0)
+    return weights
+
+
+def encode_sparse(weights: Mapping[str, Tensor], settings: BatchSettings, x: Tensor) -> Codes:
+    """Return the latents of ``x`` (n, d_in) above the threshold."""
+    inputs = encoder_inputs(weights, settings, x)
+    pre = encoder_product(weights["W_enc"], weights["b_enc"], inputs)
+    return extract(pre, weights["threshold"].clamp(min=0))
+
+
+def select(
+    pre: Tensor, weights: Mapping[str, Tensor], settings: BatchSettings, *, tokens: int
+) -> Codes:
+    """Return the codes of a batch in training and let the threshold follow.
+
+    Parameters
+    ----------
+    pre
+        (n, d_sae): pre-activations.
+    weights, settings
+        As a step has them; "threshold" is changed in place.
+    tokens
+        Tokens trained on before this batch.
+    """
+    n, threshold = len(pre), weights["threshold"]
+    codes = batch_top_k(pre, _n_wanted(settings, pre), guess=_MARGIN * float(threshold[0]))
+    if codes.n_active:
+        rate = max(n / (tokens + n), min(1.0, n / settings.threshold_tokens))
+        threshold.lerp_(codes.values.min(), rate)
+    return codes
+
+
+def _n_wanted(settings: BatchSettings, batch: Tensor) -> int:
+    """Return how many entries of a batch (n, ...) are active."""
+    return max(1, int(settings.k * len(batch)))

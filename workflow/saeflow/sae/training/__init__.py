@@ -1,0 +1,1 @@
+"""Training: passes over activations, trainees, checkpoints, logs. Read `sweep.py`."""

@@ -1,0 +1,192 @@
+"""One pass over the activations of a hook that trains many trainees at once.
+
+All trainees that want the same batches in the same order share them, each computes as it would
+alone, to the last bit. A trainee that resumes further on waits for the pass to reach it. Read
+`run`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saeflow.device import pick
+from saeflow.errors import DataError, SaeflowError
+from saeflow.interrupt import Stop, interruptible
+from saeflow.logs import Progress
+from saeflow.sae.settings import RunSettings
+from saeflow.sae.steps.step import Batch, Workspace
+from saeflow.sae.training.trainee import Trainee
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_S = 60.0
+_ALIGNMENT_BYTES = 64
+
+# Opens an iterable of (batch, d_in) batches, of pairs (x, target) or of `Batch`, that has a
+# ``state()``: (settings, epochs, start)
+OpenLoader = Callable[[RunSettings, int, dict[str, Any] | None], Any]
+
+
+def run(
+    trainees: Sequence[Trainee],
+    open_loader: OpenLoader,
+    *,
+    hook: str,
+    checkpoint_s: float = CHECKPOINT_S,
+    find_damage: Callable[[], str] | None = None,
+) -> dict[Trainee, SaeflowError]:
+    """Train every trainee to its end and finish its work.
+
+    Parameters
+    ----------
+    trainees
+        Planned trainees of one hook.
+    open_loader
+        Called with a trainee's settings, the number of epochs, and a state that the loader gave
+        (None for the beginning).
+    hook
+        For messages.
+    checkpoint_s
+        Seconds between two checkpoints.
+    find_damage
+        Called when a batch is not finite: says which row of which shard it is, for the message.
+
+    Returns
+    -------
+    dict
+        The errors of trainees that failed on their own (a training that diverged); one's failure
+        leaves the others alone.
+    """
+    failures: dict[Trainee, SaeflowError] = {}
+    groups: dict[tuple, list[Trainee]] = {}
+    for trainee in trainees:
+        if trainee.trained:
+            trainee.finish()
+        else:
+            groups.setdefault(_order(trainee.run), []).append(trainee)
+    with interruptible() as stop:
+        for group in groups.values():
+            failures |= _Pass(group, open_loader, hook, checkpoint_s, stop, find_damage).run()
+    return failures
+
+
+def _order(settings: RunSettings) -> tuple:
+    """Return what decides which batches come in which order."""
+    return settings.batch_size, settings.order_seed, settings.window_rows
+
+
+class _Pass:
+    """The pass of one group of trainees that share their batches."""
+
+    def __init__(
+        self,
+        group: list[Trainee],
+        open_loader: OpenLoader,
+        hook: str,
+        checkpoint_s: float,
+        stop: Stop,
+        find_damage: Callable[[], str] | None = None,
+    ) -> None:
+        self._waiting, self._open_loader, self._hook = list(group), open_loader, hook
+        self._checkpoint_s, self._stop = checkpoint_s, stop
+        self._find_damage = find_damage
+        self._device = pick()
+        self._workspace = Workspace()
+        self.failures: dict[Trainee, SaeflowError] = {}
+
+    def run(self) -> dict[Trainee, SaeflowError]:
+        for trainee in self._waiting:
+            trainee.resume(self._device)
+        first = min(self._waiting, key=lambda trainee: trainee.n_done)
+        settings, step = first.run, first.n_done
+        n_steps = max(trainee.n_steps for trainee in self._waiting)
+        epochs = max(trainee.run.epochs or 1 for trainee in self._waiting)
+        loader = self._open_loader(settings, epochs, first.loader_state)
+        saved = time.monotonic()
+        with Progress(
+            n_steps * settings.batch_size,
+            desc=f"{self._hook}: {len(self._waiting)} in one pass",
+            unit="tokens",
+            done=step * settings.batch_size,
+        ) as bar:
+            for batch in self._batches(loader, step):
+                self._train(batch, step)
+                step += 1
+                bar.update(settings.batch_size)
+                if self._waiting and (
+                    self._stop.requested or time.monotonic() - saved >= self._checkpoint_s
+                ):
+                    self._save(loader.state(), step)
+                    saved = time.monotonic()
+                    self._stop.check()
+        return self.failures
+
+    def _batches(self, loader: Any, step: int) -> Iterator[Batch]:
+        """Yield batches until no trainee waits for one."""
+        with closing(iter(loader)) as batches:
+            while self._waiting:
+                x = next(batches, None)
+                if x is None:
+                    raise DataError(
+                        "the activations ended before the training",
+                        where=f"{self._hook} > step {step + 1}",
+                        remedy="Lower `tokens` or raise `epochs`.",
+                    )
+                if isinstance(x, Batch):
+                    yield x
+                else:
+                    parts = (x,) if isinstance(x, Tensor) else x
+                    yield Batch(*(_aligned(part.to(self._device)) for part in parts))
+                step += 1
+
+    def _train(self, batch: Batch, step: int) -> None:
+        """Train those who are at ``step``; finish those who are done."""
+        if not math.isfinite(batch.variance) or not (
+            batch.target is batch.x or bool(batch.x.isfinite().all())
+        ):
+            raise DataError(
+                "the activations of a batch are not finite",
+                where=f"{self._hook} > step {step + 1}",
+                expected="finite numbers",
+                got=(self._find_damage() if self._find_damage else "") or "NaN or infinity",
+                remedy="`saeflow verify --discard` removes altered files; harvest this hook again,"
+                " in float32 if float16 overflows.",
+            )
+        for trainee in [t for t in self._waiting if t.n_done == step]:
+            try:
+                if trainee.n_steps:
+                    trainee.train(batch, self._workspace)
+                else:  # the first weights are all that is wanted
+                    trainee.begin(batch)
+            except SaeflowError as error:
+                logger.error("%s: %s", self._hook, error)
+                self.failures[trainee] = error
+                self._waiting.remove(trainee)
+                continue
+            if trainee.n_done >= trainee.n_steps:
+                trainee.finish()
+                self._waiting.remove(trainee)
+
+    def _save(self, loader_state: dict[str, Any], step: int) -> None:
+        for trainee in self._waiting:
+            if trainee.n_done == step:  # one that is further on has its own checkpoint
+                trainee.save(loader_state)
+
+
+def _aligned(x: Tensor) -> Tensor:
+    """Return ``x`` in memory that starts at a multiple of 64 bytes.
+
+    Kernels round differently at other alignments; a batch that is a view into a window starts
+    elsewhere after a resume.
+    """
+    if x.is_contiguous() and x.data_ptr() % _ALIGNMENT_BYTES == 0:
+        return x
+    return x.clone(memory_format=torch.contiguous_format)

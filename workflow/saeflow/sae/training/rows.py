@@ -1,0 +1,139 @@
+"""The rows that the SAEs of a hook are trained on, for what is taken of them besides the pass.
+
+Their exact statistics, and a seeded draw of some of them. Nothing here moves the position of a
+training's loader. Read `TrainingRows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saeflow.activations.excerpts import batches_in_order, ordinary_rows
+from saeflow.activations.reader import Store, open_store
+from saeflow.errors import DataError
+from saeflow.files import read_json
+from saeflow.sae.steps.step import Batch
+from saeflow.tokens.flags import excluded
+
+SPLIT = "train"
+_BLOCK_ROWS = 8192
+
+
+class Moments(NamedTuple):
+    """Sums over the training rows of one hook, in float64.
+
+    Attributes
+    ----------
+    n : int
+        Rows, special tokens left out.
+    x : Tensor (d,) float64
+        Sum of x.
+    norm, square : float
+        Sums of |x| and of |x|^2.
+    """
+
+    n: int
+    x: Tensor
+    norm: float
+    square: float
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of x, (d,) float64."""
+        return self.x / self.n
+
+
+class TrainingRows:
+    """The training split of a hook, and of a transcoder's target.
+
+    Parameters
+    ----------
+    record
+        results/activations/.../{hook}.json.
+    target
+        The same of the hook that a transcoder predicts; None for autoencoders.
+
+    Attributes
+    ----------
+    d_in, d_out : int
+        Widths of the two.
+    """
+
+    def __init__(self, record: Path, target: Path | None = None) -> None:
+        self._records = (Path(record),) if target is None else (Path(record), Path(target))
+        self.d_in = read_json(record)["d_model"]
+        self.d_out = self.d_in if target is None else read_json(target)["d_model"]
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Sums over the rows of the hook."""
+        return self._moments(0)
+
+    @cached_property
+    def target_moments(self) -> Moments:
+        """Sums over the rows of what is reconstructed."""
+        return self.moments if len(self._records) == 1 else self._moments(1)
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """Covariance of the rows of the hook, (d, d) float64: centred sums / n, in one more pass.
+
+        The exact mean is taken off first, so that a large mean costs no digits.
+        """
+        mean, total = self.moments.mean, torch.zeros(self.d_in, self.d_in, dtype=torch.float64)
+        for x in self._blocks(0):
+            centred = x.double() - mean
+            total.addmm_(centred.T, centred)
+        return total / self.moments.n
+
+    def draw(self, n: int, *seed: int) -> Batch:
+        """Return ``n`` different rows at random, or all where there are fewer.
+
+        The draw depends on ``seed`` and the store alone.
+        """
+        with open_store(self._records[0]) as store:
+            kept = kept_rows(store)
+        rng = np.random.default_rng(seed)
+        chosen = np.sort(rng.choice(kept, size=min(n, len(kept)), replace=False))
+        parts = []
+        for record in self._records:
+            with open_store(record) as store:
+                parts.append(store.activations.tensor(torch.from_numpy(chosen)))
+        return Batch(*parts)
+
+    def _moments(self, which: int) -> Moments:
+        d = (self.d_in, self.d_out)[which]
+        n, norm, square, total = 0, 0.0, 0.0, torch.zeros(d, dtype=torch.float64)
+        for x in self._blocks(which):
+            x = x.double()
+            squares = x.square().sum(1)
+            n += len(x)
+            total += x.sum(0)
+            norm += float(squares.sqrt().sum())
+            square += float(squares.sum())
+        return Moments(n, total, norm, square)
+
+    def _blocks(self, which: int) -> Iterator[Tensor]:
+        """Yield all rows in order, (n, d) float32, special tokens left out."""
+        with open_store(self._records[which]) as store:
+            for rows, x in batches_in_order(store, SPLIT, _BLOCK_ROWS):
+                yield x[torch.from_numpy(~excluded(store.rows.flags[rows]))]
+
+
+def kept_rows(store: Store) -> np.ndarray:
+    """Return the numbers of the training rows of a store, (n,) int64, special tokens left out."""
+    kept = ordinary_rows(store, SPLIT)
+    if not len(kept):
+        raise DataError(
+            f"the {SPLIT} split has no token to train on",
+            where=store.path,
+            remedy=f"Give the dataset a larger {SPLIT} share under `splits`.",
+        )
+    return kept

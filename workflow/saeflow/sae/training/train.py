@@ -1,0 +1,163 @@
+"""Train one architecture's SAE: the `Task` that `trainee.py` drives.
+
+Read `SAETask`; `sweep.train_sweep` is what a job calls.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saeflow import registry
+from saeflow.errors import ConfigError
+from saeflow.sae.model import ARCHITECTURES, SAE
+from saeflow.sae.scale import factor, fold
+from saeflow.sae.settings import TrainSettings, split
+from saeflow.sae.steps.initial import center, directions
+from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.training import further
+from saeflow.sae.training.rows import TrainingRows
+from saeflow.sae.training.trainee import Revived
+
+REMEDIES = "sae.remedies"
+
+
+class SAETask:
+    """An SAE, or a transcoder, to be trained from the beginning.
+
+    Parameters
+    ----------
+    settings
+        Resolved settings of the job: keys of `TrainSettings` and of the architecture's
+        ``Settings``.
+    rows
+        The rows that it is trained on.
+    header
+        What the result's metadata says besides: hook, model, activations.
+
+    Attributes
+    ----------
+    run : TrainSettings
+        The settings that all architectures share.
+    rule : object
+        The architecture's own settings.
+    d_in, d_sae : int
+        Widths.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], *, rows: TrainingRows, header: Mapping[str, Any]
+    ) -> None:
+        name = settings["architecture"]
+        self._module = registry.load(ARCHITECTURES, name)
+        self.run, self.rule = split(
+            settings, TrainSettings, self._module.Settings, where=f"settings of a {name} SAE"
+        )
+        if self.run.warmup_tokens is None and not self.rule.warm_up:
+            self.run = dataclasses.replace(self.run, warmup_tokens=0)
+        self.d_in, self.d_sae = rows.d_in, self.run.width(rows.d_in)
+        self._rows, self._settings, self._header = rows, dict(settings), dict(header)
+        self.name = f"{header['hook']} > {name} SAE (seed {self.run.seed})"
+        self.unit_rows = ("W_dec",) if self.rule.unit_norm_decoder else ()
+        self.buffers = self._module.BUFFERS
+        self._further = further.terms(self.run.penalties)
+        if self.run.target is not None and self.rule.subtract_b_dec:
+            raise ConfigError(
+                "a transcoder's decoder bias is in the space of its target",
+                where=self.name,
+                expected="subtract_b_dec: false",
+                got="true",
+            )
+
+    @property
+    def scales(self) -> tuple[float, float]:
+        """What activations and targets are multiplied by in training."""
+        kind = self.run.scale_input
+        if kind == "none":
+            return 1.0, 1.0
+        x, target = self._rows.moments, self._rows.target_moments
+        widths = self._rows.d_in, self._rows.d_out
+        found = [
+            factor(kind, d, mean_norm=m.norm / m.n, mean_square=m.square / m.n)
+            for d, m in zip(widths, (x, target), strict=True)
+        ]
+        return found[0], found[1]
+
+    def initial(self, batch: Batch) -> dict[str, Tensor]:
+        """Return first weights, from a first batch and the seed."""
+        batch = self._scaled(batch)
+        generator = torch.Generator().manual_seed(self.run.seed)
+        weights = self._module.initial(self.rule, self.d_sae, batch.x, generator)
+        if self.run.target is not None:
+            # the encoder keeps what follows from its input; the decoder lives with the target
+            size = weights["W_dec"].norm(dim=1, keepdim=True)
+            d_out, like = batch.target.shape[1], batch.target
+            rows = directions(self.d_sae, d_out, generator=generator, like=like)
+            weights |= {"W_dec": rows * size, "b_dec": center(self.rule.center, batch.target)}
+        return weights
+
+    def step(
+        self,
+        weights: Mapping[str, Tensor],
+        gradients: Mapping[str, Tensor],
+        batch: Batch,
+        state: State,
+    ) -> Terms:
+        """Write the gradients of the loss and return its terms, the error of unscaled targets."""
+        batch = self._scaled(batch)
+        terms = self._module.step(weights, gradients, self.rule, batch, state)
+        terms = further.add(self._further, self._sae(weights), gradients, batch, state, terms)
+        return dataclasses.replace(terms, error=terms.error / self.scales[1] ** 2)
+
+    def revive(
+        self, weights: Mapping[str, Tensor], dead: Tensor, *, tokens: int, batch: int, total: int
+    ) -> Revived | None:
+        """Resample dead latents where that is due after ``tokens`` tokens, ``batch`` in the last.
+
+        See `saeflow.sae.remedies.resample`.
+        """
+        run, every = self.run, self.run.resample_tokens
+        until = total // 2 if run.resample_until_tokens is None else run.resample_until_tokens
+        if every is None or tokens > until or tokens // every == (tokens - batch) // every:
+            return None
+        if not bool(dead.any()):
+            return None
+        remedy = registry.load(REMEDIES, "resample")
+        inputs = self._rows.draw(run.resample_inputs, run.seed, tokens).to(dead.device)
+        sae = self._sae(weights)
+        latents = remedy.resample(sae, dead, self._scaled(inputs), (run.seed, tokens, 1))
+        names = (*remedy.CHANGED, "threshold")
+        return Revived(latents, tuple(n for n in names if n in weights and n not in self.buffers))
+
+    def result(self, weights: Mapping[str, Tensor], training: Mapping[str, Any]) -> SAE:
+        """Return the SAE of unscaled activations that the weights make."""
+        header = {
+            **self._header,
+            "d_in": self.d_in,
+            "d_sae": self.d_sae,
+            "seed": self.run.seed,
+            "settings": self._settings,
+            "training": {**training, "scale": list(self.scales)},
+        }
+        # what a step remembers for training alone is marked by its name (see `steps/step.py`)
+        kept = {name: w for name, w in weights.items() if not name.startswith("_")}
+        return SAE(self.run.architecture, self.rule, fold(kept, *self.scales), header)
+
+    def _sae(self, weights: Mapping[str, Tensor]) -> SAE:
+        """Return the SAE in training: of scaled activations, with the weights themselves."""
+        return SAE(self.run.architecture, self.rule, weights)
+
+    def _scaled(self, batch: Batch) -> Batch:
+        """Return the batch as this SAE reads it in training, shared by all of equal scales."""
+        scales = self.scales
+        if scales == (1.0, 1.0):
+            return batch
+        if scales not in batch.memo:
+            x = batch.x * scales[0]
+            same = batch.target is batch.x and scales[0] == scales[1]
+            batch.memo[scales] = Batch(x, None if same else batch.target * scales[1])
+        return batch.memo[scales]
