@@ -5,11 +5,14 @@ import pkgutil
 import sys
 from pathlib import Path
 
+from saeflow.device import let_waiting_threads_sleep
+
 SKIPPED = ("__main__", "figure")
 
 
 def main() -> None:
     """Print the figures; exit with 1 if one misses its target."""
+    let_waiting_threads_sleep()  # as jobs do
     names = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])]
     missed = False
     for name in sys.argv[1:] or [n for n in names if n not in SKIPPED]:

@@ -29,6 +29,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from saeflow.device import let_waiting_threads_sleep
 from saeflow.errors import SaeflowError, StaleError
 from saeflow.files import write_atomic
 from saeflow.identity import code_digests
@@ -239,9 +240,7 @@ def _set_environment(threads: int, *, network: bool) -> None:
     # Before torch is imported: its thread pools read these once.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
-    # Threads that wait for one that another program has pushed aside spin for milliseconds at every
-    # barrier: training beside one busy process ran at a twentieth of its speed.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    let_waiting_threads_sleep()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["MPLBACKEND"] = "Agg"
     if not network:

@@ -61,11 +61,10 @@ def calibrate(
     told
         Called with a line before each measurement.
     """
-    # As jobs have it, and read once: threads that wait must give way to other processes.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    import torch
+    from saeflow.device import let_waiting_threads_sleep, pick
 
-    from saeflow.device import pick
+    let_waiting_threads_sleep()  # as jobs do
+    import torch
 
     speeds = Speeds(threads)
     clock = time.perf_counter
@@ -235,10 +234,16 @@ def step_seconds(settings: Mapping[str, Any], d_in: int, clock: Clock = time.per
 
 
 class _Rows:
-    """Stands for the rows of a store, of which only the width matters here."""
+    """Stands for the rows of a store: standard normal ones, of a width that matters alone."""
 
     def __init__(self, d_in: int) -> None:
+        import torch
+
+        from saeflow.sae.training.rows import Moments
+
         self.d_in = self.d_out = d_in
+        # a recipe may scale its activations
+        self.moments = self.target_moments = Moments(1, torch.zeros(d_in), d_in**0.5, d_in)
 
 
 def _timed(run: Callable[[], object], most: int, clock: Clock) -> float:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saeflow.sae.sparse import by_latent
+from saeflow.sae.sparse import bags, by_latent
 from saeflow.sae.sparse import codes as codes_module
 from saeflow.sae.sparse.codes import extract
 
@@ -73,12 +73,14 @@ def test_an_accelerator_takes_another_road_to_the_same_codes(monkeypatch):
     pre = random_pre((7, 16), 0.3, 5, torch.float32)
     expected, right = extract(pre, 0.0), torch.randn(7, 3)
     product = expected.by_latent.matmul(expected.values, right)
-    for of in (codes_module, by_latent):
+    sums = expected.by_latent.sum(expected.values)
+    for of in (codes_module, by_latent, bags):
         monkeypatch.setattr(of, "on_cpu", lambda x: False)
     found = extract(pre, 0.0)
     for name in ("values", "index", "offsets"):
         assert torch.equal(getattr(found, name), getattr(expected, name))
     assert torch.equal(found.by_latent.matmul(found.values, right), product)
+    assert torch.equal(found.by_latent.sum(found.values), sums)
     assert torch.equal(found.by_latent.counts, expected.by_latent.counts)
     assert extract(pre, 0.0, at_most=0.1) is None
 
@@ -111,9 +113,8 @@ def test_products_by_columns_are_those_of_whole_rows(shape, monkeypatch):
     W, right = torch.randn(shape[1], 7).double(), torch.randn(shape[0], 7).double()
     codes = extract(pre, 0.0)
     whole = codes.decode(W), codes.by_latent.matmul(codes.values, right)
-    for of in (codes_module, by_latent):
-        monkeypatch.setattr(of, "CACHE_BYTES", 0)
-        monkeypatch.setattr(of, "COLUMNS", 3)
+    for name, value in {"_CACHE_BYTES": 0, "_COLUMNS": 3, "_READS": 0}.items():
+        monkeypatch.setattr(bags, name, value)
     out = torch.full((shape[1], 7), torch.nan).double()
     codes.by_latent.matmul(codes.values, right, out=out)
     torch.testing.assert_close(codes.decode(W), whole[0])

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from saeflow.sae.sparse.by_latent import CACHE_BYTES, COLUMNS, ByLatent
+from saeflow.sae.sparse.bags import weighted_sums
+from saeflow.sae.sparse.by_latent import ByLatent
 from saeflow.sae.sparse.rows import each_block, flat_nonzero, on_cpu
 
 if TYPE_CHECKING:
@@ -126,24 +127,7 @@ class Codes:
 
     def decode(self, W_dec: Tensor) -> Tensor:
         """Return codes @ W_dec, (n, d_in), for W_dec (d_sae, d_in)."""
-        if not on_cpu(W_dec) or W_dec.nbytes < CACHE_BYTES:
-            return self._decode(W_dec)
-        x_hat = W_dec.new_empty(len(self), W_dec.shape[1])
-        for part, columns in zip(
-            x_hat.split(COLUMNS, dim=1), W_dec.split(COLUMNS, dim=1), strict=True
-        ):
-            part.copy_(self._decode(columns.contiguous()))
-        return x_hat
-
-    def _decode(self, W_dec: Tensor) -> Tensor:
-        return F.embedding_bag(
-            self.index,
-            W_dec,
-            self.offsets,
-            mode="sum",
-            per_sample_weights=self.values.to(W_dec.dtype),
-            include_last_offset=True,
-        )
+        return weighted_sums(self.index, self.offsets, self.values, W_dec)
 
     def decode_with_pullback(self, W_dec: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Return codes @ W_dec and the function that turns its gradient into that of the values.
@@ -195,7 +179,7 @@ def extract(
     """
     d_sae = pre.shape[1]
     if on_cpu(pre):
-        return _extract_blocks(pre.numpy(), threshold, at_most * pre.numel(), equal)
+        return _extract_blocks(pre, threshold, at_most * pre.numel(), equal)
     mask = pre >= threshold if equal else pre > threshold
     counts = mask.sum(1, dtype=torch.int32)
     if int(counts.sum()) > at_most * pre.numel():
@@ -206,68 +190,41 @@ def extract(
     return Codes(values, (flat % d_sae).to(torch.int32), offsets, d_sae)
 
 
-class Entries(NamedTuple):
-    """Entries of a block of rows, as `join` puts them together.
+def at_places(matrix: Tensor, places: Sequence[np.ndarray]) -> Codes:
+    """Return as codes the entries of ``matrix`` (n, d_sae), contiguous, at some places.
 
-    Attributes
-    ----------
-    values : ndarray (n_entries,)
-        Row after row.
-    index : ndarray (n_entries,) int32
-        Column of each; rising within a row.
-    counts : ndarray (n_rows,) int32
-        Entries of each row.
+    ``places`` are flat positions, rising; each array has those of some consecutive rows.
     """
-
-    values: np.ndarray
-    index: np.ndarray
-    counts: np.ndarray
-
-
-def entries_of(block: np.ndarray, flat: np.ndarray) -> Entries:
-    """Return the entries of ``block`` (m, d) at the flat positions ``flat``, rising."""
-    m, d = block.shape
-    ends = np.searchsorted(flat, np.arange(d, (m + 1) * d, d))
-    counts = np.diff(ends, prepend=0)
-    index = flat - np.repeat(np.arange(0, m * d, d), counts)
-    values = block.reshape(-1).take(flat)
-    return Entries(values, index.astype(np.int32), counts.astype(np.int32))
-
-
-def join(parts: Sequence[Entries], d_sae: int, like: Tensor) -> Codes:
-    """Return the codes that the entries of consecutive blocks of rows make."""
-    if not parts:
-        empty = torch.zeros(0, dtype=torch.int32)
-        return Codes(like.new_zeros(0), empty, torch.zeros(1, dtype=torch.int32), d_sae)
-    values, index, counts = (
-        torch.from_numpy(np.concatenate(of)) for of in zip(*parts, strict=True)
-    )
-    offsets = torch.zeros(len(counts) + 1, dtype=torch.int32)
-    torch.cumsum(counts, 0, dtype=torch.int32, out=offsets[1:])
-    return Codes(values, index, offsets, d_sae)
+    n, d_sae = matrix.shape
+    flat = np.concatenate([np.zeros(0, np.int64), *places])
+    offsets = np.searchsorted(flat, np.arange(0, n * d_sae + 1, d_sae))
+    index = flat - np.repeat(np.arange(0, n * d_sae, d_sae), np.diff(offsets))
+    values = matrix.numpy().reshape(-1).take(flat)
+    as_int32 = (torch.from_numpy(part.astype(np.int32)) for part in (index, offsets))
+    return Codes(torch.from_numpy(values), *as_int32, d_sae)
 
 
 def _extract_blocks(
-    pre: np.ndarray, threshold: Tensor | float, limit: float, equal: bool
+    pre: Tensor, threshold: Tensor | float, limit: float, equal: bool
 ) -> Codes | None:
     """Do as `extract` on the CPU, a block of rows at a time, up to ``limit`` entries."""
     compare = np.greater_equal if equal else np.greater
+    pre = pre.contiguous()
+    matrix = pre.numpy()
     by_row = isinstance(threshold, Tensor) and threshold.dim() == 2
-    bar = threshold.numpy() if isinstance(threshold, Tensor) else pre.dtype.type(threshold)
+    bar = threshold.numpy() if isinstance(threshold, Tensor) else matrix.dtype.type(threshold)
     n_above = []
-    probe = pre[:_PROBE_ROWS]
-    if 4 * limit < pre.size and pre.size:
+    probe = matrix[:_PROBE_ROWS]
+    if 4 * limit < matrix.size and matrix.size:
         found = np.count_nonzero(compare(probe, bar[:_PROBE_ROWS] if by_row else bar))
-        if found * pre.size > 4 * limit * probe.size:
+        if found * matrix.size > 4 * limit * probe.size:
             return None  # without entries of all rows up to the limit
 
-    def above(block: np.ndarray, first: int) -> Entries | None:
+    def above(block: np.ndarray, first: int) -> np.ndarray | None:
         mask = compare(block, bar[first : first + len(block)] if by_row else bar)
         n_above.append(np.count_nonzero(mask))
         # the sum may miss what other threads count just now, which costs time and nothing else
-        return None if sum(n_above) > limit else entries_of(block, flat_nonzero(mask))
+        return None if sum(n_above) > limit else flat_nonzero(mask) + first * block.shape[1]
 
-    parts = each_block(pre, above)
-    if sum(n_above) > limit:
-        return None
-    return join(parts, pre.shape[1], torch.from_numpy(pre))
+    parts = each_block(matrix, above)
+    return None if sum(n_above) > limit else at_places(pre, parts)

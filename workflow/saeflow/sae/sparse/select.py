@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saeflow.sae.sparse.codes import Codes, Entries, entries_of, extract, join
+from saeflow.sae.sparse.codes import Codes, at_places, extract
 from saeflow.sae.sparse.rows import each_block, flat_nonzero, on_cpu
 
 # Groups per selected latent: more groups leave fewer candidates, fewer make the first look
@@ -37,28 +37,16 @@ def top_k(pre: Tensor, k: int, *, bias: Tensor | None = None) -> Codes:
         return _top_k_of_device(pre if bias is None else pre.add_(bias), k)
     addend = None if bias is None else bias.to(pre.dtype).numpy()
 
-    def select(block: np.ndarray, _: int) -> Entries:
+    # The k-th largest maximum over groups of latents cannot exceed the k-th largest entry, so
+    # that it is a bound that keeps the right entries and few others; these candidates are then
+    # selected exactly. The first look reads each entry once and sorts nothing.
+    def candidates(block: np.ndarray, first: int) -> np.ndarray:
         if addend is not None:
             np.add(block, addend, out=block)
-        return _top_k_of(block, k)
+        return flat_nonzero(block >= _lower_bound(block, k)) + first * block.shape[1]
 
-    return join(each_block(pre.contiguous().numpy(), select), pre.shape[1], pre)
-
-
-def _top_k_of(block: np.ndarray, k: int) -> Entries:
-    """Return the entries to keep of a block of rows (m, d).
-
-    The k-th largest maximum over groups of latents cannot exceed the k-th largest entry, so that
-    it is a bound that keeps the right entries and few others; these candidates are then selected
-    exactly. The first look reads each entry once and sorts nothing.
-    """
-    lower = _lower_bound(block, k)
-    candidates = entries_of(block, flat_nonzero(block >= lower))
-    return candidates if _largest(candidates.counts) <= k else _trim(candidates, k)
-
-
-def _largest(counts: np.ndarray) -> int:
-    return int(counts.max()) if len(counts) else 0
+    pre = pre.contiguous()
+    return _trim(at_places(pre, each_block(pre.numpy(), candidates)), k)
 
 
 def _lower_bound(block: np.ndarray, k: int) -> np.ndarray:
@@ -89,28 +77,33 @@ def group_maxima(block: np.ndarray, n_groups: int) -> np.ndarray:
     return maxima
 
 
-def _trim(entries: Entries, k: int) -> Entries:
+def _trim(codes: Codes, k: int) -> Codes:
     """Keep the k largest entries of each row; the first of equal ones."""
-    values, _, counts = entries
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    n, width = len(counts), _largest(counts)
-    # the place of entry e of row t in a matrix of this width: t * width + e - offsets[t]
-    place = np.arange(len(values)) + np.repeat(np.arange(n) * width - offsets[:-1], counts)
-    padded = np.full((n, width), -np.inf, values.dtype)
-    padded.reshape(-1)[place] = values
+    values, counts = codes.values.numpy(), codes.counts.numpy()
+    width = int(counts.max(initial=0))
+    if width <= k:
+        return codes
+    padded = np.full((len(counts), width), -np.inf, values.dtype)
+    padded[np.arange(width) < counts[:, None]] = values
     padded.partition(width - k, axis=1)
-    kth = padded[:, width - k]
-    keep = values >= np.repeat(kth, counts)
-    kept = np.add.reduceat(np.append(keep, False), offsets[:-1], dtype=np.int32)
-    kept[counts == 0] = 0
-    for row in np.flatnonzero(kept > k):
-        own = slice(offsets[row], offsets[row + 1])
+    keep = values >= np.repeat(padded[:, width - k], counts)
+    starts = codes.offsets.numpy()
+    n_kept = np.diff(_before(keep)[starts])
+    for row in np.flatnonzero(n_kept > k):
+        own = slice(starts[row], starts[row + 1])
         order = np.argsort(-values[own], kind="stable")
         keep[own] = False
-        keep[offsets[row] + order[:k]] = True
-        kept[row] = k
+        keep[starts[row] + order[:k]] = True
     chosen = np.flatnonzero(keep)
-    return Entries(values.take(chosen), entries.index.take(chosen), kept)
+    parts = values.take(chosen), codes.index.numpy().take(chosen), _before(keep)[starts]
+    return Codes(*map(torch.from_numpy, parts), codes.d_sae)
+
+
+def _before(keep: np.ndarray) -> np.ndarray:
+    """Return how many of ``keep`` (n,) bool are true before each place, (n + 1,) int32."""
+    before = np.zeros(len(keep) + 1, np.int32)
+    np.cumsum(keep, out=before[1:])
+    return before
 
 
 def keep_top_k(pre: Tensor, k: int) -> Tensor:
