@@ -29,6 +29,9 @@ OPTIONS = {
 }
 """Everything that can be asked for at once, of any architecture; some latents are always dead."""
 
+BF16 = ("gated", "topk")
+"""Architectures that also have a recipe with bfloat16 products, dense codes and sparse ones."""
+
 STRONG = {"gated": {"l1": 100.0}, "jumprelu": {"init_threshold": 1.5}, "p_anneal": {"l1": 100.0},
           "relu": {"l1": 1.0}}  # fmt: skip
 """What leaves latents dead within a few steps."""
@@ -43,10 +46,11 @@ def plain() -> dict[str, dict]:
 
 
 def recipes() -> dict[str, dict]:
-    """Return a recipe of every architecture, and ``NAME+`` with all the options."""
+    """Return a recipe of every architecture, ``NAME+`` with all the options, two in bfloat16."""
     full = {
         f"{name}+": {**recipe, **STRONG.get(name, {}), **OPTIONS}
         for name, recipe in plain().items()
     }
     full["relu+"]["penalties"] = {"ghost_gradients": 1.0}
-    return {**plain(), **full}
+    low = {f"{name}-bf16": {**plain()[name], "matmul_dtype": "bfloat16"} for name in BF16}
+    return {**plain(), **full, **low}

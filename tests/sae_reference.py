@@ -18,13 +18,15 @@ def random_weights(d_in, d_sae, *, seed, dtype, bias=0.1):
     return w
 
 
-def run_step(rule, weights, settings, x, *, tokens=0, total=0, dead=None, target=None):
+def run_step(
+    rule, weights, settings, x, *, tokens=0, total=0, dead=None, target=None, matmul_dtype="float32"
+):
     """Return (terms, gradients) of the fast step."""
     moved = {n: w for n, w in weights.items() if n not in rule.BUFFERS}
     gradients = {n: torch.full_like(w, 7.0) for n, w in moved.items()}  # to be overwritten
     if dead is None:
         dead = torch.zeros(len(weights["W_dec"]), dtype=torch.bool)
-    state = State(tokens, dead, Workspace(), total)
+    state = State(tokens, dead, Workspace(matmul_dtype), total)
     return rule.step(weights, gradients, settings, Batch(x, target), state), gradients
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sae_recipes import OWN, plain
-from sae_reference import run_step
+from sae_reference import assert_close, autograd, run_step
 from sae_stores import make_activations, place, published, sparse_data
 from saeflow import registry
 from saeflow.errors import ConfigError
@@ -29,7 +29,6 @@ MOVING = {
     if {"W_enc", "b_enc"} & set(registry.load("finetune.methods", name).TRAINABLE or ())
 }
 REFUSED = {("gated", method): "pre-activations" for method in MOVING}
-REFUSED["p_anneal", "baseline"] = "_coefficient"
 TUNE = {"solver": "steps", "batch_size": 64, "learning_rate": 3e-3, "epochs": 2}
 
 
@@ -155,6 +154,60 @@ def test_a_baseline_without_a_known_coefficient_is_refused(name, coefficient, pa
     settings = architecture_settings(name, {coefficient: 0.0})
     with pytest.raises(ConfigError, match=f"{name} SAE with {coefficient} = 0"):
         OwnLoss(SAE(name, settings, parent.weights, parent.metadata))
+
+
+def annealed_parent(s, last):
+    """Return (weights for s x, the SAE of x whose p-annealing came to ``last``)."""
+    rule = registry.load(ARCHITECTURES, "p_anneal")
+    recipe = {"l1": 9.0, "p_end": 0.1, "anneal_start_tokens": 0, "l1_warmup_tokens": 700}
+    settings = architecture_settings("p_anneal", recipe)
+    weights = rule.initial(settings, 20, s * X[:200], torch.Generator().manual_seed(0))
+    kept = {n: w for n, w in weights.items() if not n.startswith("_")}
+    header = {"training": {"scale": [s, s], **({"loss": last} if last else {})}}
+    return kept, SAE("p_anneal", settings, fold(kept, s, s), header)
+
+
+def test_the_baseline_of_p_annealing_holds_the_last_p_and_coefficient():
+    s, x = 2.5, X[:50]
+    own, parent = annealed_parent(s, {"coefficient": 0.3, "p": 0.4})
+    fit = OwnLoss(parent)
+    weights = fit.initial()
+
+    def loss(w):
+        f = ((s * x - w["b_dec"]) @ w["W_enc"] + w["b_enc"]).relu()
+        x_hat = f @ w["W_dec"] + w["b_dec"]
+        power = f[f > 1e-6].pow(0.4).sum()
+        return ((x_hat - s * x).square().sum() + 0.3 * power) / len(x)
+
+    expected, grads = autograd(loss, own)
+    for _ in range(3):  # and it stays there
+        terms, gradients = loss_of(fit, weights, x)
+        assert terms.loss == pytest.approx(expected, rel=1e-5)
+        assert terms.error == pytest.approx(float((parent(x) - x).square().sum()), rel=1e-5)
+        assert_close(gradients, grads, 1e-4)
+    folded = fit.fold(weights)
+    assert folded.settings == parent.settings and set(folded.weights) == set(parent.weights)
+    for name, w in folded.weights.items():
+        torch.testing.assert_close(w, parent.weights[name])
+
+
+def test_a_training_that_ends_before_its_annealing_says_how_far_it_came(activations, tmp_path):
+    # p falls in four steps from 1 to 0.2 before tokens 512, 1536, 2560, ...: 2,048 are trained on
+    recipe = {"l1": 0.05, "p_end": 0.2, "n_updates": 4, "anneal_start_tokens": 512}
+    recipe |= {"anneal_end_tokens": 512 + 4 * 1024}
+    published_at = published(
+        tmp_path, "p",
+        lambda w: train_sweep([(w, {**plain()["p_anneal"], **recipe})], activations),
+    )  # fmt: skip
+    last = load_sae(published_at).metadata["training"]["loss"]
+    assert last["p"] == pytest.approx(0.6)
+    assert last["coefficient"] > 0 and last["coefficient"] != pytest.approx(0.05)
+
+
+def test_a_baseline_of_p_annealing_without_its_last_loss_is_refused():
+    _, parent = annealed_parent(1.0, None)
+    with pytest.raises(ConfigError, match="_coefficient"):
+        OwnLoss(parent)
 
 
 def test_a_frozen_encoder_is_fine_with_latents_of_another_kind(parents):

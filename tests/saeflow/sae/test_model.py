@@ -88,7 +88,7 @@ def test_inputs_encoded_in_parts_have_the_codes_of_the_whole(architecture, monke
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("architecture", list(SETTINGS))
 def test_sixteen_bits_keep_thresholds_and_round_the_rest(architecture, dtype):
-    sae, x = make(architecture), torch.randn(50, 6)
+    sae, x = make(architecture), torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
     rounded = sae.to(dtype=dtype)
     assert rounded.W_dec.dtype == dtype and rounded(x).dtype == dtype
     if "threshold" in sae.weights:

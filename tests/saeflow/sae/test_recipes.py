@@ -24,7 +24,7 @@ from saeflow.sae.training.sweep import train_sweep
 
 RECIPES = recipes()
 N_STEPS = 16
-KILLED = [name for name in RECIPES if name.endswith("+")]
+KILLED = [name for name in RECIPES if name.endswith(("+", "-bf16"))]
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +188,9 @@ def test_a_checkpoint_is_an_sae_that_explains_in_another_process_what_the_log_sa
     for name, found in zip(places, json.loads(done.stdout), strict=True):
         rows = list(csv.DictReader((place(tmp_path, name).final / "log.csv").open()))
         selects_alike = RECIPES[name]["architecture"] not in BY_BATCH
+        exact = 1e-4 if "matmul_dtype" not in RECIPES[name] else 2**-6  # measured in float32
         logged = float(rows[6]["fvu"])  # of the batch that comes next, before the weights move
-        assert found == pytest.approx(logged, rel=1e-4 if selects_alike else 0.5), name
+        assert found == pytest.approx(logged, rel=exact if selects_alike else 0.5), name
 
 
 def test_a_checkpoint_reads_activations_as_they_are_and_names_its_tokens(activations, tmp_path):

@@ -95,6 +95,52 @@ def test_a_step_with_another_target_has_the_gradients_of_that_target(architectur
     assert_close(found, gradients, 1e-9)
 
 
+@pytest.mark.parametrize("architecture", registry.names(ARCHITECTURES))
+def test_dimensions_of_the_target_that_are_always_zero_change_nothing(architecture):
+    rule = registry.load(ARCHITECTURES, architecture)
+    own = plain()[architecture]
+    sums = {"error": "sum"} if architecture == "relu" else {}
+    given = {k: own[k] for k in own if k in ("k", "l1", "l0_coef")}
+    settings = rule.Settings(**given, **sums, subtract_b_dec=False)
+    g = torch.Generator().manual_seed(5)
+    x = torch.randn(40, 6, generator=g, dtype=torch.float64)
+    weights = rule.initial(settings, 20, x, g)
+    wider = {n: w.clone() for n, w in weights.items()}
+    wider |= {n: torch.nn.functional.pad(weights[n], (0, 3)) for n in ("W_dec", "b_dec")}
+    padded = torch.nn.functional.pad(x, (0, 3))
+    terms, gradients = run_step(rule, weights, settings, x)
+    other, found = run_step(rule, wider, settings, x, target=padded)
+    assert other.loss == pytest.approx(terms.loss) and other.error == pytest.approx(terms.error)
+    for name in ("W_dec", "b_dec"):
+        assert not found[name][..., 6:].any()
+        found[name] = found[name][..., :6]
+    assert_close(found, gradients, 1e-9)
+
+
+def test_the_mean_of_the_error_is_that_over_the_dimensions_of_the_target():
+    rule = registry.load(ARCHITECTURES, "relu")
+    settings = rule.Settings(l1=0.0)
+    g = torch.Generator().manual_seed(5)
+    x, y = (torch.randn(40, d, generator=g, dtype=torch.float64) for d in (6, 9))
+    weights = {**rule.initial(settings, 20, x, g)}
+    weights |= {"W_dec": torch.zeros(20, 9).double(), "b_dec": torch.zeros(9).double()}
+    terms, _ = run_step(rule, weights, settings, x, target=y)
+    assert terms.loss == pytest.approx(float(y.square().mean()))
+
+
+def test_a_scaled_transcoder_starts_at_the_asked_centre_and_logs_the_error_of_the_target(
+    stores, data, tmp_path
+):
+    still = {"learning_rate": 1e-12, "scale_input": "unit", "center": "zero", "log_tokens": 10**6}
+    work = place(tmp_path, "a")
+    train_sweep([(work, {**RECIPES["relu"], **still})], stores[0], target_record=stores[1])
+    sae, (row,) = load_sae(work.final), csv.DictReader((work.final / "log.csv").open())
+    assert float(sae.b_dec.abs().max()) < 1e-6
+    kept = torch.arange(64 * SEQUENCE) % SEQUENCE > 0
+    x, y = (values[: 64 * SEQUENCE][kept] for values in data)
+    assert float(row["mse"]) == pytest.approx(float((sae(x) - y).square().mean()), rel=1e-3)
+
+
 def test_the_reconstruction_is_measured_against_the_target(together, stores, data):
     sae = load_sae(together["relu"].final)
     tokens = evaluated(stores[0], stores[1])

@@ -20,8 +20,8 @@ from torch import Tensor
 from saeflow.errors import ConfigError
 from saeflow.sae.model import SAE
 from saeflow.sae.scale import fold
-from saeflow.sae.sparse.backward import encoder_inputs
 from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.steps.backward import encoder_inputs
 from saeflow.sae.steps.initial import transposed
 from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares
 from saeflow.sae.training import further
@@ -205,18 +205,25 @@ class OwnLoss:
         self._scale = float(trained.get("scale", (1.0,))[0])
         recipe = parent.metadata.get("settings") or {}
         self._further = further.terms(recipe.get("penalties", {}))
+        self._settings, self._held = parent.settings, {}
+        if "loss" in trained:
+            self._settings, self._held = self._module.held_loss(
+                parent.settings, trained["loss"], parent.W_dec
+            )
         self._refuse_unknown_loss()
 
     def _refuse_unknown_loss(self) -> None:
         """Raise a `ConfigError` where the file does not say what the loss was."""
         parent = self.parent
-        gone = [name for name in self.buffers if name not in parent.weights]
+        known = {**parent.weights, **self._held}
+        gone = [name for name in self.buffers if name not in known]
         if gone:
             raise ConfigError(
-                "the baseline needs what this architecture's training remembered, and a file of"
-                " its SAE does not keep",
-                got=f"a {parent.architecture} SAE without {', '.join(gone)}",
-                remedy="Leave the method out for this SAE.",
+                "the baseline needs what this architecture's training remembered, and the file of"
+                " this SAE does not say it",
+                expected=f"{', '.join(gone)} by metadata > training > loss",
+                got=f"a {parent.architecture} SAE without",
+                remedy="Leave the method out for this SAE, or train it anew.",
             )
         for name in ("l1", "l0_coef"):
             if getattr(parent.settings, name, None) == 0:
@@ -231,7 +238,8 @@ class OwnLoss:
         """Return the parent's weights, as they are for scaled activations."""
         found = fold(self.parent.weights, 1 / self._scale, 1 / self._scale)
         found = {name: w.clone() for name, w in found.items()}
-        return {**found, "W_enc": transposed(found["W_enc"].T)}
+        held = {name: w.clone() for name, w in self._held.items()}
+        return {**found, "W_enc": transposed(found["W_enc"].T), **held}
 
     def step(
         self,
@@ -246,7 +254,7 @@ class OwnLoss:
         if self._scale != 1.0:
             batch = Batch(batch.x * self._scale)
         state = dataclasses.replace(state, tokens=_SCHEDULES_OVER)
-        terms = self._module.step(weights, gradients, parent.settings, batch, state)
+        terms = self._module.step(weights, gradients, self._settings, batch, state)
         sae = SAE(parent.architecture, parent.settings, dict(weights))
         terms = further.add(self._further, sae, gradients, batch, state, terms)
         return dataclasses.replace(terms, error=terms.error / self._scale**2)
@@ -254,5 +262,6 @@ class OwnLoss:
     def fold(self, weights: Mapping[str, Tensor]) -> SAE:
         """Return the SAE of unscaled activations."""
         parent = self.parent
-        folded = fold(weights, self._scale, self._scale)
+        kept = {name: w for name, w in weights.items() if name not in self._held}
+        folded = fold(kept, self._scale, self._scale)
         return SAE(parent.architecture, parent.settings, folded, parent.metadata)

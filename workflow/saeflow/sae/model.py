@@ -23,6 +23,7 @@ from saeflow.sae.sparse.codes import Codes, concatenate
 ARCHITECTURES = "sae.architectures"
 
 _PRE_BYTES = 1 << 24
+_DEVICE_PRE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,13 @@ class SAE:
 
     @property
     def _part_rows(self) -> int:
-        """Inputs encoded at once: memory of this size is used again without a page fault."""
-        if self.W_enc.device.type != "cpu":
-            return 1 << 20
-        return max(256, _PRE_BYTES // (self.d_sae * self.W_enc.itemsize))
+        """Inputs encoded at once.
+
+        On a CPU memory of this size is used again without a page fault; on an accelerator it is a
+        small part of the whole.
+        """
+        size = _PRE_BYTES if self.W_enc.device.type == "cpu" else _DEVICE_PRE_BYTES
+        return max(256, size // (self.d_sae * self.W_enc.itemsize))
 
     def _rows(self, x: Tensor) -> Tensor:
         """Return ``x`` as (n, d_in): a code must not depend on how its input is batched."""

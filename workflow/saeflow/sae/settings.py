@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from saeflow.errors import ConfigError
 from saeflow.sae.scale import SCALES
 from saeflow.sae.schedule import DECAYS
+from saeflow.sae.steps.products import DTYPES
 
 Run = TypeVar("Run")
 Settings = TypeVar("Settings")
@@ -106,6 +107,9 @@ class TrainSettings(RunSettings):
         d_sae / d_in.
     seed : int
         Of the initial weights alone: SAEs that differ in it share their batches.
+    matmul_dtype : str
+        "bfloat16" rounds the factors of a step's dense products (`saeflow.sae.steps.products`).
+        Weights, moments, losses, sparse products and everything outside of training stay float32.
     scale_input : str
         What the activations are multiplied by in training: a kind of `saeflow.sae.scale`. The
         result reads activations as they are.
@@ -125,6 +129,7 @@ class TrainSettings(RunSettings):
     d_sae: int | None = None
     expansion: float | None = None
     seed: int = 0
+    matmul_dtype: str = "float32"
     scale_input: str = "none"
     target: str | None = None
     resample_tokens: int | None = None
@@ -143,6 +148,7 @@ class TrainSettings(RunSettings):
             )
         _each(positive, self, ("d_sae", "expansion", "resample_tokens", "resample_inputs"))
         _each(not_negative, self, ("resample_until_tokens",))
+        one_of("matmul_dtype", self.matmul_dtype, DTYPES)
         one_of("scale_input", self.scale_input, SCALES)
         for name, coefficient in self.penalties.items():
             not_negative(f"penalties > {name}", coefficient)

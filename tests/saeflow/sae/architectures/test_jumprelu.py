@@ -148,6 +148,14 @@ def test_terms_and_the_thresholds_gradient_of_a_case_computed_by_hand(path):
     torch.testing.assert_close(gradients["threshold"], torch.tensor([0.6, -0.1]))
 
 
+def test_a_latent_that_comes_near_its_threshold_has_not_fired(path):
+    weights = {"W_enc": torch.eye(2), "b_enc": torch.zeros(2), "W_dec": torch.eye(2),
+               "b_dec": torch.zeros(2), "threshold": torch.tensor([1.0, 0.5])}  # fmt: skip
+    x = torch.tensor([[0.9, 0.6], [0.8, 0.4]])  # all within 0.25 of their thresholds
+    terms, _ = run_step(jumprelu, weights, jumprelu.Settings(l0_coef=0.5, bandwidth=0.5), x)
+    assert terms.n_active == 1 and terms.fired.tolist() == [False, True]
+
+
 def test_a_pre_activation_equal_to_its_threshold_is_not_active(path):
     weights = {"W_enc": torch.eye(2), "b_enc": torch.zeros(2), "W_dec": torch.eye(2),
                "b_dec": torch.zeros(2), "threshold": torch.tensor([0.5, 0.0])}  # fmt: skip

@@ -85,6 +85,22 @@ def test_terms_of_a_case_computed_by_hand():
     assert gradients["W_dec"].flatten().tolist() == pytest.approx([0, -2 * (2 + 12) / 4, 0, 0])
 
 
+def test_the_penalty_is_all_but_the_weighted_error_of_the_whole():
+    weights, x = prepared((9, 6, 20), 0, torch.float64, 0.0)
+    options = matryoshka.Settings(
+        k=3, aux_coef=0, group_fractions=[0.5, 0.5], group_weights=[1.0, 0.25]
+    )
+    terms, _ = run_step(matryoshka, weights, options, x)
+    variance = float((x - x.mean(0)).square().sum())
+    assert terms.penalty == pytest.approx(terms.loss - 0.25 * terms.error / variance)
+
+
+def test_groups_end_at_the_nearest_latent_and_make_up_the_sae():
+    tenths = matryoshka.Settings(k=1, group_fractions=[0.1] * 10)  # whose sum is below 1
+    assert tenths.ends(100) == list(range(10, 101, 10))
+    assert matryoshka.Settings(k=1, group_fractions=[0.38, 0.62]).ends(10) == [4, 10]
+
+
 @pytest.mark.parametrize(
     "values",
     [

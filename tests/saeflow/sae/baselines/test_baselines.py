@@ -62,6 +62,12 @@ def test_the_mean_of_the_training_rows_has_an_fvu_of_one_on_them(store):
     assert not sae.encode_sparse(torch.from_numpy(store[1]).float()).counts.any()
 
 
+def test_the_largest_entry_of_a_principal_component_is_positive(store):
+    rows = make(store, "pca").W_dec[:12]
+    largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
+    assert bool((largest > 0).all())
+
+
 @pytest.mark.parametrize("n", [1, 3, 11, None])
 def test_pca_is_numpys_on_all_rows(n, store):
     sae, x = make(store, "pca", components=n), store[1]

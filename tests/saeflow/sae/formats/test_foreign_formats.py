@@ -293,6 +293,32 @@ def test_a_checkpoint_with_whitened_inputs_is_folded(subtracted, tmp_path):
     torch.testing.assert_close(sae(inputs()), x_hat @ inverse + mean, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("inputs_are", ["scaled", "whitened"])
+def test_a_checkpoint_that_selects_by_latent_times_norm_keeps_its_threshold(inputs_are, tmp_path):
+    kinds = {"scaled": "expected_average_only_in", "whitened": "covariance_whitening"}
+    w, threshold = weights(), 4.0
+    path = saelens_directory(tmp_path / "a", {
+        "architecture": "batchtopk", "normalize_activations": kinds[inputs_are], "k": 3,
+        "rescale_acts_by_decoder_norm": True, "apply_b_dec_to_input": True,
+        "metadata": {"sae_lens_version": "6.1.0"}},
+        {**w, "topk_threshold": torch.tensor(threshold)})  # fmt: skip
+    mean, matrix = torch.zeros(D_IN), 0.5 * torch.eye(D_IN)
+    if inputs_are == "scaled":
+        json_file(path / "activation_scaler.json", {"scaling_factor": 0.5})
+    else:
+        mean, matrix = random(D_IN, seed=40), random(D_IN, D_IN, seed=41)
+    inverse = torch.linalg.inv(matrix.double()).float().contiguous()
+    maps = {"mean": mean, "whitening_matrix": matrix, "unwhitening_matrix": inverse}
+    if inputs_are == "whitened":
+        safetensors.torch.save_file(maps, path / "activation_whitening.safetensors")
+    f, _ = relu_of(w, (inputs() - mean) @ matrix)
+    f = f * (f * w["W_dec"].norm(dim=1) > threshold)
+    sae = read_foreign(path)
+    assert torch.equal(sae.encode(inputs()) > 0, f > 0) and bool((f > 0).any())
+    x_hat = (f @ w["W_dec"] + w["b_dec"]) @ inverse + mean
+    torch.testing.assert_close(sae(inputs()), x_hat, rtol=1e-3, atol=1e-3)
+
+
 def test_a_bare_directory_of_saelens_without_an_architecture_is_refused(tmp_path):
     with pytest.raises(ModelError, match="which architecture"):
         read_foreign(saelens_directory(tmp_path / "a", {}))

@@ -24,6 +24,10 @@ def make(*, subtract=True, seed=0):
     return SAE("relu", settings, weights)
 
 
+def generator():
+    return torch.Generator().manual_seed(1)
+
+
 def copy_of(sae):
     return {name: w.clone() for name, w in sae.weights.items()}
 
@@ -49,6 +53,25 @@ def test_a_dead_latent_points_to_an_input_that_is_badly_reconstructed(subtract):
         alive = (lambda w: w.T[~DEAD]) if name == "W_enc" else (lambda w: w[~DEAD])
         same = alive if name != "b_dec" else (lambda w: w)
         assert torch.equal(same(sae.weights[name]), same(w)), name
+
+
+def test_decoder_rows_of_free_norm_get_the_mean_norm_of_the_living():
+    weights = random_weights(6, 20, seed=0, dtype=torch.float32)
+    weights["W_dec"] *= torch.where(DEAD, 100.0, 3.0)[:, None]
+    size = float(weights["W_dec"][~DEAD].norm(dim=1).mean())
+    settings = architecture_settings("relu", {"l1": 0.1, "norm_weighted": True})
+    sae = SAE("relu", settings, weights)
+    resample(sae, DEAD, Batch(torch.randn(300, 6, generator=generator())), (1, 2))
+    torch.testing.assert_close(sae.W_dec[DEAD].norm(dim=1), torch.full((5,), size))
+
+
+def test_both_paths_of_a_gated_latent_start_alike():
+    weights = random_weights(6, 20, seed=0, dtype=torch.float32)
+    weights |= {"b_gate": weights.pop("b_enc"), "b_mag": torch.ones(20), "r_mag": torch.ones(20)}
+    sae = SAE("gated", architecture_settings("gated", {"l1": 0.1}), weights)
+    resample(sae, DEAD, Batch(torch.randn(300, 6, generator=generator())), (1, 2))
+    for name in ("b_gate", "b_mag", "r_mag"):
+        assert not weights[name][DEAD].any() and bool(weights[name][~DEAD].all()), name
 
 
 @pytest.mark.parametrize("architecture", ["jumprelu", "batchtopk"])

@@ -47,6 +47,12 @@ def test_a_saved_sae_is_read_back_whole(architecture, tmp_path):
         assert (tmp_path / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
 
 
+def test_what_training_alone_remembers_is_in_no_file(tmp_path):
+    sae = make("relu")
+    save(SAE("relu", sae.settings, {**sae.weights, "_recent": torch.zeros(3)}), tmp_path)
+    assert set(load_sae(tmp_path).weights) == set(sae.weights)
+
+
 def test_an_sae_is_found_by_its_record_and_by_its_manifest(tmp_path):
     with hold(tmp_path / "sae.json", "i" * 64) as work:
         save(make("relu"), work.path)

@@ -25,6 +25,11 @@ def test_a_huge_activation_does_not_move_the_geometric_median():
     assert float(change) < 0.05 < float((center("mean", moved) - center("mean", x)).norm())
 
 
+def test_the_geometric_median_of_small_activations_is_as_exact():
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).exp()
+    torch.testing.assert_close(center("median", 1e-3 * x), 1e-3 * center("median", x))
+
+
 def test_directions_are_unit_rows_that_follow_the_seed():
     like = torch.zeros(1)
     a, b, c = (

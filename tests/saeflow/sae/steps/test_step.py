@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from saeflow.sae.steps import step
 from saeflow.sae.steps.step import Batch, Workspace, variance
 
 
+@pytest.mark.parametrize("accelerator", [False, True])
 @pytest.mark.parametrize("n", [1, 3, 1000])
-def test_the_variance_of_a_batch_is_that_of_its_target(n):
+def test_the_variance_of_a_batch_is_that_of_its_target(n, accelerator, monkeypatch):
+    if accelerator:
+        monkeypatch.setattr(step, "on_cpu", lambda x: False)
     x, y = torch.randn(n, 5).double() + 100, torch.randn(n, 7).double() - 100
     expected = float((y - y.mean(0)).square().sum())
     assert variance(y) == pytest.approx(expected, rel=1e-9, abs=1e-12)

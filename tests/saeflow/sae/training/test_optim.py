@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from saeflow.sae.training import optim
 from saeflow.sae.training.optim import Adam, clip, normalise, remove_parallel
 
 
@@ -101,9 +102,16 @@ def test_gradients_of_zero_stay_so():
     assert clip(gradients, 1.0) == 0 and not gradients["a"].any()
 
 
-def test_a_gradient_without_its_parallel_part_is_orthogonal_to_the_rows():
-    rows, gradient = torch.randn(7, 4), torch.randn(7, 4)
+@pytest.mark.parametrize("accelerator", [False, True])
+@pytest.mark.parametrize("n", [7, 600])
+def test_a_gradient_without_its_parallel_part_is_orthogonal_to_the_rows(
+    n, accelerator, monkeypatch
+):
+    if accelerator:
+        monkeypatch.setattr(optim, "on_cpu", lambda x: False)
+    g = torch.Generator().manual_seed(n)
+    rows, gradient = torch.randn(n, 4, generator=g), torch.randn(n, 4, generator=g)
     normalise(rows)
-    torch.testing.assert_close(rows.norm(dim=1), torch.ones(7))
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(n))
     remove_parallel(gradient, rows)
     assert float((gradient * rows).sum(1).abs().max()) < 1e-6

@@ -10,9 +10,11 @@ import torch
 from sae_recipes import plain
 from sae_stores import make_activations, place, sparse_data
 from saeflow import registry
+from saeflow.errors import ConfigError
 from saeflow.sae.model import ARCHITECTURES, architecture_settings
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.training.sweep import train_sweep
+from saeflow.sae.training.trainee import Trainee
 
 X = sparse_data(66 * 33, 12, 20, mean_l0=3)
 NAMES = registry.names(ARCHITECTURES)
@@ -26,7 +28,7 @@ def activations(tmp_path_factory):
 
 def trained(root, activations, name, **settings):
     work = place(root, name)
-    train_sweep([(work, {**plain()[name], **settings})], activations)
+    train_sweep([(work, {**plain()[name], **settings})], activations, checkpoint_s=0)
     return work.final
 
 
@@ -66,6 +68,34 @@ def test_no_tokens_leave_first_weights_that_reconstruct_in_the_units_of_the_acti
             assert 0.3 * off < float((sae(X) - sae.b_dec).square().sum()) < 1.1 * off
             assert float((sae(X) - X).square().sum()) < off
         torch.testing.assert_close(scaled.W_enc, plain_.W_enc, rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_products_leave_weights_and_moments_float32_and_are_in_the_header(
+    activations, tmp_path, monkeypatch
+):
+    moments, save = [], Trainee.save
+
+    def seen(self, loader_state):
+        moments.extend(self._adam.moments.values())
+        save(self, loader_state)
+
+    monkeypatch.setattr(Trainee, "save", seen)
+    own = {"scale_input": "unit"}
+    low, exact = (
+        load_sae(trained(tmp_path / dtype, activations, "relu", matmul_dtype=dtype, **own))
+        for dtype in ("bfloat16", "float32")
+    )
+    assert low.metadata["settings"]["matmul_dtype"] == "bfloat16"
+    assert len(moments) and {m.dtype for m in moments} == {torch.float32}
+    for name, w in low.weights.items():
+        assert w.dtype == torch.float32
+        assert not torch.equal(w, exact.weights[name]), name
+        torch.testing.assert_close(w, exact.weights[name], rtol=0.1, atol=0.02)
+
+
+def test_an_unknown_precision_of_products_is_refused(activations, tmp_path):
+    with pytest.raises(ConfigError, match=r"unknown matmul_dtype[\s\S]*float32 \| bfloat16"):
+        trained(tmp_path, activations, "relu", matmul_dtype="float16")
 
 
 @pytest.mark.parametrize("name", AT_ONCE)

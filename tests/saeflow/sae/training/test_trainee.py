@@ -22,7 +22,8 @@ class Told(Task):
     unit_rows = ("W_dec",)
 
     def __init__(self, active_steps):
-        self.active_steps, self.steps, self.dead = active_steps, 0, []
+        self.active_steps, self.steps = active_steps, 0
+        self.dead, self.revivable = [], []
 
     def initial(self, batch):
         return {"W_dec": torch.eye(2, batch.x.shape[1])}
@@ -34,6 +35,9 @@ class Told(Task):
         fired = torch.tensor([True, self.steps in self.active_steps])
         self.steps += 1
         return Terms(1.0, 1.0, 0.0, int(fired.sum()), fired)
+
+    def revive(self, weights, dead, **_):
+        self.revivable.append(dead.tolist()[1])
 
     def result(self, weights, training):
         others = {"b_enc": torch.zeros(2), "b_dec": torch.zeros(3)}
@@ -59,18 +63,19 @@ def drive(trainee, n_steps):
         trainee.train(Batch(torch.randn(trainee.run.batch_size, 3)), Workspace())
 
 
-@pytest.mark.parametrize("batch_size", [5, 10])
-def test_a_latent_is_dead_after_so_many_tokens_without_firing(batch_size, tmp_path):
+@pytest.mark.parametrize(("batch_size", "dead_tokens"), [(5, 36), (10, 31), (5, 40), (10, 40)])
+def test_a_latent_is_dead_after_so_many_tokens_without_firing(batch_size, dead_tokens, tmp_path):
     # it fires in the batch that ends at token 50, and in no other
     task = Told({50 // batch_size - 1})
-    trainee = make(tmp_path, task, batch_size=batch_size, dead_tokens=31)
+    trainee = make(tmp_path, task, batch_size=batch_size, dead_tokens=dead_tokens)
     trainee.resume(torch.device("cpu"))
     drive(trainee, 100 // batch_size)
     dead = {int(row["tokens"]): int(row["dead"]) for row in log_of(trainee)}
     assert dead == {10: 0, 20: 0, 30: 0, 40: 1, 50: 0, 60: 0, 70: 0, 80: 0, 90: 1, 100: 1}
     seen = [second for _, second in task.dead]  # before each step
-    n_alive = -(-31 // batch_size)
+    n_alive = -(-dead_tokens // batch_size)
     assert seen[: n_alive + 1] == [False] * n_alive + [True]
+    assert task.revivable[:n_alive] == [False] * (n_alive - 1) + [True]  # after each step
     assert not any(first for first, _ in task.dead)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
-from saeflow.sae.sparse.backward import encoder_inputs, encoder_product
 from saeflow.sae.steps.auxk import top_k_terms
+from saeflow.sae.steps.backward import encoder_inputs, encoder_product
 from saeflow.sae.steps.batchwise import BatchSettings as Settings
 from saeflow.sae.steps.batchwise import encode_sparse, initial, select
 from saeflow.sae.steps.step import Batch, State, Terms

@@ -22,7 +22,9 @@ from torch import Tensor
 
 from saeflow.sae.schedule import ramp
 from saeflow.sae.settings import not_negative, one_of
-from saeflow.sae.sparse.backward import (
+from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.dense import DenseCodes
+from saeflow.sae.steps.backward import (
     active,
     encoder_inputs,
     encoder_product,
@@ -30,8 +32,6 @@ from saeflow.sae.sparse.backward import (
     take_off_input_share,
     write_decoder_gradients,
 )
-from saeflow.sae.sparse.codes import Codes, extract
-from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.initial import CENTERS, tied
 from saeflow.sae.steps.step import Batch, State, Terms
 

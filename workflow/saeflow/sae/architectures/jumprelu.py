@@ -31,7 +31,9 @@ from torch import Tensor
 
 from saeflow.sae.schedule import ramp
 from saeflow.sae.settings import not_negative, one_of, positive
-from saeflow.sae.sparse.backward import (
+from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.steps.auxk import add_aux
+from saeflow.sae.steps.backward import (
     active,
     encoder_inputs,
     encoder_product,
@@ -39,8 +41,6 @@ from saeflow.sae.sparse.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.sparse.codes import Codes, extract
-from saeflow.sae.steps.auxk import add_aux
 from saeflow.sae.steps.initial import CENTERS, tied
 from saeflow.sae.steps.step import Batch, State, Terms
 
@@ -169,7 +169,7 @@ def step(
     write_encoder_gradients(weights, gradients, settings, f, d_f.mul_(on), inputs)
     if kept is not None:
         left = d_x_hat.mul_(-n / 2)
-        penalty += add_aux(weights, gradients, settings, inputs, kept, left, state.dead)
+        penalty += add_aux(weights, gradients, settings, inputs, kept, left, state)
     fired = near.by_latent.sum(on.to(z)) > 0
     return Terms(found.total / n + penalty, found.total, penalty, n_active, fired)
 

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from saeflow.errors import ConfigError
 from saeflow.sae.settings import not_negative, positive
-from saeflow.sae.sparse.backward import encoder_inputs, encoder_product, write_encoder_gradients
 from saeflow.sae.steps import batchwise
 from saeflow.sae.steps.auxk import add_aux
+from saeflow.sae.steps.backward import encoder_inputs, encoder_product, write_encoder_gradients
 from saeflow.sae.steps.batchwise import BatchSettings, encode_sparse
 from saeflow.sae.steps.step import Batch, State, Terms
 
@@ -131,7 +131,7 @@ def step(
     write_encoder_gradients(weights, gradients, settings, f, d_f, inputs)
     weighted = sum(w * total for w, total in zip(settings.weights, totals, strict=True)) / scale
     if left is not None:
-        weighted += add_aux(weights, gradients, settings, inputs, pre, left, state.dead)
+        weighted += add_aux(weights, gradients, settings, inputs, pre, left, state)
     penalty = weighted - settings.weights[-1] * totals[-1] / scale
     return Terms(weighted, totals[-1], penalty, f.n_active, f.by_latent.counts > 0)
 

@@ -18,7 +18,7 @@ NOTE: the slope of f^p has no bound at zero. Below `FLOOR` the line through zero
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -28,7 +28,7 @@ from saeflow.errors import ConfigError
 from saeflow.sae.architectures.relu import encode, encode_sparse
 from saeflow.sae.schedule import ramp
 from saeflow.sae.settings import not_negative, one_of, positive
-from saeflow.sae.sparse.backward import (
+from saeflow.sae.steps.backward import (
     active,
     encoder_inputs,
     encoder_product,
@@ -192,6 +192,26 @@ def _remember(
     recent = weights["_recent"]
     recent[:-1] = recent[1:].clone()
     recent[-1, 0], recent[-1, 1] = term / n, _power(f, settings.p(done + 1))[0] / n
+
+
+def last_loss(settings: Settings, weights: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the coefficient and p that the annealing has come to, for the header."""
+    return {
+        "coefficient": float(weights["_coefficient"]),
+        "p": settings.p(int(weights["_updates"])),
+    }
+
+
+def held_loss(
+    settings: Settings, last: Mapping[str, float], like: Tensor
+) -> tuple[Settings, dict[str, Tensor]]:
+    """Return settings and buffers of the loss that stays where `last_loss` found it."""
+    buffers = {
+        "_coefficient": like.new_full((1,), last["coefficient"]),
+        "_updates": like.new_ones(1),
+        "_recent": like.new_zeros(RECENT, 2),
+    }
+    return replace(settings, p_end=last["p"], n_updates=1), buffers
 
 
 def to_saelens(settings: Settings) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from torch import Tensor
 
 from saeflow.sae.schedule import ramp
 from saeflow.sae.settings import not_negative, one_of
-from saeflow.sae.sparse.backward import (
+from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.dense import DenseCodes
+from saeflow.sae.steps.backward import (
     active,
     encoder_inputs,
     encoder_product,
@@ -33,8 +35,6 @@ from saeflow.sae.sparse.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.sparse.codes import Codes, extract
-from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.initial import CENTERS, center, directions, transposed
 from saeflow.sae.steps.step import Batch, State, Terms
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import ConfigError
-from saeflow.sae.sparse.backward import encoder_inputs, encoder_product
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.select import top_k
 from saeflow.sae.steps.auxk import AuxSettings, initial_top_k, require_width, top_k_terms
+from saeflow.sae.steps.backward import encoder_inputs, encoder_product
 from saeflow.sae.steps.step import Batch, State, Terms
 
 BUFFERS = ()

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from saeflow.sae.sparse.rows import each_block, on_cpu
-from saeflow.sae.steps.step import Workspace
+
+if TYPE_CHECKING:
+    from saeflow.sae.steps.step import Workspace
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class DenseCodes:
     values : Tensor (n, d_sae)
         The latents; zero where not active.
     workspace : Workspace
-        Scratch memory for the way back.
+        Scratch memory for the way back, and the precision of products.
     """
 
     values: Tensor
@@ -73,14 +76,14 @@ class DenseCodes:
 
         def pullback(gradient: Tensor) -> Tensor:
             out = self.workspace.buffer("d_values", tuple(self.values.shape), self.values)
-            return torch.mm(gradient, W_dec.T, out=out)
+            return self.workspace.mm(gradient, W_dec.T, out)
 
-        return self.values @ W_dec, pullback
+        return self.workspace.mm(self.values, W_dec), pullback
 
     @cached_property
     def by_latent(self) -> DenseByLatent:
         """Products with the transposed codes."""
-        return DenseByLatent(self.values)
+        return DenseByLatent(self.values, self.workspace)
 
 
 class DenseByLatent:
@@ -92,8 +95,8 @@ class DenseByLatent:
         Number of inputs on which each latent is active.
     """
 
-    def __init__(self, values: Tensor) -> None:
-        self._values = values
+    def __init__(self, values: Tensor, workspace: Workspace) -> None:
+        self._values, self._workspace = values, workspace
 
     @cached_property
     def counts(self) -> Tensor:
@@ -105,7 +108,7 @@ class DenseByLatent:
 
     def matmul(self, values: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
         """Return C^T @ right, (d_sae, m), where C is ``values`` (n, d_sae)."""
-        return torch.mm(values.T, right, out=out)
+        return self._workspace.mm(values.T, right, out)
 
     def sum(self, values: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the sum of ``values`` (n, d_sae) over the inputs, (d_sae,)."""

@@ -20,13 +20,13 @@ from torch import Tensor
 
 from saeflow.errors import ConfigError
 from saeflow.sae.settings import not_negative, one_of, positive
-from saeflow.sae.sparse.backward import (
+from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.sparse.select import keep_top_k
+from saeflow.sae.steps.backward import (
     reconstruct,
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.sparse.codes import Codes
-from saeflow.sae.sparse.select import keep_top_k
 from saeflow.sae.steps.initial import CENTERS, center, directions, transposed
 from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares, variance
 
@@ -132,7 +132,7 @@ def top_k_terms(
     write_encoder_gradients(weights, gradients, settings, f, d_f, inputs)
     penalty = 0.0
     if left is not None:
-        penalty = add_aux(weights, gradients, settings, inputs, pre, left, state.dead)
+        penalty = add_aux(weights, gradients, settings, inputs, pre, left, state)
     loss = found.total / scale + penalty
     return Terms(loss, found.total, penalty, f.n_active, f.by_latent.counts > 0)
 
@@ -144,37 +144,36 @@ def add_aux(
     inputs: Tensor,
     pre: Tensor,
     error: Tensor,
-    dead: Tensor,
+    state: State,
 ) -> float:
     """Add the gradients of ``aux_coef`` * AuxK and return that term.
 
     Parameters
     ----------
-    weights, gradients, settings
-        As a step has them.
+    weights, gradients, settings, state
+        As a step has them. At least one latent is dead. Dead latents are few, so their block is
+        computed densely.
     inputs
         (n, d_in): what the encoder read.
     pre
         (n, d_sae): pre-activations.
     error
         (n, d_out): e.
-    dead
-        (d_sae,) bool: at least one. Dead latents are few, so their block is computed densely.
     """
     spread = variance(error)
     if spread == 0:
         return 0.0
-    latents = dead.nonzero().squeeze(1)
+    mm, latents = state.workspace.mm, state.dead.nonzero().squeeze(1)
     aux_k = settings.aux_k or max(1, inputs.shape[1] // 2)
     f = keep_top_k(pre.index_select(1, latents), aux_k)
     W_dec = weights["W_dec"].index_select(0, latents)
-    difference = (f @ W_dec).sub_(error)
+    difference = mm(f, W_dec).sub_(error)
     value = sum_of_squares(difference) / spread
     d_e_hat = difference.mul_(2 * settings.aux_coef / spread)
-    d_pre = torch.ops.aten.threshold_backward(d_e_hat @ W_dec.T, f, 0)
+    d_pre = torch.ops.aten.threshold_backward(mm(d_e_hat, W_dec.T), f, 0)
     d_pre_sum = d_pre.sum(0)
-    gradients["W_dec"].index_add_(0, latents, f.T @ d_e_hat)
-    gradients["W_enc"].T.index_add_(0, latents, d_pre.T @ inputs)
+    gradients["W_dec"].index_add_(0, latents, mm(f.T, d_e_hat))
+    gradients["W_enc"].T.index_add_(0, latents, mm(d_pre.T, inputs))
     gradients["b_enc"].index_add_(0, latents, d_pre_sum)
     if settings.subtract_b_dec:  # b_dec moves the encoder's input the other way
         gradients["b_dec"].sub_(weights["W_enc"].T.index_select(0, latents).T @ d_pre_sum)

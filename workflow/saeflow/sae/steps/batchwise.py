@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from saeflow.sae.settings import positive
-from saeflow.sae.sparse.backward import encoder_inputs, encoder_product
 from saeflow.sae.sparse.codes import Codes, extract
 from saeflow.sae.sparse.select import batch_top_k
 from saeflow.sae.steps.auxk import AuxSettings, initial_top_k, require_width
+from saeflow.sae.steps.backward import encoder_inputs, encoder_product
 
 # Share of the running mean at which candidates are looked for: the border moves by a few per cent
 # from batch to batch.

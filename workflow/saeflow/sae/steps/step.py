@@ -17,6 +17,10 @@ An architecture is one module in `architectures/` with
                                                thresholds are held
     SAELENS                                    SAELens' name of the architecture in our files
     SAELENS_NAMES                              SAELens' names of what `from_saelens` reads
+    last_loss(settings, weights)               -> what the loss has become by what its buffers of
+                                               training alone hold, for the header
+    held_loss(settings, last, like)            -> (settings, those buffers) of the loss that stays
+                                               so; both where such buffers are
     initial(settings, d_sae, x, generator)     -> first weights and buffers, from a first batch
     encode(weights, settings, x)               -> dense latents (n, d_sae)
     encode_sparse(weights, settings, x)        -> Codes
@@ -33,7 +37,8 @@ buffer, with its strides and with undefined content: a step writes each of them.
 
 `backward.py` has the arithmetic that a step is made of, `select.py` the top-k rules, `auxk.py`
 the loss for dead latents, `initial.py` first weights; an architecture holds its rule and its
-loss. A step must be a function of its arguments alone, to the last bit, since a resumed run
+loss. Dense products of a step go through ``state.workspace.mm``, which knows their precision. A
+step must be a function of its arguments alone, to the last bit, since a resumed run
 repeats it; what it wants to remember is a buffer. ``x`` is (n, d_in), rows in any number.
 """
 
@@ -46,18 +51,39 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saeflow.sae.sparse.rows import on_cpu
+from saeflow.sae.steps.products import mm
+
 _ROWS = 256
 
 
 class Workspace:
-    """Scratch memory that every step of every SAE of a process reuses.
+    """Scratch memory that every step of every SAE of a process reuses, and how steps multiply.
 
     NOTE: a fresh (batch, d_sae) tensor costs a page fault per 4 kB, as much as the arithmetic on
     it; an SAE must therefore write each buffer before it reads it.
+
+    Parameters
+    ----------
+    matmul_dtype
+        To which `mm` rounds its factors: see `saeflow.sae.steps.products`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, matmul_dtype: str = "float32") -> None:
+        self.matmul_dtype = matmul_dtype
         self._buffers: dict[tuple, Tensor] = {}
+
+    def multiplying_in(self, matmul_dtype: str) -> Workspace:
+        """Return the same memory with another precision of products."""
+        if matmul_dtype == self.matmul_dtype:
+            return self
+        other = Workspace(matmul_dtype)
+        other._buffers = self._buffers
+        return other
+
+    def mm(self, a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the dense product ``a @ b`` of (n, d) and (d, m)."""
+        return mm(a, b, self.matmul_dtype, out)
 
     def buffer(self, name: str, shape: tuple[int, ...], like: Tensor, dtype: Any = None) -> Tensor:
         """Return scratch of ``shape``; its content is undefined."""
@@ -115,7 +141,7 @@ class State:
     dead : Tensor (d_sae,) bool
         Latents that were active on none of the last ``dead_tokens`` tokens.
     workspace : Workspace
-        Scratch memory.
+        Scratch memory, and the precision of dense products.
     total : int
         Tokens of the whole run; 0 where there is none.
     """
@@ -160,5 +186,7 @@ def sum_of_squares(x: Tensor) -> float:
 def variance(y: Tensor) -> float:
     """Return the sum over the rows of ``y`` (n, d) of |y - mean of y|^2."""
     mean = y.mean(0)
+    if not on_cpu(y):  # to wait for each part's sum would cost more
+        return float((y - mean).square_().sum(dtype=torch.float64))
     # parts that fit a core's cache, added in float64
     return sum(sum_of_squares(rows - mean) for rows in y.split(_ROWS))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from saeflow.sae.sparse.rows import on_cpu
 
 _EPSILON = 1e-12
 _ROWS = 256
@@ -102,14 +104,18 @@ def clip(gradients: Mapping[str, Tensor], limit: float) -> float:
     return float(norm)
 
 
+def _parts(rows: Tensor) -> Sequence[Tensor]:
+    """Return ``rows`` (n, d) in parts that fit a core's cache; whole on an accelerator."""
+    return rows.split(_ROWS) if on_cpu(rows) else (rows,)
+
+
 def remove_parallel(gradient: Tensor, rows: Tensor) -> None:
     """Take off each row of ``gradient`` its part along the unit row of ``rows``, both (n, d)."""
-    # parts that fit a core's cache
-    for part, along in zip(gradient.split(_ROWS), rows.split(_ROWS), strict=True):
+    for part, along in zip(_parts(gradient), _parts(rows), strict=True):
         part.addcmul_((part * along).sum(1, keepdim=True), along, value=-1)
 
 
 def normalise(rows: Tensor) -> None:
     """Give each row of ``rows`` (n, d) unit norm."""
-    for part in rows.split(_ROWS):
+    for part in _parts(rows):
         part.div_(torch.linalg.vector_norm(part, dim=1, keepdim=True).clamp_min_(_EPSILON))

@@ -109,6 +109,8 @@ class SAETask:
     ) -> Terms:
         """Write the gradients of the loss and return its terms, the error of unscaled targets."""
         batch = self._scaled(batch)
+        workspace = state.workspace.multiplying_in(self.run.matmul_dtype)
+        state = dataclasses.replace(state, workspace=workspace)
         terms = self._module.step(weights, gradients, self.rule, batch, state)
         terms = further.add(self._further, self._sae(weights), gradients, batch, state, terms)
         return dataclasses.replace(terms, error=terms.error / self.scales[1] ** 2)
@@ -135,16 +137,19 @@ class SAETask:
 
     def result(self, weights: Mapping[str, Tensor], training: Mapping[str, Any]) -> SAE:
         """Return the SAE of unscaled activations that the weights make."""
+        facts = {**training, "scale": list(self.scales)}
+        # what a step remembers for training alone is marked by its name (see `steps/step.py`)
+        kept = {name: w for name, w in weights.items() if not name.startswith("_")}
+        if len(kept) < len(weights):
+            facts["loss"] = self._module.last_loss(self.rule, weights)
         header = {
             **self._header,
             "d_in": self.d_in,
             "d_sae": self.d_sae,
             "seed": self.run.seed,
             "settings": self._settings,
-            "training": {**training, "scale": list(self.scales)},
+            "training": facts,
         }
-        # what a step remembers for training alone is marked by its name (see `steps/step.py`)
-        kept = {name: w for name, w in weights.items() if not name.startswith("_")}
         return SAE(self.run.architecture, self.rule, fold(kept, *self.scales), header)
 
     def _sae(self, weights: Mapping[str, Tensor]) -> SAE:

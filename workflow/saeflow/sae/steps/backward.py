@@ -70,13 +70,17 @@ def encoder_product(
 ) -> Tensor:
     """Return ``inputs @ W_enc + bias`` (n, d_sae), in scratch memory if there is a workspace.
 
-    It is float32 at least: thresholds and selections are not left to 16 bits.
+    The workspace also says in which precision the factors are; without one, in their own. The
+    result is float32 at least: thresholds and selections are not left to 16 bits.
     """
     if inputs.dtype in (torch.bfloat16, torch.float16):
         product = (inputs @ W_enc).float()
         return product if bias is None else product.add_(bias)
     shape = (len(inputs), W_enc.shape[1])
     out = None if workspace is None else workspace.buffer("pre", shape, inputs)
+    if workspace is not None and workspace.matmul_dtype != "float32":
+        product = workspace.mm(inputs, W_enc, out)
+        return product if bias is None else product.add_(bias)
     if bias is None:
         return torch.mm(inputs, W_enc, out=out)
     return torch.addmm(bias, inputs, W_enc, out=out)
