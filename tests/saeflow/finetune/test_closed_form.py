@@ -13,6 +13,7 @@ from saeflow.errors import ConfigError
 from saeflow.finetune import normal
 from saeflow.finetune.closed_form import METHODS, Decoder, choose_ridge, solve
 from saeflow.finetune.normal import NormalEquations
+from saeflow.finetune.solvers import exact
 from saeflow.sae.model import SAE, architecture_settings
 
 TAUS = (0.0, 0.1, 10.0)
@@ -142,12 +143,24 @@ def test_few_tokens_want_a_ridge_and_many_want_none():
     def best(n):
         *_, train, parent = case(n=n, d_in=8, d_sae=40, seed=1)
         *_, validation, _ = case(n=4000, d_in=8, d_sae=40, seed=1)
-        found, errors = choose_ridge("decoder", train, validation, parent, strengths)
-        chosen = min(errors, key=errors.get)
+        chosen, errors = choose_ridge("decoder", train, validation, parent, strengths)
+        found = solve("decoder", train, parent, chosen)
         assert validation.squared_error(*found) / (4000 * 8) == pytest.approx(errors[chosen])
+        assert errors[chosen] == pytest.approx(min(errors.values()), rel=1e-6)
         return chosen
 
     assert best(60) > best(4000)
+
+
+def test_of_ridges_that_are_as_good_the_one_nearest_to_the_parent_is_taken():
+    """Where the tokens decide all, an end of the strengths is chosen only if it is better."""
+    *_, sums, parent = case(n=4000, d_sae=6)
+    chosen, errors = choose_ridge("scale", sums, sums, parent, exact.STRENGTHS)
+    best = min(errors.values())
+    assert min(errors, key=errors.get) == exact.STRENGTHS[0]  # on the fitted tokens none is best
+    assert exact.STRENGTHS[0] < chosen < exact.STRENGTHS[-1]
+    assert errors[chosen] <= best * (1 + 1e-6)
+    assert all(error > best * (1 + 1e-6) for tau, error in errors.items() if tau > chosen)
 
 
 def test_a_width_beyond_the_memory_is_refused_with_the_figures(monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saeflow.tables.correlation import correlation, partial_correlation
+from saeflow.tables.correlation import correlation, partial_correlation, rank_correlation
 
 
 def test_the_correlation_of_a_hand_made_case():
@@ -14,6 +14,17 @@ def test_the_correlation_of_a_hand_made_case():
     # Fisher: atanh 0.8 = ln 3 = 1.0986; half width 1.95996 / sqrt 2 = 1.38590
     assert found.low == pytest.approx(np.tanh(np.log(3) - 1.95996 / np.sqrt(2)), rel=1e-5)
     assert found.high == pytest.approx(np.tanh(np.log(3) + 1.95996 / np.sqrt(2)), rel=1e-5)
+
+
+def test_a_rank_correlation_knows_only_the_order():
+    x, y = np.array([1.0, 2, 3, 4, 5]), np.array([2.0, 1, 4, 3, 900])
+    found = rank_correlation(x, y)
+    assert found.value == pytest.approx(0.8)  # the ranks are those of the case above
+    half = 1.95996 * np.sqrt(1.06 / 2)
+    assert found.high == pytest.approx(np.tanh(np.log(3) + half), rel=1e-5)
+    # ties share their mean rank: deviations -2, -2, -.5, .5, 1.5, 2.5 and -2.5, ..., 2.5
+    tied = rank_correlation(np.array([1.0, 1, 2, 3, 4, 5]), np.arange(6.0))
+    assert tied.value == pytest.approx(np.sqrt(17 / 17.5))
 
 
 def test_a_partial_correlation_is_that_of_the_residuals():

@@ -26,6 +26,8 @@ from saeflow.finetune.normal import NormalEquations
 
 # Directions with less than this share of the largest eigenvalue are not determined by the data.
 _CUTOFF = 1e-12
+# Errors on the validation documents that differ by less than this share count as equal.
+_ALIKE = 1e-6
 
 
 class Decoder(NamedTuple):
@@ -149,20 +151,23 @@ def choose_ridge(
     validation: NormalEquations,
     parent: Decoder,
     strengths: tuple[float, ...],
-) -> tuple[Decoder, dict[float, float]]:
-    """Return the solution whose ridge has the least error on the validation documents.
+) -> tuple[float, dict[float, float]]:
+    """Return the ridge that the validation documents want.
+
+    The strongest of those whose error there is the least, within a part in a million: differences
+    below that say nothing, and of solutions alike the nearest to the parent is taken.
 
     Returns
     -------
-    solution : Decoder
-        That of the best strength.
+    ridge : float
+        The strength.
     errors : dict
         Mean squared error per activation and dimension on the validation documents, by strength.
     """
-    best, errors = None, {}
-    for tau in strengths:
-        found = solve(method, train, parent, tau)
-        errors[tau] = validation.squared_error(*found) / (validation.n * len(parent.b_dec))
-        if errors[tau] == min(errors.values()):
-            best = found
-    return best, errors
+    n_values = validation.n * len(parent.b_dec)
+    errors = {
+        tau: validation.squared_error(*solve(method, train, parent, tau)) / n_values
+        for tau in strengths
+    }
+    most = min(errors.values()) * (1 + _ALIKE)
+    return max(tau for tau, error in errors.items() if error <= most), errors

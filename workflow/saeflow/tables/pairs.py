@@ -10,7 +10,7 @@ import pandas as pd
 from saeflow.errors import DataError
 from saeflow.measures.intervals import Estimate, estimates
 from saeflow.tables.columns import runs_columns
-from saeflow.tables.runs import ORIGINAL, Run
+from saeflow.tables.runs import ORIGINAL, Key, Run
 
 Formula = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 Read = Callable[[Run], pd.DataFrame]
@@ -35,6 +35,12 @@ def pairs(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
                 remedy="Add its recipe to the study's `saes`.",
             )
         yield by_key[run.key.parent], run
+
+
+def measured_and_trained(runs: Sequence[Run]) -> tuple[list[Run], dict[Key, Run]]:
+    """Split runs into those that were measured, and the SAEs themselves by `Key.training`."""
+    measured = [run for run in runs if run.key.eval_dataset]
+    return measured, {run.key: run for run in runs if not run.key.eval_dataset}
 
 
 def paired_table(

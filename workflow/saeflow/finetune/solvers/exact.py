@@ -42,8 +42,9 @@ logger = logging.getLogger(__name__)
 # A constant: in which order numbers are added moves their last bits.
 _BATCH_ROWS = 4096
 _EVIDENCE_ROWS = 1024
-# Ridges that are tried, in activations: from hardly any to one that leaves little to the data.
-STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+# Ridges that are tried, in activations: from what decides only where the data do not, to one that
+# leaves little to the data.
+STRENGTHS = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,15 +228,13 @@ def _solved(
     trainable = registry.load(METHODS_PACKAGE, settings.method).TRAINABLE
     sae = with_own_input_bias(parent.sae) if "b_dec" in trainable else parent.sae
     start = Decoder(*(w.double().cpu().numpy() for w in (sae.W_dec, sae.b_dec)))
-    errors: dict[float, float] = {}
-    if settings.ridge is None:
-        found, errors = choose_ridge(settings.method, sums, validation, start, STRENGTHS)
-        ridge = min(errors, key=errors.get)
+    ridge, errors = settings.ridge, {}
+    if ridge is None:
+        ridge, errors = choose_ridge(settings.method, sums, validation, start, STRENGTHS)
         if ridge in (STRENGTHS[0], STRENGTHS[-1]):
             name = f"{parent.record} > {settings.method}"
             logger.warning("%s: the best ridge, %g, is at the end of those tried", name, ridge)
-    else:
-        ridge, found = settings.ridge, solve(settings.method, sums, start, settings.ridge)
+    found = solve(settings.method, sums, start, ridge)
     n_values = sums.n * len(start.b_dec)
     training = {
         "tokens": sums.n,

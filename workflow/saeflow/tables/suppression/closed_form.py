@@ -9,8 +9,8 @@ import pandas as pd
 
 from saeflow.tables.columns import runs_columns
 from saeflow.tables.latents import activity, is_live
-from saeflow.tables.pairs import compare, pairs
-from saeflow.tables.runs import Run
+from saeflow.tables.pairs import compare, measured_and_trained, pairs
+from saeflow.tables.runs import Key, Run
 from saeflow.tables.suppression.tuning_curves import EXACT
 
 READS = ("reconstruction", "sae")
@@ -27,8 +27,7 @@ def build(runs: Sequence[Run], *, bootstrap: int, seed: int) -> pd.DataFrame:
     the steps generalise better. ``row_difference`` is the median over the parent's live latents
     of |w_steps - w_exact| / |w_exact|, w a decoder row.
     """
-    trained = {run.key: run for run in runs if not run.key.eval_dataset}
-    measured = [run for run in runs if run.key.eval_dataset]
+    measured, trained = measured_and_trained(runs)
     rows = []
     for parent, exact, steps in _families(measured, trained):
         found = compare(
@@ -59,7 +58,7 @@ def build(runs: Sequence[Run], *, bootstrap: int, seed: int) -> pd.DataFrame:
 
 
 def _families(
-    measured: Sequence[Run], trained: Mapping[object, Run]
+    measured: Sequence[Run], trained: Mapping[Key, Run]
 ) -> Iterator[tuple[Run, Run, Run]]:
     """Yield parent, closed form and each SAE that steps fitted in the same weights."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from saeflow.tables.columns import runs_columns
-from saeflow.tables.correlation import correlation, partial_correlation
+from saeflow.tables.correlation import correlation, partial_correlation, rank_correlation
 from saeflow.tables.runs import Run
 from saeflow.tables.suppression import latents
 
@@ -21,10 +21,15 @@ def build(runs: Sequence[Run]) -> pd.DataFrame:
     """Return the correlations over the live latents of each fine-tuned SAE.
 
     One row per SAE, effect (scaling or increase), cause (log10 strength or log10 frequency) and
-    kind (plain, or partial with the other cause held). Methods that leave every row as long as it
+    kind (plain, partial with the other cause held, or rank: Spearman's, which single latents of
+    enormous scaling do not decide). Methods that leave every row as long as it
     was have no correlation.
     """
-    table = latents.build(runs)
+    return of_latents(latents.build(runs))
+
+
+def of_latents(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the same from the table of latents."""
     rows = []
     columns = [*runs_columns(), "fit", "solver"]
     for key, chosen in table.groupby(columns, sort=False):
@@ -47,6 +52,7 @@ def _of_sae(live: pd.DataFrame) -> Iterator[dict[str, Any]]:
             for kind, found in (
                 ("plain", correlation(x, y)),
                 ("partial", partial_correlation(x, y, other)),
+                ("rank", rank_correlation(x, y)),
             ):
                 yield {
                     "effect": effect,

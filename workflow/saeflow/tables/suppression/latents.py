@@ -10,7 +10,7 @@ import pandas as pd
 
 from saeflow.tables.columns import runs_columns
 from saeflow.tables.latents import activity, is_live
-from saeflow.tables.pairs import pairs
+from saeflow.tables.pairs import measured_and_trained, pairs
 from saeflow.tables.runs import Run
 from saeflow.theory.suppression import shrinkage
 
@@ -30,8 +30,7 @@ def build(runs: Sequence[Run]) -> pd.DataFrame:
     ``predicted`` is c d / 2, what the L1 penalty is predicted to have taken from every latent;
     NaN without such a penalty.
     """
-    measured = [run for run in runs if run.key.eval_dataset]
-    trained = {run.key: run for run in runs if not run.key.eval_dataset}
+    measured, trained = measured_and_trained(runs)
     parts = []
     for parent, tuned in pairs(measured):
         found = activity(parent.read_latents(), parent.extent()["n_tokens"])

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from saeflow.published import suppression as post
-from saeflow.tables.pairs import pairs
+from saeflow.tables.pairs import measured_and_trained, pairs
 from saeflow.tables.runs import ORIGINAL, Run
 from saeflow.tables.suppression import correlations, latents
 
@@ -24,6 +24,22 @@ _SMALL = 0.2
 _ALIKE = 0.25
 
 SAME, OTHER, ABSENT = "as published", "not as published", "not made"
+
+
+class Tuned(NamedTuple):
+    """An SAE that was measured and fine-tuned by steps, as the post's were.
+
+    Attributes
+    ----------
+    parent, run : Run
+        Measurements of the original and of the SAE itself.
+    fit : str
+        What was trainable.
+    """
+
+    parent: Run
+    run: Run
+    fit: str
 
 
 class Claim(NamedTuple):
@@ -59,14 +75,16 @@ class Claim(NamedTuple):
 
 def build(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row per claim."""
-    found = [*_effects(runs), *_orders(runs), *_l0(runs), *_ratios(runs), *_of_latents(runs)]
+    by_steps = _by_steps(runs)
+    found = [*_effects(by_steps), *_orders(by_steps), *_l0(by_steps), *_ratios(by_steps)]
+    found += _of_latents(latents.build(runs))
     return pd.DataFrame(found, columns=Claim._fields)
 
 
-def _effects(runs: Sequence[Run]) -> Iterator[Claim]:
+def _effects(by_steps: Sequence[Tuned]) -> Iterator[Claim]:
     """Yield the mean effect of each method."""
     for effect, published in post.MEAN_OVER_LAYERS.items():
-        ours = effects(runs, effect)
+        ours = effects(by_steps, effect)
         decoder = np.mean(list(ours.get("decoder", {}).values()) or [np.nan])
         for method, value in published.items():
             values = np.array(list(ours.get(method, {}).values()))
@@ -78,10 +96,10 @@ def _effects(runs: Sequence[Run]) -> Iterator[Claim]:
             yield _claim(f"{effect}, {method}", value, values, holds, rule)
 
 
-def _orders(runs: Sequence[Run]) -> Iterator[Claim]:
+def _orders(by_steps: Sequence[Tuned]) -> Iterator[Claim]:
     """Yield whether methods are ordered as in the post, SAE by SAE."""
     for effect, published in post.MEAN_OVER_LAYERS.items():
-        ours = effects(runs, effect)
+        ours = effects(by_steps, effect)
         for better, worse in (("decoder", "unrotated_decoder"), ("scale", "baseline")):
             gap = _gap(ours, better, worse)
             holds = bool(len(gap)) and gap.mean() > 0
@@ -102,12 +120,12 @@ def _gap(ours: Mapping[str, Mapping], one: str, other: str | None) -> np.ndarray
     return np.array([first[key] - second[key] for key in first if key in second])
 
 
-def _l0(runs: Sequence[Run]) -> Iterator[Claim]:
+def _l0(by_steps: Sequence[Tuned]) -> Iterator[Claim]:
     """Yield whether frozen encoders keep l0, and whether moving ones raise it."""
     ratios: dict[str, list[float]] = {}
-    for parent, tuned in _measured(runs):
+    for parent, tuned, fit in by_steps:
         before, after = (_metric(run, "reconstruction", "l0") for run in (parent, tuned))
-        ratios.setdefault(_fit(runs, tuned), []).append(after / before - 1)
+        ratios.setdefault(fit, []).append(after / before - 1)
     frozen = [r for fit in ("scale", "unrotated_decoder", "decoder") for r in ratios.get(fit, [])]
     # a bias that moved to another place can turn a latent on or off by rounding
     holds = bool(frozen) and max(map(abs, frozen)) < 1e-3
@@ -117,11 +135,11 @@ def _l0(runs: Sequence[Run]) -> Iterator[Claim]:
     yield _claim("l0 after / before - 1, encoder", np.nan, moving, holds, "positive")
 
 
-def _ratios(runs: Sequence[Run]) -> Iterator[Claim]:
+def _ratios(by_steps: Sequence[Tuned]) -> Iterator[Claim]:
     """Yield the L2 ratios: below one, and nearer to one after fine-tuning."""
     found: dict[str, list[float]] = {ORIGINAL: [], "decoder": []}
-    for parent, tuned in _measured(runs):
-        if _fit(runs, tuned) == "decoder":
+    for parent, tuned, fit in by_steps:
+        if fit == "decoder":
             found[ORIGINAL].append(_metric(parent, "reconstruction", "l2_ratio"))
             found["decoder"].append(_metric(tuned, "reconstruction", "l2_ratio"))
     before, after = (np.array(found[name]) for name in (ORIGINAL, "decoder"))
@@ -132,18 +150,17 @@ def _ratios(runs: Sequence[Run]) -> Iterator[Claim]:
     yield _claim("l2_ratio, decoder", published["decoder"], after, holds, "nearer to one")
 
 
-def _of_latents(runs: Sequence[Run]) -> Iterator[Claim]:
+def _of_latents(turned: pd.DataFrame) -> Iterator[Claim]:
     """Yield the correlations and the rotation after fine-tuning the decoder by steps."""
-    table = correlations.build(runs)
-    table = table[(table["fit"] == "decoder") & (table["solver"] == "steps")]
+    turned = turned[(turned["fit"] == "decoder") & (turned["solver"] == "steps")]
+    table = correlations.of_latents(turned)
     for (effect, cause, kind), value in post.CORRELATIONS.items():
         chosen = (table["effect"] == effect) & (table["cause"] == cause) & (table["kind"] == kind)
         r = table.loc[chosen, "r"].dropna().to_numpy(float)
         holds = bool(len(r)) and np.sign(r.mean()) == np.sign(value)
         yield _claim(f"r of {effect} with log {cause}, {kind}", value, r, holds, "same sign")
-    turned = latents.build(runs)
-    turned = turned[turned["live"] & (turned["fit"] == "decoder") & (turned["solver"] == "steps")]
-    cosines = turned.groupby(["model", "hook", "sae", "seed"])["rotation"].mean().to_numpy(float)
+    live = turned[turned["live"]]
+    cosines = live.groupby(["model", "hook", "sae", "seed"])["rotation"].mean().to_numpy(float)
     holds = bool(len(cosines)) and cosines.mean() > 0.9
     yield _claim("mean cosine of decoder rows", post.ROTATION, cosines, holds, "above .9")
 
@@ -156,14 +173,11 @@ def _claim(claim: str, published: float, values: np.ndarray, holds: bool, rule: 
     return Claim(claim, published, *ends, len(values), SAME if holds else OTHER, rule)
 
 
-def effects(runs: Sequence[Run], effect: str) -> dict[str, dict[object, float]]:
-    """Return mse_reduction or perplexity_recovery, method -> parent's key -> value.
-
-    Of the SAEs fine-tuned by steps, as the post's were.
-    """
+def effects(by_steps: Sequence[Tuned], effect: str) -> dict[str, dict[object, float]]:
+    """Return mse_reduction or perplexity_recovery, method -> parent's key -> value."""
     found: dict[str, dict[object, float]] = {}
-    for parent, tuned in _measured(runs):
-        found.setdefault(_fit(runs, tuned), {})[parent.key] = _EFFECTS[effect](parent, tuned)
+    for parent, tuned, fit in by_steps:
+        found.setdefault(fit, {})[parent.key] = _EFFECTS[effect](parent, tuned)
     return found
 
 
@@ -184,17 +198,12 @@ def _metric(run: Run, measure: str, name: str) -> float:
     return run.records[measure]["metrics"][name]["value"]
 
 
-def _measured(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
-    """Yield parent and child of each SAE that was measured and fine-tuned by steps."""
-    for parent, tuned in pairs([run for run in runs if run.key.eval_dataset]):
-        if _settings(runs, tuned)["solver"] == "steps":
-            yield parent, tuned
-
-
-def _fit(runs: Sequence[Run], tuned: Run) -> str:
-    return str(_settings(runs, tuned)["method"])
-
-
-def _settings(runs: Sequence[Run], tuned: Run) -> Mapping[str, object]:
-    (trained,) = (run for run in runs if run.key == tuned.key.training)
-    return trained.records["sae"]["settings"]
+def _by_steps(runs: Sequence[Run]) -> list[Tuned]:
+    """Return the SAEs that were measured and fine-tuned by steps, with their parents."""
+    measured, trained = measured_and_trained(runs)
+    found = []
+    for parent, tuned in pairs(measured):
+        settings = trained[tuned.key.training].records["sae"]["settings"]
+        if settings["solver"] == "steps":
+            found.append(Tuned(parent, tuned, str(settings["method"])))
+    return found

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from saeflow.measures.intervals import LEVEL
 from saeflow.tables.columns import runs_columns
 from saeflow.tables.runs import Run
 from saeflow.tables.suppression import latents
@@ -16,8 +17,6 @@ QUANTILES = {"increase_low": 0.25, "increase": 0.5, "increase_high": 0.75}
 COLUMNS = ("predicted", *QUANTILES, "slope", "slope_low", "slope_high", "n_latents")
 FROZEN = ("scale", "unrotated_decoder", "decoder")
 """What leaves the encoder alone: elsewhere a latent's activation is not its old one, scaled."""
-
-_LEVEL = 0.95
 
 
 def build(runs: Sequence[Run], *, bootstrap: int, seed: int) -> pd.DataFrame:
@@ -74,4 +73,4 @@ def _interval(
         for one in increases
     ]
     slopes = _slope(x, np.stack(medians, axis=1))
-    return np.quantile(slopes, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return np.quantile(slopes, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
