@@ -38,6 +38,26 @@ rule measure_language:
         '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_language.py" {input.job} --threads {threads} --log {log}'
 
 
+rule measure_probes:
+    """Have linear probes read what an SAE reconstructs. Wildcards: those of the SAE, eval_dataset, eval_packing."""
+    input:
+        job=wanted.job(plan.probes),
+        records=wanted.records(plan.probes),
+    output:
+        paths.PROBES,
+    log:
+        paths.log_pattern(paths.PROBES),
+    conda:
+        "../envs/torch.yaml"
+    threads: max(1, CORES // 2)
+    resources:
+        **wanted.turns("probes", plan.probes),
+        mem_mb=3000,
+        runtime=240,
+    shell:
+        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_probes.py" {input.job} --threads {threads} --log {log}'
+
+
 rule measure_benchmarks:
     """Score a model on the built-in world's prompt sets. Wildcards: model, dataset, packing."""
     input:

@@ -97,3 +97,20 @@ def family(*, l1=0.25, taken=None, sae="relu", block=0):
             **{**common, "training": fit},
         ),
     ]  # fmt: skip
+
+
+def with_architectures(known, block=0):
+    """Return a `family` per architecture, of known (reconstruction bias, L0), the L2 ratio .8."""
+    found = []
+    for name, (bias, l0) in known.items():
+        for run in family(sae=name, block=block):
+            if "sae" in run.records:
+                run.records["sae"]["architecture"] = name
+            else:
+                values = {"reconstruction_bias": bias, "l0": l0, "l2_ratio": 0.8, "fvu": 0.1}
+                run.records["reconstruction"]["metrics"] = {
+                    metric: {"value": value, "low": value - 0.01, "high": value + 0.01}
+                    for metric, value in values.items()
+                }
+            found.append(run)
+    return found

@@ -19,7 +19,10 @@ TABLES = {
     "mse_reduction": ("mse_reduction_by_method",),
     "perplexity_recovery": ("perplexity_recovery_by_method",),
     "language_change": ("language_change_by_method",),
+    "probes": (),
+    "probe_change": ("probe_change_by_method",),
     "reconstruction_bias": ("reconstruction_bias_by_layer",),
+    "suppression_by_architecture": ("suppression_by_architecture",),
     "kept": (),
     "published": ("published_beside_ours",),
     "frequencies": ("frequencies", "activation_sums"),
@@ -28,8 +31,10 @@ TABLES = {
     "training_curves": ("training_curves",),
     "tuning_curves": ("tuning_curves",),
 }
+MEASURES = ("reconstruction", "language", "probes")
 OF_MEASURES = set(TABLES) - {"training_curves", "tuning_curves"}
-OF_RECONSTRUCTION = OF_MEASURES - {"perplexity_recovery", "language_change"}
+OF_PROBES = {"probes", "probe_change"}
+OF_RECONSTRUCTION = OF_MEASURES - {"perplexity_recovery", "language_change"} - OF_PROBES
 REPORT = {"build_report report"}
 TOYS = {
     "simulate_suppression theory/suppression",
@@ -75,7 +80,7 @@ def saes(names: Iterable[str], hooks: Iterable[str] = HOOKS, seed: int = 0) -> s
 def measures(
     names: Iterable[str],
     hooks: Iterable[str] = HOOKS,
-    kinds: Iterable[str] = ("reconstruction", "language"),
+    kinds: Iterable[str] = MEASURES,
     seed: int = 0,
 ) -> set[str]:
     """Return the jobs that measure these SAEs."""
@@ -212,8 +217,15 @@ CHANGES = (
         below_saes(["topk"]),
     ),
     Change(
+        "the precision of one SAE's products (`matmul_dtype`)",
+        entry("saes", "relu", matmul_dtype="bfloat16"),
+        below_saes(["relu", "relu~scale"]),
+    ),
+    Change(
         "a default of an SAE is written out",
-        entry("saes", "topk", expansion=4, scale_input="none", penalties={}),
+        entry(
+            "saes", "topk", expansion=4, scale_input="none", matmul_dtype="float32", penalties={}
+        ),
         set(),
     ),
     Change("a penalty that no SAE has", source("sae/penalties/ghost_gradients.py"), set()),
@@ -227,6 +239,16 @@ CHANGES = (
         "a setting of the measures (`bootstrap`)",
         lambda tree: tree.configure(lambda c: c.update(measures={"bootstrap": 200})),
         measures(ALL_SAES) | outputs(OF_MEASURES),
+    ),
+    Change(
+        "what probes are asked (`measures.probes`)",
+        lambda tree: tree.configure(lambda c: c.update(measures={"probes": {"classes": 8}})),
+        measures(ALL_SAES, kinds=["probes"]) | outputs(OF_PROBES),
+    ),
+    Change(
+        "how a probe is fitted",
+        source("measures/probe.py"),
+        measures(ALL_SAES, kinds=["probes"]) | outputs(OF_PROBES),
     ),
     Change(
         "how activations are stored (`dtype`)",
@@ -328,6 +350,7 @@ CHANGES = (
             "plot_suppression mse_reduction_by_method",
             "plot_suppression perplexity_recovery_by_method",
             "plot_suppression language_change_by_method",
+            "plot_suppression probe_change_by_method",
             "plot_suppression frequencies",
             "plot_suppression activation_sums",
             "plot_suppression tuning_curves",

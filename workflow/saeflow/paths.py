@@ -21,6 +21,7 @@ SAE_DIRECTORY = RESULTS + "/saes/{model}/{dataset}/{packing}/{hook}/{sae}/seed-{
 SAE = SAE_DIRECTORY + "/sae.json"
 RECONSTRUCTION = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/reconstruction.json"
 LANGUAGE = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/language.json"
+PROBES = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/probes.json"
 BENCHMARKS = RESULTS + "/models/{model}/on/{dataset}/{packing}/benchmarks.json"
 SIMULATION = RESULTS + "/theory/{study}.json"
 TABLE = RESULTS + "/tables/{study}/{table}"

@@ -9,6 +9,7 @@ import pytest
 from sae_stores import content, place, published
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.measures.language import measure_language
+from saeflow.measures.probes import measure_probes
 from saeflow.measures.reconstruction import measure_reconstruction
 from saeflow.sae.training.sweep import train_sweep
 from saeflow.work import hold
@@ -86,12 +87,15 @@ def test_measures_give_the_same_sums(sources, records, saes, tmp_path):
     found = []
     for kind, record, trained in zip(("stored", "live"), records, saes, strict=True):
         tables = []
-        for measure in ("reconstruction", "language"):
+        for measure in ("reconstruction", "language", "probes"):
             with hold(tmp_path / kind / f"{measure}.json", "i" * 64) as work:
                 wanted = [(work, trained["topk"])]
                 if measure == "reconstruction":
                     metrics = {"metrics": ["fvu", "l0"], **METRICS}
                     measure_reconstruction(wanted, record, metrics)
+                elif measure == "probes":
+                    metrics = {"metrics": ["probe_loss_sae"], "classes": 8, "rows": 200, **METRICS}
+                    measure_probes(wanted, record, metrics)
                 else:
                     metrics = {"metrics": ["ce_loss_sae", "kl"], **METRICS}
                     measure_language(

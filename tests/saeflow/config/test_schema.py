@@ -44,6 +44,7 @@ BAD = [
     ((*RELU, "learning_rate"), 2, "this is out of range", "at most 1; got 2"),
     (("packings", "ctx-64", "context_length"), 1, "out of range", "at least 2; got 1"),
     (("measures", "bootstrap"), 10, "measures > bootstrap", "at least 100; got 10"),
+    (("measures", "probes"), {"classes": 1}, "measures > probes > classes", "at least 2; got 1"),
     ((*STUDY, "seeds"), [-1], "seeds > [0]", "at least 0; got -1"),
     ((*STUDY, "hooks"), [], "this is out of range", "at least 1 item"),
     ((*STUDY, "saes"), ["relu", "relu"], "this is out of range", "each item once"),

@@ -59,7 +59,7 @@ def test_every_published_shape_can_be_built():
 
 def test_speeds_are_measured_with_the_real_code():
     assert forward_rate(TINY, 2, 16, 128) > 0
-    for settings in (RELU, TOPK):
+    for settings in (RELU, TOPK, {**RELU, "scale_input": "unit"}):
         assert step_seconds(settings, 16) > 0
     settings = {"n_layers": 1, "d_model": 16, "n_heads": 2, "tokens": 4000, "batch_tokens": 200}
     assert training_plan(settings).batch_tokens == 200

@@ -144,7 +144,10 @@ def test_what_cannot_be_known_has_a_reason_and_no_figure(jobs):
 
     planned = jobs(change)
     estimator = Estimator(Speeds(2))
-    for rule in ("harvest_activations", "train_sae", "measure_reconstruction", "measure_language"):
+    for rule in (
+        "harvest_activations", "train_sae", "measure_reconstruction", "measure_language",
+        "measure_probes",
+    ):  # fmt: skip
         cost = estimator.together(passes_of(planned[rule])[0])
         assert "org/texts is not fetched" in cost.unknown, rule
         assert cost.n_bytes.value == 0

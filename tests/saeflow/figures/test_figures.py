@@ -29,9 +29,9 @@ from saeflow.tables.suppression import training_curves as training_table
 
 
 def bars(ax):
-    """Return colour and height of every bar from left to right."""
+    """Return colour and far end of every bar from left to right."""
     ordered = sorted(ax.patches, key=lambda p: p.get_x())
-    return [(to_hex(p.get_facecolor()), p.get_height()) for p in ordered]
+    return [(to_hex(p.get_facecolor()), p.get_y() + p.get_height()) for p in ordered]
 
 
 def panel(figure, title):
@@ -52,7 +52,21 @@ def test_bars_are_the_values_by_layer_and_method_in_the_methods_colours():
         for method in ("original", "scale", "decoder")
     ]
     assert [c for c, _ in found] == [c for c, _ in expected]
-    np.testing.assert_allclose([h for _, h in found], [h for _, h in expected])
+    np.testing.assert_allclose([end for _, end in found], [end for _, end in expected])
+
+
+def test_bars_of_a_ratio_stand_on_the_line_so_that_their_length_is_the_suppression():
+    figure = l2_ratio_by_layer.draw(l2_ratio.build(made_up_study.runs(n_blocks=1)))
+    assert {p.get_y() for p in panel(figure, "relu-weak").patches} == {1.0}
+
+
+def test_recipes_that_were_not_fine_tuned_take_no_panel_from_those_that_were():
+    table = l2_ratio.build(made_up_study.runs(n_blocks=1))
+    titles = {ax.get_title(loc="left") for ax in l2_ratio_by_layer.draw(table).axes}
+    assert titles == {"relu-strong", "relu-weak"}
+    untuned = table[table["method"] == "original"]
+    titles = {ax.get_title(loc="left") for ax in l2_ratio_by_layer.draw(untuned).axes}
+    assert titles == set(made_up_study.RECIPES)
 
 
 def test_the_reference_line_and_the_axis_say_what_they_are():
@@ -69,12 +83,12 @@ def test_the_reference_line_and_the_axis_say_what_they_are():
 
 def test_bars_are_means_over_seeds_and_each_seed_is_shown_with_its_interval():
     table = l2_ratio.build(made_up_study.runs(n_blocks=1, seeds=(0, 1, 2)))
-    ax = panel(l2_ratio_by_layer.draw(table), "topk-8")
-    rows = table[table["sae"] == "topk-8"]
+    ax = panel(l2_ratio_by_layer.draw(table), "relu-weak")
+    rows = table[(table["sae"] == "relu-weak") & (table["method"] == "original")]
     assert rows["l2_ratio"].nunique() == 3
     assert bars(ax)[0][1] == pytest.approx(rows["l2_ratio"].mean())
     arms = [segment[:, 1] for c in ax.collections for segment in c.get_segments()]
-    np.testing.assert_allclose(arms, rows[["l2_ratio_low", "l2_ratio_high"]].to_numpy())
+    np.testing.assert_allclose(arms[:3], rows[["l2_ratio_low", "l2_ratio_high"]].to_numpy())
 
 
 def test_the_line_of_no_change_is_not_hidden_by_the_axis():
@@ -86,23 +100,51 @@ def test_the_line_of_no_change_is_not_hidden_by_the_axis():
 
 
 def test_a_hook_that_was_not_trained_leaves_a_gap_not_a_shift():
-    table = l0.build(made_up_study.runs(n_blocks=3))
-    table = table[~((table["sae"] == "topk-8") & (table["block"] == 1))]
-    ax = panel(l0_by_method.draw(table), "topk-8")
-    assert sorted(p.get_x() + p.get_width() / 2 for p in ax.patches) == pytest.approx([0, 2])
+    table = l2_ratio.build(made_up_study.runs(n_blocks=3))
+    table = table[~((table["sae"] == "relu-weak") & (table["block"] == 1))]
+    ax = panel(l2_ratio_by_layer.draw(table), "relu-weak")
+    centres = sorted(p.get_x() + p.get_width() / 2 for p in ax.patches)
+    assert centres[1::3] == pytest.approx([0, 2])  # the second of three methods
+
+
+def test_l0_after_fine_tuning_stands_beside_a_line_at_the_originals():
+    table = l0.build(made_up_study.runs(n_blocks=2))
+    tuned = (table["method"] == "decoder") & (table["sae"] == "relu-weak")
+    columns = ["l0", "l0_low", "l0_high"]
+    table.loc[tuned, columns] = 10 * table.loc[tuned, columns].to_numpy()
+    ax = panel(l0_by_method.draw(table), "relu-weak")
+    rows = table[table["sae"] == "relu-weak"].set_index("method")["l0"]
+    lines = [line.get_ydata().tolist() for line in ax.lines if len(line.get_ydata()) == 2][:2]
+    assert lines == [[value] * 2 for value in rows["original"]]
+    drawn = {to_hex(c.lines[0].get_color()): c.lines[0].get_ydata() for c in ax.containers}
+    assert set(drawn) == {METHODS["scale"].colour, METHODS["decoder"].colour}
+    np.testing.assert_allclose(list(drawn[METHODS["decoder"].colour]), rows["decoder"].to_list())
+    assert ax.get_yscale() == "log"
+
+
+def test_no_legend_is_wider_than_its_figure():
+    table = l0.build(made_up_study.runs(n_blocks=1))
+    for n in range(1, 14):
+        more = table[table["method"] == "scale"]
+        parts = [more.assign(method=f"a method with a name, {i:02}") for i in range(n)]
+        figure = l0_by_method.draw(pd.concat([table, *parts]))
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw_without_rendering()
+        box = figure.legends[0].get_window_extent(renderer)
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width, n
 
 
 def test_hooks_of_two_sites_are_named_in_full():
     table = l0.build(made_up_study.runs(n_blocks=1))
     other = table.assign(hook="mlp_out.0", site="mlp_out")
-    ax = panel(l0_by_method.draw(pd.concat([table, other])), "topk-8")
+    ax = panel(l0_by_method.draw(pd.concat([table, other])), "relu-weak")
     assert [t.get_text() for t in ax.get_xticklabels()] == ["mlp_out.0", "resid_post.0"]
 
 
 def test_panels_name_the_model_where_there_are_several():
     table = l0.build(made_up_study.runs(models=("m", "n"), n_blocks=1))
     titles = {ax.get_title(loc="left") for ax in l0_by_method.draw(table).axes}
-    assert "m, topk-8" in titles and "n, topk-8" in titles
+    assert titles == {f"{m}, relu-{s}" for m in "mn" for s in ("weak", "strong")}
 
 
 def test_frontier_points_are_the_saes_at_their_hook():
@@ -131,6 +173,19 @@ def test_no_name_covers_another_name_or_a_point(seeds):
         rows = table[table["hook"] == ax.get_title(loc="left")]
         points = ax.transData.transform(rows[["l0", "fvu"]].to_numpy())
         assert not any(box.contains(*point) for box in boxes for point in points)
+
+
+def test_lines_of_a_frontier_go_from_the_original_to_what_it_became():
+    table = frontier.build(made_up_study.runs(n_blocks=1))
+    ax = panel(frontier_fvu.draw(table), "resid_post.0")
+    points = table.set_index(["sae", "method"])[["l0", "fvu"]]
+    expected = [
+        [points.loc[sae, "original"].tolist(), points.loc[sae, method].tolist()]
+        for sae in ("relu-strong", "relu-weak")
+        for method in ("scale", "decoder")
+    ]
+    found = [line.get_xydata().tolist() for line in ax.lines if line.get_color() == "#c8c8c8"]
+    assert sorted(found) == sorted(expected)
 
 
 def test_every_training_log_is_a_line():

@@ -1,14 +1,15 @@
 """The figures about single latents, by what their artists hold."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from made_up_latents import family
+from made_up_latents import family, with_architectures
 from saeflow.errors import DataError
 from saeflow.figures.scatter import decoder_tuned
-from saeflow.figures.style import METHODS
+from saeflow.figures.style import ARCHITECTURES, METHODS
 from saeflow.figures.suppression import (
     activation_sums,
     closed_form_excess,
@@ -20,6 +21,7 @@ from saeflow.figures.suppression import (
     scaling_and_theory,
     scaling_of_latents,
     shift_by_penalty,
+    suppression_by_architecture,
     tuning_curves,
 )
 from saeflow.figures.suppression import correlations as correlations_figure
@@ -32,6 +34,7 @@ from saeflow.tables.suppression import (
 )
 from saeflow.tables.suppression import frequencies as frequencies_table
 from saeflow.tables.suppression import shift as shift_table
+from saeflow.tables.suppression import suppression_by_architecture as architecture_table
 from saeflow.tables.suppression import tuning_curves as tuning_table
 
 OPTIONS = dict(bootstrap=100, seed=0)
@@ -65,7 +68,19 @@ def test_points_are_the_live_latents_of_the_closed_form_in_the_colour_of_their_v
     rows = table[(table["hook"] == "resid_post.0") & (table["sae"] == "relu")]
     rows = rows[(rows["solver"] == "exact") & rows["live"]]
     np.testing.assert_allclose(points.get_offsets(), rows[["log10_frequency", "strength"]])
-    np.testing.assert_allclose(points.get_array(), rows[column])
+    # with c d / 2 = 2 an increase is a share of 2
+    unit = 2.0 if column == "increase" else 1.0
+    np.testing.assert_allclose(points.get_array(), rows[column] / unit)
+
+
+def test_without_a_prediction_the_increase_is_drawn_as_it_is(runs):
+    table = latents.build(runs)
+    rows = table[(table["solver"] == "exact") & table["live"]]
+    rows = rows[(rows["hook"] == "resid_post.0") & (rows["sae"] == "relu")]
+    table.loc[table["sae"] == "relu-strong", "predicted"] = np.nan  # an SAE of another kind
+    figure = increase_of_latents.draw(table)
+    (points,) = panel(figure, "resid_post.0, relu").collections
+    np.testing.assert_allclose(points.get_array(), rows["increase"])
 
 
 def test_the_rotation_is_clipped_where_the_post_clips_it(runs):
@@ -93,16 +108,20 @@ def test_the_theory_is_drawn_over_the_points_with_nothing_fitted(runs):
         np.testing.assert_allclose(y, (x + shift) / x)
 
 
-def test_the_shift_is_drawn_beside_the_line_of_the_theory(runs):
-    figure = shift_by_penalty.draw(shift_table.build(runs, **OPTIONS))
-    ax = panel(figure, "resid_post.0")
-    xs = {
-        method: container.lines[0].get_xydata()
-        for method, container in zip(("decoder", "decoder-exact"), ax.containers, strict=True)
-    }
-    np.testing.assert_allclose(xs["decoder"][:, 1], [2.0, 4.0])
-    np.testing.assert_allclose(xs["decoder"][:, 0], [2.0, 4.0], rtol=0.05)
-    assert ax.get_xlabel() == "Predicted, c d / 2"
+def test_the_shift_is_drawn_as_a_share_of_what_is_predicted(runs):
+    table = shift_table.build(runs + family(l1=1.0, taken=2.0, sae="relu-other"), **OPTIONS)
+    ax = panel(shift_by_penalty.draw(table), "resid_post.0")
+    steps = ax.containers[0].lines[0].get_xydata()
+    order = np.argsort(steps[:, 0])
+    # c d / 2 is 2, 4 and 8; what was taken from the last is a quarter of it
+    np.testing.assert_allclose(steps[order, 1], [1.0, 1.0, 0.25])
+    names = [text.get_text() for text in ax.get_xticklabels()]
+    assert names == ["relu\n2", "relu-strong\n4", "relu-other\n8"]
+    assert [1, 1] in [list(line.get_ydata()) for line in ax.lines]
+    row = table[(table["sae"] == "relu-strong") & (table["method"] == "decoder")].iloc[0]
+    arms = [segment[:, 1] for segment in ax.containers[0].lines[2][0].get_segments()]
+    quartiles = [row["increase_low"] / 4, row["increase_high"] / 4]
+    assert any(np.allclose(arm, quartiles) for arm in arms)
 
 
 def test_sorted_curves_fall_and_are_as_long_as_there_are_latents_that_fired(runs):
@@ -117,11 +136,24 @@ def test_sorted_curves_fall_and_are_as_long_as_there_are_latents_that_fired(runs
 
 def test_tuning_curves_end_above_the_dashed_line_of_their_method(runs):
     trained = [run for run in runs if not run.key.eval_dataset]
-    ax = panel(tuning_curves.draw(tuning_table.build(trained)), "resid_post.0, relu")
+    figure = tuning_curves.draw(tuning_table.build(trained))
+    ax = panel(figure, "resid_post.0, relu\nencoder frozen")
     curve, dashed = ax.lines
     assert curve.get_ydata().tolist() == [2.0, 1.0] and set(dashed.get_ydata()) == {0.7}
     for line in (curve, dashed):
         assert to_hex(line.get_color()) == METHODS["decoder"].colour
+
+
+def test_methods_that_move_the_encoder_have_panels_of_their_own(runs):
+    trained = [run for run in runs if not run.key.eval_dataset]
+    table = tuning_table.build(trained)
+    moving = table[table["solver"] == "steps"].assign(method="encoder", fit="encoder", mse=0.01)
+    loop = moving.assign(method="kl_mse", fit="all", solver="kl_mse", mse=0.5)
+    figure = tuning_curves.draw(pd.concat([table, moving, loop]))
+    ax = panel(figure, "resid_post.0, relu\nencoder free")
+    colours = {to_hex(line.get_color()): line.get_ydata()[0] for line in ax.lines}
+    assert colours == {METHODS["encoder"].colour: 0.01, METHODS["kl_mse"].colour: 0.5}
+    assert panel(figure, "resid_post.0, relu\nencoder frozen").get_ylim()[0] > 0.5
 
 
 def test_bars_of_the_excess_are_named_by_the_steps(runs):
@@ -147,11 +179,38 @@ def test_a_change_of_the_loss_has_a_bar_per_method_and_layer(runs):
 def test_correlations_are_drawn_hollow_where_the_other_cause_is_held(runs):
     table = correlations.build(runs)
     figure = correlations_figure.draw(table)
-    ax = panel(figure, "scaling, relu")
-    rows = table[(table["effect"] == "scaling") & (table["sae"] == "relu")]
-    rows = rows[rows["solver"] == "exact"]
-    drawn = {c.lines[0].get_fillstyle(): [] for c in ax.containers}
-    for container in ax.containers:
-        drawn[container.lines[0].get_fillstyle()].extend(container.lines[0].get_ydata())
-    for style, kind in (("full", "plain"), ("none", "partial")):
-        assert sorted(drawn[style]) == pytest.approx(sorted(rows[rows["kind"] == kind]["r"]))
+    for title, solver in (("by steps", "steps"), ("closed form", "exact")):
+        ax = panel(figure, f"scaling, relu\n{title}")
+        rows = table[(table["effect"] == "scaling") & (table["sae"] == "relu")]
+        rows = rows[rows["solver"] == solver]
+        drawn = {c.lines[0].get_fillstyle(): [] for c in ax.containers}
+        for container in ax.containers:
+            drawn[container.lines[0].get_fillstyle()].extend(container.lines[0].get_ydata())
+        for style, kind in (("full", "plain"), ("none", "partial")):
+            assert sorted(drawn[style]) == pytest.approx(sorted(rows[rows["kind"] == kind]["r"]))
+
+
+def test_architectures_are_points_of_bias_above_and_of_the_l2_ratio_below():
+    known = {"relu": (0.9, 20.0), "gated": (1.0, 30.0), "topk": (0.99, 8.0)}
+    runs = with_architectures(known) + with_architectures({"relu": (0.85, 5.0)}, block=1)
+    figure = suppression_by_architecture.draw(architecture_table.build(runs))
+    upper = panel(figure, "resid_post.0")
+    (below,) = [ax for ax in figure.axes if ax.get_ylabel() == "L2 ratio"]
+    ratios = dict.fromkeys(known, 0.8)
+    for ax, expected in ((upper, {k: v[0] for k, v in known.items()}), (below, ratios)):
+        drawn = {}
+        for container in ax.containers:
+            line = container.lines[0]
+            ((x, y),) = line.get_xydata()
+            drawn[to_hex(line.get_color())] = (x, y)
+            segments = [s for bars in container.lines[2] for s in bars.get_segments()]
+            ends = {tuple(map(tuple, np.round(s, 6))) for s in segments}
+            assert ((x, round(y - 0.01, 6)), (x, round(y + 0.01, 6))) in ends
+        assert drawn == {
+            ARCHITECTURES[name].colour: (known[name][1], y) for name, y in expected.items()
+        }
+        assert [1, 1] in [list(line.get_ydata()) for line in ax.lines]
+        assert ax.get_xscale() == "log"
+    assert upper.get_ylabel() == "Rel. reconstr. bias"
+    # panels beside one another have one axis, or points would be compared with the wrong ones
+    assert panel(figure, "resid_post.1").get_ylim() == upper.get_ylim() != below.get_ylim()

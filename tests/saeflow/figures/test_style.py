@@ -2,8 +2,18 @@ import itertools
 
 import matplotlib as mpl
 import numpy as np
+import pytest
 
-from saeflow.figures.style import METHODS, SERIES, method_looks, series_looks, use_style
+from saeflow import registry
+from saeflow.figures.style import (
+    ARCHITECTURES,
+    METHODS,
+    SERIES,
+    architecture_looks,
+    method_looks,
+    series_looks,
+    use_style,
+)
 
 # Machado, Oliveira and Fernandes 2009, full severity, for linear RGB.
 SEEN = {
@@ -25,14 +35,24 @@ def lab(colour, matrix):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-def test_every_method_has_a_colour_a_marker_and_a_label_of_its_own():
-    for values in zip(*METHODS.values(), strict=True):
-        assert len(set(values)) == len(METHODS)
+BOTH = pytest.mark.parametrize("table", [METHODS, ARCHITECTURES])
 
 
-def test_methods_can_be_told_apart_with_any_colour_vision():
+@BOTH
+def test_every_method_and_architecture_has_a_colour_a_marker_and_a_label_of_its_own(table):
+    for values in zip(*table.values(), strict=True):
+        assert len(set(values)) == len(table)
+
+
+def test_every_architecture_that_can_be_trained_has_a_look():
+    names = registry.names("sae.architectures")
+    assert set(names) == set(ARCHITECTURES) == set(architecture_looks(names))
+
+
+@BOTH
+def test_they_can_be_told_apart_with_any_colour_vision(table):
     for kind, matrix in SEEN.items():
-        for (a, first), (b, second) in itertools.combinations(METHODS.items(), 2):
+        for (a, first), (b, second) in itertools.combinations(table.items(), 2):
             distance = np.linalg.norm(lab(first.colour, matrix) - lab(second.colour, matrix))
             assert distance > 8, (kind, a, b, distance)
 

@@ -26,6 +26,14 @@ SUMS = {
     "ce_zero": 16.0,
     "ce_mean": 12.0,
     "kl": 1.0,
+    "correct": 2.0,
+    "correct_sae": 1.0,
+    "correct_codes": 1.0,
+    "correct_chance": 0.0,
+    "loss": 0.5,
+    "loss_sae": 3.0,
+    "loss_codes": 1.0,
+    "loss_chance": 2.5,
 }
 BY_HAND = {
     "l0": 1.5,
@@ -46,6 +54,14 @@ BY_HAND = {
     "kl": 0.25,
     "perplexity": math.e,
     "perplexity_sae": math.exp(1.5),
+    "probe_accuracy": 1.0,
+    "probe_accuracy_sae": 0.5,
+    "probe_accuracy_codes": 0.5,
+    "probe_accuracy_chance": 0.0,
+    "probe_loss": 0.25,
+    "probe_loss_sae": 1.5,
+    "probe_loss_codes": 0.5,
+    "probe_loss_chance": 1.25,
 }
 
 

@@ -45,7 +45,7 @@ def test_a_transcoder_reads_a_second_store_and_shares_its_pass_with_its_like(con
 def test_a_transcoder_is_measured_against_its_target_on_the_same_texts(config):
     config["saes"]["mine"] = {"architecture": "topk", "k": 8, "target": "mlp_out.2"}
     plan = Plan(resolve(config))
-    for measure in ("reconstruction", "language"):
+    for measure in ("reconstruction", "language", "probes"):
         found = plan.measure(measure, **PLACE, sae="mine", seed=0, **ON)
         assert found.inputs["target"].output.name == "mlp_out.2.json"
         assert found.shared_pass[-1] == "mlp_out.2"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import made_up_latents
-from made_up_latents import D_SAE, N_TOKENS, family, latents
+from made_up_latents import D_SAE, N_TOKENS, family, latents, with_architectures
 from saeflow.tables.runs import ORIGINAL
 from saeflow.tables.suppression import (
     closed_form,
@@ -14,6 +14,7 @@ from saeflow.tables.suppression import (
     language_change,
     perplexity_recovery,
     shift,
+    suppression_by_architecture,
     tuning_curves,
 )
 from saeflow.tables.suppression import latents as latents_table
@@ -50,7 +51,8 @@ def test_a_law_of_equal_shifts_has_the_correlations_that_it_must_have():
     assert rows["scaling", "strength", "plain"] < -0.8
     assert rows["scaling", "strength", "partial"] < -0.8
     assert abs(rows["scaling", "frequency", "partial"]) < 0.4
-    assert len(rows) == 8 and (table["n_latents"] == D_SAE - 1).all()
+    assert rows["scaling", "strength", "rank"] == pytest.approx(-1)  # it always falls
+    assert len(rows) == 12 and (table["n_latents"] == D_SAE - 1).all()
 
 
 def test_the_shift_is_the_median_increase_and_its_slope_is_one_where_the_theory_holds():
@@ -188,6 +190,16 @@ def test_tuning_curves_are_the_logs_and_the_end_of_the_closed_form():
     exact = table[table["solver"] == "exact"]
     assert exact["tokens"].tolist() == [500] and exact["mse"].tolist() == [0.7]
     assert set(table["fit"]) == {"decoder"}
+
+
+def test_suppression_stands_beside_the_architecture_of_each_original():
+    runs = with_architectures({"relu": (0.9, 20.0), "gated": (1.0, 30.0)})
+    table = suppression_by_architecture.build(runs)
+    assert table["sae"].tolist() == table["architecture"].tolist() == ["relu", "gated"]
+    assert set(table["method"]) == {"original"}
+    assert table["reconstruction_bias"].tolist() == [0.9, 1.0] and table["l0"].tolist() == [20, 30]
+    ends = table[["reconstruction_bias_low", "reconstruction_bias_high"]].to_numpy(float)
+    np.testing.assert_allclose(ends, [[0.89, 0.91], [0.99, 1.01]])
 
 
 @pytest.mark.parametrize("module", [correlations, frequencies, kept, tuning_curves])

@@ -135,6 +135,7 @@ def _defined(plan: Plan, record: Path) -> Job | None:
         paths.SAE: plan.sae,
         paths.RECONSTRUCTION: plan.reconstruction,
         paths.LANGUAGE: plan.language,
+        paths.PROBES: plan.probes,
         paths.BENCHMARKS: plan.benchmarks,
     }
     for pattern, find in finders.items():

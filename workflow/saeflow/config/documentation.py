@@ -24,6 +24,7 @@ A recipe is an entry under `saes`; [configuration](configuration.md) lists the k
 | `warmup_tokens`, `decay_tokens`, `decay_shape` | the learning rate: a linear rise (none of top-k SAEs by default), a linear or cosine fall, constant between; in tokens, whatever the batches |
 | `clip_norm` | shortens the gradient of all weights together, after the part along unit rows was taken off |
 | `adam_beta1`, `adam_beta2`, `adam_epsilon` | of Adam |
+| `matmul_dtype: bfloat16` | rounds the factors of a training step's dense products: the encoder's, those of codes of which many entries are active, AuxK's. Products are summed in float32, and all else is float32: weights, Adam's means, losses, sparse products, penalties, fine-tuning, measures. A GPU multiplies bfloat16 several times as fast. A CPU gains nothing: its own bfloat16 product took 6 times as long as that of float32 (one core with AVX-512 and without AMX) and rounds the result, so the rounded factors are multiplied in float32 there: what a GPU gives, in 1.1 (TopK) to 1.2 times (dense ReLU) the time of a float32 step |
 | `dead_tokens` | the one definition of a dead latent: active on none of the last so many tokens |
 | `resample_tokens`, `resample_until_tokens`, `resample_inputs` | dead latents get new weights, as in Towards Monosemanticity |
 | `aux_coef`, `aux_k` | of the top-k architectures and JumpReLU: dead latents reconstruct the error (AuxK) |

@@ -15,9 +15,10 @@ from saeflow.cost.cost import Cost
 from saeflow.cost.guess import ZERO, Guess, total
 from saeflow.cost.shapes import Shape
 from saeflow.cost.sources import WEIGHT_BYTES, Sources
-from saeflow.cost.speeds import JOB_START_S, width_of
+from saeflow.cost.speeds import CORE_FLOPS, JOB_START_S, width_of
 from saeflow.cost.stores import store_size
 from saeflow.cost.tokens import Tokens
+from saeflow.measures.next_tokens import SPAN
 from saeflow.plan.job import Job
 
 ROW_BYTES = 1.15
@@ -25,6 +26,8 @@ ROW_BYTES = 1.15
 
 _ENCODING = 0.4  # of a training step: what encoding and decoding alone take
 _ABLATIONS = 2
+_PROBE_STEPS = 750  # 250 of them, and products as thin as these reach a third of a core's rate
+_CODE_COLUMNS = 32  # of activations, which take as long to fit as the latents of an SAE
 _LIVE_TIMES = 1.5  # rows are computed more than once where windows and forward passes do not align
 _SMALL_RULES = {
     "tabulate": 1.5,
@@ -178,6 +181,24 @@ class Estimator(Sources):
             n.over(speeds.head_rate(shape)).scaled((1 + 2 * variants) * halved, 1.3),
             *(self._encoding(job.inputs["sae"], shape.d_model, n) for job in jobs),
         ]
+        return self._measured(jobs, n, shape, total(seconds))
+
+    def _measure_probes(self, jobs: Sequence[Job]) -> Cost:
+        fitted = jobs[0].inputs.get("fitted", jobs[0].inputs["activations"])
+        places = self._place(jobs[0].inputs["activations"]), self._place(fitted)
+        for place in places:
+            if isinstance(place, str):
+                return Cost(unknown=place)
+        (tokens, shape), (train, _) = places
+        settings, n, d = jobs[0].settings, tokens.splits["test"], shape.d_model
+        rows, all_rows = settings["rows"], train.splits["train"]
+        columns = d + _CODE_COLUMNS * len(jobs)
+        step = 2 * 2 * rows * settings["classes"] * columns / CORE_FLOPS
+        seconds = [self.speeds.start_s, Guess(_PROBE_STEPS * step, 3.0)]
+        seconds += [self._encoding(job.inputs["sae"], d, n) for job in jobs]
+        seen = Guess(min(all_rows.value, float(SPAN * rows)), all_rows.times)
+        for store, of in ((jobs[0].inputs["activations"], n), (fitted, seen)):
+            seconds.append(self._computed(store, of))
         return self._measured(jobs, n, shape, total(seconds))
 
     def _encoding(self, sae: Job, d: int, n: Guess) -> Guess:

@@ -16,7 +16,9 @@ SHARED_JOB_S = 0.8
 """Seconds of a job that finds its work done in another's pass, Snakemake's own included."""
 
 _ALL_CORES = ("train_lm", HARVEST, "sample_dataset")
-_HALF = ("train_sae", "finetune_sae", "measure_reconstruction", "measure_language")
+_HALF = (
+    "train_sae", "finetune_sae", "measure_reconstruction", "measure_language", "measure_probes",
+)  # fmt: skip
 _LARGEST = 5
 
 

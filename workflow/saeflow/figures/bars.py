@@ -50,7 +50,8 @@ def bars_by_layer(
     label
         The y axis.
     line
-        A horizontal reference and its name in the legend.
+        A horizontal reference, on which the bars stand, and its name in the legend; else they
+        stand on zero.
     """
     require_rows(table, label)
     with use_style():
@@ -62,11 +63,12 @@ def bars_by_layer(
         )
         for (model, sae), ax in panels.items():
             chosen = table[(table["model"] == model) & (table["sae"] == sae)]
-            _bars(ax, chosen, layer_axis(ax, table), value, looks)
+            base = 0.0 if line is None else line[0]
+            _bars(ax, chosen, layer_axis(ax, table), value, looks, base)
             few_ticks(ax)
             if line is not None:
-                # A line at zero would hide behind the axis on which bars stand.
-                ax.use_sticky_edges = line[0] != 0
+                # The line would hide behind the axis where all bars are above it.
+                ax.use_sticky_edges = False
                 ax.axhline(line[0], **_LINE)
         label_outer(panels.values(), x=layer_label(table), y=label)
         legend_above(figure, _handles(looks, line))
@@ -74,7 +76,12 @@ def bars_by_layer(
 
 
 def _bars(
-    ax: Axes, chosen: pd.DataFrame, positions: dict[str, int], value: str, looks: dict[str, Look]
+    ax: Axes,
+    chosen: pd.DataFrame,
+    positions: dict[str, int],
+    value: str,
+    looks: dict[str, Look],
+    base: float,
 ) -> None:
     methods = [name for name in looks if name in set(chosen["method"])]
     width = _GROUP_WIDTH / len(looks)  # the same in panels with fewer methods
@@ -83,7 +90,8 @@ def _bars(
         of_method = chosen[chosen["method"] == method]
         for hook, at_hook in of_method.groupby("hook", sort=False):
             x = positions[hook] + offset
-            ax.bar(x, at_hook[value].mean(), width * 0.92, color=looks[method].colour, zorder=2)
+            height = at_hook[value].mean() - base
+            ax.bar(x, height, width * 0.92, base, color=looks[method].colour, zorder=2)
             _seeds(ax, at_hook.sort_values("seed"), x, width, value)
 
 

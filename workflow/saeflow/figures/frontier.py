@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from saeflow.figures.labels import drawn, place_labels
 from saeflow.figures.panels import (
+    ORIGINAL,
+    arms,
     few_ticks,
+    l0_axis,
     label_outer,
     method_legend,
     panel_grid,
@@ -21,8 +23,6 @@ from saeflow.figures.panels import (
 )
 from saeflow.figures.style import Look, method_looks, use_style
 from saeflow.metrics.registry import METRICS
-
-_L0_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 def frontier(table: pd.DataFrame, value: str) -> Figure:
@@ -45,7 +45,7 @@ def frontier(table: pd.DataFrame, value: str) -> Figure:
         looks = method_looks(table["method"])
         keys = list(dict.fromkeys(zip(table["model"], table["hook"], strict=True)))
         figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.9, 1.95), sharey=False
+            {key: title_of(table, *key) for key in keys}, panel_size=(2.5, 2.4), sharey=False
         )
         for (model, hook), ax in panels.items():
             chosen = table[(table["model"] == model) & (table["hook"] == hook)]
@@ -62,34 +62,23 @@ def frontier(table: pd.DataFrame, value: str) -> Figure:
 
 def _points(ax: Axes, chosen: pd.DataFrame, value: str, looks: dict[str, Look]) -> None:
     for _, family in chosen.groupby(["sae", "seed"], sort=False):
-        if len(family) > 1:
-            ordered = family.sort_values(value)
-            ax.plot(ordered["l0"], ordered[value], color="#c8c8c8", linewidth=0.8, zorder=1)
+        parent = family[family["method"] == ORIGINAL]
+        for _, tuned in family[family["method"] != ORIGINAL].iterrows():
+            ends = [[*parent[name], tuned[name]] for name in ("l0", value)]
+            ax.plot(*ends, color="#c8c8c8", linewidth=0.8, zorder=1)
     for method, look in looks.items():
         rows = chosen[chosen["method"] == method]
         if rows.empty:
             continue
         ax.errorbar(
-            rows["l0"], rows[value], xerr=_arms(rows, "l0"), yerr=_arms(rows, value),
+            rows["l0"], rows[value], xerr=arms(rows, "l0"), yerr=arms(rows, value),
             linestyle="", color=look.colour, marker=look.marker, markeredgecolor="white",
             markeredgewidth=0.5, elinewidth=0.8, label=look.label, zorder=3,
         )  # fmt: skip
 
 
-def _arms(rows: pd.DataFrame, value: str) -> np.ndarray:
-    """Return the lengths of error bars, (2, n); 0 where there is no interval."""
-    below, above = rows[value] - rows[f"{value}_low"], rows[f"{value}_high"] - rows[value]
-    return np.nan_to_num(np.stack([below, above]).astype(float)).clip(min=0)
-
-
 def _axes(ax: Axes, table: pd.DataFrame, chosen: pd.DataFrame, value: str) -> None:
-    ax.set_xscale("log")
-    low, high = table["l0"].min() / 1.7, table["l0"].max() * 1.7
-    ax.set_xlim(low, high)
-    ax.xaxis.set_major_locator(FixedLocator([t for t in _L0_TICKS if low <= t <= high]))
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    l0_axis(ax, table["l0"])
     ends = chosen[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=float)
     top, bottom = np.nanmax(ends), min(0.0, float(np.nanmin(ends)))
     # Room above for the names of the recipes.

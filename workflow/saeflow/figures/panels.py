@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import (
+    FixedLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    ScalarFormatter,
+)
 
 from saeflow.errors import DataError
 from saeflow.figures.style import INK, Look
 
 MAX_COLUMNS = 4
+_L0_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+ORIGINAL = "original"
 _LEGEND_LINE = 0.14  # inches
+_COLUMN_GAP = 1.2  # font sizes, between columns of a legend
+_LEGEND_MARGINS = 2.0  # the same, within and outside of its frame, both sides
+_LEGEND_GAPS = _COLUMN_GAP + 0.8  # the same, with matplotlib's gap between handle and label
 
 
 def require_rows(table: pd.DataFrame, what: str) -> None:
@@ -64,6 +80,38 @@ def panel_grid(
     return figure, found
 
 
+def pair_grid(
+    panels: Mapping[tuple[str, str], str], *, sharey: bool
+) -> tuple[Figure, dict[tuple[str, str], Sequence[Axes]]]:
+    """Lay out two panels per key, one above the other, with the same horizontal axis.
+
+    Parameters
+    ----------
+    panels
+        (model, hook) -> title of the upper panel.
+    sharey
+        Whether upper panels have one vertical axis, and lower ones another.
+    """
+    rows, n_columns = _rows(panels)
+    figure = Figure(
+        figsize=(max(3.4, 1.75 * n_columns + 0.7), 3.0 * len(rows) + 0.6), layout="constrained"
+    )
+    axes = figure.subplots(2 * len(rows), n_columns, squeeze=False, sharex=True)
+    for ax in axes.flat:
+        ax.set_visible(False)
+    found = {}
+    for row, keys in enumerate(rows):
+        for column, key in enumerate(keys):
+            found[key] = pair = axes[2 * row : 2 * row + 2, column]
+            pair[0].set_title(panels[key])
+            for number, ax in enumerate(pair):
+                ax.set_visible(True)
+                if sharey and ax is not axes[number, 0]:
+                    ax.sharey(axes[number, 0])
+                ax.tick_params(labelbottom=number == 1, labelleft=column == 0 or not sharey)
+    return figure, found
+
+
 def _rows(keys: Iterable[tuple[str, str]]) -> tuple[list[list[tuple[str, str]]], int]:
     """Return the keys of each row of panels, and the number of columns."""
     by_model: dict[str, list[tuple[str, str]]] = {}
@@ -81,6 +129,12 @@ def _rows(keys: Iterable[tuple[str, str]]) -> tuple[list[list[tuple[str, str]]],
 def title_of(table: pd.DataFrame, model: str, other: str) -> str:
     """Return a panel's title; the model is named only where there are several."""
     return other if table["model"].nunique() == 1 else f"{model}, {other}"
+
+
+def of_tuned_recipes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the recipes that were fine-tuned; all rows where none was."""
+    tuned = table.loc[table["method"] != ORIGINAL, "sae"].unique()
+    return table[table["sae"].isin(tuned)] if len(tuned) else table
 
 
 def hooks_of(table: pd.DataFrame) -> list[str]:
@@ -127,24 +181,51 @@ def method_legend(figure: Figure, looks: Mapping[str, Look]) -> None:
 
 def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
     """Put a legend above all panels, in as many columns as fit the figure's width."""
-    # Matplotlib does not wrap legends: widths in inches are estimated from the labels.
-    widths = [0.058 * len(handle.get_label()) + 0.4 for handle in handles]
-    n_columns = next(
-        (n for n in range(len(widths), 1, -1) if _width(widths, n) < figure.get_figwidth()), 1
-    )
+    # Matplotlib does not wrap legends: its columns are found from the widths of the labels.
+    size = mpl.rcParams["legend.fontsize"]
+    beside = (mpl.rcParams["legend.handlelength"] + _LEGEND_GAPS) * size / 72
+    widths = [_inches(handle.get_label(), size) + beside for handle in handles]
+    room = figure.get_figwidth() - _LEGEND_MARGINS * size / 72
+    n_columns = next((n for n in range(len(widths), 1, -1) if _width(widths, n) < room), 1)
+    # as few columns as give no more lines, or the last ones stay short
+    n_columns = -(-len(widths) // -(-len(widths) // n_columns))
     # Further lines make the figure taller, or they would take their room from the panels.
     n_more = -(-len(widths) // n_columns) - 1
     figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * n_more)
     figure.legend(
         handles=handles, loc="outside upper left", ncols=n_columns, labelcolor=INK,
-        columnspacing=1.2,
+        columnspacing=_COLUMN_GAP,
     )  # fmt: skip
 
 
+def _inches(label: str, size: float) -> float:
+    """Return how wide a label is in a legend of font size ``size``."""
+    font = FontProperties(size=size)
+    return text_to_path.get_text_width_height_descent(label, font, ismath=False)[0] / 72
+
+
 def _width(widths: Sequence[float], n_columns: int) -> float:
-    """Return the width of a legend that is filled column by column."""
-    n_rows = -(-len(widths) // n_columns)
-    return sum(max(widths[i : i + n_rows]) for i in range(0, len(widths), n_rows))
+    """Return the width of a legend that is filled column by column, the first ones first."""
+    n_rows, n_long = divmod(len(widths), n_columns)
+    ends = np.cumsum([0] + [n_rows + 1] * n_long + [n_rows] * (n_columns - n_long))
+    return sum(max(widths[i:j]) for i, j in itertools.pairwise(ends))
+
+
+def arms(rows: pd.DataFrame, value: str) -> np.ndarray:
+    """Return the lengths of error bars, (2, n); 0 where there is no interval."""
+    below, above = rows[value] - rows[f"{value}_low"], rows[f"{value}_high"] - rows[value]
+    return np.nan_to_num(np.stack([below, above]).astype(float)).clip(min=0)
+
+
+def l0_axis(ax: Axes, values: pd.Series) -> None:
+    """Make the horizontal axis a logarithmic one of L0, with room beside these values."""
+    ax.set_xscale("log")
+    low, high = values.min() / 1.7, values.max() * 1.7
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(FixedLocator([t for t in _L0_TICKS if low <= t <= high]))
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def few_ticks(ax: Axes) -> None:

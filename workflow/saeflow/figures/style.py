@@ -6,7 +6,7 @@ blindness; markers carry the same difference without colour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +50,17 @@ METHODS = {
 }
 """The methods that have a colour of their own, in the order of legends."""
 
+ARCHITECTURES = {
+    "relu": Look("#0072b2", "o", "ReLU"),
+    "p_anneal": Look("#56b4e9", "<", "p-anneal"),
+    "gated": Look("#009e73", "s", "gated"),
+    "jumprelu": Look("#cc79a7", "^", "JumpReLU"),
+    "topk": Look("#d55e00", "D", "TopK"),
+    "batchtopk": Look("#e69f00", "v", "BatchTopK"),
+    "matryoshka": Look("#5a5a5a", "P", "Matryoshka"),
+}
+"""The architectures that have a colour of their own, in the order of legends."""
+
 _SPARE = (("#7b3294", "<"), ("#8c510a", ">"), ("#01665e", "p"), ("#b2abd2", "d"))
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5a5a5a", "#b3a100")
@@ -66,9 +77,18 @@ def method_looks(methods: Iterable[str]) -> dict[str, Look]:
     methods
         Names; one that the table does not know (a name that the config chose) gets a spare look.
     """
-    wanted = set(methods)
-    looks = {name: look for name, look in METHODS.items() if name in wanted}
-    for index, name in enumerate(sorted(wanted - set(METHODS))):
+    return _looks(methods, METHODS)
+
+
+def architecture_looks(architectures: Iterable[str]) -> dict[str, Look]:
+    """Return how SAEs of each architecture are drawn, in the order of legends."""
+    return _looks(architectures, ARCHITECTURES)
+
+
+def _looks(names: Iterable[str], known: Mapping[str, Look]) -> dict[str, Look]:
+    wanted = set(names)
+    looks = {name: look for name, look in known.items() if name in wanted}
+    for index, name in enumerate(sorted(wanted - set(known))):
         colour, marker = _SPARE[index % len(_SPARE)]
         looks[name] = Look(colour, marker, name)
     return looks

@@ -31,6 +31,9 @@ _NOTES = """
 - Zero ablation is a very weak opponent on the residual stream; read `ce_recovered_zero` beside
   `ce_recovered_mean`. Where ablation hardly hurts, the ratio is noise, and the record of the
   measurement says so (`ablation_gaps`).
+- `probe_*` are of tokens that one of the wanted tokens follows, so their number is smaller than
+  that of other measures. A probe was fitted to activations, or to latents, of the training split;
+  it was never fitted to a reconstruction.
 - `delta_ce` compares one pass with the SAE to one clean pass of the same model on the same
   tokens, in the same precision.
 """

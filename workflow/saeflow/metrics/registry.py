@@ -28,7 +28,7 @@ class Metric(NamedTuple):
     source : str
         Where the definition comes from.
     measure : str
-        The measurement that gives it: "reconstruction" or "language".
+        The measurement that gives it: "reconstruction", "language" or "probes".
     per : str
         "token" where tokens are averaged into one number, "latent" for one number per latent,
         "width" for a share of the SAE's latents.
@@ -58,11 +58,33 @@ SYMBOLS = {
     "CE(y)": "mean cross-entropy of the model's predictions with y in the place of x on every "
     "ordinary token; scored is every ordinary token with a token before it in its sequence "
     "(special tokens are neither replaced nor scored)",
+    "y": "the next token, where it is one of the most frequent ones (`measures > probes`), and "
+    "the mean is over the evaluated tokens that one of them follows",
+    "p(y|·)": "a multinomial logistic regression for y on standardised activations, fitted to x of "
+    "the training split",
+    "q(y|f)": "one for y on the SAE's latents, fitted to the same rows",
+    "r(y)": "the share of y in the rows that they were fitted to",
 }
 
 _SUPPRESSION = "Wright and Sharkey 2024, Addressing feature suppression in SAEs"
 _BRICKEN = "Bricken et al. 2023, Towards monosemanticity"
+_PROBES = "linear probes as in Alain and Bengio 2016, Understanding intermediate layers"
 _GAO = "Gao et al. 2024, Scaling and evaluating sparse autoencoders"
+
+
+def _probed(kind: str, unit: str, direction: str, formula: str) -> list[Metric]:
+    """Return a metric of what a probe reads in activations, and of what it is compared with."""
+    of = {
+        "": (f"Probe {kind} on activations", "p(y|x)", direction),
+        "_sae": (f"Probe {kind} on reconstructions", "p(y|x̂)", direction),
+        "_codes": (f"Probe {kind} on latents", "q(y|f)", direction),
+        "_chance": (f"Probe {kind} by frequency alone", "r(y)", "none"),
+    }
+    return [
+        Metric(f"probe_{kind}{end}", unit, better, label, formula.format(p), _PROBES, "probes")
+        for end, (label, p, better) in of.items()
+    ]
+
 
 _ALL = (
     Metric("l0", "latents/token", "none", "L0", "mean count(f ≠ 0)", _BRICKEN, "reconstruction"),
@@ -175,6 +197,8 @@ _ALL = (
         _SUPPRESSION,
         "language",
     ),
+    *_probed("accuracy", "share of tokens", "higher", "mean [y = argmax {}]"),
+    *_probed("loss", "nats/token", "lower", "mean −log {}"),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

@@ -73,7 +73,7 @@ class Outputs:
             settings={
                 "table": table,
                 **({} if table in module.OF_NO_ROW else {"rows": rows}),
-                **(self.plan.config["measures"] if table in module.RESAMPLED else {}),
+                **(self.plan.resampling if table in module.RESAMPLED else {}),
             },
             inputs={kind: module.records(self.plan, kind) for kind in module.TABLES[table]},
             modules=(f"saeflow.tables.{study}.{table}",),

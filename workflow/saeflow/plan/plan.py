@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saeflow import paths
+from saeflow.errors import ConfigError
 from saeflow.plan.imports import architecture_modules, import_job, is_imported
 from saeflow.plan.job import Job
 from saeflow.plan.sources import Sources
@@ -39,8 +40,24 @@ MEASURES = {
         "perplexity",
         "perplexity_sae",
     ),
+    "probes": (
+        "probe_accuracy",
+        "probe_accuracy_chance",
+        "probe_accuracy_codes",
+        "probe_accuracy_sae",
+        "probe_loss",
+        "probe_loss_chance",
+        "probe_loss_codes",
+        "probe_loss_sae",
+    ),
 }
 """The metrics of each measure; a formula is in the identity of the measure that has it."""
+
+_RECORDS = {
+    "reconstruction": paths.RECONSTRUCTION,
+    "language": paths.LANGUAGE,
+    "probes": paths.PROBES,
+}
 
 
 class Plan(Sources):
@@ -136,7 +153,7 @@ class Plan(Sources):
         Parameters
         ----------
         measure
-            "reconstruction" or "language".
+            "reconstruction", "language" or "probes".
         eval_dataset, eval_packing
             What to measure on.
         **sae
@@ -144,29 +161,16 @@ class Plan(Sources):
         """
 
         def build() -> Job:
-            model, hook = sae["model"], sae["hook"]
             recipe = self._entry("saes", sae["sae"].partition("~")[0])
             on = dict(dataset=eval_dataset, packing=eval_packing)
-            inputs = {
-                "sae": self.sae(**sae),
-                "activations": self.activations(model=model, hook=hook, **on),
-            }
-            shared_pass = (measure, model, hook, eval_dataset, eval_packing)
-            target = self._target(recipe, model=model, hook=hook, **on)
-            if target is not None:
-                inputs["target"] = target
-                shared_pass = (*shared_pass, target_of(recipe, hook))
-            if measure == "language":
-                inputs["model"] = self.model(model)
-                inputs["tokens"] = self.tokens(self.tokenizer_name(model), **on)
-            pattern = {"reconstruction": paths.RECONSTRUCTION, "language": paths.LANGUAGE}[measure]
+            inputs, shared_pass = self._read_by(measure, recipe, sae, on)
             return Job(
                 rule=f"measure_{measure}",
                 output=paths.fill(
-                    pattern, **sae, eval_dataset=eval_dataset, eval_packing=eval_packing
+                    _RECORDS[measure], **sae, eval_dataset=eval_dataset, eval_packing=eval_packing
                 ),
-                settings={**self.config["measures"], "metrics": list(MEASURES[measure])},
-                inputs=inputs,
+                settings=self._measuring(measure),
+                inputs={"sae": self.sae(**sae), **inputs},
                 modules=(
                     *architecture_modules(recipe),
                     *(f"saeflow.metrics.formulas.{name}" for name in MEASURES[measure]),
@@ -178,6 +182,59 @@ class Plan(Sources):
         names = tuple(str(value) for value in sae.values())
         return self._once((measure, *names, eval_dataset, eval_packing), build)
 
+    def _read_by(
+        self, measure: str, recipe: Mapping[str, Any], sae: Mapping[str, Any], on: Mapping[str, str]
+    ) -> tuple[dict[str, Job], tuple[str, ...]]:
+        """Return what a measure reads besides the SAE, and the key of the pass that it shares."""
+        model, hook = sae["model"], sae["hook"]
+        inputs = self._stores(recipe, model, hook, on)
+        shared_pass = (measure, model, hook, *on.values())
+        if measure == "language":
+            inputs["model"] = self.model(model)
+            inputs["tokens"] = self.tokens(self.tokenizer_name(model), **on)
+        if measure == "probes" and not self._has_training_split(**on):
+            place = dict(dataset=sae["dataset"], packing=sae["packing"])
+            inputs |= self._stores(recipe, model, hook, place, ("fitted", "fitted_target"))
+            shared_pass = (*shared_pass, *place.values())
+        if "target" in inputs:
+            shared_pass = (*shared_pass, target_of(recipe, hook))
+        return inputs, shared_pass
+
+    def _stores(
+        self,
+        recipe: Mapping[str, Any],
+        model: str,
+        hook: str,
+        place: Mapping[str, str],
+        names: tuple[str, str] = ("activations", "target"),
+    ) -> dict[str, Job]:
+        """Return the jobs with the activations of a place, and with what a transcoder predicts."""
+        jobs = (
+            self.activations(model=model, hook=hook, **place),
+            self._target(recipe, model=model, hook=hook, **place),
+        )
+        return {name: job for name, job in zip(names, jobs, strict=True) if job is not None}
+
+    def _has_training_split(self, dataset: str, packing: str) -> bool:
+        limit = self._entry("packings", packing)["tokens"]["train"]
+        return limit != 0 and self._entry("datasets", dataset)["splits"]["train"] > 0
+
+    @property
+    def resampling(self) -> dict[str, int]:
+        """The settings of intervals."""
+        return {name: self.config["measures"][name] for name in ("bootstrap", "seed")}
+
+    def _measuring(self, measure: str) -> dict[str, Any]:
+        """Return the settings of a measure."""
+        probes = self.config["measures"]["probes"] if measure == "probes" else {}
+        if probes is None:
+            raise ConfigError(
+                "this configuration measures no probes",
+                where=f"{self.file} > measures > probes",
+                remedy="Set it to {}, or to what probes are asked.",
+            )
+        return {**self.resampling, **probes, "metrics": list(MEASURES[measure])}
+
     def reconstruction(self, **wildcards: Any) -> Job:
         """Return the job that measures what an SAE reconstructs."""
         return self.measure("reconstruction", **wildcards)
@@ -185,6 +242,10 @@ class Plan(Sources):
     def language(self, **wildcards: Any) -> Job:
         """Return the job that measures the model with an SAE in place."""
         return self.measure("language", **wildcards)
+
+    def probes(self, **wildcards: Any) -> Job:
+        """Return the job that has probes read what an SAE reconstructs."""
+        return self.measure("probes", **wildcards)
 
     def simulation(self, study: str) -> Job:
         """Return the job that trains the toys of a study's theory."""
@@ -204,7 +265,7 @@ class Plan(Sources):
             return Job(
                 rule="measure_benchmarks",
                 output=paths.fill(paths.BENCHMARKS, model=model, dataset=dataset, packing=packing),
-                settings=self.config["measures"],
+                settings=self.resampling,
                 inputs={
                     "model": self.model(model),
                     "tokenizer": self.tokenizer(tokenizer),

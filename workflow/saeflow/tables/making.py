@@ -31,7 +31,8 @@ def make_table(
     study, table
         The builder is ``saeflow.tables.<study>.<table>``.
     records
-        Kind ("reconstruction", "language", "sae", "benchmarks", "simulation") -> paths of records.
+        Kind ("reconstruction", "language", "probes", "sae", "benchmarks", "simulation") -> paths
+        of records.
     output
         The CSV file.
     settings

@@ -24,7 +24,7 @@ ORIGINAL = "original"
 """The method of an SAE that was not fine-tuned."""
 
 SITES = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
-MEASURES = ("reconstruction", "language")
+MEASURES = ("reconstruction", "language", "probes")
 
 
 @dataclass(frozen=True, order=True)
@@ -112,13 +112,15 @@ class Run:
     key : Key
         Which.
     records : dict
-        "reconstruction", "language" or "sae" -> the record, of those that were read.
+        "reconstruction", "language", "probes" or "sae" -> the record, of those that were read.
     read_documents : callable
         Gives the reconstruction's sums per document, a DataFrame.
     read_latents : callable
         Gives the reconstruction's sums per latent, a DataFrame.
     read_predictions : callable
         Gives the losses' sums per document, a DataFrame.
+    read_answers : callable
+        Gives the probes' sums per document, a DataFrame.
     read_log : callable
         Gives the training log, a DataFrame.
     read_decoder : callable
@@ -130,6 +132,7 @@ class Run:
     read_documents: Callable[[], pd.DataFrame] | None = None
     read_latents: Callable[[], pd.DataFrame] | None = None
     read_predictions: Callable[[], pd.DataFrame] | None = None
+    read_answers: Callable[[], pd.DataFrame] | None = None
     read_log: Callable[[], pd.DataFrame] | None = None
     read_decoder: Callable[[], np.ndarray] | None = None
 
@@ -152,13 +155,14 @@ def read_runs(
     *,
     reconstruction: Iterable[Path] = (),
     language: Iterable[Path] = (),
+    probes: Iterable[Path] = (),
     sae: Iterable[Path] = (),
 ) -> list[Run]:
     """Read records and what lies beside them.
 
     Parameters
     ----------
-    reconstruction, language, sae
+    reconstruction, language, probes, sae
         Paths of records; those of one SAE and evaluation set make one run.
 
     Returns
@@ -167,7 +171,8 @@ def read_runs(
         Sorted by `Key.order`. SAE records make runs of their own, without evaluation set.
     """
     found: dict[Key, dict[str, Any]] = {}
-    for name, paths in (("reconstruction", reconstruction), ("language", language), ("sae", sae)):
+    kinds = {"reconstruction": reconstruction, "language": language, "probes": probes, "sae": sae}
+    for name, paths in kinds.items():
         for path in paths:
             run = found.setdefault(Key.of_path(path), {"records": {}})
             run["records"][name] = _record(path)
@@ -176,6 +181,8 @@ def read_runs(
                 run["read_latents"] = partial(_bulk_table, path, "latents.parquet")
             if name == "language":
                 run["read_predictions"] = partial(_bulk_table, path, "documents.parquet")
+            if name == "probes":
+                run["read_answers"] = partial(_bulk_table, path, "documents.parquet")
             if name == "sae":
                 run["read_log"] = partial(_bulk_table, path, "log.csv")
                 run["read_decoder"] = partial(_decoder, path)

@@ -2,64 +2,65 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saeflow.figures.panels import (
-    hooks_of,
+    arms,
     label_outer,
+    layer_axis,
+    layer_label,
     legend_above,
     panel_grid,
     require_rows,
     title_of,
 )
-from saeflow.figures.scatter import decoder_tuned
 from saeflow.figures.style import INK, SERIES, use_style
 
 TABLE = "correlations"
 TITLE = "Correlations of scaling and increase with strength and frequency"
 CAUSES = {"strength": (SERIES[1], "log strength"), "frequency": (SERIES[0], "log frequency")}
 KINDS = {"plain": "full", "partial": "none"}
+SOLVERS = {"steps": "by steps", "exact": "closed form"}
 _OFFSET = 0.12
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw the table of correlations of the SAEs whose decoder was fitted.
 
-    One panel per effect and recipe, a group of points per layer; hollow points are partial
+    One panel per effect, recipe and solver, a group of points per layer; hollow points are partial
     correlations, with the other cause held.
     """
     require_rows(table, "correlations")
-    table = decoder_tuned(table.assign(live=True))
+    table = table[(table["fit"] == "decoder") & table["solver"].isin(SOLVERS)]
+    require_rows(table, "correlations of fine-tuned decoders")
+    table = table.sort_values("solver", key=lambda s: s.map(list(SOLVERS).index), kind="stable")
     with use_style():
-        places = table["effect"] + ", " + table["sae"]
+        places = table["effect"] + ", " + table["sae"] + "\n" + table["solver"].map(SOLVERS)
         keys = list(dict.fromkeys(zip(table["model"], places, strict=True)))
         figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.75, 1.65)
+            {key: title_of(table, *key) for key in keys}, panel_size=(1.9, 1.65)
         )
-        hooks = hooks_of(table)
         for (model, place), ax in panels.items():
-            _points(ax, table[(table["model"] == model) & (places == place)], hooks)
-        label_outer(panels.values(), x="Hook", y="Pearson r")
+            positions = layer_axis(ax, table)
+            _points(ax, table[(table["model"] == model) & (places == place)], positions)
+        label_outer(panels.values(), x=layer_label(table), y="Pearson r")
         legend_above(figure, _handles())
     return figure
 
 
-def _points(ax: Axes, chosen: pd.DataFrame, hooks: list[str]) -> None:
+def _points(ax: Axes, chosen: pd.DataFrame, positions: dict[str, int]) -> None:
     ax.axhline(0, color=INK, linewidth=0.6)
     combinations = [(cause, kind) for cause in CAUSES for kind in KINDS]
     for index, (cause, kind) in enumerate(combinations):
         rows = chosen[(chosen["cause"] == cause) & (chosen["kind"] == kind)]
-        x = rows["hook"].map(hooks.index) + (index - 1.5) * _OFFSET
-        arms = np.stack([rows["r"] - rows["r_low"], rows["r_high"] - rows["r"]]).astype(float)
+        x = rows["hook"].map(positions) + (index - 1.5) * _OFFSET
         ax.errorbar(
-            x, rows["r"], yerr=np.nan_to_num(arms).clip(min=0), linestyle="", marker="o",
+            x, rows["r"], yerr=arms(rows, "r"), linestyle="", marker="o",
             markersize=3.5, color=CAUSES[cause][0], fillstyle=KINDS[kind], elinewidth=0.8,
         )  # fmt: skip
-    ax.set_xticks(range(len(hooks)), hooks, rotation=45, ha="right")
     ax.set_ylim(-1.05, 1.05)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from saeflow.figures.bars import bars_by_layer
+from saeflow.figures.dots import dots_by_layer
+from saeflow.figures.panels import of_tuned_recipes
 from saeflow.metrics.registry import METRICS
 
 if TYPE_CHECKING:
@@ -16,5 +17,5 @@ TITLE = "L0 by method and layer"
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the table of L0."""
-    return bars_by_layer(table, "l0", label=METRICS["l0"].axis)
+    """Draw the table of L0 on a logarithmic axis; the line is the original's."""
+    return dots_by_layer(of_tuned_recipes(table), "l0", label=METRICS["l0"].axis)

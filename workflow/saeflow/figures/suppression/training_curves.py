@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from saeflow.figures.panels import MAX_COLUMNS, legend_above, require_rows, title_of
+from saeflow.figures.panels import legend_above, pair_grid, require_rows, title_of
 from saeflow.figures.style import series_looks, use_style
 from saeflow.metrics.registry import METRICS
 
@@ -25,19 +25,9 @@ def draw(table: pd.DataFrame) -> Figure:
     keys = list(dict.fromkeys(zip(table["model"], table["hook"], strict=True)))
     with use_style():
         looks = series_looks(table["sae"])
-        n_columns = min(MAX_COLUMNS, table.groupby("model")["hook"].nunique().max())
-        n_rows = -(-len(keys) // n_columns) * len(QUANTITIES)
-        size = (max(3.4, 1.75 * n_columns + 0.7), 1.5 * n_rows + 0.6)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True)
-        for ax in axes.flat:
-            ax.set_visible(False)
-        for index, key in enumerate(keys):
-            first, column = index // n_columns * len(QUANTITIES), index % n_columns
-            chosen = table[(table["model"] == key[0]) & (table["hook"] == key[1])]
-            pair = axes[first : first + len(QUANTITIES), column]
-            pair[0].set_title(title_of(table, *key))
-            _pair(pair, chosen, looks, leftmost=column == 0)
+        figure, pairs = pair_grid({key: title_of(table, *key) for key in keys}, sharey=False)
+        for (model, hook), pair in pairs.items():
+            _pair(pair, table[(table["model"] == model) & (table["hook"] == hook)], looks)
         legend_above(figure, _handles(looks))
     return figure
 
@@ -45,19 +35,11 @@ def draw(table: pd.DataFrame) -> Figure:
 _AXIS = {"fvu": "Batch FVU", "l0": METRICS["l0"].axis}
 
 
-def _pair(
-    pair: Sequence[Axes],
-    chosen: pd.DataFrame,
-    looks: dict[str, tuple[str, str]],
-    *,
-    leftmost: bool,
-) -> None:
+def _pair(pair: Sequence[Axes], chosen: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
     """Draw the panels of one hook, one above the other."""
     for ax, quantity in zip(pair, QUANTITIES, strict=True):
-        ax.set_visible(True)
         _lines(ax, chosen, quantity, looks)
-        ax.tick_params(labelbottom=ax is pair[-1])
-        if leftmost:
+        if ax.get_subplotspec().is_first_col():
             ax.set_ylabel(_AXIS[quantity])
     pair[-1].set_xlabel("Training tokens")
 

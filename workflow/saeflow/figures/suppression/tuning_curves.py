@@ -6,32 +6,52 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from saeflow.figures.panels import label_outer, legend_above, panel_grid, require_rows, title_of
+from saeflow.figures.panels import (
+    few_ticks,
+    label_outer,
+    legend_above,
+    panel_grid,
+    require_rows,
+    title_of,
+)
 from saeflow.figures.style import INK, Look, method_looks, use_style
 
 TABLE = "tuning_curves"
 TITLE = "Fine-tuning error against tokens"
+FROZEN = ("scale", "unrotated_decoder", "decoder")
+"""Methods that leave the encoder as it was."""
+_SIDES = {True: "frozen", False: "free"}
 _EXACT = {"linestyle": (0, (4, 2)), "linewidth": 0.8}
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per hook and recipe, one line per method; dashed: the closed form's error."""
+    """Draw one line per method, those that leave the encoder alone in panels of their own.
+
+    Per recipe there are panels of each hook with the encoder frozen, then of each with it free:
+    those reach much lower, at more active latents. Dashed: the closed form's error.
+    """
     require_rows(table, "fine-tuning logs")
     # With the model in the loop the same weights are fitted to another loss.
     loop = table["solver"] == "kl_mse"
-    table = table.assign(fit=table["fit"].where(~loop, table["solver"]))
+    frozen = table["fit"].isin(FROZEN)
+    table = table.assign(
+        fit=table["fit"].where(~loop, table["solver"]),
+        place=table["hook"] + ", " + table["sae"] + "\nencoder " + frozen.map(_SIDES),
+        free=~frozen,
+    )
     with use_style():
         looks = method_looks(table["fit"])
-        places = table["hook"] + ", " + table["sae"]
-        keys = list(dict.fromkeys(zip(table["model"], places, strict=True)))
+        in_order = table.drop_duplicates(["model", "place"])
+        in_order = in_order.sort_values(["model", "sae", "free"], kind="stable")
+        keys = list(zip(in_order["model"], in_order["place"], strict=True))
         figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.75, 1.6), sharey=False
+            {key: title_of(table, *key) for key in keys}, panel_size=(1.9, 1.6), sharey=False
         )
         for (model, place), ax in panels.items():
-            _lines(ax, table[(table["model"] == model) & (places == place)], looks)
-        label_outer(panels.values(), x="Tokens", y="Mean squared error")
+            _lines(ax, table[(table["model"] == model) & (table["place"] == place)], looks)
+        label_outer(panels.values(), x="Tokens (thousands)", y="Mean squared error")
         legend_above(figure, _handles(looks, exact=bool((table["solver"] == "exact").any())))
     return figure
 
@@ -43,9 +63,15 @@ def _lines(ax: Axes, chosen: pd.DataFrame, looks: dict[str, Look]) -> None:
         if solver == "exact":
             ax.axhline(rows["mse"].iloc[0], color=looks[fit].colour, **_EXACT)
         else:
-            ax.plot(rows["tokens"], rows["mse"], color=looks[fit].colour, linewidth=1.0)
-    ax.set_yscale("log")
-    ax.yaxis.set_minor_formatter(NullFormatter())
+            colour = looks[fit].colour
+            ax.plot(rows["tokens"] / 1000, rows["mse"], color=colour, linewidth=1.0)
+    if chosen["free"].any():
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_locator(NullLocator())
+    else:
+        few_ticks(ax)
 
 
 def _handles(looks: dict[str, Look], *, exact: bool) -> list[Line2D]:

@@ -14,7 +14,10 @@ TABLES: dict[str, tuple[str, ...]] = {
     "mse_reduction": ("reconstruction",),
     "perplexity_recovery": ("language",),
     "language_change": ("language",),
+    "probes": ("probes",),
+    "probe_change": ("probes",),
     "reconstruction_bias": ("reconstruction",),
+    "suppression_by_architecture": ("reconstruction", "sae"),
     "kept": ("reconstruction",),
     "frequencies": ("reconstruction",),
     "latents": ("reconstruction", "sae"),
@@ -30,7 +33,10 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 """What a table reads for each SAE: its measures, or the SAE's own record; else the toys."""
 
-RESAMPLED = ("mse_reduction", "perplexity_recovery", "language_change", "closed_form", "shift")
+RESAMPLED = (
+    "mse_reduction", "perplexity_recovery", "language_change", "probe_change", "closed_form",
+    "shift",
+)  # fmt: skip
 """The tables that form intervals of their own."""
 
 OF_NO_ROW = ("theory",)
@@ -42,6 +48,7 @@ FIGURES: dict[str, str] = {
     "mse_reduction_by_method": "mse_reduction",
     "perplexity_recovery_by_method": "perplexity_recovery",
     "language_change_by_method": "language_change",
+    "probe_change_by_method": "probe_change",
     "frequencies": "frequencies",
     "activation_sums": "frequencies",
     "scaling_of_latents": "latents",
@@ -55,6 +62,7 @@ FIGURES: dict[str, str] = {
     "closed_form_excess": "closed_form",
     "published_beside_ours": "published",
     "reconstruction_bias_by_layer": "reconstruction_bias",
+    "suppression_by_architecture": "suppression_by_architecture",
     "frontier_fvu": "frontier",
     "frontier_delta_ce": "frontier",
     "training_curves": "training_curves",
@@ -64,10 +72,11 @@ FIGURES: dict[str, str] = {
 
 # What a table is about, where that is not every SAE.
 _OF_TUNED = (
-    "mse_reduction", "perplexity_recovery", "language_change", "kept", "latents", "correlations",
-    "shift", "closed_form", "published", "tuning_curves",
+    "mse_reduction", "perplexity_recovery", "language_change", "probe_change", "kept", "latents",
+    "correlations", "shift", "closed_form", "published", "tuning_curves",
 )  # fmt: skip
 _OF_DECODER = ("latents", "correlations", "shift")
+_OF_PROBES = ("probes", "probe_change")
 
 
 def tables(config: Mapping[str, Any]) -> list[str]:
@@ -86,6 +95,8 @@ def tables(config: Mapping[str, Any]) -> list[str]:
         absent.add("closed_form")
     if not any(config["saes"][name].get("l1") for name in tuned):
         absent.add("shift")
+    if config["measures"]["probes"] is None:
+        absent.update(_OF_PROBES)
     return [name for name in TABLES if name not in absent]
 
 

@@ -1,0 +1,26 @@
+"""probe_accuracy_sae: how often the probe of the activations is right about reconstructions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def compute(sums: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Form the ratio, once, from sums over all tokens.
+
+    Parameters
+    ----------
+    sums
+        correct_sae : (...) number of right answers;
+        tokens : (...) number of tokens asked about.
+
+    Returns
+    -------
+    ndarray
+        (...) float64.
+    """
+    return sums["correct_sae"] / sums["tokens"]

@@ -1,0 +1,26 @@
+"""probe_loss: the log loss of the probe of the activations on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def compute(sums: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Form the ratio, once, from sums over all tokens.
+
+    Parameters
+    ----------
+    sums
+        loss : (...) sum of minus the log-probability of the truth, in nats;
+        tokens : (...) number of tokens asked about.
+
+    Returns
+    -------
+    ndarray
+        (...) float64.
+    """
+    return sums["loss"] / sums["tokens"]
