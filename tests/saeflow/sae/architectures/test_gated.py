@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sae_reference import assert_close, autograd, random_weights, run_step
 from saeflow.errors import ConfigError
 from saeflow.sae.architectures import gated
-from saeflow.sae.sparse import backward
+from saeflow.sae.steps import backward
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sae_reference import assert_close, autograd, random_weights, run_step
 from saeflow.errors import ConfigError
 from saeflow.sae.architectures import relu
-from saeflow.sae.sparse import backward
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
+from saeflow.sae.steps import backward
 from saeflow.sae.steps.step import Batch, State, Workspace
 from saeflow.sae.training.optim import Adam, normalise, remove_parallel
 

@@ -8,7 +8,7 @@ import torch
 from sae_reference import assert_close, autograd, random_weights, run_step
 from saeflow import registry
 from saeflow.sae.model import ARCHITECTURES, architecture_settings
-from saeflow.sae.sparse import backward
+from saeflow.sae.steps import backward
 from saeflow.sae.steps.products import mm
 from saeflow.sae.steps.step import Workspace
 
