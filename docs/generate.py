@@ -16,7 +16,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
-from dag.changes import CHANGES, EVERYTHING  # noqa: E402
+from dag.changes import CHANGES  # noqa: E402
+from dag.jobs import EVERYTHING  # noqa: E402
 from saeflow import paths  # noqa: E402
 from saeflow.config.documentation import recipes_page  # noqa: E402
 from saeflow.config.schema import load_schema, type_in_words  # noqa: E402

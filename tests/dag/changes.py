@@ -5,48 +5,44 @@ The tests apply each change to a finished workflow; docs/staleness.md is made fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
+from dag.edits import (
+    add_hook_in_parts,
+    add_import,
+    add_sae,
+    comment,
+    delete_bulk,
+    delete_record,
+    delete_record_of_store,
+    entry,
+    keep_stores,
+    shard,
+    source,
+    stores,
+    study,
+    temporary,
+)
+from dag.jobs import (
+    ALL_SAES,
+    FIGURES,
+    FROM_TEXTS,
+    HOOKS,
+    OF_MEASURES,
+    OF_PROBES,
+    OF_RECONSTRUCTION,
+    REPORT,
+    TOYS,
+    below_saes,
+    harvest,
+    measures,
+    outputs,
+    parts,
+    release,
+    saes,
+)
 from dag.tree import Tree
-
-HOOKS = ("resid_post.1", "resid_post.2")
-TRAINED = ("relu", "topk")
-ALL_SAES = ("relu", "relu~scale", "topk")
-TABLES = {
-    "l2_ratio": ("l2_ratio_by_layer",),
-    "l0": ("l0_by_method",),
-    "mse_reduction": ("mse_reduction_by_method",),
-    "perplexity_recovery": ("perplexity_recovery_by_method",),
-    "language_change": ("language_change_by_method",),
-    "probes": (),
-    "probe_change": ("probe_change_by_method",),
-    "reconstruction_bias": ("reconstruction_bias_by_layer",),
-    "suppression_by_architecture": ("suppression_by_architecture",),
-    "kept": (),
-    "published": ("published_beside_ours",),
-    "frequencies": ("frequencies", "activation_sums"),
-    "frontier": ("frontier_fvu", "frontier_delta_ce"),
-    "metrics": (),
-    "training_curves": ("training_curves",),
-    "tuning_curves": ("tuning_curves",),
-}
-MEASURES = ("reconstruction", "language", "probes")
-OF_MEASURES = set(TABLES) - {"training_curves", "tuning_curves"}
-OF_PROBES = {"probes", "probe_change"}
-OF_RECONSTRUCTION = OF_MEASURES - {"perplexity_recovery", "language_change"} - OF_PROBES
-REPORT = {"build_report report"}
-TOYS = {
-    "simulate_suppression theory/suppression",
-    "tabulate_suppression theory",
-    "plot_suppression theory",
-}
-SOURCES = {
-    "fetch_dataset datasets/texts/dataset",
-    "train_tokenizer tokenizers/words/tokenizer",
-    "tokenize_dataset tokens/words/texts/ctx-64/tokens",
-    "train_lm models/small/model",
-}
 
 
 class Change(NamedTuple):
@@ -67,131 +63,6 @@ class Change(NamedTuple):
     jobs: set[str]
 
 
-def saes(names: Iterable[str], hooks: Iterable[str] = HOOKS, seed: int = 0) -> set[str]:
-    """Return the jobs that make these SAEs."""
-    at = "/" if seed == 0 else f"/seed-{seed}/"
-    return {
-        f"{'finetune_sae' if '~' in name else 'train_sae'} {hook}/{name}{at}sae"
-        for hook in hooks
-        for name in names
-    }
-
-
-def measures(
-    names: Iterable[str],
-    hooks: Iterable[str] = HOOKS,
-    kinds: Iterable[str] = MEASURES,
-    seed: int = 0,
-) -> set[str]:
-    """Return the jobs that measure these SAEs."""
-    at = "/" if seed == 0 else f"/seed-{seed}/"
-    return {
-        f"measure_{kind} {hook}/{name}{at.rstrip('/')}/{kind}"
-        for hook in hooks
-        for name in names
-        for kind in kinds
-    }
-
-
-def outputs(tables: Iterable[str] = tuple(TABLES)) -> set[str]:
-    """Return the jobs that make these tables, their figures and the report."""
-    return {
-        *(f"tabulate_suppression {table}" for table in tables),
-        *(f"plot_suppression {figure}" for table in tables for figure in TABLES[table]),
-        *REPORT,
-    }
-
-
-def below_saes(names: Iterable[str], hooks: Iterable[str] = HOOKS, seed: int = 0) -> set[str]:
-    """Return these SAEs' jobs and everything that reads them."""
-    return saes(names, hooks, seed) | measures(names, hooks, seed=seed) | outputs()
-
-
-def harvest(hooks: Iterable[str] = HOOKS) -> set[str]:
-    """Return the jobs that store activations."""
-    return {f"harvest_activations {hook}" for hook in hooks}
-
-
-def parts(n: int) -> set[str]:
-    """Return the jobs that each store a part of the activations."""
-    return {f"harvest_part parts/{part}-of-{n}" for part in range(1, n + 1)}
-
-
-def release(hooks: Iterable[str] = HOOKS) -> set[str]:
-    """Return the jobs that remove temporary stores."""
-    return {f"release_activations {hook}.released" for hook in hooks}
-
-
-FIGURES = {f"plot_suppression {figure}" for figures in TABLES.values() for figure in figures}
-FROM_TEXTS = SOURCES | harvest() | below_saes(ALL_SAES)
-EVERYTHING = FROM_TEXTS | TOYS
-
-
-def study(key: str, value: object) -> Callable[[Tree], object]:
-    """Return a change that appends to a list of the study."""
-    return lambda tree: tree.configure(
-        lambda config: config["studies"]["suppression"][key].append(value)
-    )
-
-
-def entry(section: str, name: str, **keys: object) -> Callable[[Tree], object]:
-    """Return a change of keys of one entry of the configuration."""
-    return lambda tree: tree.configure(lambda config: config[section][name].update(keys))
-
-
-def temporary(change: Callable[[Tree], object]) -> Callable[[Tree], object]:
-    """Return a change that is made once temporary stores were removed."""
-
-    def apply(tree: Tree) -> None:
-        _keep_stores(tree, False)
-        tree.pretend()
-        change(tree)
-
-    return apply
-
-
-def _add_hook_in_parts(tree: Tree) -> None:
-    study("hooks", "resid_post.3")(tree)
-    tree.configure(lambda config: config.update(harvest={"jobs": 2}))
-
-
-def _keep_stores(tree: Tree, keep: bool) -> None:
-    tree.configure(lambda c: c.update(activations={"temporary": not keep}))
-
-
-def _add_sae(tree: Tree) -> None:
-    def change(config) -> None:
-        config["saes"]["topk-8"] = {"architecture": "topk", "k": 8}
-        config["studies"]["suppression"]["saes"].append("topk-8")
-
-    tree.configure(change)
-
-
-def _add_import(tree: Tree) -> None:
-    for block in (1, 2):
-        directory = tree.path / f"theirs/{block}"
-        directory.mkdir(parents=True)
-        (directory / "cfg.json").write_text("{}")
-
-    def change(config) -> None:
-        config["saes"]["theirs"] = {"path": "theirs/{block}"}
-        config["studies"]["suppression"]["saes"].append("theirs")
-
-    tree.configure(change)
-
-
-def source(name: str, text: str = "\n\n_CHANGED = 1\n") -> Callable[[Tree], object]:
-    """Return a change of a source file's code."""
-    return lambda tree: tree.append(f"workflow/saeflow/{name}", text)
-
-
-def _comment(tree: Tree) -> None:
-    for path in sorted((tree.path / "workflow").rglob("*.py")):
-        path.write_text("# a comment\n" + path.read_text() + "\n# another\n")
-    for path in sorted((tree.path / "scripts").glob("*.py")):
-        path.write_text(path.read_text().replace('"""', '"""Said otherwise: ', 1))
-
-
 CHANGES = (
     Change("nothing", lambda tree: None, set()),
     Change(
@@ -200,10 +71,10 @@ CHANGES = (
         harvest(["resid_post.3"]) | below_saes(ALL_SAES, ["resid_post.3"]),
     ),
     Change("a seed of a study is added", study("seeds", 1), below_saes(ALL_SAES, seed=1)),
-    Change("an SAE of a study is added", _add_sae, below_saes(["topk-8"])),
+    Change("an SAE of a study is added", add_sae, below_saes(["topk-8"])),
     Change(
         "an imported SAE of a study is added",
-        _add_import,
+        add_import,
         {f"import_sae {hook}/theirs/sae" for hook in HOOKS} | measures(["theirs"]) | outputs(),
     ),
     Change(
@@ -262,17 +133,17 @@ CHANGES = (
     ),
     Change(
         "a hook of a study is added, with `harvest.jobs: 2`",
-        _add_hook_in_parts,
+        add_hook_in_parts,
         harvest(["resid_post.3"]) | parts(2) | below_saes(ALL_SAES, ["resid_post.3"]),
     ),
     Change(
         "stores become temporary (`temporary`): they are removed, what was made of them stays",
-        lambda tree: _keep_stores(tree, False),
+        lambda tree: keep_stores(tree, False),
         release(),
     ),
     Change(
         "stores are no longer temporary, after they were removed",
-        temporary(lambda tree: _keep_stores(tree, True)),
+        temporary(lambda tree: keep_stores(tree, True)),
         set(),
     ),
     Change(
@@ -282,7 +153,7 @@ CHANGES = (
     ),
     Change(
         "an SAE's weights are deleted, after temporary stores were removed",
-        temporary(lambda tree: _delete_bulk(tree, "resid_post.1/relu/seed-0")),
+        temporary(lambda tree: delete_bulk(tree, "resid_post.1/relu/seed-0")),
         harvest(["resid_post.1"]) | saes(["relu"], ["resid_post.1"]) | release(["resid_post.1"]),
     ),
     Change(
@@ -300,7 +171,7 @@ CHANGES = (
     ),
     Change(
         "the record of a removed temporary store is deleted",
-        temporary(lambda tree: _delete_record_of_store(tree, "resid_post.1")),
+        temporary(lambda tree: delete_record_of_store(tree, "resid_post.1")),
         set(),
     ),
     Change(
@@ -418,7 +289,7 @@ CHANGES = (
         REPORT,
     ),
     Change("the command line", source("cli/main.py"), set()),
-    Change("comments and docstrings, anywhere", _comment, set()),
+    Change("comments and docstrings, anywhere", comment, set()),
     Change(
         "a figure is deleted",
         lambda tree: (tree.path / "results/figures/suppression/l0_by_method.png").unlink(),
@@ -426,53 +297,27 @@ CHANGES = (
     ),
     Change(
         "an SAE's record is deleted (its weights are still there)",
-        lambda tree: _delete_record(tree, "resid_post.1/relu/seed-0/sae.json"),
+        lambda tree: delete_record(tree, "resid_post.1/relu/seed-0/sae.json"),
         set(),
     ),
     Change(
         "an SAE's weights are deleted",
-        lambda tree: _delete_bulk(tree, "resid_post.1/relu/seed-0"),
+        lambda tree: delete_bulk(tree, "resid_post.1/relu/seed-0"),
         saes(["relu"], ["resid_post.1"]),
     ),
     Change(
         "a shard of a hook's activations is deleted",
-        lambda tree: _shard(tree, "resid_post.1").unlink(),
+        lambda tree: shard(tree, "resid_post.1").unlink(),
         harvest(["resid_post.1"]),
     ),
     Change(
         "a shard of a hook's activations is cut short",
-        lambda tree: _shard(tree, "resid_post.2").write_bytes(b""),
+        lambda tree: shard(tree, "resid_post.2").write_bytes(b""),
         harvest(["resid_post.2"]),
     ),
     Change(
         "the row table of the activations loses a file",
-        lambda tree: next(_stores(tree).glob("rows.*/token_id")).unlink(),
+        lambda tree: next(stores(tree).glob("rows.*/token_id")).unlink(),
         harvest(),
     ),
 )
-
-
-def _stores(tree: Tree):
-    return tree.path / "results/activations/small/texts/ctx-64"
-
-
-def _shard(tree: Tree, hook: str):
-    (shard,) = _stores(tree).glob(f"{hook}.*/shard")
-    return shard
-
-
-def _saes_directory(tree: Tree):
-    return tree.path / "results/saes/small/texts/ctx-64"
-
-
-def _delete_record(tree: Tree, name: str) -> None:
-    (_saes_directory(tree) / name).unlink()
-
-
-def _delete_record_of_store(tree: Tree, hook: str) -> None:
-    (tree.path / f"results/activations/small/texts/ctx-64/{hook}.json").unlink()
-
-
-def _delete_bulk(tree: Tree, name: str) -> None:
-    (manifest,) = (_saes_directory(tree) / name).glob("sae.*/manifest.json")
-    manifest.unlink()

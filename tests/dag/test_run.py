@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from dag.changes import EVERYTHING, HOOKS, TABLES, parts, study
+from dag.edits import study
+from dag.jobs import EVERYTHING, HOOKS, TABLES, parts
 from dag.tree import ROOT, Tree
 
 BULK = '''"""Pretend."""

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from dag.changes import ALL_SAES, CHANGES, EVERYTHING, HOOKS, below_saes, harvest, study
+from dag.changes import CHANGES
+from dag.edits import study
+from dag.jobs import ALL_SAES, EVERYTHING, HOOKS, below_saes, harvest
 from dag.tree import Tree
 
 

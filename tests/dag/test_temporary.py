@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from dag.changes import EVERYTHING, harvest, release
+from dag.jobs import EVERYTHING, harvest, release
 from dag.test_run import BULK, NO_BULK, PLAIN, run
 from dag.tree import Tree
 from saeflow.plan.jobfile import recorded_identity

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from dag.changes import entry
+from dag.edits import entry
 from saeflow.cli.garbage import find_garbage, is_busy, remove
 from saeflow.cli.study import open_study
 from saeflow.cli.words import size

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from dag.changes import entry, study
+from dag.edits import entry, study
 
 SAES = "results/saes/small/texts/ctx-64/resid_post.1"
 RELU = f"{SAES}/relu/seed-0"

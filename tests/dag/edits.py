@@ -1,0 +1,98 @@
+"""Edits of a tree: of its configuration, its sources, and what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dag.tree import Tree
+
+
+def study(key: str, value: object) -> Callable[[Tree], object]:
+    """Return a change that appends to a list of the study."""
+    return lambda tree: tree.configure(
+        lambda config: config["studies"]["suppression"][key].append(value)
+    )
+
+
+def entry(section: str, name: str, **keys: object) -> Callable[[Tree], object]:
+    """Return a change of keys of one entry of the configuration."""
+    return lambda tree: tree.configure(lambda config: config[section][name].update(keys))
+
+
+def temporary(change: Callable[[Tree], object]) -> Callable[[Tree], object]:
+    """Return a change that is made once temporary stores were removed."""
+
+    def apply(tree: Tree) -> None:
+        keep_stores(tree, False)
+        tree.pretend()
+        change(tree)
+
+    return apply
+
+
+def add_hook_in_parts(tree: Tree) -> None:
+    study("hooks", "resid_post.3")(tree)
+    tree.configure(lambda config: config.update(harvest={"jobs": 2}))
+
+
+def keep_stores(tree: Tree, keep: bool) -> None:
+    tree.configure(lambda c: c.update(activations={"temporary": not keep}))
+
+
+def add_sae(tree: Tree) -> None:
+    def change(config) -> None:
+        config["saes"]["topk-8"] = {"architecture": "topk", "k": 8}
+        config["studies"]["suppression"]["saes"].append("topk-8")
+
+    tree.configure(change)
+
+
+def add_import(tree: Tree) -> None:
+    for block in (1, 2):
+        directory = tree.path / f"theirs/{block}"
+        directory.mkdir(parents=True)
+        (directory / "cfg.json").write_text("{}")
+
+    def change(config) -> None:
+        config["saes"]["theirs"] = {"path": "theirs/{block}"}
+        config["studies"]["suppression"]["saes"].append("theirs")
+
+    tree.configure(change)
+
+
+def source(name: str, text: str = "\n\n_CHANGED = 1\n") -> Callable[[Tree], object]:
+    """Return a change of a source file's code."""
+    return lambda tree: tree.append(f"workflow/saeflow/{name}", text)
+
+
+def comment(tree: Tree) -> None:
+    for path in sorted((tree.path / "workflow").rglob("*.py")):
+        path.write_text("# a comment\n" + path.read_text() + "\n# another\n")
+    for path in sorted((tree.path / "scripts").glob("*.py")):
+        path.write_text(path.read_text().replace('"""', '"""Said otherwise: ', 1))
+
+
+def stores(tree: Tree):
+    return tree.path / "results/activations/small/texts/ctx-64"
+
+
+def shard(tree: Tree, hook: str):
+    (shard,) = stores(tree).glob(f"{hook}.*/shard")
+    return shard
+
+
+def _saes_directory(tree: Tree):
+    return tree.path / "results/saes/small/texts/ctx-64"
+
+
+def delete_record(tree: Tree, name: str) -> None:
+    (_saes_directory(tree) / name).unlink()
+
+
+def delete_record_of_store(tree: Tree, hook: str) -> None:
+    (tree.path / f"results/activations/small/texts/ctx-64/{hook}.json").unlink()
+
+
+def delete_bulk(tree: Tree, name: str) -> None:
+    (manifest,) = (_saes_directory(tree) / name).glob("sae.*/manifest.json")
+    manifest.unlink()
