@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from saeflow.sae.training.baseline import signed
+from saeflow.sae.training.baseline import NoSettings, signed
 from saeflow.sae.training.rows import TrainingRows
 
 ARCHITECTURE = "relu"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """It has no settings."""
+Settings = NoSettings
 
 
 def fit(

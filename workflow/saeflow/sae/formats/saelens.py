@@ -15,7 +15,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from saeflow.errors import DamagedError, ModelError
@@ -41,7 +40,7 @@ def fits(place: Place) -> bool:
 
 def read(place: Place) -> Foreign:
     """Return the SAE, in the form that version 6 saves for inference."""
-    weights = read_safetensors(place.path / WEIGHTS)
+    weights = place.tensors(WEIGHTS)
     foreign = from_parts(read_json(place.path / CFG), weights, where=place.path / CFG)
     cfg, weights = _unscaled(foreign.cfg, foreign.weights, place)
     if cfg["architecture"] in _CHECKPOINTS:
@@ -121,7 +120,7 @@ def _unscaled(
             folded["topk_threshold"] = weights["topk_threshold"] / factor
         return plain, folded
     if norm == "covariance_whitening" and _WHITENING in place.names:
-        found = read_safetensors(place.path / _WHITENING)
+        found = place.tensors(_WHITENING)
         if cfg.get("rescale_acts_by_decoder_norm"):  # while the norms are those it selected by
             weights = fold.decoder_norms(weights)
             plain["rescale_acts_by_decoder_norm"] = False
@@ -150,19 +149,3 @@ def write(foreign: Foreign, directory: Path) -> None:
     """Write the directory."""
     write_atomic(directory / WEIGHTS, safetensors.torch.save(foreign.weights))
     write_json(directory / CFG, foreign.cfg)
-
-
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file; one that is torn is a `DamagedError`."""
-    if not path.is_file():
-        raise DamagedError("the weights are missing", where=path)
-    try:
-        # copies: memory of a mapped file is not aligned like memory of torch
-        return {name: w.clone() for name, w in safetensors.torch.load_file(path).items()}
-    except (SafetensorError, OSError) as error:
-        raise DamagedError(
-            "the weights are not readable",
-            where=path,
-            got=str(error),
-            remedy="Copy or fetch the file again.",
-        ) from error

@@ -10,7 +10,6 @@ import safetensors.torch
 
 from saeflow.errors import ModelError
 from saeflow.files import read_json, write_atomic, write_json
-from saeflow.sae.formats.saelens import read_safetensors
 from saeflow.sae.saved import fold
 from saeflow.sae.saved.foreign import Foreign, Place, cannot, sources
 
@@ -29,7 +28,7 @@ def read(place: Place) -> Foreign:
     """Return the SAE; its encoder takes b_dec off the input."""
     cfg = read_json(place.path / CFG)
     _refuse(cfg, place)
-    found = read_safetensors(place.path / WEIGHTS)
+    found = place.tensors(WEIGHTS)
     weights = {
         "W_enc": found["encoder.weight"].T.contiguous(),
         "b_enc": found["encoder.bias"],

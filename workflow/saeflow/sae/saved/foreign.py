@@ -29,6 +29,7 @@ from saeflow.files import sha256_file
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.saved import pickles
 from saeflow.sae.saved.save import config, lasting
+from saeflow.sae.saved.tensors import read_tensors
 
 FORMATS = "sae.formats"
 AUTO = "auto"
@@ -90,7 +91,9 @@ class Place:
         return None
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Return the tensors of a file in this directory that `torch.save` wrote."""
+        """Return the tensors of a file in this directory: safetensors, or of `torch.save`."""
+        if name.endswith(".safetensors"):
+            return read_tensors(self.path / name, remedy="Copy or fetch the file again.")
         content = pickles.load(self.path / name)
         if not isinstance(content, Mapping):
             raise ModelError(

@@ -10,10 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from torch import Tensor
 
 from saeflow import registry
 from saeflow.errors import DamagedError, ModelError
@@ -21,7 +18,10 @@ from saeflow.files import read_json
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved import evidence
 from saeflow.sae.saved.save import CONFIG_NAME, FORMAT, WEIGHTS_NAME
+from saeflow.sae.saved.tensors import read_tensors
 from saeflow.work import MANIFEST, bulk_of
+
+_REMEDY = "Delete the directory and run the workflow again."
 
 
 def load_sae(path: Path | str, *, accept: Collection[str] = ()) -> SAE:
@@ -94,7 +94,7 @@ def _load(directory: Path, header: dict[str, Any], accept: Collection[str]) -> S
             remedy="Update saeflow.",
         )
     settings = architecture_settings(header["architecture"], header["architecture_settings"])
-    weights = _read_tensors(directory / WEIGHTS_NAME)
+    weights = read_tensors(directory / WEIGHTS_NAME, remedy=_REMEDY)
     sae = SAE(header["architecture"], settings, weights, header)
     if cfg["architecture"] != sae.rule.SAELENS:
         raise DamagedError(
@@ -106,23 +106,9 @@ def _load(directory: Path, header: dict[str, Any], accept: Collection[str]) -> S
     _check_shapes(sae, cfg, directory)
     facts = header.get("evidence")
     if facts is not None and "evidence" not in accept:
-        evidence.verify(sae, facts, _read_tensors(directory / evidence.FILE), where=directory)
+        found = read_tensors(directory / evidence.FILE, remedy=_REMEDY)
+        evidence.verify(sae, facts, found, where=directory)
     return sae
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise DamagedError("the weights are missing", where=path)
-    try:
-        # copies: memory of a mapped file is not aligned like memory of torch
-        return {name: w.clone() for name, w in safetensors.torch.load_file(path).items()}
-    except (SafetensorError, OSError) as error:
-        raise DamagedError(
-            "the weights are not readable",
-            where=path,
-            got=str(error),
-            remedy="Delete the directory and run the workflow again.",
-        ) from error
 
 
 def _check_shapes(sae: SAE, cfg: Mapping[str, Any], directory: Path) -> None:

@@ -6,6 +6,7 @@ What the baselines are is in the modules of `saeflow.sae.baselines`. Read `fit_b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +22,11 @@ from saeflow.work import Work
 
 BASELINES = "sae.baselines"
 _EVIDENCE_ROWS = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """Of a baseline that has no settings."""
 
 
 def fit_baseline(
