@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from saeflow.errors import DataError
@@ -30,11 +30,14 @@ class Colour(NamedTuple):
     low : float | None
         Where the scale begins whatever the data; values below it have its first colour. Without
         it the scale spans the central 96 % of the values of the figure.
+    is_factor : bool
+        Whether the values are factors, of which the scale is logarithmic.
     """
 
     column: str
     label: str
     low: float | None = None
+    is_factor: bool = False
 
 
 def scatter(table: pd.DataFrame, colour: Colour) -> Figure:
@@ -51,7 +54,7 @@ def scatter(table: pd.DataFrame, colour: Colour) -> Figure:
         figure, panels = panel_grid(
             {key: title_of(table, *key) for key in keys}, panel_size=(1.75, 1.65)
         )
-        norm = _norm(table[colour.column], colour.low)
+        norm = _norm(table[colour.column], colour)
         points: Any = None
         for (model, place), ax in panels.items():
             chosen = table[(table["model"] == model) & (places == place)]
@@ -61,9 +64,12 @@ def scatter(table: pd.DataFrame, colour: Colour) -> Figure:
             )  # fmt: skip
             ax.set_yscale("log")
         label_outer(panels.values(), x="log10 frequency", y="Mean activation where active")
-        figure.colorbar(
+        bar = figure.colorbar(
             points, ax=list(panels.values()), label=colour.label, extend=_extend(colour), pad=0.01
         )
+        if colour.is_factor:
+            bar.ax.yaxis.set_major_formatter("{x:g}")
+            bar.ax.yaxis.set_minor_formatter("{x:g}")
     return figure
 
 
@@ -79,9 +85,11 @@ def decoder_tuned(table: pd.DataFrame) -> pd.DataFrame:
     return chosen[chosen["solver"] == ("exact" if "exact" in solvers else "steps")]
 
 
-def _norm(values: pd.Series, low: float | None) -> Normalize:
-    found = np.quantile(values.dropna(), _QUANTILES) if values.notna().any() else (0.0, 1.0)
-    return Normalize(found[0] if low is None else low, found[1] if low is None else 1.0)
+def _norm(values: pd.Series, colour: Colour) -> Normalize:
+    found = np.quantile(values.dropna(), _QUANTILES) if values.notna().any() else (0.5, 1.0)
+    if colour.low is not None:
+        found = (colour.low, 1.0)
+    return LogNorm(*found) if colour.is_factor else Normalize(*found)
 
 
 def _extend(colour: Colour) -> str:

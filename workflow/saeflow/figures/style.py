@@ -90,8 +90,14 @@ def _looks(names: Iterable[str], known: Mapping[str, Look]) -> dict[str, Look]:
     looks = {name: look for name, look in known.items() if name in wanted}
     for index, name in enumerate(sorted(wanted - set(known))):
         colour, marker = _SPARE[index % len(_SPARE)]
-        looks[name] = Look(colour, marker, name)
+        looks[name] = Look(colour, marker, _label(name, known))
     return looks
+
+
+def _label(name: str, known: Mapping[str, Look]) -> str:
+    """Return "scale, exact" for "scale-exact", and a name of other form as it is."""
+    first, _, rest = name.partition("-")
+    return f"{known[first].label}, {rest}" if first in known and rest else name
 
 
 def series_looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:

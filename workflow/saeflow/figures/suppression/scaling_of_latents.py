@@ -16,4 +16,4 @@ TITLE = "Scaling of latents by frequency and strength"
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw the table of latents; the colour is |w| after over before."""
-    return scatter(table, Colour("scaling", "Scaling"))
+    return scatter(table, Colour("scaling", "Scaling", is_factor=True))
