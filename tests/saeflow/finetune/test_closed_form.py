@@ -140,16 +140,18 @@ def test_few_tokens_want_a_ridge_and_many_want_none():
     """With as many tokens as latents the plain solution fits noise, which other documents show."""
     strengths = (0.0, 0.1, 1.0, 10.0, 100.0)
 
-    def best(n):
+    def errors_after(n):
         *_, train, parent = case(n=n, d_in=8, d_sae=40, seed=1)
         *_, validation, _ = case(n=4000, d_in=8, d_sae=40, seed=1)
         chosen, errors = choose_ridge("decoder", train, validation, parent, strengths)
         found = solve("decoder", train, parent, chosen)
         assert validation.squared_error(*found) / (4000 * 8) == pytest.approx(errors[chosen])
-        assert errors[chosen] == pytest.approx(min(errors.values()), rel=1e-6)
-        return chosen
+        assert errors[chosen] <= min(errors.values()) * 1.005
+        return errors
 
-    assert best(60) > best(4000)
+    few, many = errors_after(60), errors_after(4000)
+    assert few[0.0] > 1.02 * min(few.values())
+    assert many[0.0] == min(many.values())
 
 
 def test_of_ridges_that_are_as_good_the_one_nearest_to_the_parent_is_taken():
@@ -159,13 +161,13 @@ def test_of_ridges_that_are_as_good_the_one_nearest_to_the_parent_is_taken():
     best = min(errors.values())
     assert min(errors, key=errors.get) == exact.STRENGTHS[0]  # on the fitted tokens none is best
     assert exact.STRENGTHS[0] < chosen < exact.STRENGTHS[-1]
-    assert errors[chosen] <= best * (1 + 1e-6)
-    assert all(error > best * (1 + 1e-6) for tau, error in errors.items() if tau > chosen)
+    assert errors[chosen] <= best * 1.005
+    assert all(error > best * 1.005 for tau, error in errors.items() if tau > chosen)
 
 
 def test_a_width_beyond_the_memory_is_refused_with_the_figures(monkeypatch):
     monkeypatch.setattr(normal.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**18}.get)
-    with pytest.raises(ConfigError, match=r"1\.0 GiB.*13\.5 GiB") as caught:
+    with pytest.raises(ConfigError, match=r"1\.0 GiB.*18\.0 GiB") as caught:
         NormalEquations(24_576, 512)
     assert "24,576" in str(caught.value)
 

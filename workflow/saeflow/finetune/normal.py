@@ -21,8 +21,8 @@ from saeflow.sae.sparse.codes import Codes
 # measured for d_sae 512 to 4096. It depends on the batch alone, so a resumed run does the same.
 _DENSE_ABOVE = 0.05
 
-# G itself, a factorised copy, and the validation documents' own G.
-_COPIES = 3
+# G itself, one with the ridge, its factor, and the validation documents' own G.
+_COPIES = 4
 
 
 class NormalEquations:
@@ -87,7 +87,9 @@ class NormalEquations:
 
     def squared_error(self, W_dec: np.ndarray, b_dec: np.ndarray) -> float:
         """Return the sum over the tokens of |f W_dec + b_dec - x|^2."""
-        fit = float(np.vdot(W_dec, self.G @ W_dec)) - 2 * float(np.vdot(self.C, W_dec))
+        rows = torch.from_numpy(np.ascontiguousarray(W_dec))
+        fit = float((torch.from_numpy(self.G) @ rows).mul_(rows).sum())
+        fit -= 2 * float(np.vdot(self.C, W_dec))
         bias = self.n * float(b_dec @ b_dec) + 2 * float(b_dec @ (self.f @ W_dec - self.x))
         return max(0.0, self.xx + fit + bias)
 
