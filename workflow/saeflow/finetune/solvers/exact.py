@@ -44,7 +44,7 @@ _BATCH_ROWS = 4096
 _EVIDENCE_ROWS = 1024
 # Ridges that are tried, in activations: from what decides only where the data do not, to one that
 # leaves little to the data.
-STRENGTHS = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+STRENGTHS = (1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 
 
 @dataclass(frozen=True, kw_only=True)
