@@ -231,9 +231,9 @@ def _solved(
     ridge, errors = settings.ridge, {}
     if ridge is None:
         ridge, errors = choose_ridge(settings.method, sums, validation, start, STRENGTHS)
-        if ridge in (STRENGTHS[0], STRENGTHS[-1]):
+        if ridge == STRENGTHS[0]:  # the other end says that the parent is as good
             name = f"{parent.record} > {settings.method}"
-            logger.warning("%s: the best ridge, %g, is at the end of those tried", name, ridge)
+            logger.warning("%s: the best ridge, %g, is the weakest of those tried", name, ridge)
     found = solve(settings.method, sums, start, ridge)
     n_values = sums.n * len(start.b_dec)
     training = {
