@@ -56,7 +56,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def both(store):
     """Return what is fitted to and what is asked."""
-    opened = probes._open(store, None)
+    opened = probes.open_pair(store, None)
     to_fit = questions(*opened, classes=5, rows=400)
     return to_fit, asked(*opened, to_fit.tokens)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -12,6 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from saeflow.figures.panels import (
+    arms,
+    by_place,
     few_ticks,
     label_outer,
     layer_axis,
@@ -19,7 +20,6 @@ from saeflow.figures.panels import (
     legend_above,
     panel_grid,
     require_rows,
-    title_of,
 )
 from saeflow.figures.style import INK, Look, method_looks, use_style
 
@@ -56,13 +56,13 @@ def bars_by_layer(
     require_rows(table, label)
     with use_style():
         looks = method_looks(table["method"])
-        keys = list(dict.fromkeys(zip(table["model"], table["sae"], strict=True)))
+        titles, parts = by_place(table, table["sae"])
         figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys},
+            titles,
             panel_size=(1.75 if len(looks) < _MANY else 2.6, 1.85),
         )
-        for (model, sae), ax in panels.items():
-            chosen = table[(table["model"] == model) & (table["sae"] == sae)]
+        for key, ax in panels.items():
+            chosen = parts[key]
             base = 0.0 if line is None else line[0]
             _bars(ax, chosen, layer_axis(ax, table), value, looks, base)
             few_ticks(ax)
@@ -98,19 +98,11 @@ def _bars(
 def _seeds(ax: Axes, rows: pd.DataFrame, x: float, width: float, value: str) -> None:
     """Draw each seed's value and interval, side by side within the bar."""
     n = len(rows)
-    for index, (_, row) in enumerate(rows.iterrows()):
-        at = x + (index - (n - 1) / 2) * width * 0.8 / n
-        below = _distance(row[value], row[f"{value}_low"])
-        above = _distance(row[f"{value}_high"], row[value])
-        ax.errorbar(
-            at, row[value], yerr=[[below], [above]], elinewidth=0.8, capsize=0, zorder=3, **_SEED
-        )
-
-
-def _distance(upper: float, lower: float) -> float:
-    """Return the length of an arm of an error bar; 0 where there is no interval."""
-    gap = upper - lower
-    return 0.0 if math.isnan(gap) else max(0.0, gap)
+    at = x + (np.arange(n) - (n - 1) / 2) * width * 0.8 / n
+    ax.errorbar(
+        at, rows[value], yerr=arms(rows, value), linestyle="", elinewidth=0.8, capsize=0, zorder=3,
+        **_SEED,
+    )  # fmt: skip
 
 
 def _handles(looks: dict[str, Look], line: tuple[float, str] | None) -> list[Artist]:

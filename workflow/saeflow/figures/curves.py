@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saeflow.figures.panels import (
+    by_place,
     hooks_of,
     label_outer,
     legend_above,
     panel_grid,
     require_rows,
-    title_of,
 )
 from saeflow.figures.style import INK, use_style
 
@@ -52,13 +52,11 @@ def sorted_latents(table: pd.DataFrame, what: Sorted) -> Figure:
     """Draw values against their rank; latents whose value is not finite are left out."""
     require_rows(table, what.label)
     with use_style():
-        keys = list(dict.fromkeys(zip(table["model"], table["sae"], strict=True)))
+        titles, parts = by_place(table, table["sae"])
         colours = layer_colours(hooks_of(table))
-        figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.75, 1.75)
-        )
-        for (model, sae), ax in panels.items():
-            chosen = table[(table["model"] == model) & (table["sae"] == sae)]
+        figure, panels = panel_grid(titles, panel_size=(1.75, 1.75))
+        for key, ax in panels.items():
+            chosen = parts[key]
             for (hook, _), rows in chosen.groupby(["hook", "seed"], sort=False):
                 _curve(ax, rows, what, colours[hook])
             if what.log:

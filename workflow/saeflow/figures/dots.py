@@ -11,13 +11,13 @@ from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from saeflow.figures.panels import (
     ORIGINAL,
     arms,
+    by_place,
     label_outer,
     layer_axis,
     layer_label,
     legend_above,
     panel_grid,
     require_rows,
-    title_of,
 )
 from saeflow.figures.style import Look, method_looks, use_style
 
@@ -42,12 +42,10 @@ def dots_by_layer(table: pd.DataFrame, value: str, *, label: str) -> Figure:
     require_rows(table, label)
     with use_style():
         looks = method_looks(table["method"])
-        keys = list(dict.fromkeys(zip(table["model"], table["sae"], strict=True)))
-        figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(2.6, 1.85)
-        )
-        for (model, sae), ax in panels.items():
-            chosen = table[(table["model"] == model) & (table["sae"] == sae)]
+        titles, parts = by_place(table, table["sae"])
+        figure, panels = panel_grid(titles, panel_size=(2.6, 1.85))
+        for key, ax in panels.items():
+            chosen = parts[key]
             _dots(ax, chosen, layer_axis(ax, table), value, looks)
             ax.set_yscale("log")
             ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

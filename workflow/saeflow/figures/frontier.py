@@ -13,13 +13,13 @@ from saeflow.figures.labels import drawn, place_labels
 from saeflow.figures.panels import (
     ORIGINAL,
     arms,
+    by_place,
     few_ticks,
     l0_axis,
     label_outer,
     method_legend,
     panel_grid,
     require_rows,
-    title_of,
 )
 from saeflow.figures.style import Look, method_looks, use_style
 from saeflow.metrics.registry import METRICS
@@ -43,19 +43,17 @@ def frontier(table: pd.DataFrame, value: str) -> Figure:
     require_rows(table, value)
     with use_style():
         looks = method_looks(table["method"])
-        keys = list(dict.fromkeys(zip(table["model"], table["hook"], strict=True)))
-        figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(2.5, 2.4), sharey=False
-        )
-        for (model, hook), ax in panels.items():
-            chosen = table[(table["model"] == model) & (table["hook"] == hook)]
+        titles, parts = by_place(table, table["hook"])
+        figure, panels = panel_grid(titles, panel_size=(2.5, 2.4), sharey=False)
+        for key, ax in panels.items():
+            chosen = parts[key]
             _points(ax, chosen, value, looks)
             _axes(ax, table, chosen, value)
         label_outer(panels.values(), x=METRICS["l0"].axis, y=METRICS[value].axis)
         method_legend(figure, looks)
         renderer = drawn(figure)
-        for (model, hook), ax in panels.items():
-            chosen = table[(table["model"] == model) & (table["hook"] == hook)]
+        for key, ax in panels.items():
+            chosen = parts[key]
             _names(ax, chosen, value, renderer)
     return figure
 

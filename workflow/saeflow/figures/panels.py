@@ -126,9 +126,29 @@ def _rows(keys: Iterable[tuple[str, str]]) -> tuple[list[list[tuple[str, str]]],
     return rows, n_columns
 
 
-def title_of(table: pd.DataFrame, model: str, other: str) -> str:
-    """Return a panel's title; the model is named only where there are several."""
-    return other if table["model"].nunique() == 1 else f"{model}, {other}"
+def by_place(
+    table: pd.DataFrame, places: pd.Series
+) -> tuple[dict[tuple[str, str], str], dict[tuple[str, str], pd.DataFrame]]:
+    """Divide a table among panels, one per model and place, in the order of the table.
+
+    Parameters
+    ----------
+    table
+        With a column model.
+    places
+        Of each row, the place within its model: a hook, a recipe, or both in words.
+
+    Returns
+    -------
+    titles : dict
+        (model, place) -> title, which names the model only where there are several.
+    parts : dict
+        (model, place) -> its rows.
+    """
+    parts = dict(iter(table.groupby([table["model"], places.rename("place")], sort=False)))
+    one = table["model"].nunique() == 1
+    titles = {key: key[1] if one else ", ".join(key) for key in parts}
+    return titles, parts
 
 
 def of_tuned_recipes(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from saeflow.errors import DataError
-from saeflow.figures.panels import label_outer, panel_grid, require_rows, title_of
+from saeflow.figures.panels import by_place, label_outer, panel_grid, require_rows
 from saeflow.figures.style import use_style
 
 _MAP = "viridis"
@@ -50,14 +50,12 @@ def scatter(table: pd.DataFrame, colour: Colour) -> Figure:
     table = decoder_tuned(table)
     with use_style():
         places = table["hook"] + ", " + table["sae"]
-        keys = list(dict.fromkeys(zip(table["model"], places, strict=True)))
-        figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.75, 1.65)
-        )
+        titles, parts = by_place(table, places)
+        figure, panels = panel_grid(titles, panel_size=(1.75, 1.65))
         norm = _norm(table[colour.column], colour)
         points: Any = None
-        for (model, place), ax in panels.items():
-            chosen = table[(table["model"] == model) & (places == place)]
+        for key, ax in panels.items():
+            chosen = parts[key]
             points = ax.scatter(
                 chosen["log10_frequency"], chosen["strength"], c=chosen[colour.column],
                 cmap=_MAP, norm=norm, s=5, linewidths=0,

@@ -24,15 +24,13 @@ from saeflow.measures.intervals import Estimate, as_record, estimates
 from saeflow.measures.next_tokens import BATCH_ROWS, Asked, asked, questions
 from saeflow.measures.output import write_table
 from saeflow.measures.probe import Probe, answers, fit_probe
-from saeflow.measures.reconstruction import Coder
+from saeflow.measures.reconstruction import Coder, open_pair
 from saeflow.measures.sums import DocumentSums
 from saeflow.sae.sparse.codes import Codes
 from saeflow.work import Work
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-    from saeflow.activations.reader import Store
 
 
 def measure_probes(
@@ -63,25 +61,12 @@ def measure_probes(
 
     machine = device.pick()
     coders = [load_fitting(record, activations).to(machine) for _, record in wanted]
-    tested = _open(activations, target)
-    train = tested if fitted is None else _open(fitted, fitted_target)
+    tested = open_pair(activations, target)
+    train = tested if fitted is None else open_pair(fitted, fitted_target)
     to_fit = questions(*train, classes=settings["classes"], rows=settings["rows"])
     test = asked(*tested, to_fit.tokens)
     for (work, _), sums in zip(wanted, ask(coders, to_fit, test, machine), strict=True):
         _write(work, sums, to_fit, settings)
-
-
-def _open(activations: Path, target: Path | None) -> tuple[Store, Store]:
-    """Open a store and that of the target, which is the same one but for a transcoder."""
-    from saeflow.activations.reader import open_store
-    from saeflow.sae.training.pairs import require_pair
-
-    store = open_store(activations)
-    if target is None:
-        return store, store
-    other = open_store(target)
-    require_pair(store, other)
-    return store, other
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from saeflow.measures.output import write_table
 from saeflow.measures.sums import DocumentSums, LatentSums, row_values
 from saeflow.sae.sparse.codes import Codes
 from saeflow.work import Work
+
+if TYPE_CHECKING:
+    from saeflow.activations.reader import Store
 
 SPLIT = "test"
 
@@ -136,25 +139,33 @@ def measure_reconstruction(
 
 def evaluated(activations: Path, target: Path | None = None) -> Evaluated:
     """Return the ordinary tokens of the test split of an activation store, or of a pair."""
-    from saeflow.activations.reader import open_store
-    from saeflow.sae.training.pairs import require_pair
-    from saeflow.tokens.flags import excluded
+    from saeflow.activations.excerpts import ordinary_rows
 
-    store = open_store(activations)
-    first, end = store.ranges(SPLIT)
-    rows = first + np.flatnonzero(~excluded(store.rows.read("flags", first, end)))
+    store, other = open_pair(activations, target)
+    rows = ordinary_rows(store, SPLIT)
     if not len(rows):
         raise DataError(
             f"the {SPLIT} split has no token to measure on",
             where=activations,
             remedy=f"Give the dataset a larger {SPLIT} share under `splits`.",
         )
+    first, end = store.ranges(SPLIT)
     documents = store.rows.read("document", first, end)[rows - first]
-    other = None
-    if target is not None:
-        other = open_store(target)
-        require_pair(store, other)
-    return Evaluated(store.activations, rows, documents, other and other.activations)
+    given = None if other is store else other.activations
+    return Evaluated(store.activations, rows, documents, given)
+
+
+def open_pair(activations: Path, target: Path | None) -> tuple[Store, Store]:
+    """Open a store and that of the target, which is the same one but for a transcoder."""
+    from saeflow.activations.reader import open_store
+    from saeflow.sae.training.pairs import require_pair
+
+    store = open_store(activations)
+    if target is None:
+        return store, store
+    other = open_store(target)
+    require_pair(store, other)
+    return store, other
 
 
 @torch.no_grad()

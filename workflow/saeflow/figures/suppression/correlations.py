@@ -9,13 +9,13 @@ from matplotlib.lines import Line2D
 
 from saeflow.figures.panels import (
     arms,
+    by_place,
     label_outer,
     layer_axis,
     layer_label,
     legend_above,
     panel_grid,
     require_rows,
-    title_of,
 )
 from saeflow.figures.style import INK, SERIES, use_style
 
@@ -39,13 +39,11 @@ def draw(table: pd.DataFrame) -> Figure:
     table = table.sort_values("solver", key=lambda s: s.map(list(SOLVERS).index), kind="stable")
     with use_style():
         places = table["effect"] + ", " + table["sae"] + "\n" + table["solver"].map(SOLVERS)
-        keys = list(dict.fromkeys(zip(table["model"], places, strict=True)))
-        figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.9, 1.65)
-        )
-        for (model, place), ax in panels.items():
+        titles, parts = by_place(table, places)
+        figure, panels = panel_grid(titles, panel_size=(1.9, 1.65))
+        for key, ax in panels.items():
             positions = layer_axis(ax, table)
-            _points(ax, table[(table["model"] == model) & (places == place)], positions)
+            _points(ax, parts[key], positions)
         label_outer(panels.values(), x=layer_label(table), y="Pearson r")
         legend_above(figure, _handles())
     return figure

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saeflow.figures.panels import label_outer, legend_above, panel_grid, require_rows, title_of
+from saeflow.figures.panels import by_place, label_outer, legend_above, panel_grid, require_rows
 from saeflow.figures.scatter import decoder_tuned
 from saeflow.figures.style import INK, SERIES, use_style
 
@@ -29,12 +29,10 @@ def draw(table: pd.DataFrame) -> Figure:
     require_rows(table, "latents of SAEs with an L1 penalty")
     with use_style():
         places = table["hook"] + ", " + table["sae"]
-        keys = list(dict.fromkeys(zip(table["model"], places, strict=True)))
-        figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.75, 1.65)
-        )
-        for (model, place), ax in panels.items():
-            chosen = table[(table["model"] == model) & (places == place)]
+        titles, parts = by_place(table, places)
+        figure, panels = panel_grid(titles, panel_size=(1.75, 1.65))
+        for key, ax in panels.items():
+            chosen = parts[key]
             a = np.geomspace(chosen["strength"].min(), chosen["strength"].max(), 100)
             ax.plot(chosen["strength"], chosen["scaling"], **_POINTS)
             ax.plot(a, 1 + chosen["predicted"].iloc[0] / a, **_CURVE)

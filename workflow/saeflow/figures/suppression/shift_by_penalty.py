@@ -9,12 +9,12 @@ from matplotlib.lines import Line2D
 
 from saeflow.figures.panels import (
     arms,
+    by_place,
     few_ticks,
     label_outer,
     legend_above,
     panel_grid,
     require_rows,
-    title_of,
 )
 from saeflow.figures.style import INK, Look, method_looks, use_style
 
@@ -34,13 +34,11 @@ def draw(table: pd.DataFrame) -> Figure:
     table = table.assign(**{name: table[name] / table["predicted"] for name in ends})
     with use_style():
         looks = method_looks(table["method"])
-        keys = list(dict.fromkeys(zip(table["model"], table["hook"], strict=True)))
-        figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.9, 1.75)
-        )
+        titles, parts = by_place(table, table["hook"])
+        figure, panels = panel_grid(titles, panel_size=(1.9, 1.75))
         recipes = table.drop_duplicates("sae").sort_values("predicted", kind="stable")
-        for (model, hook), ax in panels.items():
-            chosen = table[(table["model"] == model) & (table["hook"] == hook)]
+        for key, ax in panels.items():
+            chosen = parts[key]
             _panel(ax, chosen, recipes["sae"].tolist(), looks)
             few_ticks(ax)
             names = recipes["sae"] + "\n" + recipes["predicted"].map("{:.3g}".format)

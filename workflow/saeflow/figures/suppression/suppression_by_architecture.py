@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saeflow.figures.panels import arms, l0_axis, legend_above, pair_grid, require_rows, title_of
+from saeflow.figures.panels import arms, by_place, l0_axis, legend_above, pair_grid, require_rows
 from saeflow.figures.style import INK, Look, architecture_looks, use_style
 from saeflow.metrics.registry import METRICS
 
@@ -26,12 +26,12 @@ def draw(table: pd.DataFrame) -> Figure:
     A thin line joins the SAEs of one architecture and seed in the order of their L0.
     """
     require_rows(table, "suppression by architecture")
-    keys = list(dict.fromkeys(zip(table["model"], table["hook"], strict=True)))
+    titles, parts = by_place(table, table["hook"])
     with use_style():
         looks = architecture_looks(table["architecture"])
-        figure, pairs = pair_grid({key: title_of(table, *key) for key in keys}, sharey=True)
-        for (model, hook), pair in pairs.items():
-            chosen = table[(table["model"] == model) & (table["hook"] == hook)]
+        figure, pairs = pair_grid(titles, sharey=True)
+        for key, pair in pairs.items():
+            chosen = parts[key]
             for ax, quantity in zip(pair, QUANTITIES, strict=True):
                 _points(ax, chosen, quantity, looks)
                 l0_axis(ax, table["l0"])

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from saeflow.figures.panels import legend_above, pair_grid, require_rows, title_of
+from saeflow.figures.panels import by_place, legend_above, pair_grid, require_rows
 from saeflow.figures.style import series_looks, use_style
 from saeflow.metrics.registry import METRICS
 
@@ -22,12 +22,12 @@ QUANTITIES = ("fvu", "l0")
 def draw(table: pd.DataFrame) -> Figure:
     """Draw the table of the same name; both axes are logarithmic."""
     require_rows(table, "training logs")
-    keys = list(dict.fromkeys(zip(table["model"], table["hook"], strict=True)))
+    titles, parts = by_place(table, table["hook"])
     with use_style():
         looks = series_looks(table["sae"])
-        figure, pairs = pair_grid({key: title_of(table, *key) for key in keys}, sharey=False)
-        for (model, hook), pair in pairs.items():
-            _pair(pair, table[(table["model"] == model) & (table["hook"] == hook)], looks)
+        figure, pairs = pair_grid(titles, sharey=False)
+        for key, pair in pairs.items():
+            _pair(pair, parts[key], looks)
         legend_above(figure, _handles(looks))
     return figure
 

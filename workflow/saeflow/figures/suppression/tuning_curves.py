@@ -9,12 +9,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from saeflow.figures.panels import (
+    by_place,
     few_ticks,
     label_outer,
     legend_above,
     panel_grid,
     require_rows,
-    title_of,
 )
 from saeflow.figures.style import INK, Look, method_looks, use_style
 
@@ -40,17 +40,13 @@ def draw(table: pd.DataFrame) -> Figure:
         fit=table["fit"].where(~loop, table["solver"]),
         place=table["hook"] + ", " + table["sae"] + "\nencoder " + frozen.map(_SIDES),
         free=~frozen,
-    )
+    ).sort_values(["model", "sae", "free"], kind="stable")
     with use_style():
         looks = method_looks(table["fit"])
-        in_order = table.drop_duplicates(["model", "place"])
-        in_order = in_order.sort_values(["model", "sae", "free"], kind="stable")
-        keys = list(zip(in_order["model"], in_order["place"], strict=True))
-        figure, panels = panel_grid(
-            {key: title_of(table, *key) for key in keys}, panel_size=(1.9, 1.6), sharey=False
-        )
-        for (model, place), ax in panels.items():
-            _lines(ax, table[(table["model"] == model) & (table["place"] == place)], looks)
+        titles, parts = by_place(table, table["place"])
+        figure, panels = panel_grid(titles, panel_size=(1.9, 1.6), sharey=False)
+        for key, ax in panels.items():
+            _lines(ax, parts[key], looks)
         label_outer(panels.values(), x="Tokens (thousands)", y="Mean squared error")
         legend_above(figure, _handles(looks, exact=bool((table["solver"] == "exact").any())))
     return figure
