@@ -35,14 +35,18 @@ def make_activations(
     d_in: int = 12,
     x=None,
     hook: str = "resid_post.0",
+    **options,
 ) -> Path:
-    """Write a store with ``n_sequences`` of 32 rows to train on and return its record."""
+    """Write a store with ``n_sequences`` of 32 rows to train on and return its record.
+
+    ``options`` are those of `make_store`.
+    """
     numbers = {"train": n_sequences, "validation": n_validation, "test": 2}
     lengths = {split: [SEQUENCE] * n for split, n in numbers.items()}
     n = sum(map(sum, lengths.values()))
     if x is None:
         x = sparse_data(n, d_in, 20, mean_l0=3)
-    return make_store(root, x, lengths, hook=hook, **ORIGIN)
+    return make_store(root, x, lengths, hook=hook, **options, **ORIGIN)
 
 
 def place(root: Path, name: str) -> Work:

@@ -136,28 +136,59 @@ def test_factors_do_not_depend_on_the_size_of_the_rows(method):
     np.testing.assert_allclose(one.W_dec, two.W_dec / 2, rtol=1e-9)
 
 
+STRENGTHS = (0.0, 0.1, 1.0, 10.0, 100.0)
+
+
+def curve(method, train, validation, parent, strengths):
+    """The validation error of every strength."""
+    n_values = validation.n * len(parent.b_dec)
+    return {
+        tau: validation.squared_error(*solve(method, train, parent, tau)) / n_values
+        for tau in strengths
+    }
+
+
 def test_few_tokens_want_a_ridge_and_many_want_none():
     """With as many tokens as latents the plain solution fits noise, which other documents show."""
-    strengths = (0.0, 0.1, 1.0, 10.0, 100.0)
-
-    def errors_after(n):
-        *_, train, parent = case(n=n, d_in=8, d_sae=40, seed=1)
-        *_, validation, _ = case(n=4000, d_in=8, d_sae=40, seed=1)
-        chosen, errors = choose_ridge("decoder", train, validation, parent, strengths)
-        found = solve("decoder", train, parent, chosen)
-        assert validation.squared_error(*found) / (4000 * 8) == pytest.approx(errors[chosen])
-        assert errors[chosen] <= min(errors.values()) * 1.005
-        return errors
-
-    few, many = errors_after(60), errors_after(4000)
+    *_, validation, parent = case(n=4000, d_in=8, d_sae=40, seed=1)
+    few, many = (
+        curve("decoder", case(n=n, d_in=8, d_sae=40, seed=1)[3], validation, parent, STRENGTHS)
+        for n in (60, 4000)
+    )
     assert few[0.0] > 1.02 * min(few.values())
     assert many[0.0] == min(many.values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [60, 4000])
+def test_the_choice_is_the_strongest_ridge_within_half_a_percent(method, n):
+    *_, train, parent = case(n=n, d_in=8, d_sae=40, seed=1)
+    *_, validation, _ = case(n=4000, d_in=8, d_sae=40, seed=2)
+    expected = curve(method, train, validation, parent, STRENGTHS)
+    most = min(expected.values()) * 1.005
+    found = choose_ridge(method, train, validation, parent, STRENGTHS)
+    assert found.ridge == max(tau for tau, error in expected.items() if error <= most)
+    assert found.errors == {tau: expected[tau] for tau in found.errors}
+    solution = solve(method, train, parent, found.ridge)
+    for ours, theirs in zip(found.decoder, solution, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weaker_ridges_are_not_tried_once_the_error_has_risen():
+    *_, train, parent = case(n=60, d_in=8, d_sae=40, seed=1)
+    *_, validation, _ = case(n=4000, d_in=8, d_sae=40, seed=1)
+    strengths = (1e-6, 1e-5, *STRENGTHS[1:])
+    errors = choose_ridge("decoder", train, validation, parent, strengths).errors
+    assert list(errors) == sorted(strengths, reverse=True)[: len(errors)]
+    *before, last = errors.values()
+    assert len(errors) < len(strengths)
+    assert last > min(before) * 1.005
 
 
 def test_of_ridges_that_are_as_good_the_one_nearest_to_the_parent_is_taken():
     """Where the tokens decide all, an end of the strengths is chosen only if it is better."""
     *_, sums, parent = case(n=4000, d_sae=6)
-    chosen, errors = choose_ridge("scale", sums, sums, parent, exact.STRENGTHS)
+    chosen, _, errors = choose_ridge("scale", sums, sums, parent, exact.STRENGTHS)
     best = min(errors.values())
     assert min(errors, key=errors.get) == exact.STRENGTHS[0]  # on the fitted tokens none is best
     assert exact.STRENGTHS[0] < chosen < exact.STRENGTHS[-1]

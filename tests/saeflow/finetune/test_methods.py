@@ -13,6 +13,7 @@ from saeflow.errors import ConfigError
 from saeflow.finetune.fit import OwnLoss, SquaredError
 from saeflow.finetune.tune import with_own_input_bias
 from saeflow.sae.model import SAE, architecture_settings
+from saeflow.sae.steps import backward
 from saeflow.sae.steps.step import Batch, State, Workspace
 
 METHODS = {
@@ -20,7 +21,7 @@ METHODS = {
     for name in registry.names("finetune.methods")
 }
 SQUARED_ERROR = [name for name in METHODS if name != "baseline"]
-SETTINGS = {"relu": {"l1": 0.1}, "topk": {"k": 3}}
+SETTINGS = {"relu": {"l1": 0.1}, "topk": {"k": 3}, "jumprelu": {"l0_coef": 0.1}}
 
 # Table 1 of the feature suppression post.
 POST = {
@@ -36,6 +37,8 @@ POST = {
 
 def make(architecture, d_in, d_sae, seed, dtype, **own):
     weights = random_weights(d_in, d_sae, seed=seed, dtype=dtype)
+    if architecture == "jumprelu":
+        weights["threshold"] = torch.full((d_sae,), 0.2, dtype=dtype)
     rule = {**SETTINGS[architecture], **own}
     return SAE(architecture, architecture_settings(architecture, rule), weights)
 
@@ -80,14 +83,16 @@ def test_a_method_moves_what_the_post_says(name):
 
 
 @pytest.mark.parametrize("name", SQUARED_ERROR)
+@pytest.mark.parametrize("path", ["sparse", "dense"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
 @given(
     shape=st.tuples(st.integers(1, 9), st.integers(1, 8), st.integers(3, 20)),
-    seed=st.integers(0, 999), architecture=st.sampled_from(["relu", "topk"]),
-    silent=st.booleans(),
+    seed=st.integers(0, 999), architecture=st.sampled_from(list(SETTINGS)), silent=st.booleans(),
 )  # fmt: skip
 @settings(max_examples=30, deadline=None)
-def test_gradients_agree_with_autograd(name, dtype, tolerance, shape, seed, architecture, silent):
+def test_gradients_agree_with_autograd(
+    name, path, dtype, tolerance, shape, seed, architecture, silent
+):
     n, d_in, d_sae = shape
     parent = make(architecture, d_in, d_sae, seed, dtype)
     if silent:
@@ -95,7 +100,9 @@ def test_gradients_agree_with_autograd(name, dtype, tolerance, shape, seed, arch
     x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed), dtype=dtype)
     fit = fit_of(name, parent)
     weights = start(fit)
-    terms, gradients = run(fit, weights, x, fit.parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+        terms, gradients = run(fit, weights, x, fit.parent)
     expected, grads = autograd(
         lambda w: (reconstruct(fit.parent, w, x) - x).square().mean(), weights
     )

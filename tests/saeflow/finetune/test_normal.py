@@ -11,10 +11,12 @@ from saeflow.finetune.normal import NormalEquations
 from saeflow.sae.sparse.codes import extract
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize(("share", "mkl"), [(0.0, True), (1.0, True), (1.0, False)])
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.6])
-def test_sums_are_those_of_dense_codes_by_either_road(density, share, monkeypatch):
+def test_sums_are_those_of_dense_codes_by_any_road(density, share, mkl, monkeypatch):
     monkeypatch.setattr(normal, "_DENSE_ABOVE", share)
+    if not mkl:
+        monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
     generator = torch.Generator().manual_seed(0)
     pre, x = (torch.randn(40, width, generator=generator) for width in (30, 5))
     pre = torch.where(torch.rand(40, 30, generator=generator) < density, pre.abs() + 0.1, -1.0)

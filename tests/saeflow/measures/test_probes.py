@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -145,14 +147,21 @@ def test_without_a_latent_its_probe_knows_frequencies_alone(both):
     assert found["accuracy_codes"] == found["accuracy_chance"]
 
 
-def test_latents_do_not_depend_on_what_a_decoder_makes_of_them(both, monkeypatch):
+def test_latents_of_one_encoder_are_fitted_once(both, monkeypatch):
+    """Decoder-side fine-tuning changes what is read in reconstructions, not in latents."""
     fits = []
     monkeypatch.setattr(probes, "fit_probe", lambda *a: fits.append(a) or fit_probe(*a))
-    together = ask([Sized(1.0), Sized(0.5), Nothing()], *both)
-    assert len(fits) == 1 + 2  # of the activations, and of each kind of latents
-    first, second, third = (sums.columns["loss_codes"] for sums in together)
-    np.testing.assert_array_equal(first, second)
-    assert (first != third).any()
+    saes = [an_sae(seed) for seed in (0, 1)]
+    saes.insert(1, replace(saes[0], weights={**saes[0].weights, "W_dec": 2 * saes[0].W_dec}))
+    together = ask(saes, *both)
+    assert len(fits) == 1 + 2  # of the activations, and of each encoder's latents
+    first, second, third = (sums.columns for sums in together)
+    np.testing.assert_array_equal(first["loss_codes"], second["loss_codes"])
+    assert (first["loss_sae"] != second["loss_sae"]).any()
+    assert (first["loss_codes"] != third["loss_codes"]).any()
+    for sae, sums in zip(saes, together, strict=True):
+        for name, column in ask([sae], *both)[0].columns.items():
+            np.testing.assert_array_equal(sums.columns[name], column)
 
 
 def test_sums_are_kept_per_document(both):
@@ -164,14 +173,18 @@ def test_sums_are_kept_per_document(both):
     assert (sums.columns["correct"] <= counts).all() and (sums.columns["loss"] > 0).all()
 
 
-def publish_sae(root, seed, hook=HOOK):
+def an_sae(seed, hook=HOOK):
     g = torch.Generator().manual_seed(seed)
     W_dec = torch.nn.functional.normalize(torch.randn(3 * D, D, generator=g), dim=1)
     weights = {
         "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -0.5),
         "W_dec": W_dec, "b_dec": torch.zeros(D),
     }  # fmt: skip
-    sae = SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, {"hook": hook})
+    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, {"hook": hook})
+
+
+def publish_sae(root, seed, hook=HOOK):
+    sae = an_sae(seed, hook)
     with hold(root / f"sae-{seed}" / "sae.json", f"sae {seed}") as work:
         save(sae, work.path)
         work.finish({})

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -157,6 +159,7 @@ def test_the_mean_is_that_of_the_evaluated_rows_only(x):
 
 def test_saes_measured_together_give_the_bits_of_each_alone(x):
     saes = [random_sae(0), random_sae(1)]
+    saes.append(replace(saes[0], weights={**saes[0].weights, "W_dec": 2 * saes[0].W_dec}))
     together = reconstruct(saes, tokens(x))
     for sae, result in zip(saes, together, strict=True):
         alone = reconstruct([sae], tokens(x))[0]

@@ -10,12 +10,12 @@ latents, which is the suppression that fine-tuning is to cure. Latents that were
 their parent's row; so does, at ``tau`` = 0, every combination of latents that the tokens do not
 determine (the solution nearest to the parent is taken).
 
-Read `solve`.
+Read `solve` and `choose_ridge`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +50,128 @@ class Decoder(NamedTuple):
     b_dec: np.ndarray
 
 
+class _Problem:
+    """What a method minimises, made ready for any strength of the ridge.
+
+    Parameters
+    ----------
+    sums
+        Of the tokens to fit.
+    parent
+        Where the ridge leads to.
+    """
+
+    def __init__(self, sums: NormalEquations, parent: Decoder) -> None:
+        self._sums, self._parent = sums, parent
+        n_active = int(sums.active.sum())
+        self._mean_square = float(sums.ff.sum()) / n_active if n_active else 0.0
+        self._gram, self._change, self._size = self._equations()
+        self._diagonal = self._gram.diagonal().copy()
+
+    def _equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return A, B and c of (A + tau v diag(c)) change = B."""
+        raise NotImplementedError
+
+    def _decoder(self, change: np.ndarray) -> Decoder:
+        """Return the decoder that a change of the parameters makes of the parent."""
+        raise NotImplementedError
+
+    def solve(self, tau: float) -> Decoder:
+        """Return the best decoder under a ridge of this strength."""
+        if tau < 0:
+            raise ConfigError("the ridge must not be negative", got=tau)
+        ridge = tau * self._mean_square * self._size
+        return self._decoder(self._ridged(ridge) if ridge.any() else self._least_norm())
+
+    def _ridged(self, ridge: np.ndarray) -> np.ndarray:
+        """Solve with a ridge; rows without data and without a ridge get zero."""
+        diagonal = self._diagonal + ridge
+        diagonal[diagonal <= 0] = 1.0
+        self._gram[np.diag_indices_from(self._gram)] = diagonal
+        # by torch: SciPy's threads and torch's would take the cores from one another
+        factor = torch.linalg.cholesky(torch.from_numpy(self._gram))
+        columns = torch.from_numpy(self._change).reshape(len(diagonal), -1)
+        return torch.cholesky_solve(columns, factor).numpy().reshape(self._change.shape)
+
+    def _least_norm(self) -> np.ndarray:
+        """Solve without a ridge: the smallest change of those that are best."""
+        self._gram[np.diag_indices_from(self._gram)] = self._diagonal
+        values, vectors = linalg.eigh(self._gram, check_finite=False)
+        kept = values > _CUTOFF * max(values[-1], 0.0)
+        vectors = vectors[:, kept]
+        scaled = (vectors.T @ self._change).T / values[kept]
+        return vectors @ scaled.T
+
+
+class _Scale(_Problem):
+    """A factor s per latent: sum_j G_ij (w_i . w_j) s_j = sum_t f_ti w_i . (x_t - b_dec)."""
+
+    def _equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        W, b = self._parent
+        right = np.einsum("ij,ij->i", self._sums.C, W) - self._sums.f * (W @ b)
+        return self._factors(self._sums.G.copy(), right)
+
+    def _factors(
+        self, gram: np.ndarray, right: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the equations of the factors' distance from one; ``gram`` is overwritten."""
+        W = self._parent.W_dec
+        gram *= W @ W.T
+        return gram, right - gram.sum(1), np.einsum("ij,ij->i", W, W)
+
+    def _decoder(self, change: np.ndarray) -> Decoder:
+        W, b = self._parent
+        return Decoder((1 + change)[:, None] * W, b)
+
+
+class _UnrotatedDecoder(_Scale):
+    """The factors, with the bias that is best for each, which centres all sums."""
+
+    def _equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        right = np.einsum("ij,ij->i", _centred_products(self._sums), self._parent.W_dec)
+        return self._factors(_centred_gram(self._sums), right)
+
+    def _decoder(self, change: np.ndarray) -> Decoder:
+        W = super()._decoder(change).W_dec
+        return Decoder(W, _best_bias(self._sums, W))
+
+
+class _Decoder(_Problem):
+    """The linear regression of x on (f, 1)."""
+
+    def _equations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        gram = _centred_gram(self._sums)
+        change = _centred_products(self._sums) - gram @ self._parent.W_dec
+        return gram, change, np.ones(len(gram))
+
+    def _decoder(self, change: np.ndarray) -> Decoder:
+        W = self._parent.W_dec + change
+        return Decoder(W, _best_bias(self._sums, W))
+
+
+_PROBLEMS = {"scale": _Scale, "unrotated_decoder": _UnrotatedDecoder, "decoder": _Decoder}
+METHODS = tuple(_PROBLEMS)
+"""The methods that have a closed form."""
+
+
+def _centred_gram(sums: NormalEquations) -> np.ndarray:
+    """Return G about the mean code, (d_sae, d_sae)."""
+    gram = np.outer(sums.f, sums.f)
+    gram *= -1 / sums.n
+    gram += sums.G
+    return gram
+
+
+def _centred_products(sums: NormalEquations) -> np.ndarray:
+    """Return C about the mean activation, (d_sae, d_in)."""
+    return sums.C - np.outer(sums.f, sums.x / sums.n)
+
+
+def _best_bias(sums: NormalEquations, W_dec: np.ndarray) -> np.ndarray:
+    """Return the bias with the least error given the rest: what is left on average."""
+    return (sums.x - sums.f @ W_dec) / sums.n
+
+
 def solve(method: str, sums: NormalEquations, parent: Decoder, tau: float) -> Decoder:
     """Return the best decoder that a method can reach.
 
@@ -65,91 +187,34 @@ def solve(method: str, sums: NormalEquations, parent: Decoder, tau: float) -> De
     tau
         Strength of the ridge, in activations; 0 for none.
     """
-    if method not in METHODS:
+    return _problem(method, sums, parent).solve(tau)
+
+
+def _problem(method: str, sums: NormalEquations, parent: Decoder) -> _Problem:
+    if method not in _PROBLEMS:
         raise ConfigError(
             "this method has no closed form", expected=" | ".join(METHODS), got=method
         )
-    if tau < 0:
-        raise ConfigError("the ridge must not be negative", got=tau)
-    return METHODS[method](sums, parent, tau * _mean_square(sums))
+    return _PROBLEMS[method](sums, parent)
 
 
-def _mean_square(sums: NormalEquations) -> float:
-    """Return the mean of f_i^2 over all active (token, latent)."""
-    n_active = int(sums.active.sum())
-    return float(sums.ff.sum()) / n_active if n_active else 0.0
+class Choice(NamedTuple):
+    """The ridge that the validation documents want.
 
-
-def _scale(sums: NormalEquations, parent: Decoder, ridge: float) -> Decoder:
-    """Solve sum_j G_ij (w_i . w_j) s_j = sum_t f_ti w_i . (x_t - b_dec)."""
-    W, b = parent
-    right = np.einsum("ij,ij->i", sums.C, W) - sums.f * (W @ b)
-    return Decoder(_factors(sums.G * (W @ W.T), right, W, ridge)[:, None] * W, b)
-
-
-def _unrotated_decoder(sums: NormalEquations, parent: Decoder, ridge: float) -> Decoder:
-    """Solve for the factors with the bias that is best for each, which centres all sums."""
-    W = parent.W_dec
-    right = np.einsum("ij,ij->i", sums.C - np.outer(sums.f, sums.x / sums.n), W)
-    gram = _centred(sums)
-    gram *= W @ W.T
-    W = _factors(gram, right, W, ridge)[:, None] * W
-    return Decoder(W, _best_bias(sums, W))
-
-
-def _factors(gram: np.ndarray, right: np.ndarray, W: np.ndarray, ridge: float) -> np.ndarray:
-    """Return the factors nearest to one that solve ``gram s = right`` with a ridge."""
-    change = right - gram.sum(1)
-    return 1 + _positive_solve(gram, change, ridge * np.einsum("ij,ij->i", W, W))
-
-
-def _decoder(sums: NormalEquations, parent: Decoder, ridge: float) -> Decoder:
-    """Solve the linear regression of x on (f, 1)."""
-    gram = _centred(sums)
-    change = sums.C - np.outer(sums.f, sums.x / sums.n) - gram @ parent.W_dec
-    W = parent.W_dec + _positive_solve(gram, change, np.full(len(gram), ridge))
-    return Decoder(W, _best_bias(sums, W))
-
-
-METHODS: Mapping[str, Callable[[NormalEquations, Decoder, float], Decoder]] = {
-    "scale": _scale,
-    "unrotated_decoder": _unrotated_decoder,
-    "decoder": _decoder,
-}
-"""The methods that have a closed form."""
-
-
-def _centred(sums: NormalEquations) -> np.ndarray:
-    """Return G about the mean code, (d_sae, d_sae)."""
-    gram = np.outer(sums.f, sums.f)
-    gram *= -1 / sums.n
-    gram += sums.G
-    return gram
-
-
-def _best_bias(sums: NormalEquations, W_dec: np.ndarray) -> np.ndarray:
-    """Return the bias with the least error given the rest: what is left on average."""
-    return (sums.x - sums.f @ W_dec) / sums.n
-
-
-def _positive_solve(gram: np.ndarray, right: np.ndarray, ridge: np.ndarray) -> np.ndarray:
-    """Return y of (gram + diag(ridge)) y = right with the least norm; ``gram`` is overwritten.
-
-    Rows without data and without a ridge get zero.
+    Attributes
+    ----------
+    ridge : float
+        Its strength.
+    decoder : Decoder
+        The solution with it.
+    errors : dict
+        Mean squared error per activation and dimension on the validation documents, by strength,
+        of those that were tried.
     """
-    if ridge.any():
-        free = np.flatnonzero(gram.diagonal() + ridge <= 0)
-        gram[np.diag_indices_from(gram)] += ridge
-        gram[free, free] = 1.0
-        # by torch: SciPy's threads and torch's would take the cores from one another
-        factor = torch.linalg.cholesky(torch.from_numpy(gram))
-        columns = torch.from_numpy(right).reshape(len(gram), -1)
-        return torch.cholesky_solve(columns, factor).numpy().reshape(right.shape)
-    values, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False)
-    kept = values > _CUTOFF * max(values[-1], 0.0)
-    vectors = vectors[:, kept]
-    scaled = (vectors.T @ right).T / values[kept]
-    return vectors @ scaled.T
+
+    ridge: float
+    decoder: Decoder
+    errors: dict[float, float]
 
 
 def choose_ridge(
@@ -157,24 +222,24 @@ def choose_ridge(
     train: NormalEquations,
     validation: NormalEquations,
     parent: Decoder,
-    strengths: tuple[float, ...],
-) -> tuple[float, dict[float, float]]:
-    """Return the ridge that the validation documents want.
+    strengths: Sequence[float],
+) -> Choice:
+    """Solve with the strongest ridge whose validation error is the least, within half a percent.
 
-    The strongest of those whose error there is the least, within half a percent: differences
-    below that say nothing, and of solutions alike the nearest to the parent is taken.
-
-    Returns
-    -------
-    ridge : float
-        The strength.
-    errors : dict
-        Mean squared error per activation and dimension on the validation documents, by strength.
+    Differences below that say nothing, and of solutions alike the nearest to the parent is taken.
+    The strongest is tried first, and none after the first whose error has risen by more again:
+    what weaker ones leave to the tokens is noise.
     """
+    problem = _problem(method, train, parent)
     n_values = validation.n * len(parent.b_dec)
-    errors = {
-        tau: validation.squared_error(*solve(method, train, parent, tau)) / n_values
-        for tau in strengths
-    }
-    most = min(errors.values()) * (1 + _ALIKE)
-    return max(tau for tau, error in errors.items() if error <= most), errors
+    errors: dict[float, float] = {}
+    alike: dict[float, Decoder] = {}
+    for tau in sorted(strengths, reverse=True):
+        alike[tau] = problem.solve(tau)
+        errors[tau] = validation.squared_error(*alike[tau]) / n_values
+        most = min(errors.values()) * (1 + _ALIKE)
+        alike = {tau: found for tau, found in alike.items() if errors[tau] <= most}
+        if tau not in alike:
+            break
+    ridge = max(alike)
+    return Choice(ridge, alike[ridge], errors)

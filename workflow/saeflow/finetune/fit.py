@@ -21,9 +21,10 @@ from saeflow.errors import ConfigError
 from saeflow.sae.model import SAE
 from saeflow.sae.scale import fold
 from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.backward import encoder_inputs
 from saeflow.sae.steps.initial import transposed
-from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares
+from saeflow.sae.steps.step import Batch, State, Terms, Workspace, sum_of_squares
 from saeflow.sae.training import further
 
 _ENCODER = ("W_enc", "b_enc")
@@ -39,10 +40,10 @@ class Forward(NamedTuple):
     ----------
     sae : SAE
         The parent with the trained weights in place, but for the scale.
-    codes : Codes
+    codes : Codes | DenseCodes
         Its latents.
-    per_entry : Tensor (n_active,)
-        The scale of each active latent.
+    per_entry : Tensor
+        The scale of each latent, in a shape that fits the codes' values.
     x_hat : Tensor (n, d_out)
         The reconstruction.
     pullback : Callable | None
@@ -50,7 +51,7 @@ class Forward(NamedTuple):
     """
 
     sae: SAE
-    codes: Codes
+    codes: Codes | DenseCodes
     per_entry: Tensor
     x_hat: Tensor
     pullback: Callable[[Tensor], Tensor] | None
@@ -110,26 +111,33 @@ class SquaredError:
         weights: Mapping[str, Tensor],
         gradients: Mapping[str, Tensor],
         batch: Batch,
-        state: State,  # noqa: ARG002
+        state: State,
         codes: Codes | None,
     ) -> Terms:
         """Write the gradients on a batch and return the terms.
 
         ``codes`` are the parent's codes of the batch where the encoder is frozen, else None.
         """
-        forward = self.forward(weights, batch, codes)
+        forward = self.forward(weights, batch, codes, state.workspace)
         error = forward.x_hat.sub_(batch.target)
         total = sum_of_squares(error)
         self.backward(weights, gradients, batch, forward, error.mul_(2 / error.numel()))
         found = forward.codes
         fired = found.by_latent.counts > 0
-        return Terms(total / batch.target.numel(), total, 0.0, len(found.values), fired)
+        return Terms(total / batch.target.numel(), total, 0.0, found.n_active, fired)
 
-    def forward(self, weights: Mapping[str, Tensor], batch: Batch, codes: Codes | None) -> Forward:
+    def forward(
+        self,
+        weights: Mapping[str, Tensor],
+        batch: Batch,
+        codes: Codes | None,
+        workspace: Workspace,
+    ) -> Forward:
         """Return the reconstruction of a batch, and what `backward` needs."""
         sae = self._moved(weights)
-        codes = sae.encode_sparse(batch.x) if codes is None else codes
-        per_entry = weights["scale"].index_select(0, codes.index)
+        if codes is None:
+            codes = sae.rule.encode_sparse(sae.weights, sae.settings, batch.x, workspace)
+        per_entry = codes.at_entries(weights["scale"])
         scaled = codes.with_values(codes.values * per_entry)
         x_hat, pullback = self._decode(scaled, sae.W_dec)
         return Forward(sae, codes, per_entry, x_hat.add_(sae.b_dec), pullback)
@@ -146,7 +154,7 @@ class SquaredError:
         codes, sae = forward.codes, forward.sae
         self._write_decoder(weights, gradients, codes, d_x_hat)
         if forward.pullback is not None:
-            d_pre = forward.pullback(d_x_hat).mul_(forward.per_entry)
+            d_pre = codes.masked(forward.pullback(d_x_hat).mul_(forward.per_entry))
             gradients["b_enc"].copy_(codes.by_latent.sum(d_pre))
             if "W_enc" in weights:
                 inputs = encoder_inputs(sae.weights, sae.settings, batch.x)
@@ -165,7 +173,7 @@ class SquaredError:
         own = {**parent.weights, **moved}
         return SAE(parent.architecture, parent.settings, own, parent.metadata)
 
-    def _decode(self, scaled: Codes, W_dec: Tensor) -> tuple:
+    def _decode(self, scaled: Codes | DenseCodes, W_dec: Tensor) -> tuple:
         if self.frozen_encoder:
             return scaled.decode(W_dec), None
         return scaled.decode_with_pullback(W_dec)
@@ -174,7 +182,7 @@ class SquaredError:
         self,
         weights: Mapping[str, Tensor],
         gradients: Mapping[str, Tensor],
-        codes: Codes,
+        codes: Codes | DenseCodes,
         d_x_hat: Tensor,
     ) -> None:
         """Write the gradients of scale, W_dec and b_dec; d_x_hat is d loss / d x_hat."""

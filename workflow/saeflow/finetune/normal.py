@@ -8,6 +8,7 @@ value anywhere, follow from the second moments of codes and activations. Read `N
 from __future__ import annotations
 
 import os
+import warnings
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ from torch import Tensor
 from saeflow.errors import ConfigError
 from saeflow.sae.sparse.codes import Codes
 
-# Share of active entries above which dense products are faster, on one core and more so on two;
-# measured for d_sae 512 to 4096. It depends on the batch alone, so a resumed run does the same.
-_DENSE_ABOVE = 0.05
+# Share of active entries above which dense products are faster than MKL's sparse ones, on one core
+# and on two; measured for d_sae 512 to 4096. It depends on the batch alone, so a resumed run does
+# the same.
+_DENSE_ABOVE = 0.12
 
 # G itself, one with the ridge, its factor, and the validation documents' own G.
 _COPIES = 4
@@ -70,15 +72,8 @@ class NormalEquations:
         values, index, offsets = (
             part.cpu() for part in (codes.values.double(), codes.index, codes.offsets)
         )
-        if len(values) > _DENSE_ABOVE * len(codes) * codes.d_sae:
-            f = Codes(values, index, offsets, codes.d_sae).dense()
-            torch.from_numpy(self.G).addmm_(f.T, f)
-            torch.from_numpy(self.C).addmm_(f.T, x)
-        else:
-            f = csr_matrix((values, index, offsets), shape=(len(codes), codes.d_sae))
-            transposed = f.T.tocsr()
-            _add_sparse(self.G, transposed @ f)
-            self.C += transposed @ x.numpy()
+        f = csr_matrix((values, index, offsets), shape=(len(codes), codes.d_sae))
+        _add_products(self.G, self.C, f, x)
         self.f += np.bincount(index, weights=values, minlength=codes.d_sae)
         self.active += np.bincount(index, minlength=codes.d_sae)
         self.x += x.sum(0).numpy()
@@ -108,10 +103,30 @@ class NormalEquations:
         return found
 
 
-def _add_sparse(total: np.ndarray, part: csr_matrix) -> None:
-    """Add a sparse matrix to a dense one; its entries are distinct."""
-    rows = np.repeat(np.arange(part.shape[0], dtype=np.int64), np.diff(part.indptr))
-    total.reshape(-1)[rows * part.shape[1] + part.indices] += part.data
+def _add_products(G: np.ndarray, C: np.ndarray, f: csr_matrix, x: Tensor) -> None:
+    """Add f^T f to ``G`` and f^T x to ``C``, both dense."""
+    if f.nnz > _DENSE_ABOVE * np.prod(f.shape):
+        dense = torch.from_numpy(f.toarray())
+        torch.from_numpy(G).addmm_(dense.T, dense)
+        torch.from_numpy(C).addmm_(dense.T, x)
+    elif torch.backends.mkl.is_available():
+        # a product of two sparse matrices into a dense one, which SciPy does not have
+        rows, columns = _torch_csr(f), _torch_csr(f.T.tocsr())
+        torch.from_numpy(G).addmm_(columns, rows)
+        torch.from_numpy(C).addmm_(columns, x)
+    else:
+        columns = f.T.tocsr()
+        part = columns @ f
+        rows = np.repeat(np.arange(len(G), dtype=np.int64), np.diff(part.indptr))
+        G.reshape(-1)[rows * len(G) + part.indices] += part.data  # its entries are distinct
+        C += columns @ x.numpy()
+
+
+def _torch_csr(matrix: csr_matrix) -> Tensor:
+    parts = map(torch.from_numpy, (matrix.indptr, matrix.indices, matrix.data))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(*parts, size=matrix.shape, check_invariants=False)
 
 
 def require_memory(d_sae: int) -> None:

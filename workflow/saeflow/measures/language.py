@@ -23,9 +23,10 @@ from saeflow import device, registry
 from saeflow.errors import DataError
 from saeflow.files import read_json
 from saeflow.logs import progress
+from saeflow.measures.encoders import Coder
 from saeflow.measures.intervals import Estimate, as_record, estimates
 from saeflow.measures.output import write_table
-from saeflow.measures.reconstruction import SPLIT, Coder, evaluated, mean_activation
+from saeflow.measures.reconstruction import SPLIT, evaluated, mean_activation
 from saeflow.measures.sums import DocumentSums
 from saeflow.models.hooks import Hook
 from saeflow.models.loss import CHUNK_LOGITS, cross_entropy, kl_divergence, scored_tokens

@@ -20,11 +20,12 @@ import torch
 
 from saeflow import device, registry
 from saeflow.logs import progress
+from saeflow.measures.encoders import Coder, Encoders
 from saeflow.measures.intervals import Estimate, as_record, estimates
 from saeflow.measures.next_tokens import BATCH_ROWS, Asked, asked, questions
 from saeflow.measures.output import write_table
 from saeflow.measures.probe import Probe, answers, fit_probe
-from saeflow.measures.reconstruction import Coder, open_pair
+from saeflow.measures.reconstruction import open_pair
 from saeflow.measures.sums import DocumentSums
 from saeflow.sae.sparse.codes import Codes
 from saeflow.work import Work
@@ -91,7 +92,8 @@ def ask(
         activations, with ``_sae`` for the reconstructions, ``_codes`` for the latents, ``_chance``
         for the shares of the tokens in what was fitted to.
     """
-    probe, of_codes = _fit(coders, to_fit, machine)
+    encoders = Encoders(coders)
+    probe, of_codes = _fit(encoders, to_fit, machine)
     shares = np.bincount(to_fit.labels) / len(to_fit.labels)
     results = [DocumentSums(test.documents) for _ in coders]
     total = -(-len(test.rows) // BATCH_ROWS)
@@ -100,37 +102,35 @@ def ask(
         chance = answers(np.log(np.broadcast_to(shares, (len(labels), len(shares)))), labels)
         shared = {"tokens": np.ones(len(labels)), **probe.answers(y, labels)}
         shared |= _named(chance, "chance")
-        for coder, of_code, sums in zip(coders, of_codes, results, strict=True):
-            codes = coder.encode_sparse(x)
+        by_encoder: dict[int, dict[str, np.ndarray]] = {}
+        each = zip(coders, encoders.first, encoders.codes(x), results, strict=True)
+        for coder, first, codes, sums in each:
+            if first not in by_encoder:
+                answered = of_codes[first].answers(_matrix(codes), labels)
+                by_encoder[first] = _named(answered, "codes")
             x_hat = coder.decode(codes).cpu().numpy()
             own = _named(probe.answers(x_hat, labels), "sae")
-            own |= _named(of_code.answers(_matrix(codes), labels), "codes")
-            sums.add(test.documents[part], shared | own)
+            sums.add(test.documents[part], shared | own | by_encoder[first])
     return results
 
 
 def _fit(
-    coders: Sequence[Coder], to_fit: Asked, machine: torch.device | str
-) -> tuple[Probe, list[Probe]]:
-    """Fit the probe of the activations, and one to the latents of each SAE."""
+    encoders: Encoders, to_fit: Asked, machine: torch.device | str
+) -> tuple[Probe, dict[int, Probe]]:
+    """Fit the probe of the activations, and one to the latents of each encoder, by its place."""
     from scipy.sparse import vstack
 
     targets: list[np.ndarray] = []
-    parts: list[list[csr_matrix]] = [[] for _ in coders]
+    parts: dict[int, list[csr_matrix]] = {first: [] for first in encoders.first}
     for _, x, y in to_fit.batches():
         targets.append(y)
-        there = torch.from_numpy(x).to(machine)
-        for coder, codes in zip(coders, parts, strict=True):
-            codes.append(_matrix(coder.encode_sparse(there)))
+        codes = list(encoders.codes(torch.from_numpy(x).to(machine)))
+        for first, own in parts.items():
+            own.append(_matrix(codes[first]))
     probe = fit_probe(np.concatenate(targets), to_fit.labels)
-    known: dict[tuple[bytes, ...], Probe] = {}
-    of_codes = []
-    for codes in (vstack(own, format="csr") for own in parts):
-        # SAEs with one frozen encoder have the same latents, which are fitted once
-        key = tuple(a.tobytes() for a in (codes.data, codes.indices, codes.indptr))
-        if key not in known:
-            known[key] = fit_probe(codes, to_fit.labels)
-        of_codes.append(known[key])
+    of_codes = {
+        first: fit_probe(vstack(own, format="csr"), to_fit.labels) for first, own in parts.items()
+    }
     return probe, of_codes
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ import torch
 from saeflow import device, registry
 from saeflow.errors import DataError
 from saeflow.logs import progress
+from saeflow.measures.encoders import Coder, Encoders
 from saeflow.measures.intervals import Estimate, as_record, estimates
 from saeflow.measures.output import write_table
 from saeflow.measures.sums import DocumentSums, LatentSums, row_values
-from saeflow.sae.sparse.codes import Codes
 from saeflow.work import Work
 
 if TYPE_CHECKING:
@@ -33,18 +33,6 @@ BATCH_ROWS = 4096
 # Formed from counts per latent, which are not kept per document. A bootstrap of `dead` would
 # also mislead: a resample can lose firings and never find one.
 OF_LATENTS = ("dead", "density")
-
-
-class Coder(Protocol):
-    """What is asked of an SAE."""
-
-    d_sae: int
-
-    def encode_sparse(self, x: torch.Tensor) -> Codes:
-        """Return the latents of x (n, d_in)."""
-
-    def decode(self, latents: Codes) -> torch.Tensor:
-        """Return the reconstruction (n, d_in)."""
 
 
 class Evaluated(NamedTuple):
@@ -191,20 +179,22 @@ def reconstruct(
     """
     mean = torch.from_numpy(mean_activation(tokens.targets)).to(target)
     d_in = len(mean)
+    encoders = Encoders(coders)
+    latents = {first: LatentSums(coders[first].d_sae) for first in set(encoders.first)}
     results = [
-        Reconstruction(DocumentSums(tokens.documents), LatentSums(coder.d_sae), d_in)
-        for coder in coders
+        Reconstruction(DocumentSums(tokens.documents), latents[first], d_in)
+        for first in encoders.first
     ]
     batches = tokens.pairs(batch_rows)
     total = -(-len(tokens.rows) // batch_rows)
     for start, x, y in progress(batches, desc="reconstruction", unit="batches", total=total):
         same, x = y is x, x.to(target)
         y, documents = x if same else y.to(target), tokens.documents[start : start + len(x)]
-        for index, coder in enumerate(coders):
-            codes = coder.encode_sparse(x)
+        for index, (coder, codes) in enumerate(zip(coders, encoders.codes(x), strict=True)):
             values = row_values(y, coder.decode(codes), codes, mean)._asdict()
             results[index].documents.add(documents, {"tokens": np.ones(len(x)), **values})
-            results[index].latents.add(codes)
+            if index in latents:  # the first with its encoder
+                latents[index].add(codes)
     return results
 
 

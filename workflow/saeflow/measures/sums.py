@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.linalg import vecdot
 
 from saeflow.sae.sparse.codes import Codes
 
-_ROWS = 128
+# Of a part of the rows in float64, which is to fit a core's cache: they are read several times.
+_PART_BYTES = 1 << 19
 
 
 class RowValues(NamedTuple):
@@ -64,10 +66,8 @@ def row_values(x: torch.Tensor, x_hat: torch.Tensor, codes: Codes, mean: torch.T
     mean : Tensor (d_in,) float64
         The mean of x over all evaluated tokens.
     """
-    # parts that fit a core's cache: float64 doubles what is read
-    parts = [
-        _of_vectors(*rows, mean) for rows in zip(x.split(_ROWS), x_hat.split(_ROWS), strict=True)
-    ]
+    n = max(1, _PART_BYTES // (8 * x.shape[1]))
+    parts = [_of_vectors(*rows, mean) for rows in zip(x.split(n), x_hat.split(n), strict=True)]
     of_vectors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     rows, _, values = _entries(codes)
     return RowValues(
@@ -82,12 +82,12 @@ def _of_vectors(
 ) -> dict[str, torch.Tensor]:
     """Return the fields of `RowValues` that need no code, each (n,) float64."""
     x, x_hat = x.double(), x_hat.double()
-    squared_norm, squared_norm_hat = x.square().sum(-1), x_hat.square().sum(-1)
-    inner = (x * x_hat).sum(-1)
+    error, deviation = x_hat - x, x - mean
+    squared_norm, squared_norm_hat, inner = vecdot(x, x), vecdot(x_hat, x_hat), vecdot(x, x_hat)
     norms, norms_hat = squared_norm.sqrt(), squared_norm_hat.sqrt()
     return {
-        "squared_error": (x_hat - x).square().sum(-1),
-        "squared_deviation": (x - mean).square().sum(-1),
+        "squared_error": vecdot(error, error),
+        "squared_deviation": vecdot(deviation, deviation),
         "squared_norm": squared_norm,
         "squared_norm_hat": squared_norm_hat,
         "inner": inner,

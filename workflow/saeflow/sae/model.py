@@ -135,6 +135,26 @@ class SAE:
         }
         return SAE(self.architecture, self.settings, weights, self.metadata)
 
+    def encodes_like(self, other: SAE) -> bool:
+        """Return whether another SAE has the same encoder, to the bit.
+
+        Those have that come of one parent by fine-tuning its decoder alone.
+        """
+        if (self.architecture, self.settings, self.input_norm) != (
+            other.architecture, other.settings, other.input_norm
+        ):  # fmt: skip
+            return False
+        own, others = self._encoder, other._encoder
+        return own.keys() == others.keys() and all(
+            torch.equal(w, others[n]) for n, w in own.items()
+        )
+
+    @property
+    def _encoder(self) -> dict[str, Tensor]:
+        """The weights that codes depend on."""
+        decoder = {"W_dec"} if self.settings.subtract_b_dec else {"W_dec", "b_dec"}
+        return {name: w for name, w in self.weights.items() if name not in decoder}
+
     def require_width(self, d_model: int, *, where: object) -> None:
         """Raise a `ModelError` unless this SAE reads vectors of width ``d_model``."""
         if d_model != self.d_in:

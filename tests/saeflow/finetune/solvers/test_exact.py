@@ -85,7 +85,7 @@ def test_the_ridge_has_the_least_error_on_the_validation_documents(together, par
     for method in METHODS:
         training = together["relu", method].manifest["training"]
         tried = {row["ridge"]: row["mse"] for row in training["validation_mse"]}
-        assert tuple(tried) == exact.STRENGTHS
+        assert tuple(tried) == tuple(reversed(exact.STRENGTHS))[: len(tried)]
         best = min(tried.values())
         assert training["ridge"] == max(tau for tau in tried if tried[tau] <= best * 1.005)
         tuned = load_sae(together["relu", method].final)

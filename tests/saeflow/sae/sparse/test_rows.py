@@ -18,7 +18,6 @@ def n_threads(request, monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     monkeypatch.setattr(rows, "_BLOCK_BYTES", 7 * 5 * 8)
-    monkeypatch.setattr(rows, "_THREAD_BYTES", 0)
     yield request.param
     torch.set_num_threads(before)
 

@@ -230,11 +230,12 @@ def _solved(
     start = Decoder(*(w.double().cpu().numpy() for w in (sae.W_dec, sae.b_dec)))
     ridge, errors = settings.ridge, {}
     if ridge is None:
-        ridge, errors = choose_ridge(settings.method, sums, validation, start, STRENGTHS)
+        ridge, found, errors = choose_ridge(settings.method, sums, validation, start, STRENGTHS)
         if ridge == STRENGTHS[0]:  # the other end says that the parent is as good
             name = f"{parent.record} > {settings.method}"
             logger.warning("%s: the best ridge, %g, is the weakest of those tried", name, ridge)
-    found = solve(settings.method, sums, start, ridge)
+    else:
+        found = solve(settings.method, sums, start, ridge)
     n_values = sums.n * len(start.b_dec)
     training = {
         "tokens": sums.n,

@@ -134,10 +134,10 @@ class ModelTask(TuneTask):
         weights: Mapping[str, Tensor],
         gradients: Mapping[str, Tensor],
         batch: ModelBatch,
-        state: State,  # noqa: ARG002
+        state: State,
     ) -> Terms:
         """Write the gradients of the loss and return its terms; the penalty is KL's part."""
-        forward = self.fit.forward(weights, batch, self.codes(batch))
+        forward = self.fit.forward(weights, batch, self.codes(batch), state.workspace)
         kl, d_kl = self._divergence(forward.x_hat, batch)
         error = forward.x_hat.sub_(batch.target)
         total = sum_of_squares(error)
@@ -148,7 +148,7 @@ class ModelTask(TuneTask):
         self.fit.backward(weights, gradients, batch, forward, d_x_hat)
         codes = forward.codes
         fired = codes.by_latent.counts > 0
-        return Terms(mse + share * kl, total, share * kl, len(codes.values), fired)
+        return Terms(mse + share * kl, total, share * kl, codes.n_active, fired)
 
     def _divergence(self, x_hat: Tensor, batch: ModelBatch) -> tuple[float, Tensor]:
         """Return the mean divergence per scored token, and its gradient (n, d_in)."""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from saeflow.sae.schedule import ramp
 from saeflow.sae.settings import not_negative, one_of
-from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.backward import (
     active,
@@ -33,7 +33,7 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
 )
 from saeflow.sae.steps.initial import CENTERS, tied
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = False
@@ -101,9 +101,11 @@ def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tens
     return _magnitudes(weights, gate).masked_fill_(closed, 0)
 
 
-def encode_sparse(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Codes:
+def encode_sparse(
+    weights: Mapping[str, Tensor], settings: Settings, x: Tensor, workspace: Workspace | None = None
+) -> Codes | DenseCodes:
     """Return the active latents of ``x`` (n, d_in)."""
-    return extract(encode(weights, settings, x), 0.0)
+    return active(encode(weights, settings, x), 0.0, workspace)
 
 
 def step(

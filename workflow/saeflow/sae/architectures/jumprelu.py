@@ -31,18 +31,20 @@ from torch import Tensor
 
 from saeflow.sae.schedule import ramp
 from saeflow.sae.settings import not_negative, one_of, positive
-from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.auxk import add_aux
 from saeflow.sae.steps.backward import (
     active,
     encoder_inputs,
     encoder_product,
+    pre_activations,
     reconstruct,
     write_decoder_gradients,
     write_encoder_gradients,
 )
 from saeflow.sae.steps.initial import CENTERS, tied
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True
@@ -126,13 +128,16 @@ def initial(
 
 def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
     """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
-    z = _pre(weights, settings, x)
+    z = pre_activations(weights, settings, x)
     return z.masked_fill_(z <= weights["threshold"].clamp(min=0), 0)
 
 
-def encode_sparse(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Codes:
+def encode_sparse(
+    weights: Mapping[str, Tensor], settings: Settings, x: Tensor, workspace: Workspace | None = None
+) -> Codes | DenseCodes:
     """Return the active latents of ``x`` (n, d_in)."""
-    return extract(_pre(weights, settings, x), weights["threshold"].clamp(min=0))
+    pre = pre_activations(weights, settings, x, workspace)
+    return active(pre, weights["threshold"].clamp(min=0), workspace)
 
 
 def step(
@@ -172,12 +177,6 @@ def step(
         penalty += add_aux(weights, gradients, settings, inputs, kept, left, state)
     fired = near.by_latent.sum(on.to(z)) > 0
     return Terms(found.total / n + penalty, found.total, penalty, n_active, fired)
-
-
-def _pre(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
-    """Return the pre-activations (n, d_sae)."""
-    inputs = encoder_inputs(weights, settings, x)
-    return encoder_product(weights["W_enc"], weights["b_enc"], inputs)
 
 
 def to_saelens(settings: Settings) -> dict[str, Any]:

@@ -25,18 +25,19 @@ from torch import Tensor
 
 from saeflow.sae.schedule import ramp
 from saeflow.sae.settings import not_negative, one_of
-from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.backward import (
     active,
     encoder_inputs,
     encoder_product,
+    pre_activations,
     reconstruct,
     write_decoder_gradients,
     write_encoder_gradients,
 )
 from saeflow.sae.steps.initial import CENTERS, center, directions, transposed
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True
@@ -115,12 +116,14 @@ def initial(
 
 def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
     """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
-    return _pre(weights, settings, x).clamp_(min=0)
+    return pre_activations(weights, settings, x).clamp_(min=0)
 
 
-def encode_sparse(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Codes:
+def encode_sparse(
+    weights: Mapping[str, Tensor], settings: Settings, x: Tensor, workspace: Workspace | None = None
+) -> Codes | DenseCodes:
     """Return the active latents of ``x`` (n, d_in)."""
-    return extract(_pre(weights, settings, x), 0.0)
+    return active(pre_activations(weights, settings, x, workspace), 0.0, workspace)
 
 
 def step(
@@ -167,12 +170,6 @@ def _penalise(
     along = (sums / norm.clamp_min(_TINY))[:, None]  # a row of zeros has no direction
     gradients["W_dec"].addcmul_(along, weights["W_dec"], value=slope)
     return slope * float(norm @ sums)
-
-
-def _pre(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
-    """Return the pre-activations (n, d_sae)."""
-    inputs = encoder_inputs(weights, settings, x)
-    return encoder_product(weights["W_enc"], weights["b_enc"], inputs)
 
 
 def to_saelens(settings: Settings) -> dict[str, Any]:

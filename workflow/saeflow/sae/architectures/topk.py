@@ -20,7 +20,7 @@ from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.select import top_k
 from saeflow.sae.steps.auxk import AuxSettings, initial_top_k, require_width, top_k_terms
 from saeflow.sae.steps.backward import encoder_inputs, encoder_product
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True
@@ -61,10 +61,12 @@ def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tens
     return encode_sparse(weights, settings, x).dense()
 
 
-def encode_sparse(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Codes:
+def encode_sparse(
+    weights: Mapping[str, Tensor], settings: Settings, x: Tensor, workspace: Workspace | None = None
+) -> Codes:
     """Return the active latents of ``x`` (n, d_in)."""
-    inputs = encoder_inputs(weights, settings, x)
-    pre = encoder_product(weights["W_enc"], None, inputs)
+    inputs = encoder_inputs(weights, settings, x, workspace)
+    pre = encoder_product(weights["W_enc"], None, inputs, workspace)
     return top_k(pre, settings.k, bias=weights["b_enc"])
 
 

@@ -86,7 +86,17 @@ def encoder_product(
     return torch.addmm(bias, inputs, W_enc, out=out)
 
 
-def active(pre: Tensor, threshold: Tensor | float, workspace: Workspace) -> Codes | DenseCodes:
+def pre_activations(
+    weights: Mapping[str, Tensor], settings: Any, x: Tensor, workspace: Workspace | None = None
+) -> Tensor:
+    """Return the encoder's product for ``x`` (n, d_in), bias included: (n, d_sae)."""
+    inputs = encoder_inputs(weights, settings, x, workspace)
+    return encoder_product(weights["W_enc"], weights["b_enc"], inputs, workspace)
+
+
+def active(
+    pre: Tensor, threshold: Tensor | float, workspace: Workspace | None
+) -> Codes | DenseCodes:
     """Return the entries of ``pre`` (n, d_sae) above a threshold of at least zero, as codes.
 
     Parameters
@@ -96,7 +106,7 @@ def active(pre: Tensor, threshold: Tensor | float, workspace: Workspace) -> Code
     threshold
         A number, or one per latent: (d_sae,).
     workspace
-        Scratch memory.
+        Scratch memory; None for sparse codes in any case.
 
     Returns
     -------
@@ -104,6 +114,8 @@ def active(pre: Tensor, threshold: Tensor | float, workspace: Workspace) -> Code
         By the share of active entries: sparse below `SPARSE_BELOW`. Both have the methods that
         the functions of this module use.
     """
+    if workspace is None:
+        return extract(pre, threshold)
     codes = extract(pre, threshold, at_most=SPARSE_BELOW)
     return DenseCodes.above(pre, threshold, workspace) if codes is None else codes
 

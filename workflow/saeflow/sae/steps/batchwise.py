@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from saeflow.sae.settings import positive
-from saeflow.sae.sparse.codes import Codes, extract
+from saeflow.sae.sparse.codes import Codes
+from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.sparse.select import batch_top_k
 from saeflow.sae.steps.auxk import AuxSettings, initial_top_k, require_width
-from saeflow.sae.steps.backward import encoder_inputs, encoder_product
+from saeflow.sae.steps.backward import active, pre_activations
+from saeflow.sae.steps.step import Workspace
 
 # Share of the running mean at which candidates are looked for: the border moves by a few per cent
 # from batch to batch.
@@ -61,16 +63,20 @@ def initial(
     n_wanted = _n_wanted(settings, x)
     weights = initial_top_k(settings, lambda pre: batch_top_k(pre, n_wanted), d_sae, x, generator)
     weights["threshold"] = x.new_zeros(d_sae)
-    pre = encoder_product(weights["W_enc"], weights["b_enc"], encoder_inputs(weights, settings, x))
+    pre = pre_activations(weights, settings, x)
     select(pre, weights, settings, tokens=0)
     return weights
 
 
-def encode_sparse(weights: Mapping[str, Tensor], settings: BatchSettings, x: Tensor) -> Codes:
+def encode_sparse(
+    weights: Mapping[str, Tensor],
+    settings: BatchSettings,
+    x: Tensor,
+    workspace: Workspace | None = None,
+) -> Codes | DenseCodes:
     """Return the latents of ``x`` (n, d_in) above the threshold."""
-    inputs = encoder_inputs(weights, settings, x)
-    pre = encoder_product(weights["W_enc"], weights["b_enc"], inputs)
-    return extract(pre, weights["threshold"].clamp(min=0))
+    pre = pre_activations(weights, settings, x, workspace)
+    return active(pre, weights["threshold"].clamp(min=0), workspace)
 
 
 def select(

@@ -23,7 +23,9 @@ An architecture is one module in `architectures/` with
                                                so; both where such buffers are
     initial(settings, d_sae, x, generator)     -> first weights and buffers, from a first batch
     encode(weights, settings, x)               -> dense latents (n, d_sae)
-    encode_sparse(weights, settings, x)        -> Codes
+    encode_sparse(weights, settings, x, workspace=None)   -> Codes; with scratch memory, which
+                                               they may keep, also `DenseCodes` where many are
+                                               active
     step(weights, gradients, settings, batch, state)   -> Terms; writes the gradients
     to_saelens(settings)                       -> its keys in SAELens' cfg.json
     from_saelens(config, weights)              -> (settings, weights)
