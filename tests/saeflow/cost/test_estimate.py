@@ -82,6 +82,37 @@ def test_epochs_and_tokens_decide_the_steps(jobs):
     assert cost.seconds.value == pytest.approx(2.0 + 2 * 50 * 0.1)
 
 
+def test_a_fit_takes_its_share_of_a_step_and_the_model_where_it_is_in_the_loop(jobs):
+    def tune(config):
+        study = config["studies"]["suppression"]
+        steps = {"learning_rate": 0.001, "batch_size": 1000, "tokens": 50_000}
+        config["methods"] = {
+            "scale": {**steps, "method": "scale"},
+            "encoder": {**steps, "method": "encoder"},
+            "scale-exact": {"solver": "exact", "method": "scale", "ridge": 1.0, "tokens": 51_200},
+            "loop": {**steps, "method": "all", "solver": "kl_mse"},
+        }
+        study.update(seeds=[0], methods=list(config["methods"]), hooks=["resid_post.1"])
+
+    planned = jobs(tune)
+    estimator = Estimator(speeds_for(planned))
+    found = {
+        frozenset(job.settings["method"] for job in group): estimator.together(group).seconds.value
+        for group in passes_of(planned["finetune_sae"])
+        if group[0].settings["solver"] != "exact"
+    }
+    (exact,) = (j for j in planned["finetune_sae"] if j.settings["solver"] == "exact")
+    # 50 steps of 0.1 s; half of each where the encoder is frozen
+    assert found[frozenset({"encoder", "scale"})] == pytest.approx(2.0 + 5.0 + 2.5)
+    # 51,200 rows in batches of 1024 of a step that is not measured here
+    rough = estimator.speeds.step({**planned["train_sae"][0].settings, "batch_size": 1024}, 64)
+    assert estimator.together([exact]).seconds.value == pytest.approx(2.0 + 50 * 0.6 * rough.value)
+    # four blocks at 2,500 tokens/s, and of the two behind the hook thrice half of that; the head
+    shape = estimator.shape(planned["train_lm"][0])
+    head = 4 * 50_000 / estimator.speeds.head_rate(shape).value
+    assert found[frozenset({"all"})] == pytest.approx(2.0 + 5.0 + 20.0 + 30.0 + head)
+
+
 def test_an_assumed_speed_follows_from_operations_and_is_said_to_be_rough(planned):
     estimator = Estimator(Speeds(2))
     (group,) = passes_of(planned["harvest_activations"])

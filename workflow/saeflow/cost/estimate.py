@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from saeflow import registry
 from saeflow.cost import memory
 from saeflow.cost.cost import Cost
 from saeflow.cost.guess import ZERO, Guess, total
@@ -128,14 +129,29 @@ class Estimator(Sources):
             tokens = Guess(float(wanted)) if wanted else n_train.scaled(epochs)
             batch = run.get("batch_size") or 1024
             step = self.speeds.step({**recipe, "batch_size": batch}, d)
-            slower = (1.5, 2.0) if run.get("solver") == "exact" else (1.0, 1.0)
-            seconds.append(step.scaled(tokens.value / batch * slower[0], tokens.times * slower[1]))
+            share = _of_a_step(run)
+            seconds.append(
+                step.scaled(tokens.value / batch * share.value, tokens.times * share.times)
+            )
+            if run.get("solver") == "kl_mse":
+                seconds.append(self._model_in_the_loop(jobs[0].inputs["activations"], tokens))
             rows.append(tokens)
         # jobs of a pass share the rows; where settings keep them apart, each computes its own
         seconds.append(self._computed(jobs[0].inputs["activations"], max(rows)))
         n_bytes = Guess(float(sum(2 * d * w + 2 * w for w in widths) * WEIGHT_BYTES), 1.02)
         files = Guess(5.0 * len(jobs), 1.5)
         return Cost(max(rows), n_bytes, files, total(seconds), self.peak(jobs))
+
+    def _model_in_the_loop(self, activations: Job, rows: Guess) -> Guess:
+        """Return the seconds of a clean pass, and of one from the hook on with its gradients."""
+        shape, speeds = self.shape(activations.inputs["model"]), self.speeds
+        behind = 3 * max(0, shape.n_layers - _blocks(activations)) / shape.n_layers
+        return total(
+            [
+                rows.over(speeds.blocks_rate(shape, shape.n_layers)).scaled(1 + behind, 2.0),
+                rows.over(speeds.head_rate(shape)).scaled(4.0, 2.0),
+            ]
+        )
 
     def _computed(self, activations: Job, rows: Guess) -> Guess:
         """Return the seconds in which a reader computes rows itself: none where they are stored."""
@@ -222,6 +238,20 @@ class Estimator(Sources):
         rate = self.speeds.blocks_rate(shape, shape.n_layers)
         seconds = total([self.speeds.start_s, rows.over(rate).scaled(2.0, 2.0)])
         return Cost(rows, Guess(3e5, 4.0), Guess(4.0, 1.5), seconds, memory.measuring(shape))
+
+
+def _of_a_step(run: Mapping[str, Any]) -> Guess:
+    """Return the time of a fit's step as a share of a training step's.
+
+    Codes of a frozen encoder are computed once for all methods of a pass.
+    """
+    if "method" not in run:
+        return Guess(1.0)
+    if run["solver"] == "exact":
+        return Guess(0.6, 2.0)
+    trainable = registry.load("finetune.methods", run["method"]).TRAINABLE
+    frozen = trainable is not None and not {"W_enc", "b_enc"} & set(trainable)
+    return Guess(0.5, 1.5) if frozen else Guess(1.0, 1.3)
 
 
 def _blocks(activations: Job) -> int:
