@@ -36,7 +36,9 @@ def test_codes_of_one_encoder_are_computed_once(monkeypatch):
     monkeypatch.setattr(SAE, "encode_sparse", lambda sae, x: seen.append(sae) or encode(sae, x))
     encoders = Encoders(family)
     x = torch.randn(4, D_IN)
-    codes = list(encoders.codes(x))
+    pairs = list(encoders.pairs(x))
+    codes = [own for _, own in pairs]
+    assert [id(sae) for sae, _ in pairs] == [id(sae) for sae in family]
     assert encoders.first == [0, 0, 2, 0]
     assert [id(sae) for sae in seen] == [id(one), id(other)]
     assert codes[0] is codes[1] is codes[3]

@@ -49,13 +49,13 @@ class Encoders:
             alike = (other for other in known if _alike(coder, coders[other]))
             self.first.append(next(alike, place))
 
-    def codes(self, x: torch.Tensor) -> Iterator[Codes]:
-        """Yield each SAE's codes of x (n, d_in): the same object where the encoder is the same."""
+    def pairs(self, x: torch.Tensor) -> Iterator[tuple[Coder, Codes]]:
+        """Yield each SAE and its codes of x (n, d_in): one object where the encoder is one."""
         found: dict[int, Codes] = {}
-        for first in self.first:
+        for coder, first in zip(self._coders, self.first, strict=True):
             if first not in found:
-                found[first] = self._coders[first].encode_sparse(x)
-            yield found[first]
+                found[first] = coder.encode_sparse(x)
+            yield coder, found[first]
 
 
 def _alike(one: Coder, other: Coder) -> bool:

@@ -23,7 +23,7 @@ from saeflow import device, registry
 from saeflow.errors import DataError
 from saeflow.files import read_json
 from saeflow.logs import progress
-from saeflow.measures.encoders import Coder
+from saeflow.measures.encoders import Coder, Encoders
 from saeflow.measures.intervals import Estimate, as_record, estimates
 from saeflow.measures.output import write_table
 from saeflow.measures.reconstruction import SPLIT, evaluated, mean_activation
@@ -116,10 +116,11 @@ def predictions(
         and ``kl``, in nats.
     """
     results = [DocumentSums(_scored_documents(tokens)) for _ in coders]
+    encoders = Encoders(coders)
     for batch in progress(tokens.batches(batch_tokens), desc="language", unit="batches"):
         batch = Batch(*(t.to(mean.device) for t in batch[:3]), batch.documents)
         scored = scored_tokens(batch.real, ~batch.ordinary)
-        shared, of_coders = _losses(patched, coders, batch, scored, mean)
+        shared, of_coders = _losses(patched, encoders, batch, scored, mean)
         documents = batch.documents[scored.cpu().numpy()]
         shared["predictions"] = np.ones(len(documents))
         for sums, own in zip(results, of_coders, strict=True):
@@ -137,7 +138,7 @@ def _scored_documents(tokens: Sequences) -> np.ndarray:
 
 def _losses(
     patched: PatchedModel,
-    coders: Sequence[Coder],
+    encoders: Encoders,
     batch: Batch,
     scored: torch.Tensor,
     mean: torch.Tensor,
@@ -146,7 +147,7 @@ def _losses(
     clean = patched.clean(batch.input_ids)
     x, read = clean.x[batch.ordinary], clean.read[batch.ordinary]
     values = [torch.zeros_like(x), mean.expand_as(x)]
-    values += [coder.decode(coder.encode_sparse(read)) for coder in coders]
+    values += [coder.decode(codes) for coder, codes in encoders.pairs(read)]
     before = torch.zeros_like(scored)
     before[:, :-1] = scored[:, 1:]
     states = []

@@ -103,8 +103,8 @@ def ask(
         shared = {"tokens": np.ones(len(labels)), **probe.answers(y, labels)}
         shared |= _named(chance, "chance")
         by_encoder: dict[int, dict[str, np.ndarray]] = {}
-        each = zip(coders, encoders.first, encoders.codes(x), results, strict=True)
-        for coder, first, codes, sums in each:
+        each = zip(encoders.first, encoders.pairs(x), results, strict=True)
+        for first, (coder, codes), sums in each:
             if first not in by_encoder:
                 answered = of_codes[first].answers(_matrix(codes), labels)
                 by_encoder[first] = _named(answered, "codes")
@@ -124,7 +124,7 @@ def _fit(
     parts: dict[int, list[csr_matrix]] = {first: [] for first in encoders.first}
     for _, x, y in to_fit.batches():
         targets.append(y)
-        codes = list(encoders.codes(torch.from_numpy(x).to(machine)))
+        codes = [codes for _, codes in encoders.pairs(torch.from_numpy(x).to(machine))]
         for first, own in parts.items():
             own.append(_matrix(codes[first]))
     probe = fit_probe(np.concatenate(targets), to_fit.labels)

@@ -190,7 +190,7 @@ def reconstruct(
     for start, x, y in progress(batches, desc="reconstruction", unit="batches", total=total):
         same, x = y is x, x.to(target)
         y, documents = x if same else y.to(target), tokens.documents[start : start + len(x)]
-        for index, (coder, codes) in enumerate(zip(coders, encoders.codes(x), strict=True)):
+        for index, (coder, codes) in enumerate(encoders.pairs(x)):
             values = row_values(y, coder.decode(codes), codes, mean)._asdict()
             results[index].documents.add(documents, {"tokens": np.ones(len(x)), **values})
             if index in latents:  # the first with its encoder
