@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sae_reference import assert_close, autograd, random_weights
 from saeflow import registry
 from saeflow.errors import ConfigError
-from saeflow.finetune.fit import OwnLoss, SquaredError
+from saeflow.finetune.own_loss import OwnLoss
+from saeflow.finetune.squared_error import SquaredError
 from saeflow.finetune.tune import with_own_input_bias
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.steps import backward

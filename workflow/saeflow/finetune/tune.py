@@ -17,7 +17,8 @@ from torch import Tensor
 
 from saeflow import registry
 from saeflow.files import read_json
-from saeflow.finetune.fit import OwnLoss, SquaredError
+from saeflow.finetune.own_loss import OwnLoss
+from saeflow.finetune.squared_error import SquaredError
 from saeflow.sae.model import SAE
 from saeflow.sae.saved.fits import load_fitting, require_plain_input
 from saeflow.sae.saved.fold import input_bias

@@ -22,7 +22,7 @@ from torch import Tensor
 from saeflow.activations.reader import open_store
 from saeflow.device import pick
 from saeflow.errors import ConfigError
-from saeflow.finetune.fit import SquaredError
+from saeflow.finetune.squared_error import SquaredError
 from saeflow.finetune.tune import TuneTask
 from saeflow.models.hooks import Hook
 from saeflow.models.load import load_model_once

@@ -10,7 +10,8 @@ from sae_reference import assert_close, autograd, run_step
 from sae_stores import make_activations, place, published, sparse_data
 from saeflow import registry
 from saeflow.errors import ConfigError
-from saeflow.finetune.fit import OwnLoss, SquaredError
+from saeflow.finetune.own_loss import OwnLoss
+from saeflow.finetune.squared_error import SquaredError
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.finetune.tune import with_own_input_bias
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
