@@ -51,7 +51,11 @@ def test_the_clean_model_has_its_known_perplexity(finished):
 
 def test_fine_tuning_the_decoder_side_leaves_l0_as_it_is(finished):
     table = pd.read_csv(finished / "results/tables/suppression/frontier.csv")
-    relu = table[table.sae.str.startswith("relu")]
+    frozen = table.method.isin(
+        ["original", "scale", "unrotated_decoder", "decoder", "decoder-exact"]
+    )
+    relu = table[table.sae.str.startswith("relu") & frozen]
+    assert relu.method.nunique() == 5
     spread = relu.groupby(["hook", "sae", "seed"]).l0.agg(lambda x: x.max() - x.min())
     assert (spread == 0).all()
 
@@ -65,7 +69,8 @@ def test_the_report_and_every_figure_are_there(finished):
 
 
 def test_no_result_names_this_machine(finished):
-    where = str(finished).encode(), os.uname().nodename.encode() + b"/"
+    where = [str(finished).encode(), os.uname().nodename.encode()]
+    where = [name for name in where if len(name) > 7]  # three bytes are in any large file
     for path in (finished / "results").rglob("*"):
         if path.is_file() and not {".jobs", ".cache", "logs"} & {*path.parts}:
             content = path.read_bytes()
