@@ -61,7 +61,7 @@ def scatter(table: pd.DataFrame, colour: Colour) -> Figure:
                 cmap=_MAP, norm=norm, s=5, linewidths=0,
             )  # fmt: skip
             ax.set_yscale("log")
-        label_outer(panels.values(), x="log10 frequency", y="Mean activation where active")
+        label_outer(panels.values(), x="log10 frequency", y="Mean activation\nwhere active")
         bar = figure.colorbar(
             points, ax=list(panels.values()), label=colour.label, extend=_extend(colour), pad=0.01
         )
