@@ -231,8 +231,9 @@ def _solved(
     ridge, errors = settings.ridge, {}
     if ridge is None:
         ridge, found, errors = choose_ridge(settings.method, sums, validation, start, STRENGTHS)
+        name = f"{parent.record} > {settings.method}"
+        logger.info("%s: ridge %g, validation error %.4g", name, ridge, errors[ridge])
         if ridge == STRENGTHS[0]:  # the other end says that the parent is as good
-            name = f"{parent.record} > {settings.method}"
             logger.warning("%s: the best ridge, %g, is the weakest of those tried", name, ridge)
     else:
         found = solve(settings.method, sums, start, ridge)
