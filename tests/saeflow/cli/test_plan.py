@@ -122,7 +122,7 @@ def test_the_study_at_the_size_of_the_post_is_planned_without_a_network(tree, sa
     printed = saeflow("plan", "--no-calibrate", "--json", "--configfile", preset)[1]
     facts = json.loads(printed)
     (harvest,) = [r for r in facts["rules"] if r["rule"] == "harvest_activations"]
-    rows = sum(n // 256 * 256 for n in (100_000_000, 500_000, 2_000_000))
+    rows = sum(n // 256 * 256 for n in (100_000_000, 500_000, 500_000))
     assert harvest["rows"] == {"value": rows, "times": 1.0}
     assert facts["unknown"] == []
     assert any("published shape of EleutherAI/pythia-70m" in note for note in facts["notes"])
