@@ -19,6 +19,7 @@ from saeflow.cost.sources import WEIGHT_BYTES, Sources
 from saeflow.cost.speeds import CORE_FLOPS, JOB_START_S, width_of
 from saeflow.cost.stores import store_size
 from saeflow.cost.tokens import Tokens
+from saeflow.finetune.methods import leaves_encoder
 from saeflow.measures.next_tokens import SPAN
 from saeflow.plan.job import Job
 
@@ -250,8 +251,7 @@ def _of_a_step(run: Mapping[str, Any]) -> Guess:
     if run["solver"] == "exact":
         return Guess(0.6, 2.0)
     trainable = registry.load("finetune.methods", run["method"]).TRAINABLE
-    frozen = trainable is not None and not {"W_enc", "b_enc"} & set(trainable)
-    return Guess(0.5, 1.5) if frozen else Guess(1.0, 1.3)
+    return Guess(0.5, 1.5) if leaves_encoder(trainable) else Guess(1.0, 1.3)
 
 
 def _blocks(activations: Job) -> int:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import ConfigError
+from saeflow.finetune.methods import leaves_encoder
 from saeflow.sae.model import SAE
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
@@ -25,7 +26,6 @@ from saeflow.sae.steps.backward import encoder_inputs
 from saeflow.sae.steps.initial import transposed
 from saeflow.sae.steps.step import Batch, State, Terms, Workspace, sum_of_squares
 
-_ENCODER = ("W_enc", "b_enc")
 _EPSILON = 1e-12
 
 
@@ -79,7 +79,7 @@ class SquaredError:
 
     def __init__(self, parent: SAE, trainable: Sequence[str]) -> None:
         self.parent, self._trainable = parent, tuple(trainable)
-        self.frozen_encoder = not set(_ENCODER) & set(trainable)
+        self.frozen_encoder = leaves_encoder(trainable)
         self.unit_rows = ("W_dec",) if "W_dec" in trainable else ()
         if not self.frozen_encoder and not parent.rule.LATENT_IS_PRE_ACTIVATION:
             raise ConfigError(
