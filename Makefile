@@ -8,11 +8,11 @@ CONFIG ?=
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 # Jobs lock their own work, and a record appears only when it is complete: after a crash nothing
 # has to be unlocked or confirmed by hand.
-RUN := $(SNAKEMAKE) --nolock --rerun-incomplete --quiet rules
+RUN := $(SNAKEMAKE) --logger saeflow --nolock --rerun-incomplete --keep-going
 SOURCES := workflow scripts tests benchmarks docs
 
 .DEFAULT_GOAL := study
-.PHONY: study plan help test test-all interop lint format report dag bench docs clean-env
+.PHONY: study plan help test test-all interop lint format dag bench docs clean-env
 
 study: $(VENV)/installed  ## run the default study (or CONFIG=...), only what is stale
 	@$(RUN)
@@ -55,11 +55,8 @@ format: $(VENV)/installed  ## rewrite the sources in the house style
 docs: $(VENV)/installed  ## write the generated pages anew
 	@$(BIN)/python docs/generate.py
 
-report: study  ## make Snakemake's own report beside ours
-	@$(SNAKEMAKE) --report results/snakemake-report.html
-
-dag: $(VENV)/installed  ## print the graph of rules (Mermaid)
-	@$(SNAKEMAKE) --rulegraph mermaid-js --forceall 2>/dev/null
+dag: $(VENV)/installed  ## print the graph of the passes that would run (Mermaid)
+	@$(SNAKEMAKE) --rulegraph mermaid-js 2>/dev/null
 
 bench: $(VENV)/installed  ## measure speeds against their ceilings
 	@$(BIN)/python -m benchmarks

@@ -70,8 +70,7 @@ class _Passes:
 
     def train(self) -> Path:
         """Train the SAE on every row once and return its record."""
-        from sae_stores import published
-        from saeflow.sae.training.sweep import train_sweep
+        from sae_stores import published, train_saes
 
         settings = {
             "architecture": "relu", "l1": L1, "expansion": EXPANSION, "batch_size": BATCH,
@@ -80,13 +79,12 @@ class _Passes:
         return published(
             self._place,
             f"relu-{next(self._numbers)}",
-            lambda work: train_sweep([(work, settings)], self._activations),
+            lambda work: train_saes([(work, settings)], self._activations),
         )
 
     def tune(self, methods: Sequence[str], solver: str) -> None:
         """Fine-tune the SAE by some methods in one pass and measure what came out."""
-        from sae_stores import place
-        from saeflow.finetune.sweep import finetune_sweep
+        from sae_stores import place, tune_saes
         from saeflow.measures.reconstruction import Evaluated, reconstruct
         from saeflow.sae.saved.load import load_sae
 
@@ -94,7 +92,7 @@ class _Passes:
         run = run if solver == "steps" else {}
         number = next(self._numbers)
         works = [place(self._place, f"{method}-{number}") for method in methods]
-        finetune_sweep(
+        tune_saes(
             [
                 (work, {"method": method, "solver": solver, **run}, self._parent)
                 for method, work in zip(methods, works, strict=True)

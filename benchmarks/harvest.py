@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from benchmarks.figure import Figure, ratio
 
@@ -86,17 +85,19 @@ def _bare(root: Path) -> None:
 def _harvest(root: Path, n_hooks: int) -> None:
     """Store every block's residual, and remove the stores."""
     from saeflow.activations.harvest import harvest
+    from saeflow.task import Task
     from saeflow.work import hold
 
     place = root / "stores"
     with ExitStack() as stack:
-        tasks: list[tuple[Any, dict[str, Any], None]] = []
+        tasks = []
+        inputs = {"model": root / "model.json", "tokens": root / "tokens.json"}
         for block in range(n_hooks):
             hook = f"resid_post.{block}"
             work = stack.enter_context(hold(place / f"{hook}.json", hook, ".zarr"))
             settings = {"hook": hook, "dtype": "float16", "batch_tokens": BATCH_TOKENS}
-            tasks.append((work, settings, None))
-        harvest(tasks, root / "model.json", root / "tokens.json")
+            tasks.append(Task(work.output, hook, settings, inputs, work=work))
+        harvest(tasks)
     shutil.rmtree(place)
 
 

@@ -1,6 +1,6 @@
 """Write the pages of docs/ that follow from the sources; with --check, say which are out of date.
 
-configuration.md from the schema, recipes.md from the presets, metrics.md from the registry,
+configuration.md from its sections, recipes.md from the presets, metrics.md from the registry,
 staleness.md from the tests that prove it, rules.md from the rule files.
 """
 
@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
@@ -19,20 +17,9 @@ sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 from dag.changes import CHANGES  # noqa: E402
 from dag.jobs import EVERYTHING  # noqa: E402
 from saeflow import paths  # noqa: E402
-from saeflow.config.documentation import recipes_page  # noqa: E402
-from saeflow.config.schema import load_schema, type_in_words  # noqa: E402
-from saeflow.files import canonical_json, write_atomic  # noqa: E402
+from saeflow.config.documentation import configuration_page, recipes_page  # noqa: E402
+from saeflow.files import write_atomic  # noqa: E402
 from saeflow.metrics.documentation import metrics_page  # noqa: E402
-
-Schema = Mapping[str, Any]
-
-_LIMITS = {
-    "minimum": "≥ {}",
-    "exclusiveMinimum": "> {}",
-    "maximum": "≤ {}",
-    "exclusiveMaximum": "< {}",
-    "minItems": "at least {}",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,178 +59,66 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-# -- configuration.md ------------------------------------------------------------------------
-
-
-def configuration_page() -> str:
-    """Return the page about every key of the configuration."""
-    schema = load_schema()
-    parts = [
-        "# Configuration",
-        "Generated from `workflow/schemas/config.schema.yaml`. Do not edit: edit the schema.",
-        schema["description"]
-        + " A name that you choose is part of paths: at most 64 letters, digits, `.`, `_`, `+` or"
-        " `-`, beginning with a letter or digit. A key that is not listed here is an error.",
-        "In the tables, *required* has no default; `a > b` is the key `b` below the key `a`.",
-    ]
-    for key, section in schema["properties"].items():
-        parts.extend(_section(key, _followed(section)))
-    return "\n\n".join(parts) + "\n"
-
-
-def _section(key: str, section: Schema) -> Iterator[str]:
-    yield f"## {key}"
-    yield section["description"]
-    entries = section.get("additionalProperties")
-    if isinstance(entries, dict):
-        entries = _followed(entries)
-        for kind in entries.get("oneOf", [entries]):
-            yield from _kind(f"{key} > NAME", _followed(kind))
-    elif key == "studies":
-        for name, study in section["properties"].items():
-            yield from _kind(f"studies > {name}", _followed(study))
-    else:
-        yield _keys(section)
-
-
-def _kind(where: str, entry: Schema) -> Iterator[str]:
-    """Yield the heading, the description and the table of one kind of entry."""
-    first = next(iter(entry.get("required", ())), None)
-    constant = first and _followed(entry["properties"][first]).get("const")
-    mark = f"{first}: {constant}" if constant else first
-    named = where.endswith("NAME") and mark
-    yield f"### `{where}`" + (f" with `{mark}`" if named else "")
-    yield entry["description"]
-    yield _keys(entry)
-
-
-def _keys(entry: Schema) -> str:
-    rows = list(_rows(entry, ()))
-    return _table(("key", "type", "default", "limits", "meaning"), rows)
-
-
-def _rows(entry: Schema, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for key, value in entry["properties"].items():
-        value = _followed(value)
-        names = (*above, key)
-        required = key in entry.get("required", ())
-        yield (
-            f"`{' > '.join(names)}`",
-            _type(value),
-            _default(value, required=required),
-            _limits(value),
-            value["description"].replace("|", "\\|"),
-        )
-        if "properties" in value:
-            yield from _rows(value, names)
-
-
-def _followed(value: Schema) -> Schema:
-    """Replace a reference by what it names; keys beside it win."""
-    if "$ref" not in value:
-        return value
-    target = load_schema()["$defs"][value["$ref"].removeprefix("#/$defs/")]
-    return {**_followed(target), **{k: v for k, v in value.items() if k != "$ref"}}
-
-
-def _type(value: Schema) -> str:
-    if "enum" in value:
-        return "a choice"
-    if "const" in value:
-        return "this word"
-    text = type_in_words(value["type"])
-    if "items" in value:
-        items = _followed(value["items"])
-        text += f" (items: {type_in_words(items.get('type', 'string'))})"
-    return text
-
-
-def _default(value: Schema, *, required: bool) -> str:
-    if required:
-        return "*required*"
-    if "default" not in value or value["default"] in ({}, []):
-        return "–"
-    default = value["default"]
-    return f"`{default if isinstance(default, str) else canonical_json(default)}`"
-
-
-def _limits(value: Schema) -> str:
-    if "enum" in value:
-        words = (v if isinstance(v, str) else canonical_json(v) for v in value["enum"])
-        return ", ".join(f"`{word}`" for word in words)
-    if "const" in value:
-        return f"`{value['const']}`"
-    found = [text.format(value[key]) for key, text in _LIMITS.items() if key in value]
-    if value.get("uniqueItems"):
-        found.append("each once")
-    return ", ".join(found) or "–"
-
-
 # -- staleness.md ----------------------------------------------------------------------------
+
+_KINDS = {
+    "texts and models": ("fetch_dataset", "train_tokenizer", "tokenize_dataset", "train_lm"),
+    "stores": ("harvest", "release_activations"),
+    "SAEs": ("train_saes", "import_saes"),
+    "fine-tuned": ("finetune_saes",),
+    "sums": ("measure", "simulate"),
+    "tables": ("tabulate",),
+    "figures": ("plot",),
+    "report": ("build_report",),
+}
 
 
 def staleness_page() -> str:
-    """Return the page "if you change this, these rules rerun"."""
-    rows = [(change.title, _consequence(change.jobs)) for change in CHANGES]
-    table = _table(("if this changes", "these rules rerun"), rows)
-    return f"""# What reruns
+    """Return the matrix of changes and the kinds of results that they make stale."""
+    rows = [
+        (change.title, *(_extent(rules, change.results) for rules in _KINDS.values()))
+        for change in CHANGES
+    ]
+    table = _table(("if this changes", *_KINDS), rows)
+    return f"""# What is made again
 
 Generated from `tests/dag/changes.py`; `tests/dag/test_staleness.py` proves each line. Do not edit.
 
 The study of the tests has one small language model, two hooks, two SAEs (relu and topk), one
-fine-tuning method and one seed. **all**: every job of the rule; **some**: only those that the
-change concerns (of the SAE, the hook, the figure); **new**: only jobs that did not exist before.
+fine-tuning method and one seed. **all** of a kind, **some**: only those that the change concerns
+(of the SAE, the hook, the metric), **new**: only what was not there before. What makes a result is
+made again too only where that column says so.
 
 {table}
 
 Threads, device, profile, file times, copying `results/` elsewhere or losing `.snakemake` change
-nothing. `saeflow why PATH` says which of these it was.
+nothing. `saeflow why PATH` says which setting or definition it was.
 """
 
 
-def _consequence(jobs: set[str]) -> str:
-    if not jobs:
-        return "nothing"
-    if jobs == EVERYTHING:
-        return "everything"
-    rules = sorted({job.split()[0] for job in jobs}, key=_order)
-    return ", ".join(f"`{rule}` ({_extent(rule, jobs)})" for rule in rules)
-
-
-def _extent(rule: str, jobs: set[str]) -> str:
-    mine = {job for job in jobs if job.split()[0] == rule}
-    known = {job for job in EVERYTHING if job.split()[0] == rule}
+def _extent(rules: tuple[str, ...], results: set[str]) -> str:
+    mine = {result for result in results if result.split()[0] in rules}
+    known = {result for result in EVERYTHING if result.split()[0] in rules}
+    if not mine:
+        return ""
     if mine <= known:
         return "all" if mine == known else "some"
-    return "new" if not mine & known else "all and new" if known <= mine else "some and new"
-
-
-def _order(rule: str) -> int:
-    """Return the place of a rule in the rule files, which follow the data."""
-    return [name for name, *_ in _all_rules()].index(rule)
+    return "new" if not mine & known else "all, new" if known <= mine else "some, new"
 
 
 # -- rules.md --------------------------------------------------------------------------------
 
-_RULE = re.compile(r"^rule (?P<name>\w+):\n(?P<body>(?:(?: {4}.*)?\n)+)", re.M)
-_FILES = ("datasets", "models", "activations", "saes", "measures")
+_RULE = re.compile(r'^rule (?P<name>\w+):\n {4}"""(?P<about>.+?)"""', re.M | re.S)
 
 
 def rules_page() -> str:
     """Return the page about every rule."""
-    rows = []
-    for name, file, about, outputs in _all_rules():
-        wildcards = dict.fromkeys(w for path in outputs for w in re.findall(r"\{(\w+)\}", path))
-        rows.append(
-            (
-                f"`{name}`",
-                about,
-                "<br>".join(f"`{path}`" for path in outputs) or "–",
-                ", ".join(f"`{wildcard}`" for wildcard in wildcards) or "–",
-                f"`rules/{file}.smk`",
-            )
-        )
-    table = _table(("rule", "does", "makes", "wildcards", "file"), rows)
+    found = all_rules()
+    rows = [
+        (f"`{name}`", about, f"`{paths.PASSES[name]}`", f"`rules/{file}.smk`")
+        for name, (about, file) in sorted(found.items(), key=lambda one: _place(one[0]))
+    ]
+    table = _table(("rule", "does", "one pass for each", "file"), rows)
     names = _table(
         ("wildcard", "may be"),
         [(f"`{n}`", f"`{p}`".replace("|", "\\|")) for n, p in paths.WILDCARDS.items()],
@@ -252,8 +127,10 @@ def rules_page() -> str:
 
 Generated from `rules/`. Do not edit: edit the rules.
 
-Each rule runs `scripts/<rule>.py`, which adapts one function of the library. The files below are
-what Snakemake knows; the data lie beside the records, see [concepts](concepts.md).
+Each rule runs `scripts/<rule>.py`, which hands the results of a pass to a function of the library.
+Snakemake knows a pass by its receipt, `{paths.RECEIPTS}/<rule>/<place>/<plan>.json`, whose name
+follows from what the pass makes; see [concepts](concepts.md). The log has the same name under
+`{paths.LOGS}`. Studies are rules too: `snakemake --cores all suppression`.
 
 {table}
 
@@ -263,42 +140,17 @@ what Snakemake knows; the data lie beside the records, see [concepts](concepts.m
 """
 
 
-def _all_rules() -> list[tuple[str, str, str, list[str]]]:
-    """Return (name, file, what it does, output patterns) of every rule, in the data's order."""
-    files = sorted(path.stem for path in (ROOT / "rules").glob("*.smk"))
-    files.sort(key=lambda stem: (_rank(stem), stem))
-    return [rule for stem in files for rule in _rules_of(stem)]
+def all_rules() -> dict[str, tuple[str, str]]:
+    """Return what each rule does, and its file, by name."""
+    return {
+        match["name"]: (match["about"], file.stem)
+        for file in sorted((ROOT / "rules").glob("*.smk"))
+        for match in _RULE.finditer(file.read_text(encoding="utf-8"))
+    }
 
 
-def _rank(stem: str) -> int:
-    """Place the shared stages first, then the studies, then the report."""
-    if stem in _FILES:
-        return _FILES.index(stem)
-    return len(_FILES) + (stem == "report")
-
-
-def _rules_of(stem: str) -> Iterator[tuple[str, str, str, list[str]]]:
-    text = (ROOT / "rules" / f"{stem}.smk").read_text(encoding="utf-8")
-    names: dict[str, Any] = {"__builtins__": {}, "paths": paths, "_listed": _listed}
-    names.update(dict.fromkeys(("ensure", "protected", "report", "temp"), _flagged))
-    for name, expression in re.findall(r"^([A-Z_]+) = (.+)$", text, flags=re.M):
-        names[name] = eval(expression, names)
-    for match in _RULE.finditer(text):
-        about = re.search(r'"""(.+?)"""', match["body"], flags=re.S)
-        if about is None:
-            raise SystemExit(f"rules/{stem}.smk: the rule {match['name']} has no docstring")
-        outputs = re.search(r"^ {4}output:\n((?: {8}.+\n)+)", match["body"], flags=re.M)
-        found = eval(f"_listed({outputs[1]})", names) if outputs else []
-        yield match["name"], stem, about[1].split(" Wildcards:")[0], found
-
-
-def _listed(*outputs: str, **named: str) -> list[str]:
-    return [*outputs, *named.values()]
-
-
-def _flagged(output: str, *_: object, **__: object) -> str:
-    """Stand for a flag of Snakemake around an output."""
-    return output
+def _place(rule: str) -> int:
+    return list(paths.PASSES).index(rule)
 
 
 if __name__ == "__main__":

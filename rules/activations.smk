@@ -1,60 +1,34 @@
-localrules:
-    release_activations,
-
-
-rule harvest_activations:
-    """Store the activations of a hook; the first job stores those of every wanted hook. Wildcards: model, dataset, packing, hook."""
+rule harvest:
+    """Store the activations of every wanted hook in one pass of the model."""
     input:
-        job=wanted.job(plan.activations),
-        records=wanted.records(plan.activations, before=outputs.parts.of),
+        jobs.before,
     output:
-        paths.ACTIVATIONS,
+        paths.receipt("harvest"),
     log:
-        paths.log_pattern(paths.ACTIVATIONS),
+        paths.log("harvest"),
     conda:
         "../envs/torch.yaml"
     threads: CORES
     resources:
-        **wanted.turns("harvest", plan.activations),
-        mem_mb=wanted.memory(plan.activations, 4000),
+        mem_mb=jobs.memory,
         runtime=720,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/harvest_activations.py" {input.job} --threads {threads} --log {log}'
-
-
-rule harvest_part:
-    """Store a part of the shards of every wanted hook (harvest.jobs). Wildcards: model, dataset, packing, part, of."""
-    input:
-        job=wanted.job(outputs.parts.find),
-        records=wanted.records(outputs.parts.find),
-    output:
-        paths.PART,
-    log:
-        paths.log_pattern(paths.PART),
-    conda:
-        "../envs/torch.yaml"
-    threads: CORES
-    resources:
-        mem_mb=wanted.memory(outputs.parts.find, 4000),
-        runtime=720,
-    shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/harvest_part.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/harvest.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule release_activations:
-    """Remove a temporary store after its last reader. Wildcards: model, dataset, packing, hook."""
+    """Remove a temporary store after its last reader."""
     input:
-        job=wanted.job(outputs.release),
-        records=wanted.records(outputs.release),
+        jobs.before,
     output:
-        paths.RELEASED_ACTIVATIONS,
+        paths.receipt("release_activations"),
     log:
-        paths.log_pattern(paths.RELEASED_ACTIVATIONS),
+        paths.log("release_activations"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=jobs.memory,
         runtime=30,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/release_activations.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/release_activations.py" {wildcards.plan} {output} --threads {threads} --log {log}'

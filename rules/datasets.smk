@@ -1,80 +1,106 @@
 rule fetch_dataset:
-    """Fetch a dataset from the hub or read a local file. Wildcards: dataset."""
+    """Fetch a dataset from the hub or read a local file."""
     input:
-        job=wanted.job(plan.dataset),
-        records=wanted.records(plan.dataset),
+        jobs.before,
     output:
-        paths.DATASET,
+        paths.receipt("fetch_dataset"),
     log:
-        paths.log_pattern(paths.DATASET),
-    wildcard_constraints:
-        dataset=plan.names("datasets", "hub", "path"),
+        paths.log("fetch_dataset"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/fetch_dataset.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule generate_dataset:
-    """Generate the built-in world. Wildcards: dataset."""
+    """Generate the built-in world."""
     input:
-        job=wanted.job(plan.dataset),
-        records=wanted.records(plan.dataset),
+        jobs.before,
     output:
-        paths.DATASET,
+        paths.receipt("generate_dataset"),
     log:
-        paths.log_pattern(paths.DATASET),
-    wildcard_constraints:
-        dataset=plan.names("datasets", "generate"),
+        paths.log("generate_dataset"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=jobs.memory,
         runtime=60,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/generate_dataset.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/generate_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule sample_dataset:
-    """Sample documents from a model. Wildcards: dataset."""
+    """Sample documents from a model."""
     input:
-        job=wanted.job(plan.dataset),
-        records=wanted.records(plan.dataset),
+        jobs.before,
     output:
-        paths.DATASET,
+        paths.receipt("sample_dataset"),
     log:
-        paths.log_pattern(paths.DATASET),
-    wildcard_constraints:
-        dataset=plan.names("datasets", "sample"),
+        paths.log("sample_dataset"),
     conda:
         "../envs/torch.yaml"
     threads: CORES
     resources:
-        mem_mb=2000,
+        mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/sample_dataset.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/sample_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
-rule tokenize_dataset:
-    """Cut a dataset into sequences of tokens. Wildcards: tokenizer, dataset, packing."""
+rule train_tokenizer:
+    """Train a word-level tokenizer."""
     input:
-        job=wanted.job(plan.tokens),
-        records=wanted.records(plan.tokens),
+        jobs.before,
     output:
-        paths.TOKENS,
+        paths.receipt("train_tokenizer"),
     log:
-        paths.log_pattern(paths.TOKENS),
+        paths.log("train_tokenizer"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=jobs.memory,
         runtime=60,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/tokenize_dataset.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_tokenizer.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+
+
+rule copy_tokenizer:
+    """Take the tokenizer that a model brings."""
+    input:
+        jobs.before,
+    output:
+        paths.receipt("copy_tokenizer"),
+    log:
+        paths.log("copy_tokenizer"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.memory,
+        runtime=60,
+    shell:
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/copy_tokenizer.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+
+
+rule tokenize_dataset:
+    """Cut a dataset into sequences of tokens."""
+    input:
+        jobs.before,
+    output:
+        paths.receipt("tokenize_dataset"),
+    log:
+        paths.log("tokenize_dataset"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.memory,
+        runtime=60,
+    shell:
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/tokenize_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'

@@ -1,77 +1,16 @@
-rule measure_reconstruction:
-    """Measure what an SAE reconstructs. Wildcards: those of the SAE, eval_dataset, eval_packing."""
+rule measure:
+    """Add up what a measure needs, of every wanted SAE of a hook, or of a model."""
     input:
-        job=wanted.job(plan.reconstruction),
-        records=wanted.records(plan.reconstruction),
+        jobs.before,
     output:
-        paths.RECONSTRUCTION,
+        paths.receipt("measure"),
     log:
-        paths.log_pattern(paths.RECONSTRUCTION),
+        paths.log("measure"),
     conda:
         "../envs/torch.yaml"
     threads: max(1, CORES // 2)
     resources:
-        **wanted.turns("reconstruction", plan.reconstruction),
-        mem_mb=3000,
+        mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_reconstruction.py" {input.job} --threads {threads} --log {log}'
-
-
-rule measure_language:
-    """Measure the language model with an SAE in place. Wildcards: those of the SAE, eval_dataset, eval_packing."""
-    input:
-        job=wanted.job(plan.language),
-        records=wanted.records(plan.language),
-    output:
-        paths.LANGUAGE,
-    log:
-        paths.log_pattern(paths.LANGUAGE),
-    conda:
-        "../envs/torch.yaml"
-    threads: max(1, CORES // 2)
-    resources:
-        **wanted.turns("language", plan.language),
-        mem_mb=4000,
-        runtime=240,
-    shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_language.py" {input.job} --threads {threads} --log {log}'
-
-
-rule measure_probes:
-    """Have linear probes read what an SAE reconstructs. Wildcards: those of the SAE, eval_dataset, eval_packing."""
-    input:
-        job=wanted.job(plan.probes),
-        records=wanted.records(plan.probes),
-    output:
-        paths.PROBES,
-    log:
-        paths.log_pattern(paths.PROBES),
-    conda:
-        "../envs/torch.yaml"
-    threads: max(1, CORES // 2)
-    resources:
-        **wanted.turns("probes", plan.probes),
-        mem_mb=3000,
-        runtime=240,
-    shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_probes.py" {input.job} --threads {threads} --log {log}'
-
-
-rule measure_benchmarks:
-    """Score a model on the built-in world's prompt sets. Wildcards: model, dataset, packing."""
-    input:
-        job=wanted.job(plan.benchmarks),
-        records=wanted.records(plan.benchmarks),
-    output:
-        paths.BENCHMARKS,
-    log:
-        paths.log_pattern(paths.BENCHMARKS),
-    conda:
-        "../envs/torch.yaml"
-    threads: max(1, CORES // 2)
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/measure_benchmarks.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/measure.py" {wildcards.plan} {output} --threads {threads} --log {log}'

@@ -1,103 +1,52 @@
 rule fetch_model:
-    """Fetch a model from the hub or copy a local one. Wildcards: model."""
+    """Fetch a model from the hub or copy a local one."""
     input:
-        job=wanted.job(plan.model),
-        records=wanted.records(plan.model),
+        jobs.before,
     output:
-        paths.MODEL,
+        paths.receipt("fetch_model"),
     log:
-        paths.log_pattern(paths.MODEL),
-    wildcard_constraints:
-        model=plan.names("models", "hub", "path"),
+        paths.log("fetch_model"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/fetch_model.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_model.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule train_lm:
-    """Train a small language model. Wildcards: model."""
+    """Train a small language model."""
     input:
-        job=wanted.job(plan.model),
-        records=wanted.records(plan.model),
+        jobs.before,
     output:
-        paths.MODEL,
+        paths.receipt("train_lm"),
     log:
-        paths.log_pattern(paths.MODEL),
-    wildcard_constraints:
-        model=plan.names("models", "train"),
+        paths.log("train_lm"),
     conda:
         "../envs/torch.yaml"
     threads: CORES
     resources:
-        mem_mb=3000,
+        mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/train_lm.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_lm.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule select_checkpoint:
-    """Make a model of one checkpoint of a trained model. Wildcards: model, step."""
+    """Make a model of one checkpoint of a trained model."""
     input:
-        job=wanted.job(plan.checkpoint),
-        records=wanted.records(plan.checkpoint),
+        jobs.before,
     output:
-        paths.CHECKPOINT,
+        paths.receipt("select_checkpoint"),
     log:
-        paths.log_pattern(paths.CHECKPOINT),
-    wildcard_constraints:
-        model=plan.names("models", "train"),
+        paths.log("select_checkpoint"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=jobs.memory,
         runtime=60,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/select_checkpoint.py" {input.job} --threads {threads} --log {log}'
-
-
-rule train_tokenizer:
-    """Train a word-level tokenizer. Wildcards: tokenizer."""
-    input:
-        job=wanted.job(plan.tokenizer),
-        records=wanted.records(plan.tokenizer),
-    output:
-        paths.TOKENIZER,
-    log:
-        paths.log_pattern(paths.TOKENIZER),
-    wildcard_constraints:
-        tokenizer=plan.names("tokenizers", "train"),
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/train_tokenizer.py" {input.job} --threads {threads} --log {log}'
-
-
-rule copy_tokenizer:
-    """Take the tokenizer that a model brings. Wildcards: tokenizer."""
-    input:
-        job=wanted.job(plan.tokenizer),
-        records=wanted.records(plan.tokenizer),
-    output:
-        paths.TOKENIZER,
-    log:
-        paths.log_pattern(paths.TOKENIZER),
-    wildcard_constraints:
-        tokenizer=plan.copied_tokenizers(),
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/copy_tokenizer.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/select_checkpoint.py" {wildcards.plan} {output} --threads {threads} --log {log}'

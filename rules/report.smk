@@ -1,18 +1,16 @@
 rule build_report:
     """Build the report from every study's figures and tables."""
     input:
-        job=wanted.job(outputs.report),
-        records=wanted.records(outputs.report),
+        jobs.before,
     output:
-        paths.REPORT_RECORD,
-        paths.REPORT,
+        paths.receipt("build_report"),
     log:
-        paths.log_pattern(paths.REPORT_RECORD),
+        paths.log("build_report"),
     conda:
         "../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=jobs.memory,
         runtime=30,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/build_report.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/build_report.py" {wildcards.plan} {output} --threads {threads} --log {log}'

@@ -1,63 +1,52 @@
-rule train_sae:
-    """Train an SAE; the first job of a hook trains every wanted one. Wildcards: model, dataset, packing, hook, sae, seed."""
+rule train_saes:
+    """Train every wanted SAE of a hook in one pass over its activations."""
     input:
-        job=wanted.job(plan.sae),
-        records=wanted.records(plan.sae),
+        jobs.before,
     output:
-        paths.SAE,
+        paths.receipt("train_saes"),
     log:
-        paths.log_pattern(paths.SAE),
-    wildcard_constraints:
-        sae=plan.recipes(imported=False),
+        paths.log("train_saes"),
     conda:
         "../envs/torch.yaml"
     threads: max(1, CORES // 2)
     resources:
-        **wanted.turns("train", plan.sae),
-        mem_mb=wanted.memory(plan.sae, 4000),
+        mem_mb=jobs.memory,
         runtime=720,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/train_sae.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
-rule import_sae:
-    """Bring an SAE of others, local or from the hub, into our form. Wildcards: model, dataset, packing, hook, sae, seed."""
+rule import_saes:
+    """Bring SAEs of others, local or from the hub, into our form."""
     input:
-        job=wanted.job(plan.sae),
-        records=wanted.records(plan.sae),
+        jobs.before,
     output:
-        paths.SAE,
+        paths.receipt("import_saes"),
     log:
-        paths.log_pattern(paths.SAE),
-    wildcard_constraints:
-        sae=plan.recipes(imported=True),
+        paths.log("import_saes"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=jobs.memory,
         runtime=120,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/import_sae.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/import_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
-rule finetune_sae:
-    """Fine-tune an SAE without its sparsity penalty. Wildcards: model, dataset, packing, hook, sae (parent~method), seed."""
+rule finetune_saes:
+    """Fine-tune every wanted SAE of a hook without its sparsity penalty."""
     input:
-        job=wanted.job(plan.sae),
-        records=wanted.records(plan.sae),
+        jobs.before,
     output:
-        paths.SAE,
+        paths.receipt("finetune_saes"),
     log:
-        paths.log_pattern(paths.SAE),
-    wildcard_constraints:
-        sae=r"[^/~]+~[^/~]+",
+        paths.log("finetune_saes"),
     conda:
         "../envs/torch.yaml"
     threads: max(1, CORES // 2)
     resources:
-        **wanted.turns("finetune", plan.sae),
-        mem_mb=wanted.memory(plan.sae, 4000),
+        mem_mb=jobs.memory,
         runtime=720,
     shell:
-        '"$SAEFLOW_PYTHON" "$SAEFLOW_SCRIPTS/finetune_sae.py" {input.job} --threads {threads} --log {log}'
+        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/finetune_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from saeflow.script import run
-from saeflow.work import Work, bulk_of
+from saeflow.task import Task
 
 
-def main(*, work: Work, model: Path) -> None:
-    """Copy the tokenizer's files out of the model's directory."""
+def main(*, tasks: list[Task]) -> None:
+    """Take the tokenizer that a model brings."""
     from saeflow.tokenizers import publish_tokenizer
+    from saeflow.work import bulk_of
 
-    publish_tokenizer(work, bulk_of(model))
+    (task,) = tasks
+    publish_tokenizer(task.work, bulk_of(task.inputs["model"]))
 
 
 if __name__ == "__main__":

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from saeflow.script import run
-from saeflow.work import Work
+from saeflow.task import Task
 
 
-def main(*, work: Work, settings: dict[str, Any], path: str | None = None) -> None:
-    """Write the documents; ``path`` is where a local file lies."""
+def main(*, tasks: list[Task]) -> None:
+    """Fetch a dataset from the hub, or read a local file."""
     from saeflow.datasets.prepare import prepare_dataset
 
-    prepare_dataset(work, settings, path=path and Path(path))
+    (task,) = tasks
+    path = task.arguments.get("path")
+    prepare_dataset(task.work, task.settings, path=path and Path(path))
 
 
 if __name__ == "__main__":

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from saeflow.script import run
-from saeflow.work import Work
+from saeflow.task import Task
 
 
-def main(*, work: Work, settings: dict[str, Any], path: str | None = None) -> None:
-    """Write a Hugging Face directory; ``path`` is where a local model lies."""
+def main(*, tasks: list[Task]) -> None:
+    """Fetch a model from the hub, or copy a local one."""
     from saeflow.models.fetch import fetch_model
 
-    fetch_model(work, settings, path=path and Path(path))
+    (task,) = tasks
+    path = task.arguments.get("path")
+    fetch_model(task.work, task.settings, path=path and Path(path))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,17 @@
-"""Generate the built-in world."""
+"""Generate the built-in world: documents with the truth about every word, and prompt sets."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from saeflow.script import run
-from saeflow.work import Work
+from saeflow.task import Task
 
 
-def main(*, work: Work, settings: dict[str, Any]) -> None:
-    """Write documents with the truth about every word, and the prompt sets."""
+def main(*, tasks: list[Task]) -> None:
+    """Generate the built-in world: documents with the truth about every word, and prompt sets."""
     from saeflow.world.dataset import write_dataset
 
-    write_dataset(work, settings)
+    (task,) = tasks
+    write_dataset(task.work, task.settings)
 
 
 if __name__ == "__main__":

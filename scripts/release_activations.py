@@ -1,18 +1,16 @@
-"""Remove the rows of a temporary store after its last reader."""
+"""Remove the rows of a temporary store, whose readers are all done."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from saeflow.script import run
+from saeflow.task import Task
 
 
-def main(*, output: Path, identity: str, activations: Path) -> None:
-    """Remove the rows of ``activations``, whose readers are all done."""
-    from saeflow.activations.release import release
-    from saeflow.files import write_json
+def main(*, tasks: list[Task]) -> None:
+    """Remove the rows of a temporary store, whose readers are all done."""
+    from saeflow.activations.release import release_stores
 
-    write_json(output, {"identity": identity, "released": release(activations)})
+    release_stores(tasks)
 
 
 if __name__ == "__main__":

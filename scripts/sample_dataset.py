@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from saeflow.script import run
-from saeflow.work import Work
+from saeflow.task import Task
 
 
-def main(*, work: Work, settings: dict[str, Any], model: Path, tokenizer: Path) -> None:
-    """Write documents that the model made up."""
+def main(*, tasks: list[Task]) -> None:
+    """Sample documents from a model."""
     from saeflow.datasets.sampled import sample_dataset
 
-    sample_dataset(work, settings, model, tokenizer)
+    (task,) = tasks
+    sample_dataset(task.work, task.settings, task.inputs["model"], task.inputs["tokenizer"])
 
 
 if __name__ == "__main__":

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from saeflow.script import run
-from saeflow.work import Work
+from saeflow.task import Task
 
 
-def main(*, work: Work, settings: dict[str, Any], model: Path) -> None:
-    """Copy the checkpoint of ``settings["step"]`` out of the trained model's bulk."""
+def main(*, tasks: list[Task]) -> None:
+    """Make a model of one checkpoint of a trained model."""
     from saeflow.models.checkpoints import select_checkpoint
 
-    select_checkpoint(work, model, settings["step"])
+    (task,) = tasks
+    select_checkpoint(task.work, task.inputs["model"], task.settings["step"])
 
 
 if __name__ == "__main__":

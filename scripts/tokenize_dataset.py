@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from saeflow.script import run
-from saeflow.work import Work
+from saeflow.task import Task
 
 
-def main(*, work: Work, settings: dict[str, Any], dataset: Path, tokenizer: Path) -> None:
-    """Write the token store of one packing."""
+def main(*, tasks: list[Task]) -> None:
+    """Cut a dataset into sequences of tokens."""
     from saeflow.tokens.tokenize import tokenize_dataset
 
-    tokenize_dataset(work, dataset, tokenizer, settings)
+    (task,) = tasks
+    inputs = task.inputs
+    tokenize_dataset(task.work, inputs["dataset"], inputs["tokenizer"], task.settings)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,17 @@
-"""Train a small language model."""
+"""Train a small language model, resuming where an earlier run was."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from saeflow.script import run
-from saeflow.work import Work
+from saeflow.task import Task
 
 
-def main(*, work: Work, settings: dict[str, Any], tokens: Path, tokenizer: Path) -> None:
-    """Train on the training split of ``tokens``, resuming where an earlier run was."""
+def main(*, tasks: list[Task]) -> None:
+    """Train a small language model, resuming where an earlier run was."""
     from saeflow.models.train_lm import train_lm
 
-    train_lm(work, tokens, tokenizer, settings)
+    (task,) = tasks
+    train_lm(task.work, task.inputs["tokens"], task.inputs["tokenizer"], task.settings)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from saeflow.script import run
-from saeflow.work import Work
+from saeflow.task import Task
 
 
-def main(*, work: Work, dataset: Path) -> None:
-    """Write a directory that `AutoTokenizer` loads."""
+def main(*, tasks: list[Task]) -> None:
+    """Train a word-level tokenizer on a dataset's training split."""
     from saeflow.world.tokenizer import train_tokenizer
 
-    train_tokenizer(work, dataset)
+    (task,) = tasks
+    train_tokenizer(task.work, task.inputs["dataset"])
 
 
 if __name__ == "__main__":

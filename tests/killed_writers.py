@@ -25,7 +25,9 @@ def write_store(record: Path) -> Work:
     """Write the store, or what is missing of it."""
     x, excluded = rows(), np.arange(N) % 10 == 0
     with hold(record, "0" * 64, ".zarr") as work:
-        if not work.finished:
+        if work.finished:
+            work.publish()
+        else:
             work.reopen()
             layout = plan_layout(N, D, "float16", SHARD)
             writer = ShardWriter(work.path, layout, "resid_post.0", {"model": "m"})
@@ -37,7 +39,6 @@ def write_store(record: Path) -> Work:
                 work.finish(writer.finalise(), known=writer.hashes)
             finally:
                 writer.close()
-        work.publish()
     return work
 
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import torch
 
-from sae_stores import place
+from sae_stores import place, task_of
 from saeflow.sae.steps.step import Batch, Workspace
-from saeflow.sae.training.train import SAETask
+from saeflow.sae.training.train import SAEObjective
 from saeflow.sae.training.trainee import Trainee
 
 
@@ -60,12 +60,11 @@ def train(dictionary, settings, root, *, seed=0):
     """Return the SAE that these settings make of ``settings["tokens"]`` fresh activations."""
     d = dictionary.rows.shape[1]
     rows = SimpleNamespace(d_in=d, d_out=d)
-    task = SAETask({"seed": seed, **settings}, rows=rows, header={"hook": "toy"})
-    work = place(root, f"{settings['architecture']}-{seed}")
-    trainee = Trainee(work, task, task.run, d_in=d, d_sae=task.d_sae)
+    objective = SAEObjective({"seed": seed, **settings}, rows=rows, header={"hook": "toy"})
+    trainee = Trainee(task_of(place(root, f"{settings['architecture']}-{seed}"), {}), objective)
     trainee.plan(settings["tokens"])
     trainee.resume(torch.device("cpu"))
     generator, workspace = torch.Generator().manual_seed(seed), Workspace()
     for _ in range(trainee.n_steps):
-        trainee.train(Batch(dictionary.sample(task.run.batch_size, generator)), workspace)
-    return task.result(trainee.weights, {})
+        trainee.train(Batch(dictionary.sample(objective.run.batch_size, generator)), workspace)
+    return objective.result(trainee.weights, {})

@@ -1,14 +1,19 @@
-"""A study that nobody ran: plausible numbers for tables, figures and the report."""
+"""A study that nobody ran: plausible sums for tables, figures and the report."""
 
-from functools import partial
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from saeflow.tables.runs import ORIGINAL, Key, Run
-from saeflow.tables.scores import ModelScores
+from saeflow.metrics.registry import METRICS
+from saeflow.registry import function
+from saeflow.tables.runs import DOCUMENTS, LATENTS, LOG, ORIGINAL, Key, Record, Run
+from saeflow.task import Task
+from saeflow.work import hold
 
-N_DOCUMENTS, TOKENS_PER_DOCUMENT, D_IN = 60, 250, 128
+N_DOCUMENTS, TOKENS_PER_DOCUMENT, D_IN, D_SAE = 60, 250, 128, 50
+EXTENT = {"n_tokens": N_DOCUMENTS * TOKENS_PER_DOCUMENT, "n_documents": N_DOCUMENTS}
 RECIPES = {
     "relu-weak": (44, 0.08),
     "relu-strong": (14, 0.17),
@@ -16,63 +21,66 @@ RECIPES = {
     "topk-32": (32, 0.05),
 }
 METHODS = {"scale": 0.9, "decoder": 0.82}
+OPTIONS = dict(bootstrap=200, seed=0)
 
 
-def interval(value, rng, width=0.04):
-    draws = value * (1 + width * rng.normal(size=200))
-    return {
-        "value": value,
-        "low": float(np.quantile(draws, 0.025)),
-        "high": float(np.quantile(draws, 0.975)),
+def record(facts=(), **tables):
+    """Return a record with its files in memory, named by their stems."""
+    files = {"documents": DOCUMENTS, "latents": LATENTS, "log": LOG}
+    named = {files.get(name, f"{name}.parquet"): table for name, table in tables.items()}
+    return Record({**EXTENT, "d_in": D_IN, **dict(facts)}, named.__getitem__)
+
+
+def documents(means, seed, own, n=N_DOCUMENTS, counts="tokens"):
+    """Return sums per document of values with these means per token.
+
+    Hard documents of a ``seed`` are hard for all SAEs; ``own`` is the seed of what differs.
+    """
+    hard = 0.1 * np.random.default_rng(seed).normal(size=n)
+    random = np.random.default_rng(own)
+    n_tokens = np.full(n, float(TOKENS_PER_DOCUMENT))
+    columns = {
+        name: mean * n_tokens * (1 + 0.3 * hard + 0.005 * random.normal(size=n))
+        for name, mean in means.items()
     }
-
-
-def documents(mse, seed):
-    rng = np.random.default_rng(seed)  # hard documents are hard for parent and tuned SAE alike
-    tokens = np.full(N_DOCUMENTS, float(TOKENS_PER_DOCUMENT))
-    own = np.random.default_rng([seed, int(mse * 1e6)])
-    noise = 0.1 * rng.normal(size=N_DOCUMENTS) + 0.02 * own.normal(size=N_DOCUMENTS)
-    errors = mse * D_IN * tokens * (1 + noise)
-    return pd.DataFrame(
-        {"document": np.arange(N_DOCUMENTS), "tokens": tokens, "squared_error": errors}
-    )
+    return pd.DataFrame({"document": np.arange(n), counts: n_tokens, **columns})
 
 
 def run(model, hook, sae, seed, method):
     block = int(hook.split(".")[1])
-    rng = np.random.default_rng([seed, block, sorted(RECIPES).index(sae), len(model)])
+    own = [seed, block, sorted(RECIPES).index(sae), len(model), [ORIGINAL, *METHODS].index(method)]
+    rng = np.random.default_rng(own)
     l0, fvu = RECIPES[sae]
     l0 = l0 * (1 + 0.15 * block) if sae.startswith("relu") else l0
     fvu = fvu * (1 + 0.3 * block) * (1 + 0.02 * rng.normal()) * METHODS.get(method, 1)
     short = 1 - fvu / 2 if sae.startswith("topk") else 1 - fvu * 1.4
-    ratio = {"original": short, "scale": (1 + short) / 2, "decoder": 0.3 * short + 0.7}[method]
+    ratio = {ORIGINAL: short, "scale": (1 + short) / 2, "decoder": 0.3 * short + 0.7}[method]
     reconstruction = {
-        "l0": interval(l0, rng, 0.01),
-        "mse": interval(fvu * 0.4, rng),
-        "fvu": interval(fvu, rng),
-        "l2_ratio": interval(ratio, rng, 0.01),
-        "cosine": interval(1 - fvu / 2, rng, 0.002),
-        "dead": {"value": 0.03 * block, "low": None, "high": None},
-    }
-    delta = 0.9 * fvu
+        "active": l0, "squared_error": fvu * 0.4 * D_IN, "squared_deviation": 0.4 * D_IN,
+        "norm_ratio": ratio, "cosine": 1 - fvu / 2, "squared_norm_hat": ratio, "inner": 1.0,
+    }  # fmt: skip
     language = {
-        "ce_loss": interval(1.22, rng, 0.01),
-        "ce_loss_sae": interval(1.22 + delta, rng, 0.01),
-        "delta_ce": interval(delta, rng, 0.06),
-        "ce_recovered_zero": interval(1 - delta / 9, rng, 0.001),
-        "ce_recovered_mean": interval(1 - delta / 4, rng, 0.003),
-        "kl": interval(0.8 * delta, rng, 0.06),
-        "perplexity": interval(3.39, rng, 0.01),
-        "perplexity_sae": interval(float(np.exp(1.22 + delta)), rng, 0.02),
-    }
-    extent = {"n_tokens": N_DOCUMENTS * TOKENS_PER_DOCUMENT, "n_documents": N_DOCUMENTS}
+        "ce_clean": 1.22, "ce_sae": 1.22 + 0.9 * fvu, "ce_zero": 10.0, "ce_mean": 5.0,
+        "kl": 0.7 * fvu,
+    }  # fmt: skip
+    fired = np.where(np.arange(D_SAE) < 2 * block, 0, 10 * np.arange(D_SAE))
+    latents = pd.DataFrame({"fired": fired, "activation_sum": 2.0 * fired})
+    tokens = np.arange(1, 51) * 20_000
+    log = pd.DataFrame(
+        {
+            "tokens": tokens,
+            "fvu": fvu * (1 + 20 * np.exp(-tokens / 60_000)),
+            "l0": l0 * (1 + 8 * np.exp(-tokens / 80_000)),
+        }
+    )
+    sums = documents(reconstruction, seed, own).assign(directed=float(TOKENS_PER_DOCUMENT))
     return Run(
         Key(model, "world", "sae-256", hook, sae, seed, method, "world", "sae-256"),
         {
-            "reconstruction": {**extent, "metrics": reconstruction, "d_in": D_IN, "d_sae": 512},
-            "language": {**extent, "metrics": language},
+            "reconstruction": record(documents=sums, latents=latents),
+            "language": record(documents=documents(language, seed, own, counts="predictions")),
+            "sae": record({"architecture": sae.partition("-")[0], "settings": {}}, log=log),
         },
-        partial(documents, fvu * 0.4, seed),
     )
 
 
@@ -86,105 +94,79 @@ def runs(models=("world-s",), n_blocks=4, seeds=(0,)):
         for seed in seeds
         for method in (ORIGINAL, *(METHODS if sae.startswith("relu") else ()))
     ]
-    return sorted(found, key=lambda r: r.key.order())
+    return tuple(sorted(found, key=lambda r: r.key.order()))
 
 
-def trainings(models=("world-s",), n_blocks=4, seeds=(0,)):
-    """Return runs that hold training logs."""
-    found = []
-    for made in runs(models, n_blocks, seeds):
-        tokens = np.arange(1, 51) * 20_000
-        end = made.records["reconstruction"]["metrics"]
-        fvu = end["fvu"]["value"] * (1 + 20 * np.exp(-tokens / 60_000))
-        l0 = end["l0"]["value"] * (1 + 8 * np.exp(-tokens / 80_000))
-        log = pd.DataFrame(
-            {
-                "step": tokens // 2000,
-                "tokens": tokens,
-                "loss": fvu,
-                "mse": 0.4 * fvu,
-                "penalty": 0.0,
-                "l0": l0,
-                "fvu": fvu,
-                "dead": 0,
-                "learning_rate": 1e-3,
-            }
-        )
-        key = Key(**{**made.key.__dict__, "eval_dataset": "", "eval_packing": ""})
-        found.append(Run(key, {"sae": {}}, read_log=lambda log=log: log))
-    return found
+def table(study, name, runs):
+    """Return a table of a study as its specification builds it."""
+    entry = study.tables[name]
+    named = {"metrics": entry.metrics} if entry.metrics else {}
+    drawn = OPTIONS if entry.resampled else {}
+    return function(entry.build)(runs, **named, **drawn, **entry.options)
 
 
-def scores(models=("world-s",)):
-    """Return scores in which one task cannot be told from chance."""
+def draw(study, name, table):
+    """Return a figure of a study as its specification draws it."""
+    entry = study.figures[name]
+    rows = function(entry.select)(table) if entry.select else table
+    labels = {metric: METRICS[metric].axis for metric in entry.labels}
+    return function(entry.draw)(rows, **entry.options, **({"labels": labels} if labels else {}))
 
-    def share(task, value, n, chance, baselines, requires):
-        half = 1.96 * np.sqrt(value * (1 - value) / n) + 1e-3
-        return {
-            "task": task,
-            "value": value,
-            "low": value - half,
-            "high": min(1.0, value + half),
-            "n": n,
-            "chance": chance,
-            "at_chance": bool(value - half <= chance),
-            "unit": "",
-            "requires": requires,
-            "baselines": baselines,
-        }
 
-    rows = (
-        {
-            "task": "held_out_loss",
-            "value": 1.22,
-            "low": 1.2,
-            "high": 1.24,
-            "n": 98_000,
-            "chance": 6.9,
-            "at_chance": False,
-            "unit": "nats",
-            "requires": "predicting every word of unseen documents",
-            "baselines": {"unigram": 5.3, "bigram": 3.0, "trigram": 2.4, "fourgram": 2.3},
-        },
-        share(
-            "last_word",
-            0.81,
-            400,
-            0.001,
-            {"last_sentence": 0.02, "most_frequent": 0.26, "copy_bigram": 0.79},
-            "finding a word of the passage again by what stood before it",
-        ),
-        share(
-            "cloze",
-            0.93,
-            400,
-            0.1,
-            {"last_sentence": 0.11, "most_frequent": 0.4, "copy_bigram": 0.95},
-            "the same among ten objects",
-        ),
-        share(
-            "sentiment",
-            0.95,
-            500,
-            0.5,
-            {"mean_embedding": 0.87},
-            "summing up graded, negated opinions",
-        ),
-        share(
-            "indirect_object_abba",
-            0.99,
-            300,
-            0.5,
-            {"first_named": 0.0, "most_frequent": 0.0},
-            "preferring the name that was not repeated",
-        ),
-        share(
-            "owner_binding",
-            0.36,
-            300,
-            0.34,
-            {"last_sentence": 0.33, "most_frequent": 0.36, "copy_bigram": 0.35},
-            "knowing which object belongs to whom; reported only: no gate",
-        ),
+def table_task(name, entry, inputs, root):
+    """Return the task of a study's table, as a plan gives it."""
+    settings = {
+        "build": entry.build, "metrics": list(entry.metrics), "options": entry.options,
+        **(OPTIONS if entry.resampled else {}),
+    }  # fmt: skip
+    output = Path(root) / "tables" / f"{name}.json"
+    return _task(output, settings, inputs, ".csv")
+
+
+def figure_task(name, entry, table, root):
+    """Return the task of a study's figure from the record of its table."""
+    settings = {
+        "draw": entry.draw, "select": entry.select, "options": entry.options,
+        "labels": {metric: METRICS[metric].axis for metric in entry.labels},
+    }  # fmt: skip
+    output = Path(root) / "figures" / f"{name}.json"
+    return _task(output, settings, {"table": table}, ".pdf", ".png")
+
+
+def _task(output, settings, inputs, *suffixes):
+    output.parent.mkdir(parents=True, exist_ok=True)
+    files = tuple(output.with_suffix(suffix) for suffix in suffixes)
+    return Task(output, "0" * 64, json.loads(json.dumps(settings)), inputs, files=files)
+
+
+def benchmarks(models=("world-s",)):
+    """Return runs of models of which one task cannot be told from chance."""
+    asked = {
+        "last_word": (0.81, 400, 0.001, {"last_sentence": 0.02, "copy_bigram": 0.79}),
+        "cloze": (0.93, 400, 0.1, {"last_sentence": 0.11, "copy_bigram": 0.95}),
+        "sentiment": (0.95, 500, 0.5, {"mean_embedding": 0.87}),
+        "indirect_object_abba": (0.99, 300, 0.5, {"first_named": 0.0}),
+        "owner_binding": (0.36, 300, 0.34, {"last_sentence": 0.33}),
+    }
+    prompts = pd.DataFrame(
+        {"task": task, "prompt": prompt, "by": by, "correct": prompt < share * n, "chance": chance}
+        for task, (value, n, chance, others) in asked.items()
+        for by, share in {"model": value, **others}.items()
+        for prompt in range(n)
     )
-    return [ModelScores(model, "world", rows) for model in models]
+    losses = {"loss": 1.22, "loss_uniform": 6.9, "loss_bigram": 3.0, "loss_trigram": 2.4}
+    sums = documents(losses, 0, 0)
+    return tuple(
+        Run(Key(model, eval_dataset="world", eval_packing="lm-256"),
+            {"benchmarks": record(documents=sums, prompts=prompts)})
+        for model in models
+    )  # fmt: skip
+
+
+def publish(path, facts, **tables):
+    """Write a record and tables beside it, as a measurement does, and return its path."""
+    with hold(path, "0" * 64) as work:
+        for name, columns in tables.items():
+            pd.DataFrame(columns).to_parquet(work.path / f"{name}.parquet")
+        work.finish(facts)
+    return path

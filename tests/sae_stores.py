@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from saeflow.finetune.sweep import finetune_sweep
+from saeflow.sae.training import trainee
+from saeflow.sae.training.sweep import train_sweep
+from saeflow.task import Task
 from saeflow.work import Work, hold
-from tiny_stores import VOCABULARY, make_store
+from tiny_stores import VOCABULARY, make_store, raise_failure
 
 ORIGIN = {
     "model": {"name": "toy", "architecture": "none", "weights_sha256": "w" * 64},
@@ -54,6 +60,37 @@ def place(root: Path, name: str) -> Work:
     return Work(root / name / "sae.json", f"identity of {name}".ljust(64, "0"), "")
 
 
+def task_of(work: Work, settings: Mapping[str, Any], **inputs: Path) -> Task:
+    """Return the task of a work."""
+    return Task(work.output, work.identity, settings, inputs, work=work)
+
+
+def train_saes(jobs, activations: Path, target: Path | None = None, **options) -> None:
+    """Train the SAEs of (work, settings) in one pass; raise the first failure."""
+    inputs = {"activations": activations, **({} if target is None else {"target": target})}
+    tasks = [task_of(work, settings, **inputs) for work, settings in jobs]
+    train_sweep(tasks, **options)
+    raise_failure(tasks)
+
+
+def tune_saes(jobs, activations: Path, *, model=None, tokens=None, **options) -> None:
+    """Fine-tune the SAEs of (work, settings, parent) in one pass; raise the first failure."""
+    inputs = {"activations": activations}
+    if model is not None:
+        inputs |= {"model": model, "tokens": tokens}
+    tasks = [task_of(work, settings, parent=sae, **inputs) for work, settings, sae in jobs]
+    finetune_sweep(tasks, **options)
+    raise_failure(tasks)
+
+
+def let_diverge(monkeypatch) -> None:
+    """Make a learning rate of 1 one with which any training diverges."""
+    found = trainee.learning_rate
+    monkeypatch.setattr(
+        trainee, "learning_rate", lambda base, **now: found(1e30 if base == 1 else base, **now)
+    )
+
+
 def content(work: Work) -> dict[str, bytes]:
     """Return the finished files by name, but for the manifest that holds the identity."""
     assert work.finished
@@ -62,9 +99,8 @@ def content(work: Work) -> dict[str, bytes]:
 
 
 def published(root: Path, name: str, train) -> Path:
-    """Hold a place, let ``train(work)`` fill it, and publish the record."""
+    """Hold a place, let ``train(work)`` fill it, and return the record."""
     work = place(root, name)
     with hold(work.output, work.identity) as held:
         train(held)
-        held.publish()
     return work.output

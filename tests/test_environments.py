@@ -12,11 +12,17 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from saeflow.identity import code_digests
+from saeflow.config.checks import resolve
+from saeflow.config.reading import read_config
+from saeflow.plan.outputs import Outputs
+from saeflow.plan.plan import Plan
+from saeflow.plan.result import source
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements.lock"
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+AROUND = ("files", "inventory", "logs", "script", "task", "work")
+"""Modules that every script imports and no digest has."""
 # Parts of torch that only its builds for GPUs ask for, and that pip brings with it.
 OF_TORCH = re.compile(r"nvidia-|cuda-|triton")
 
@@ -79,10 +85,10 @@ def test_an_environment_leaves_nothing_for_pip_to_choose(path):
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_an_environment_has_what_its_rules_scripts_import(path):
+def test_an_environment_has_what_its_rules_scripts_import(path, roots):
     present = environment(path)
     for script in scripts_in(path.name):
-        for package in sorted(imported_packages(script)):
+        for package in sorted(imported_packages(script, roots)):
             assert package in present, f"{script.name} imports {package}"
 
 
@@ -119,16 +125,20 @@ def scripts_in(environment_name):
     return [ROOT / "scripts" / name for name in found]
 
 
-def imported_packages(script):
+@pytest.fixture(scope="module")
+def roots():
+    """Where the code of each rule begins, with what the default study loads by name."""
+    found = {}
+    for result in Outputs(Plan(resolve(read_config(ROOT / "config.yaml")))).wanted:
+        found.setdefault(result.rule, set()).update(result.roots)
+    return found
+
+
+def imported_packages(script, roots):
     """Return the distributions that a script's own code imports, also inside functions."""
-    root = ROOT / "workflow"
-    modules = [name for name in code_digests(root, script) if not name.endswith(".py")]
-    files = [script, root / "saeflow" / "logs.py"]
-    for name in modules:
-        base = root.joinpath(*name.split("."))
-        files.append(
-            base.with_suffix(".py") if base.with_suffix(".py").is_file() else base / "__init__.py"
-        )
+    main = f"scripts/{script.name}:main"
+    files = {ROOT / name for name in source().files({main, *roots.get(script.stem, ())})}
+    files |= {ROOT / f"workflow/saeflow/{name}.py" for name in AROUND}
     names = {name for file in files for name in top_level_imports(file)}
     distributions = metadata.packages_distributions()
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,7 @@ from saeflow.activations.values import to_storage
 from saeflow.activations.writer import ShardWriter
 from saeflow.files import sha256_text
 from saeflow.models.record import describe_model
+from saeflow.task import Task
 from saeflow.tokens.columns import ColumnWriter
 from saeflow.tokens.flags import excluded, flags_of
 from saeflow.tokens.store import DTYPES, FORMAT, open_tokens
@@ -70,7 +71,6 @@ def make_tokens(root: Path, lengths: dict[str, list[int]], seed: int = 0, **fact
                 **facts,
             }
         )
-        work.publish()
     return record
 
 
@@ -79,30 +79,46 @@ def save_model(model: torch.nn.Module, record: Path, tokenizer: str | None = VOC
     with hold(record, "model") as work:
         model.save_pretrained(work.path)
         work.finish(describe_model(work.path, name=record.parent.name, tokenizer=tokenizer))
-        work.publish()
     return record
 
 
 def harvest_hooks(
+    place: Path, hooks: list[str], model: Path, tokens: Path, **options
+) -> dict[str, Path]:
+    """Harvest hooks as `harvest_tasks` does; return their records, or raise the first failure."""
+    raise_failure(harvest_tasks(place, hooks, model, tokens, **options))
+    return {hook: place / f"{hook}.json" for hook in hooks}
+
+
+def harvest_tasks(
     place: Path,
     hooks: list[str],
     model: Path,
     tokens: Path,
     *,
     identity: Callable[[str], str] = "id of {}".format,
+    part: tuple[int, int] | None = None,
     **settings,
-) -> dict[str, Path]:
-    """Harvest hooks together, as the script does; return their records by hook."""
-    records = {hook: place / f"{hook}.json" for hook in hooks}
+) -> list[Task]:
+    """Harvest hooks together, as the script does, and return their tasks."""
+    inputs, tasks = {"model": model, "tokens": tokens}, []
     with ExitStack() as stack:
-        tasks = []
-        for hook, record in records.items():
-            work = stack.enter_context(hold(record, identity(hook), ".zarr"))
-            tasks.append((work, {**HARVEST, **settings, "hook": hook}, {}))
-        harvest(tasks, model, tokens)
-        for work, *_ in tasks:
-            work.publish()
-    return records
+        for hook in hooks:
+            record, own = place / f"{hook}.json", {**HARVEST, **settings, "hook": hook}
+            held = hold(record, identity(hook), ".zarr", shared=part is not None)
+            work = stack.enter_context(held)
+            if work.finished:
+                work.publish()
+            tasks.append(Task(record, identity(hook), own, inputs, work=work))
+        harvest(tasks, part)
+    return tasks
+
+
+def raise_failure(tasks: Iterable[Task]) -> None:
+    """Raise the error of the first task that failed."""
+    for task in tasks:
+        if task.error is not None:
+            raise task.error
 
 
 def make_store(
@@ -134,5 +150,4 @@ def make_store(
         source = {"rows": rows, "tokens": tokens.record["identity"], **ranges}
         facts = {"hook": hook, **source, **writer.finalise(), **facts}
         work.finish(facts, known=writer.hashes, needs=[rows])
-        work.publish()
     return record

@@ -1,4 +1,4 @@
-"""What a user may change, and exactly which jobs that makes stale.
+"""What a user may change, and exactly which results that makes stale.
 
 The tests apply each change to a finished workflow; docs/staleness.md is made from this list.
 """
@@ -9,17 +9,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dag.edits import (
-    add_hook_in_parts,
     add_import,
     add_sae,
+    code,
     comment,
+    cut,
     delete_bulk,
     delete_record,
-    delete_record_of_store,
     entry,
     keep_stores,
     shard,
-    source,
     stores,
     study,
     temporary,
@@ -31,14 +30,13 @@ from dag.jobs import (
     HOOKS,
     OF_MEASURES,
     OF_PROBES,
-    OF_RECONSTRUCTION,
     REPORT,
     TOYS,
     below_saes,
+    figures,
     harvest,
     measures,
     outputs,
-    parts,
     release,
     saes,
 )
@@ -54,28 +52,43 @@ class Change(NamedTuple):
         In a reader's words.
     apply : callable
         Makes the change in a tree.
-    jobs : set of str
-        What `Tree.planned` must then return.
+    results : set of str
+        What `Tree.stale` must then return.
     """
 
     title: str
     apply: Callable[[Tree], object]
-    jobs: set[str]
+    results: set[str]
 
 
 CHANGES = (
     Change("nothing", lambda tree: None, set()),
+    # -- the configuration
     Change(
         "a hook of a study is added",
         study("hooks", "resid_post.3"),
         harvest(["resid_post.3"]) | below_saes(ALL_SAES, ["resid_post.3"]),
     ),
+    Change(
+        "a hook is written as TransformerLens names it",
+        lambda tree: tree.configure(
+            lambda c: c["studies"]["suppression"].update(
+                hooks=["blocks.1.hook_resid_post", "resid_post.2"]
+            )
+        ),
+        set(),
+    ),
     Change("a seed of a study is added", study("seeds", 1), below_saes(ALL_SAES, seed=1)),
     Change("an SAE of a study is added", add_sae, below_saes(["topk-8"])),
     Change(
+        "an SAE of a study is removed",
+        lambda tree: tree.configure(lambda c: c["studies"]["suppression"].update(saes=["relu"])),
+        outputs(),
+    ),
+    Change(
         "an imported SAE of a study is added",
         add_import,
-        {f"import_sae {hook}/theirs/sae" for hook in HOOKS} | measures(["theirs"]) | outputs(),
+        {f"import_saes {hook}/theirs/sae" for hook in HOOKS} | measures(["theirs"]) | outputs(),
     ),
     Change(
         "a setting of one SAE (`l1`)",
@@ -88,37 +101,25 @@ CHANGES = (
         below_saes(["topk"]),
     ),
     Change(
-        "the precision of one SAE's products (`matmul_dtype`)",
-        entry("saes", "relu", matmul_dtype="bfloat16"),
-        below_saes(["relu", "relu~scale"]),
-    ),
-    Change(
         "a default of an SAE is written out",
         entry(
             "saes", "topk", expansion=4, scale_input="none", matmul_dtype="float32", penalties={}
         ),
         set(),
     ),
-    Change("a penalty that no SAE has", source("sae/penalties/ghost_gradients.py"), set()),
-    Change("the presets", source("config/presets.py"), set()),
     Change(
         "a setting of a fine-tuning method",
         entry("methods", "scale", learning_rate=0.01),
         below_saes(["relu~scale"]),
     ),
     Change(
-        "a setting of the measures (`bootstrap`)",
-        lambda tree: tree.configure(lambda c: c.update(measures={"bootstrap": 200})),
-        measures(ALL_SAES) | outputs(OF_MEASURES),
+        "the number of resamples (`bootstrap`)",
+        lambda tree: tree.configure(lambda c: c["measures"].update(bootstrap=200)),
+        outputs(OF_MEASURES - {"kept", "frequencies", "published"}),
     ),
     Change(
         "what probes are asked (`measures.probes`)",
-        lambda tree: tree.configure(lambda c: c.update(measures={"probes": {"classes": 8}})),
-        measures(ALL_SAES, kinds=["probes"]) | outputs(OF_PROBES),
-    ),
-    Change(
-        "how a probe is fitted",
-        source("measures/probe.py"),
+        lambda tree: tree.configure(lambda c: c["measures"].update(probes={"classes": 8})),
         measures(ALL_SAES, kinds=["probes"]) | outputs(OF_PROBES),
     ),
     Change(
@@ -127,61 +128,13 @@ CHANGES = (
         harvest() | below_saes(ALL_SAES),
     ),
     Change(
-        "into how many jobs a harvest is divided (`harvest.jobs`)",
-        lambda tree: tree.configure(lambda c: c.update(harvest={"jobs": 4})),
-        set(),
-    ),
-    Change(
-        "a hook of a study is added, with `harvest.jobs: 2`",
-        add_hook_in_parts,
-        harvest(["resid_post.3"]) | parts(2) | below_saes(ALL_SAES, ["resid_post.3"]),
-    ),
-    Change(
-        "stores become temporary (`temporary`): they are removed, what was made of them stays",
-        lambda tree: keep_stores(tree, False),
-        release(),
-    ),
-    Change(
-        "stores are no longer temporary, after they were removed",
-        temporary(lambda tree: keep_stores(tree, True)),
-        set(),
-    ),
-    Change(
-        "a setting of one SAE, after temporary stores were removed",
-        temporary(entry("saes", "topk", k=8)),
-        harvest() | below_saes(["topk"]) | release(),
-    ),
-    Change(
-        "an SAE's weights are deleted, after temporary stores were removed",
-        temporary(lambda tree: delete_bulk(tree, "resid_post.1/relu/seed-0")),
-        harvest(["resid_post.1"]) | saes(["relu"], ["resid_post.1"]) | release(["resid_post.1"]),
-    ),
-    Change(
-        "a metric's formula (`fvu`), after temporary stores were removed",
-        temporary(source("metrics/formulas/fvu.py")),
-        harvest()
-        | measures(ALL_SAES, kinds=["reconstruction"])
-        | outputs(OF_RECONSTRUCTION)
-        | release(),
-    ),
-    Change(
-        "a figure's module, after temporary stores were removed",
-        temporary(source("figures/suppression/l0_by_method.py")),
-        {"plot_suppression l0_by_method"} | REPORT,
-    ),
-    Change(
-        "the record of a removed temporary store is deleted",
-        temporary(lambda tree: delete_record_of_store(tree, "resid_post.1")),
-        set(),
-    ),
-    Change(
         "whether activations are stored (`live`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"live": True})),
         harvest() | below_saes(ALL_SAES),
     ),
     Change(
-        "how activations are computed live, where they are stored",
-        source("activations/live.py"),
+        "into how many jobs passes are divided (`jobs`)",
+        lambda tree: tree.configure(lambda c: c.update(jobs={"harvest": 4, "measure": 2})),
         set(),
     ),
     Change(
@@ -209,96 +162,131 @@ CHANGES = (
         FROM_TEXTS,
     ),
     Change(
-        "a metric's formula (`fvu`)",
-        source("metrics/formulas/fvu.py"),
-        measures(ALL_SAES, kinds=["reconstruction"]) | outputs(OF_RECONSTRUCTION),
-    ),
-    Change(
-        "a metric's label",
-        source("metrics/registry.py"),
-        FIGURES
-        - {
-            "plot_suppression mse_reduction_by_method",
-            "plot_suppression perplexity_recovery_by_method",
-            "plot_suppression language_change_by_method",
-            "plot_suppression probe_change_by_method",
-            "plot_suppression frequencies",
-            "plot_suppression activation_sums",
-            "plot_suppression tuning_curves",
-            "plot_suppression published_beside_ours",
-        }
-        | REPORT,
-    ),
-    Change(
-        "an architecture's module (`topk.py`)",
-        source("sae/architectures/topk.py"),
-        below_saes(["topk"]),
-    ),
-    Change(
-        "the module of an architecture that no SAE of the study has (`gated.py`)",
-        source("sae/architectures/gated.py"),
-        set(),
-    ),
-    Change(
-        "a fine-tuning method's module (`scale.py`)",
-        source("finetune/methods/scale.py"),
-        below_saes(["relu~scale"]),
-    ),
-    Change(
-        "how fine-tuning is solved by steps",
-        source("finetune/solvers/steps.py"),
-        below_saes(["relu~scale"]),
-    ),
-    Change(
-        "how fine-tuning is solved in closed form, where no method is",
-        source("finetune/solvers/exact.py"),
-        set(),
-    ),
-    Change(
         "a setting of the theory's toys (`theory.c`)",
         lambda tree: tree.configure(
             lambda c: c["studies"]["suppression"].update(theory={"c": [0.01, 0.05]})
         ),
         TOYS | REPORT,
     ),
-    Change("how the toys are trained", source("theory/toys.py"), TOYS | REPORT),
+    # -- the code
+    Change("comments and docstrings, anywhere", comment, set()),
+    Change("the command line", code("cli/main.py", "_EXIT_ERROR = 1", "_EXIT_ERROR = 2"), set()),
     Change(
-        "the theory's formulas, which also stand beside what the post measured",
-        source("theory/suppression.py"),
-        TOYS | outputs(["published"]),
+        "a metric's formula (`fvu`)",
+        code(
+            "metrics/reconstruction.py",
+            'sums["squared_error"] / sums["squared_deviation"]',
+            '1 * sums["squared_error"] / sums["squared_deviation"]',
+        ),
+        outputs(["frontier", "metrics", "suppression_by_architecture"]),
+    ),
+    Change(
+        "a metric's label (`l2_ratio`)",
+        code("metrics/reconstruction.py", '"L2 ratio"', '"Ratio of norms"'),
+        {"plot l2_ratio_by_layer", "plot suppression_by_architecture"} | REPORT,
+    ),
+    Change(
+        "how intervals are drawn",
+        code("metrics/intervals.py", "MIN_DOCUMENTS = 2", "MIN_DOCUMENTS = 3"),
+        outputs() | TOYS - {"simulate theory/suppression"},
+    ),
+    Change(
+        "how a probe is fitted",
+        code("measures/linear_probe.py", "_MAX_STEPS = 2000", "_MAX_STEPS = 2001"),
+        measures(ALL_SAES, kinds=["probes"]) | outputs(OF_PROBES),
+    ),
+    Change(
+        "how an architecture trains (`topk.py`)",
+        code("sae/architectures/topk.py", "\ndef step(", "\n_CHANGED = 1\n\n\ndef step("),
+        below_saes(["topk"]),
+    ),
+    Change(
+        "an architecture that no SAE of the study has (`gated.py`)",
+        code("sae/architectures/gated.py", "\ndef step(", "\n_CHANGED = 1\n\n\ndef step("),
+        set(),
     ),
     Change(
         "the architecture that the toys have too (`relu.py`)",
-        source("sae/architectures/relu.py"),
+        code("sae/architectures/relu.py", "_TINY = 1e-12", "_TINY = 2e-12"),
         below_saes(["relu", "relu~scale"]) | TOYS,
     ),
-    Change("a table's module (`l0.py`)", source("tables/suppression/l0.py"), outputs(["l0"])),
     Change(
-        "a figure's module",
-        source("figures/suppression/l0_by_method.py"),
-        {"plot_suppression l0_by_method"} | REPORT,
+        "a penalty that no SAE has",
+        code("sae/penalties/ghost_gradients.py", "\ndef ", "\n_CHANGED = 1\n\n\ndef "),
+        set(),
+    ),
+    Change("a preset", code("config/presets.py", '"l1": 2e-3', '"l1": 3e-3'), set()),
+    Change(
+        "what a fine-tuning method fits (`scale`)",
+        code("finetune/methods/scale.py", "TRAINABLE", "_CHANGED = 1\nTRAINABLE"),
+        below_saes(["relu~scale"]),
+    ),
+    Change(
+        "how fine-tuning is solved in closed form, where no method is",
+        code("finetune/solvers/exact.py", "_EVIDENCE_ROWS = 1024", "_EVIDENCE_ROWS = 1025"),
+        set(),
+    ),
+    Change(
+        "how activations are computed live, where they are stored",
+        code("activations/calibration.py", "\ndef ", "\n_CHANGED = 1\n\n\ndef "),
+        set(),
+    ),
+    Change(
+        "how the toys are trained",
+        code("studies/suppression/toys.py", "_RATE = 0.01", "_RATE = 0.02"),
+        TOYS | REPORT,
+    ),
+    Change(
+        "how one table is formed (`kept`)",
+        code("studies/suppression/tuning.py", "\ndef kept(", "\n@staticmethod\ndef kept("),
+        outputs(["kept"]),
+    ),
+    Change(
+        "which metrics a table has (`l0`)",
+        code(
+            "studies/suppression/__init__.py",
+            '"l0": metrics_table("l0")',
+            '"l0": metrics_table("l0", "fvu")',
+        ),
+        outputs(["l0"]),
+    ),
+    Change(
+        "how a kind of figure is drawn (bars)",
+        code("figures/bars.py", "_GROUP_WIDTH = 0.8", "_GROUP_WIDTH = 0.7"),
+        figures(
+            "l2_ratio_by_layer",
+            "mse_reduction_by_method",
+            "perplexity_recovery_by_method",
+            "language_change_by_method",
+            "probe_change_by_method",
+            "reconstruction_bias_by_layer",
+        ),
     ),
     Change(
         "the figures' style file",
         lambda tree: tree.append("workflow/saeflow/figures/saeflow.mplstyle", "\nfont.size: 9\n"),
-        FIGURES | {"plot_suppression theory"} | REPORT,
+        FIGURES | {"plot theory"} | REPORT,
     ),
     Change(
         "a caption",
-        lambda tree: tree.append("workflow/report/suppression/l0_by_method.rst", "More.\n"),
+        code("studies/suppression/figures.py", "L2 ratio: the mean", "L2 ratio: the average"),
         REPORT,
     ),
-    Change("the command line", source("cli/main.py"), set()),
-    Change("comments and docstrings, anywhere", comment, set()),
+    # -- what was made
     Change(
         "a figure is deleted",
         lambda tree: (tree.path / "results/figures/suppression/l0_by_method.png").unlink(),
-        {"plot_suppression l0_by_method"},
+        {"plot l0_by_method"},
     ),
     Change(
-        "an SAE's record is deleted (its weights are still there)",
+        "a table is cut short",
+        lambda tree: cut(tree, "results/tables/suppression/l0.csv"),
+        {"tabulate l0"},
+    ),
+    Change(
+        "an SAE's record is deleted: it is published again",
         lambda tree: delete_record(tree, "resid_post.1/relu/seed-0/sae.json"),
-        set(),
+        saes(["relu"], ["resid_post.1"]),
     ),
     Change(
         "an SAE's weights are deleted",
@@ -319,5 +307,37 @@ CHANGES = (
         "the row table of the activations loses a file",
         lambda tree: next(stores(tree).glob("rows.*/token_id")).unlink(),
         harvest(),
+    ),
+    # -- temporary stores
+    Change(
+        "stores become temporary (`temporary`): they are removed, what was made of them stays",
+        lambda tree: keep_stores(tree, False),
+        release(),
+    ),
+    Change(
+        "stores are no longer temporary, after they were removed",
+        temporary(lambda tree: keep_stores(tree, True)),
+        set(),
+    ),
+    Change(
+        "a setting of one SAE, after temporary stores were removed",
+        temporary(entry("saes", "topk", k=8)),
+        harvest() | below_saes(["topk"]) | release(),
+    ),
+    Change(
+        "an SAE's weights are deleted, after temporary stores were removed",
+        temporary(lambda tree: delete_bulk(tree, "resid_post.1/relu/seed-0")),
+        harvest(["resid_post.1"]) | saes(["relu"], ["resid_post.1"]) | release(["resid_post.1"]),
+    ),
+    Change(
+        "a metric's formula (`fvu`), after temporary stores were removed",
+        temporary(
+            code(
+                "metrics/reconstruction.py",
+                'sums["squared_error"] / sums["squared_deviation"]',
+                '1 * sums["squared_error"] / sums["squared_deviation"]',
+            )
+        ),
+        outputs(["frontier", "metrics", "suppression_by_architecture"]),
     ),
 )

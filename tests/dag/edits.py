@@ -30,11 +30,6 @@ def temporary(change: Callable[[Tree], object]) -> Callable[[Tree], object]:
     return apply
 
 
-def add_hook_in_parts(tree: Tree) -> None:
-    study("hooks", "resid_post.3")(tree)
-    tree.configure(lambda config: config.update(harvest={"jobs": 2}))
-
-
 def keep_stores(tree: Tree, keep: bool) -> None:
     tree.configure(lambda c: c.update(activations={"temporary": not keep}))
 
@@ -60,9 +55,9 @@ def add_import(tree: Tree) -> None:
     tree.configure(change)
 
 
-def source(name: str, text: str = "\n\n_CHANGED = 1\n") -> Callable[[Tree], object]:
-    """Return a change of a source file's code."""
-    return lambda tree: tree.append(f"workflow/saeflow/{name}", text)
+def code(name: str, old: str, new: str) -> Callable[[Tree], object]:
+    """Return a change of a source file's code: of the first place with a text."""
+    return lambda tree: tree.edit(f"workflow/saeflow/{name}", old, new)
 
 
 def comment(tree: Tree) -> None:
@@ -89,10 +84,11 @@ def delete_record(tree: Tree, name: str) -> None:
     (_saes_directory(tree) / name).unlink()
 
 
-def delete_record_of_store(tree: Tree, hook: str) -> None:
-    (tree.path / f"results/activations/small/texts/ctx-64/{hook}.json").unlink()
-
-
 def delete_bulk(tree: Tree, name: str) -> None:
     (manifest,) = (_saes_directory(tree) / name).glob("sae.*/manifest.json")
     manifest.unlink()
+
+
+def cut(tree: Tree, name: str) -> None:
+    """Cut a file that was empty when it was made: it gets another size."""
+    (tree.path / name).write_text("x")

@@ -1,4 +1,4 @@
-"""Names of the jobs of the small workflow that staleness is tested on, by what they make."""
+"""Names of the results of the small workflow that staleness is tested on."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ OF_PROBES = {"probes", "probe_change"}
 OF_RECONSTRUCTION = OF_MEASURES - {"perplexity_recovery", "language_change"} - OF_PROBES
 REPORT = {"build_report report"}
 TOYS = {
-    "simulate_suppression theory/suppression",
-    "tabulate_suppression theory",
-    "plot_suppression theory",
+    "simulate theory/suppression",
+    "tabulate theory",
+    "plot theory",
 }
 SOURCES = {
     "fetch_dataset datasets/texts/dataset",
@@ -44,10 +44,10 @@ SOURCES = {
 
 
 def saes(names: Iterable[str], hooks: Iterable[str] = HOOKS, seed: int = 0) -> set[str]:
-    """Return the jobs that make these SAEs."""
+    """Return these SAEs."""
     at = "/" if seed == 0 else f"/seed-{seed}/"
     return {
-        f"{'finetune_sae' if '~' in name else 'train_sae'} {hook}/{name}{at}sae"
+        f"{'finetune_saes' if '~' in name else 'train_saes'} {hook}/{name}{at}sae"
         for hook in hooks
         for name in names
     }
@@ -59,10 +59,10 @@ def measures(
     kinds: Iterable[str] = MEASURES,
     seed: int = 0,
 ) -> set[str]:
-    """Return the jobs that measure these SAEs."""
+    """Return the measurements of these SAEs."""
     at = "/" if seed == 0 else f"/seed-{seed}/"
     return {
-        f"measure_{kind} {hook}/{name}{at.rstrip('/')}/{kind}"
+        f"measure {hook}/{name}{at.rstrip('/')}/{kind}"
         for hook in hooks
         for name in names
         for kind in kinds
@@ -70,34 +70,34 @@ def measures(
 
 
 def outputs(tables: Iterable[str] = tuple(TABLES)) -> set[str]:
-    """Return the jobs that make these tables, their figures and the report."""
+    """Return these tables, their figures and the report."""
     return {
-        *(f"tabulate_suppression {table}" for table in tables),
-        *(f"plot_suppression {figure}" for table in tables for figure in TABLES[table]),
+        *(f"tabulate {table}" for table in tables),
+        *(f"plot {figure}" for table in tables for figure in TABLES[table]),
         *REPORT,
     }
 
 
 def below_saes(names: Iterable[str], hooks: Iterable[str] = HOOKS, seed: int = 0) -> set[str]:
-    """Return these SAEs' jobs and everything that reads them."""
+    """Return these SAEs and everything that reads them."""
     return saes(names, hooks, seed) | measures(names, hooks, seed=seed) | outputs()
 
 
 def harvest(hooks: Iterable[str] = HOOKS) -> set[str]:
-    """Return the jobs that store activations."""
-    return {f"harvest_activations {hook}" for hook in hooks}
-
-
-def parts(n: int) -> set[str]:
-    """Return the jobs that each store a part of the activations."""
-    return {f"harvest_part parts/{part}-of-{n}" for part in range(1, n + 1)}
+    """Return the stores of these hooks."""
+    return {f"harvest {hook}" for hook in hooks}
 
 
 def release(hooks: Iterable[str] = HOOKS) -> set[str]:
-    """Return the jobs that remove temporary stores."""
+    """Return the removals of temporary stores."""
     return {f"release_activations {hook}.released" for hook in hooks}
 
 
-FIGURES = {f"plot_suppression {figure}" for figures in TABLES.values() for figure in figures}
+def figures(*names: str) -> set[str]:
+    """Return these figures and the report."""
+    return {*(f"plot {name}" for name in names), *REPORT}
+
+
+FIGURES = {f"plot {figure}" for figures in TABLES.values() for figure in figures}
 FROM_TEXTS = SOURCES | harvest() | below_saes(ALL_SAES)
 EVERYTHING = FROM_TEXTS | TOYS

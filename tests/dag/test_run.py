@@ -1,66 +1,59 @@
 """Whole runs of Snakemake with scripts that only pretend to compute."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from dag.edits import study
-from dag.jobs import EVERYTHING, HOOKS, TABLES, parts
+from dag.edits import add_sae, code, study
+from dag.jobs import HOOKS, TABLES
 from dag.tree import ROOT, Tree
 
-BULK = '''"""Pretend."""
+PRETEND = '''"""Pretend."""
 import os, time
+from pathlib import Path
+from saeflow.errors import DataError
 from saeflow.script import run
 
-def main(*, tasks):
-    start = time.time()
+def main(*, tasks, part=None):
+    with Path("counted.txt").open("a") as file:
+        file.write("{rule} " + str(len(tasks)) + " " + str(tasks[0].output) + "\\n")
     for task in tasks:
-        (task.work.path / "data").write_text("x")
-        if "{rule}" == os.environ.get("FAIL") and os.environ["FAIL_AT"] in str(task.work.output):
-            raise ValueError("made to fail")
         time.sleep(float(os.environ.get("SLOW", 0)))
-        task.work.finish(
-            {{"pass": str(tasks[0].work.output), "start": start, "end": time.time()}}
-        )
+        if "{rule}" == os.environ.get("FAIL") and os.environ["FAIL_AT"] in str(task.output):
+            task.fail(DataError("made to fail", where=task.output))
+            continue
+        for file in task.files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("x")
+        if task.work is not None:
+            (task.work.path / ("data" if part is None else f"part-{{part[0]}}")).write_text("x")
+        if part is None:
+            task.finish({{}})
 
 if __name__ == "__main__":
     run(main)
 '''
-PLAIN = '''"""Pretend."""
-from saeflow.files import write_json
-from saeflow.script import run
-
-def main(*, output, files, identity):
-    for file in files:
-        file.write_text("x")
-    write_json(output, {"identity": identity})
-
-if __name__ == "__main__":
-    run(main)
-'''
-NO_BULK = (
-    "harvest_part", "simulate_suppression", "tabulate_suppression", "plot_suppression",
-    "build_report",
-)  # fmt: skip
 
 
 @pytest.fixture
-def pretending(tmp_path):
+def tree(tmp_path):
     """A fresh tree whose scripts do no work."""
     tree = Tree.make(tmp_path / "tree")
     for script in (tree.path / "scripts").glob("*.py"):
-        text = PLAIN if script.stem in NO_BULK else BULK.format(rule=script.stem)
-        script.write_text(text)
+        script.write_text(PRETEND.format(rule=script.stem))
     return tree
 
 
-def run(tree, *arguments, **environment):
-    """Run snakemake and return the finished process."""
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+def begin(tree, *arguments, **environment):
+    """Start Snakemake in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", *arguments],
         cwd=tree.path,
         env={
             "PYTHONPATH": str(tree.path / "workflow"),
@@ -68,144 +61,187 @@ def run(tree, *arguments, **environment):
             "HOME": "/tmp",
             **environment,
         },
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
-def passes(tree, pattern):
-    """Return the job that led the pass of each record that matches ``pattern``."""
-    found = sorted((tree.path / "results").glob(pattern))
-    assert found
-    return {path.stem: json.loads(path.read_text())["pass"] for path in found}
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
 
 
-def test_a_run_makes_everything_and_a_second_one_nothing(pretending):
-    assert pretending.planned() == EVERYTHING
-    done = run(pretending)
-    assert done.returncode == 0, done.stderr
-    assert (pretending.path / "results/report.html").exists()
-    assert pretending.planned() == set()
-    again = run(pretending)
+def counted(tree):
+    """Return rule, number of results and first record of each pass that was made; forget them."""
+    file = tree.path / "counted.txt"
+    lines = file.read_text().splitlines() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return [(rule, int(n), record) for rule, n, record in (line.split() for line in lines)]
+
+
+def rules(tree):
+    return sorted(rule for rule, _, _ in counted(tree))
+
+
+OF_A_HOOK = ("train_saes", "finetune_saes", "measure", "measure", "measure")
+ALL = sorted(
+    [
+        *("fetch_dataset", "train_tokenizer", "tokenize_dataset", "train_lm", "harvest"),
+        *(OF_A_HOOK * len(HOOKS)),
+        *("simulate", "tabulate", "plot", "build_report"),
+    ]
+)
+
+
+def test_each_pass_runs_once_from_nothing_after_an_added_sae_and_after_a_kill(tree):
+    tree.snakemake()
+    assert rules(tree) == ALL
+    assert (tree.path / "results/report.html").exists()
+    again = tree.snakemake()
     assert "Nothing to be done" in again.stdout + again.stderr
+    assert counted(tree) == []
+
+    add_sae(tree)
+    tree.snakemake()
+    passes = counted(tree)
+    below = ["train_saes", "measure", "measure", "measure"] * len(HOOKS)
+    expected = sorted([*below, "tabulate", "plot", "build_report"])
+    assert sorted(rule for rule, _, _ in passes) == expected
+    assert {n for rule, n, _ in passes if rule in ("train_saes", "measure")} == {1}
+
+    shutil.rmtree(tree.path / "results/saes")
+    process = begin(tree, SLOW="0.2")
+    wait_for(lambda: list(tree.path.glob("results/saes/**/sae.json")))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    made = set(tree.path.glob("results/saes/**/sae.json"))
+    before = {path: path.stat().st_mtime_ns for path in made}
+    counted(tree)
+    tree.snakemake("--nolock", "--rerun-incomplete")
+    found = rules(tree)
+    assert found.count("train_saes") <= len(HOOKS) and found.count("measure") == 3 * len(HOOKS)
+    assert {path: path.stat().st_mtime_ns for path in made} == before
+    assert tree.stale() == set()
 
 
-def test_jobs_that_share_a_pass_are_done_by_one_of_them(pretending):
-    run(pretending)
-    assert len(set(passes(pretending, "activations/*/*/*/*.json").values())) == 1
-    assert len(set(passes(pretending, "saes/*/*/*/resid_post.1/*/seed-0/sae.json").values())) <= 2
-
-
-def test_a_job_that_waits_for_its_pass_holds_no_core(pretending):
-    """Two hooks train side by side although each has two recipes to train."""
-    assert run(pretending, "--until", "harvest_activations").returncode == 0
-    assert run(pretending, "--until", "train_sae", SLOW="4").returncode == 0
-    saes = pretending.path / "results/saes/small/texts/ctx-64"
-    spans = {}
-    for hook in ("resid_post.1", "resid_post.2"):
-        made = [json.loads(p.read_text()) for p in (saes / hook).glob("*/seed-0/sae.json")]
-        assert len(made) == 2
-        spans[hook] = min(m["start"] for m in made), max(m["end"] for m in made)
-    (start_1, end_1), (start_2, end_2) = spans.values()
-    # had a waiting twin taken the second core, the second hook would begin after the first
-    assert max(start_1, start_2) < min(end_1, end_2)
-
-
-def test_a_failing_job_harms_no_other_and_says_where_its_log_is(pretending):
-    failed = run(pretending, "--keep-going", FAIL="train_sae", FAIL_AT="resid_post.2/topk")
+def test_one_result_that_fails_stops_no_other_of_its_pass(tree):
+    place = tree.path / "results/saes/small/texts/ctx-64"
+    failed = tree.snakemake(
+        "--keep-going", check=False, FAIL="train_saes", FAIL_AT="resid_post.2/relu/"
+    )
     assert failed.returncode
     text = failed.stdout + failed.stderr
-    assert "ValueError: made to fail" in text
-    assert "log: results/logs/saes/small/texts/ctx-64/resid_post.2/" in text
-    kept = pretending.path / "results/saes/small/texts/ctx-64/resid_post.1"
-    assert (kept / "topk/seed-0/sae.json").exists()
-    before = {p: p.read_bytes() for p in kept.rglob("*") if p.is_file()}
-    assert run(pretending).returncode == 0
+    assert "resid_post.2/relu/seed-0/sae.json: made to fail" in text
+    assert "log: results/logs/train_saes/small/texts/ctx-64/resid_post.2/" in text
+    kept = [place / "resid_post.1/relu", place / "resid_post.1/topk", place / "resid_post.2/topk"]
+    assert all((path / "seed-0/sae.json").exists() for path in kept)
+    before = {p: p.read_bytes() for path in kept for p in path.glob("seed-0/sae*/*")}
+    counted(tree)
+    tree.snakemake()
+    trained = [found for found in counted(tree) if found[0] == "train_saes"]
+    assert [n for _, n, _ in trained] == [1] and "resid_post.2/relu/" in trained[0][2]
     assert {p: p.read_bytes() for p in before} == before
-    assert pretending.planned() == set()
+    assert tree.stale() == set()
 
 
-def test_an_added_hook_leaves_every_finished_file_alone(pretending):
-    run(pretending)
-    saes = pretending.path / "results/saes"
-    before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in saes.rglob("sae.json")}
-    study("hooks", "resid_post.3")(pretending)
-    assert run(pretending).returncode == 0
-    assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in before} == before
-    assert (saes / "small/texts/ctx-64/resid_post.3/topk/seed-0/sae.json").exists()
+def test_divided_passes_make_the_same_and_are_not_missed_afterwards(tree):
+    tree.configure(lambda config: config.update(jobs={"harvest": 2, "train_saes": 2}))
+    tree.snakemake()
+    found = rules(tree)
+    assert found.count("harvest") == 3, "two parts, and the job that completes their stores"
+    assert found.count("train_saes") == 2 * len(HOOKS)
+    (store,) = tree.path.glob("results/activations/*/*/*/resid_post.1.*.zarr")
+    assert {path.name for path in store.iterdir()} >= {"part-1", "part-2", "data"}
+    tree.configure(lambda config: config.pop("jobs"))
+    assert tree.stale() == set()
 
 
-def test_the_parts_of_a_harvest_come_before_the_store_and_are_not_missed_afterwards(pretending):
-    pretending.configure(lambda config: config.update(harvest={"jobs": 2}))
-    assert pretending.planned() == EVERYTHING | parts(2)
-    assert run(pretending).returncode == 0
-    place = pretending.path / "results/activations/small/texts/ctx-64"
-    receipts = sorted(place.glob("parts/*.json"))
-    assert [receipt.name for receipt in receipts] == ["1-of-2.json", "2-of-2.json"]
-    made = max(receipt.stat().st_mtime for receipt in receipts)
-    assert made <= min((place / f"{hook}.json").stat().st_mtime for hook in HOOKS)
-    assert pretending.planned() == set()
-    shutil.rmtree(place / "parts")
-    pretending.configure(lambda config: config.pop("harvest"))
-    assert pretending.planned() == set()
-
-
-def test_a_lost_shard_is_redone_and_nothing_below_it_runs(pretending):
-    run(pretending)
-    results = pretending.path / "results"
+def test_a_lost_shard_is_redone_and_nothing_below_it_runs(tree):
+    tree.snakemake()
+    counted(tree)
+    results = tree.path / "results"
     (shard,) = (results / "activations/small/texts/ctx-64").glob("resid_post.1.*/data")
     saes = (results / "saes").rglob("sae.json")
     before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in saes}
     assert before
     shard.unlink()
-    assert pretending.planned() == {"harvest_activations resid_post.1"}
-    assert run(pretending).returncode == 0
+    tree.snakemake()
+    assert [(rule, n) for rule, n, _ in counted(tree)] == [("harvest", 1)]
     assert shard.read_text() == "x"
     assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in before} == before
-    assert pretending.planned() == set()
+
+    old = 'sums["squared_error"] / sums["squared_deviation"]'
+    code("metrics/reconstruction.py", old, f"1 * {old}")(tree)
+    tree.snakemake()
+    assert rules(tree) == ["build_report", "plot", "tabulate"], "no pass over tokens"
+    assert tree.stale() == set()
 
 
-def test_one_study_can_be_asked_for_by_name(pretending):
-    assert run(pretending, "suppression").returncode == 0
-    figures = pretending.path / "results/figures/suppression"
+def test_two_results_of_a_fresh_study_can_be_asked_for_then_the_study_by_name(tree):
+    place = "results/saes/small/texts/ctx-64/resid_post.1"
+    wanted = [f"{place}/topk/seed-0/sae.json", f"{place}/relu/seed-0/sae.json"]
+    tree.snakemake(SAEFLOW_MAKE="\n".join(wanted))
+    assert all((tree.path / record).exists() for record in wanted)
+    assert not {"measure", "tabulate"} & {*rules(tree)}
+    tree.snakemake("suppression")
     shown = {"theory"}.union(*map(set, TABLES.values()))
+    figures = tree.path / "results/figures/suppression"
     assert {path.stem for path in figures.glob("*.pdf")} == shown
-    assert not (pretending.path / "results/report.html").exists()
+    assert not (tree.path / "results/report.html").exists()
 
 
-def test_another_configuration_replaces_the_default_one(pretending):
-    other = pretending.path / "other.yaml"
-    other.write_text((pretending.path / "config.yaml").read_text().replace("small", "other"))
-    text = pretending.snakemake("-n", "--configfile", "other.yaml")
-    assert "results/models/other/model.json" in text
-    assert "results/models/small" not in text
+def test_a_running_job_makes_what_it_was_planned_with(tree):
+    """The configuration is edited and planned again, twice, while a run goes on."""
+    study("hooks", "resid_post.3")(tree)
+    running = begin(tree, "--until", "train_saes", SLOW="0.3")
+    wait_for(lambda: (tree.path / "counted.txt").exists())
+    tree.configure(lambda config: config["saes"]["topk"].update(k=8))
+    tree.snakemake("-n", "--nolock")
+    tree.snakemake("-n", "--nolock", "suppression")
+    output, _ = running.communicate(timeout=120)
+    assert running.returncode == 0, output
+    made = list(tree.path.glob("results/.made/saes/**/topk/**/sae.*.json"))
+    assert {json.loads(path.read_text())["settings"]["k"] for path in made} == {4}
 
 
-def test_a_wrong_configuration_is_one_line_and_no_traceback(pretending):
-    pretending.configure(lambda config: config["saes"]["topk"].update(kk=1))
-    done = run(pretending, "-n")
+def test_threads_and_profiles_change_nothing(tree):
+    tree.snakemake()
+    arguments = ["--set-threads", "train_saes=3", "--workflow-profile"]
+    done = tree.snakemake("-n", *arguments, "workflow/profiles/workstation")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_another_configuration_replaces_the_default_one(tree):
+    other = tree.path / "other.yaml"
+    other.write_text((tree.path / "config.yaml").read_text().replace("small", "other"))
+    done = tree.snakemake("-n", "--configfile", "other.yaml")
+    assert "receipts/train_lm/other/" in done.stdout
+    assert "receipts/train_lm/small/" not in done.stdout
+
+
+def test_a_wrong_configuration_is_one_line_and_no_traceback(tree):
+    tree.configure(lambda config: config["saes"]["topk"].update(kk=1))
+    done = tree.snakemake("-n", check=False)
     assert done.returncode == 1
-    lines = [line for line in done.stderr.splitlines() if "kk" in line]
-    (line,) = lines
+    (line,) = [line for line in done.stderr.splitlines() if "kk" in line]
     assert line.startswith("error in config.yaml > saes > topk > kk: unknown key 'kk' (expected")
     assert line.endswith("Did you mean 'k'?")
     assert "Traceback" not in done.stderr
 
 
-def test_the_workflow_runs_from_another_directory(pretending, tmp_path):
+def test_the_workflow_runs_from_another_directory(tree, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     for name in ("config.yaml", "texts.txt"):
-        (elsewhere / name).write_bytes((pretending.path / name).read_bytes())
+        (elsewhere / name).write_bytes((tree.path / name).read_bytes())
     done = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--cores",
-            "2",
-            "-s",
-            str(pretending.path / "Snakefile"),
+            *(sys.executable, "-m", "snakemake", "--cores", "2"),
+            *("-s", str(tree.path / "Snakefile"), "--until", "train_lm"),
         ],
         cwd=elsewhere,
         env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"},
@@ -213,5 +249,5 @@ def test_the_workflow_runs_from_another_directory(pretending, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert (elsewhere / "results/report.html").exists()
+    assert (elsewhere / "results/models/small/model.json").exists()
     assert ROOT not in elsewhere.parents

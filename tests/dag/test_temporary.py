@@ -8,11 +8,11 @@ import sys
 import time
 
 import pytest
+from saeflow.plan.jobfile import recorded_identity
 
 from dag.jobs import EVERYTHING, harvest, release
 from dag.test_run import BULK, NO_BULK, PLAIN, run
 from dag.tree import Tree
-from saeflow.plan.jobfile import recorded_identity
 
 STORES = "results/activations/small/texts/ctx-64"
 STORE = BULK.replace(

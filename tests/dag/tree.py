@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import yaml
+
+from dag import inside
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "scripts", "workflow", "envs")
@@ -23,6 +27,7 @@ CONFIG = {
         "topk": {"architecture": "topk", "k": 4},
     },
     "methods": {"scale": {"method": "scale"}},
+    "measures": {"probes": {}},
     "studies": {
         "suppression": {
             "models": ["small"],
@@ -58,54 +63,56 @@ class Tree:
         (path / "texts.txt").write_text("one two three\n")
         return cls(path)
 
-    def copy(self, path: Path, *, preserve: bool = True, snakemake: bool = True) -> Tree:
+    def copy(self, path: Path, *, preserve: bool = True) -> Tree:
         """Copy everything, with the files' times or with new ones."""
-        ignored = None if snakemake else shutil.ignore_patterns(".snakemake")
-        function = shutil.copy2 if preserve else shutil.copy
-        shutil.copytree(self.path, path, copy_function=function, ignore=ignored)
+        shutil.copytree(self.path, path, copy_function=shutil.copy2 if preserve else shutil.copy)
         return Tree(path)
 
-    def pretend(self, *targets: str) -> None:
-        """Put a record, bulk and files in place for every wanted job, without computing."""
-        self.python(Path(__file__).with_name("pretend.py"), *targets)
+    def ask(self, name: str, *arguments: object):
+        """Return what a function of `dag.inside` gives, with this tree's saeflow, in its place."""
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_answer, args=(self.path, name, arguments, theirs))
+        process.start()
+        theirs.close()
+        try:
+            answer, error = ours.recv()
+        except EOFError:
+            raise AssertionError(f"{name} ended without an answer") from None
+        finally:
+            process.join()
+        assert not error, error
+        return answer
 
-    def python(self, script: Path, *arguments: str) -> str:
-        """Run a Python script that imports this tree's saeflow."""
-        return self._run([sys.executable, str(script), *arguments])
+    def pretend(self, *rules: str) -> None:
+        """Put every wanted result in place, or those of some rules, without computing."""
+        self.ask("pretend", *rules)
 
-    def snakemake(self, *arguments: str) -> str:
-        """Run snakemake here and return what it printed."""
-        return self._run([sys.executable, "-m", "snakemake", *arguments])
+    def stale(self) -> set[str]:
+        """Return the results that are not there: rule and record, shortened.
 
-    def _run(self, command: list[str]) -> str:
+        "train_saes resid_post.1/topk/sae" for the paths of the small configuration.
+        """
+        return {f"{rule} {shorten(record)}" for rule, record in self.ask("stale")}
+
+    def snakemake(
+        self, *arguments: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run snakemake here."""
         done = subprocess.run(
-            command,
+            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
             cwd=self.path,
             env={
                 "PYTHONPATH": str(self.path / "workflow"),
                 "PATH": "/usr/bin:/bin",
                 "HOME": "/tmp",
+                **environment,
             },
             capture_output=True,
             text=True,
         )
-        if done.returncode:
-            raise AssertionError(done.stdout + done.stderr)
-        return done.stdout + done.stderr
-
-    def planned(self, *arguments: str) -> set[str]:
-        """Return the jobs that ``snakemake -n`` plans: rule and first output, shortened.
-
-        "train_sae resid_post.1/topk/seed-0/sae" for the default study's paths.
-        """
-        text = self.snakemake("-n", *arguments)
-        jobs = set()
-        for block in re.split(r"^(?=(?:local)?rule )", text, flags=re.M)[1:]:
-            rule = re.match(r"(?:local)?rule (\w+):", block).group(1)
-            output = re.search(r"^    output: (\S+?),?(?: .*)?$", block, flags=re.M)
-            if rule not in ("all", "suppression"):
-                jobs.add(f"{rule} {shorten(output.group(1))}")
-        return jobs
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
 
     def configure(self, change) -> None:
         """Change the configuration with a function that edits it in place."""
@@ -125,6 +132,21 @@ class Tree:
         """Add text at the end of a file."""
         with (self.path / name).open("a") as file:
             file.write(text)
+
+
+def _answer(directory: Path, name: str, arguments: tuple, pipe) -> None:
+    """Call a function with the tree's library in place of this one's; runs in a fork."""
+    try:
+        os.chdir(directory)
+        for module in [m for m in sys.modules if m.partition(".")[0] == "saeflow"]:
+            del sys.modules[module]
+        sys.path.insert(0, str(directory / "workflow"))
+        pipe.send((getattr(inside, name)(*arguments), None))
+    except BaseException:
+        pipe.send((None, traceback.format_exc()))
+    finally:
+        pipe.close()
+        os._exit(0)
 
 
 def shorten(path: str) -> str:

@@ -8,9 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sae_stores import SEQUENCE, make_activations
+from sae_stores import SEQUENCE, make_activations, train_saes
 from saeflow.sae.saved.load import load_sae
-from saeflow.sae.training.sweep import train_sweep
 from saeflow.work import hold
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interop")]
@@ -62,11 +61,11 @@ def ours(files, tmp_path_factory):
     for rate in RATES:
         found[rate] = []
         for seed in SEEDS:
-            settings = {"architecture": "topk", "k": K, "d_sae": D_SAE, "seed": seed,
+            settings = {"architecture": "topk", "k": K, "expansion": D_SAE / 64, "seed": seed,
                         "batch_size": BATCH, "tokens": STEPS * BATCH, "epochs": 20,
                         "learning_rate": rate, "order_seed": seed}  # fmt: skip
             with hold(root / f"{rate}-{seed}" / "sae.json", "i" * 64) as work:
-                train_sweep([(work, settings)], record)
+                train_saes([(work, settings)], record)
                 found[rate].append(fvu(test, load_sae(work.final)(test)))
     return found
 

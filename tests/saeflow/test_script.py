@@ -10,74 +10,64 @@ from pathlib import Path
 
 import pytest
 
-from saeflow.files import read_json, write_json
-from saeflow.identity import code_digests
-from saeflow.work import MANIFEST, bulk_path, hold
+from saeflow import script as script_module
+from saeflow.code import Source
+from saeflow.errors import StaleError
+from saeflow.files import read_json, sha256_file, write_json
+from saeflow.work import bulk_path, hold
 
 ROOT = Path(__file__).parents[2]
 IDENTITY = "a1" * 32
 OTHER = "b2" * 32
-
-SHARED = """
-    for task in tasks:
-        (task.work.path / "data").write_text(str(task.work.output))
-        task.work.finish({"settings": task.settings, "led_by": str(tasks[0].work.output)})
-"""
+PLAN = "0123456789abcdef"
+RECEIPT = f"results/.receipts/train_saes/hook/{PLAN}.json"
 HEAD = '"""A script."""\nfrom saeflow.script import run\n\n'
 FOOT = '\nif __name__ == "__main__":\n    run(main)\n'
 
 
 class Place:
-    """A working directory with one script and the job files that a test asks for."""
+    """A working directory with one script and the plan that a test asks for."""
 
     def __init__(self, path):
         self.path = path
         self.script = path / "script.py"
 
-    def write(self, signature, body):
+    def write(self, body, signature="tasks"):
         self.script.write_text(f"{HEAD}def main(*, {signature}):\n    {body.strip()}\n{FOOT}")
 
-    def job(self, name="a", identity=IDENTITY, **parts):
-        """Write a job file, as the planner would."""
+    def plan(self, *results, part=None, sources=None):
+        """Write a plan, as planning would."""
         content = {
-            "rule": "script",
-            "output": f"results/{name}.json",
-            "identity": identity,
-            "suffix": "",
-            "settings": {},
-            "arguments": {},
-            "inputs": {},
-            "files": [],
-            "modules": [],
-            "together": [],
-            "code": code_digests(ROOT / "workflow", self.script),
-            **parts,
+            "rule": "train_saes",
+            "place": {"hook": "hook"},
+            "part": part,
+            "results": list(results) or [result()],
+            "sources": sources or {},
+            "work": {},
         }
-        path = self.path / f"results/.jobs/{name}.json"
-        write_json(path, content)
+        write_json(self.path / f"results/.plans/{PLAN}.json", content)
         return content
 
-    def command(self, name="a", *, log=True):
-        logs = ["--log", f"results/logs/{name}.log"] if log else []
-        return [sys.executable, str(self.script), f"results/.jobs/{name}.json", *logs]
+    def command(self, *, log=True):
+        logs = ["--log", "results/logs/a.log"] if log else []
+        return [sys.executable, str(self.script), PLAN, RECEIPT, *logs]
 
-    def run(self, name="a", *, log=True):
-        return subprocess.run(
-            self.command(name, log=log), cwd=self.path, capture_output=True, text=True
-        )
+    def run(self, *, log=True):
+        return subprocess.run(self.command(log=log), cwd=self.path, capture_output=True, text=True)
 
-    def log(self, name="a"):
-        return (self.path / f"results/logs/{name}.log").read_text()
+    def log(self):
+        return (self.path / "results/logs/a.log").read_text()
 
-    def result(self, name="a"):
+    def record(self, name="a"):
         return read_json(self.path / f"results/{name}.json")
 
-    def finish(self, name, identity, *, publish=True):
+    def is_done(self):
+        return (self.path / RECEIPT).exists()
+
+    def finish(self, name, identity=IDENTITY):
         """Put a finished result in place."""
         with hold(self.path / f"results/{name}.json", identity) as work:
             work.finish({})
-            if publish:
-                work.publish()
 
 
 @pytest.fixture
@@ -85,14 +75,19 @@ def place(tmp_path):
     return Place(tmp_path)
 
 
-def companion(name, inputs=None, identity=OTHER, **settings):
+def result(name="a", identity=IDENTITY, **parts):
     return {
-        "output": f"results/{name}.json",
+        "record": f"results/{name}.json",
         "identity": identity,
         "suffix": "",
-        "settings": settings,
+        "files": [],
+        "settings": {},
         "arguments": {},
-        "inputs": inputs or {},
+        "inputs": {},
+        "after": [],
+        "code": "c0de",
+        "roots": [],
+        **parts,
     }
 
 
@@ -100,74 +95,80 @@ def named(name, identity, suffix=""):
     return {"record": f"results/{name}.json", "identity": identity, "suffix": suffix}
 
 
-def test_main_gets_what_it_names_and_its_record_is_published(place):
+def test_main_gets_a_task_for_each_result_and_the_pass_leaves_a_receipt(place):
     place.write(
-        "work, settings, identity, path, parent",
-        "work.finish({'got': [settings['l1'], identity, path, str(parent)]})",
+        """
+    for task in tasks:
+        got = [task.settings["l1"], task.identity, task.arguments, str(task.inputs["parent"])]
+        task.work.finish({"got": got})
+"""
     )
     place.finish("parent", OTHER)
-    place.job(
-        settings={"l1": 0.5},
-        arguments={"path": "here"},
-        inputs={"parent": named("parent", OTHER)},
+    inputs = {"parent": named("parent", OTHER)}
+    place.plan(
+        result(settings={"l1": 0.5}, arguments={"path": "here"}, inputs=inputs),
+        result("b", OTHER, settings={"l1": 1}, inputs=inputs),
     )
-    assert place.run().returncode == 0
-    record = place.result()
-    assert record["got"] == [0.5, IDENTITY, "here", "results/parent.json"]
-    assert record["identity"] == IDENTITY
+    done = place.run()
+    assert done.returncode == 0, done.stderr
+    assert place.record()["got"] == [0.5, IDENTITY, {"path": "here"}, "results/parent.json"]
+    assert place.record("b")["got"][0] == 1
+    receipt = read_json(place.path / RECEIPT)
+    assert receipt["results"] == [
+        {"record": "results/a.json", "identity": IDENTITY},
+        {"record": "results/b.json", "identity": OTHER},
+    ]
+    assert receipt["usage"]["threads"] == 1
 
 
 def test_lists_of_inputs_come_as_lists_of_records(place):
-    place.write("work, saes", "work.finish({'got': [str(path) for path in saes]})")
+    place.write("tasks[0].work.finish({'got': [str(path) for path in tasks[0].inputs['saes']]})")
     place.finish("x", OTHER)
     place.finish("y", OTHER)
-    place.job(inputs={"saes": [named("x", OTHER), named("y", OTHER)]})
+    place.plan(result(inputs={"saes": [named("x", OTHER), named("y", OTHER)]}))
     assert place.run().returncode == 0
-    assert place.result()["got"] == ["results/x.json", "results/y.json"]
+    assert place.record()["got"] == ["results/x.json", "results/y.json"]
 
 
-def test_finished_work_is_published_again_without_running(place):
-    place.write("work", "raise AssertionError('ran')")
-    place.job()
-    place.finish("a", IDENTITY, publish=False)
+def test_what_is_finished_is_published_again_without_running(place):
+    place.write("raise AssertionError('ran')")
+    place.plan()
+    place.finish("a")
+    (place.path / "results/a.json").unlink()
     assert place.run().returncode == 0
-    assert place.result()["identity"] == IDENTITY
+    assert place.record()["identity"] == IDENTITY
+    assert place.is_done()
 
 
-def test_a_job_without_bulk_writes_its_own_outputs(place):
-    place.write(
-        "output, files, identity",
-        "files[0].write_text('x'); output.write_text('{\"identity\": \"%s\"}' % identity)",
-    )
-    place.job(files=["results/a.csv"], suffix=None)
+def test_only_what_is_missing_is_made(place):
+    place.write("(task,) = tasks; task.work.finish({'made': str(task.output)})")
+    place.finish("b", OTHER)
+    before = (place.path / "results/b.json").read_bytes()
+    place.plan(result(), result("b", OTHER))
     assert place.run().returncode == 0
-    assert (place.path / "results/a.csv").read_text() == "x"
+    assert place.record()["made"] == "results/a.json"
+    assert (place.path / "results/b.json").read_bytes() == before
 
 
-def test_a_finished_job_leaves_behind_what_it_was_made_from(place):
-    place.write("work", "work.finish({})")
-    job = place.job(settings={"l1": 0.5})
+def test_a_result_of_files_is_finished_with_their_hashes_and_made_again_where_one_is_cut(place):
+    place.write("tasks[0].files[0].write_text('xyz'); tasks[0].finish({'n': 1})")
+    place.plan(result(files=["results/a.csv"], suffix=None))
+    assert place.run().returncode == 0
+    assert place.record()["files"]["a.csv"]["bytes"] == 3
+    (place.path / "results/a.csv").write_text("x")
+    assert place.run().returncode == 0
+    assert (place.path / "results/a.csv").read_text() == "xyz"
+
+
+def test_a_finished_result_leaves_behind_what_it_was_made_from(place):
+    place.write("tasks[0].work.finish({})")
+    one = result(settings={"l1": 0.5})
+    place.plan(one)
     assert place.run().returncode == 0
     made = read_json(place.path / f"results/.made/a.{IDENTITY[:16]}.json")
-    assert made == {name: job[name] for name in ("rule", "settings", "code", "inputs")}
-
-
-def test_code_that_changed_since_planning_is_refused_before_anything_runs(place):
-    place.write("work", "work.finish({})")
-    place.job()
-    place.write("work", "work.finish({'other': 1})")
-    done = place.run()
-    assert done.returncode == 1
-    assert "the source code changed since this job was planned" in done.stderr
-    assert "script.py" in done.stderr
-    assert not (place.path / "results/a.json").exists()
-
-
-def test_a_comment_added_since_planning_is_no_change(place):
-    place.write("work", "work.finish({})")
-    place.job()
-    place.script.write_text("# a comment\n" + place.script.read_text())
-    assert place.run().returncode == 0
+    assert made == {
+        "rule": "train_saes", "settings": {"l1": 0.5}, "code": "c0de", "inputs": {},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -181,8 +182,8 @@ def test_a_comment_added_since_planning_is_no_change(place):
     ],
 )
 def test_an_input_that_is_not_the_planned_one_is_refused(place, text, message):
-    place.write("work, parent", "work.finish({})")
-    place.job(inputs={"parent": named("parent", IDENTITY)})
+    place.write("tasks[0].work.finish({})")
+    place.plan(result(inputs={"parent": named("parent", IDENTITY)}))
     if text is not None:
         (place.path / "results/parent.json").write_text(text)
     done = place.run()
@@ -190,84 +191,76 @@ def test_an_input_that_is_not_the_planned_one_is_refused(place, text, message):
     assert message in done.stderr
     assert "results/parent.json" in done.stderr
     assert not (place.path / "results/a.json").exists()
+    assert not place.is_done()
 
 
-def test_companions_are_done_in_the_same_pass_and_published_by_themselves(place):
-    place.write("tasks", SHARED)
-    place.job(settings={"l1": 1}, together=[companion("b", l1=2)])
-    place.job("b", OTHER, settings={"l1": 2})
-    assert place.run("a").returncode == 0
-    assert not (place.path / "results/b.json").exists()
-    assert place.run("b").returncode == 0
-    assert place.result("b")["settings"] == {"l1": 2}
-    assert place.result("b")["led_by"] == "results/a.json"
-    assert "in the same pass: results/b.json" in place.log("a")
-
-
-def test_a_companion_that_is_finished_is_left_alone(place):
-    place.write("tasks", SHARED)
-    place.job(together=[companion("b")])
-    place.finish("b", OTHER)
-    before = (place.path / "results/b.json").read_bytes()
-    assert place.run().returncode == 0
-    assert (place.path / "results/b.json").read_bytes() == before
-    assert "in the same pass" not in place.log()
-
-
-def test_a_companion_that_another_process_works_on_is_left_to_it(place):
-    place.write("tasks", SHARED)
-    place.job(together=[companion("b")])
-    with hold(place.path / "results/b.json", OTHER):
-        assert place.run().returncode == 0
-    assert not (bulk_path(place.path / "results/b.json", OTHER) / MANIFEST).exists()
-
-
-@pytest.mark.parametrize(
-    "ready", [None, "finished", "published", "of other settings", "without its data"]
-)
-def test_a_companion_takes_part_only_if_its_inputs_are_ready(place, ready):
-    place.write("tasks", SHARED)
-    place.job(together=[companion("b", {"parent": named("parent", OTHER)})])
-    if ready:
-        identity = IDENTITY if ready == "of other settings" else OTHER
-        place.finish("parent", identity, publish=ready != "finished")
-    if ready == "without its data":
-        (bulk_path(place.path / "results/parent.json", OTHER) / MANIFEST).unlink()
-    assert place.run().returncode == 0
-    done = (bulk_path(place.path / "results/b.json", OTHER) / MANIFEST).exists()
-    assert done == (ready in ("finished", "published"))
-
-
-def test_one_job_that_fails_leaves_its_siblings_data_alone(place):
+def test_one_result_that_fails_leaves_the_others_published_and_is_named(place):
     place.write(
-        "tasks",
+        """
+    from saeflow.errors import DataError
+    first, second, third = tasks
+    first.work.finish({})
+    second.fail(DataError("it diverged", where="results/b.json"))
+    third.work.finish({})
+"""
+    )
+    place.plan(result(), result("b", OTHER), result("c", OTHER))
+    done = place.run()
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0].endswith("results/b.json: it diverged.")
+    assert place.record()["identity"] == IDENTITY
+    assert place.record("c")["identity"] == OTHER
+    assert not (place.path / "results/b.json").exists()
+    assert not place.is_done()
+
+
+def test_what_was_finished_before_a_crash_is_published_and_the_rest_keeps_its_state(place):
+    place.write(
         """
     tasks[0].work.finish({}); (tasks[1].work.path / "state").write_text("step 3")
     raise ValueError("made to fail")
-""",
+"""
     )
-    place.job(together=[companion("b")])
+    place.plan(result(), result("b", OTHER))
     assert place.run().returncode == 1
-    assert (bulk_path(place.path / "results/a.json", IDENTITY) / MANIFEST).exists()
+    assert place.record()["identity"] == IDENTITY
     (state,) = (place.path / "results").glob("b.*.partial/state")
     assert state.read_text() == "step 3"
 
 
+def test_a_result_that_main_forgot_is_a_failure(place):
+    place.write("pass")
+    place.plan()
+    done = place.run()
+    assert done.returncode == 1
+    assert "results/a.json: this was not made" in done.stderr
+
+
+def test_a_part_of_the_work_shares_its_place_and_finishes_nothing(place):
+    place.write("(tasks[0].work.path / f'shard-{part[0]}').write_text('x')", "tasks, part=None")
+    place.plan(part=[1, 2])
+    with hold(place.path / "results/a.json", IDENTITY, shared=True):
+        assert place.run().returncode == 0
+    assert place.is_done()
+    assert not (place.path / "results/a.json").exists()
+    (shard,) = (place.path / "results").glob("a.*.partial/shard-1")
+    assert shard.exists()
+
+
 def test_a_failure_tells_the_screen_the_log_and_its_last_lines(place):
     place.write(
-        "work",
         """
     import logging
     for step in range(40):
         logging.getLogger("x").info("step %d", step)
     raise RuntimeError("made to fail")
-""",
+"""
     )
-    place.job()
+    place.plan()
     done = place.run()
     lines = done.stderr.splitlines()
     assert done.returncode == 1
-    assert lines[0] == "error in results/.jobs/a.json: RuntimeError: made to fail"
+    assert lines[0] == "error in train_saes/hook: RuntimeError: made to fail"
     assert lines[1] == "  log: results/logs/a.log"
     assert lines[-1].endswith("step 39")
     assert 5 < len(lines) < 30
@@ -278,29 +271,27 @@ def test_a_failure_tells_the_screen_the_log_and_its_last_lines(place):
 
 def test_an_error_made_for_people_comes_as_one_line(place):
     place.write(
-        "work",
         """
     from saeflow.errors import DataError
     raise DataError("too few tokens", where="results/tokens.json", expected=10, got=3)
-""",
+"""
     )
-    place.job()
+    place.plan()
     first = place.run().stderr.splitlines()[0]
     assert first == (
-        "error in results/.jobs/a.json: results/tokens.json: too few tokens (expected 10; got 3)."
+        "error in train_saes/hook: results/tokens.json: too few tokens (expected 10; got 3)."
     )
     assert "Traceback" not in place.run(log=False).stderr
 
 
 def test_a_full_disk_is_said_plainly_and_nothing_is_published(place):
     place.write(
-        "work",
         """
     import errno
     raise OSError(errno.ENOSPC, "No space left on device", "results/a.partial/x")
-""",
+"""
     )
-    place.job()
+    place.plan()
     done = place.run()
     assert done.returncode == 1
     assert "the disk is full" in done.stderr
@@ -311,32 +302,30 @@ def test_a_full_disk_is_said_plainly_and_nothing_is_published(place):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_disk_that_is_full_while_writing_is_said_plainly(place):
     place.write(
-        "work",
         """
     with open("/dev/full", "w") as file:
         file.write("x")
-""",
+"""
     )
-    place.job()
+    place.plan()
     assert "the disk is full" in place.run().stderr
 
 
 def test_sigterm_lets_the_job_save_and_ends_with_143(place):
     place.write(
-        "work",
         """
     import time
     from saeflow.interrupt import interruptible
     with interruptible() as stop:
-        (work.path / "started").touch()
+        (tasks[0].work.path / "started").touch()
         while True:
             time.sleep(0.01)
             if stop.requested:
-                (work.path / "state").write_text("saved")
+                (tasks[0].work.path / "state").write_text("saved")
                 stop.check()
-""",
+"""
     )
-    place.job()
+    place.plan()
     process = subprocess.Popen(place.command(), cwd=place.path, stderr=subprocess.PIPE, text=True)
     partial = bulk_path(place.path / "results/a.json", IDENTITY)
     partial = partial.with_name(f"{partial.name}.partial")
@@ -353,28 +342,71 @@ def test_sigterm_lets_the_job_save_and_ends_with_143(place):
 
 def test_jobs_are_offline_and_have_their_threads_before_any_import(place):
     place.write(
-        "work",
         """
     import os
     names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "OMP_NUM_THREADS")
-    work.finish({name: os.environ.get(name) for name in names})
-""",
+    tasks[0].work.finish({name: os.environ.get(name) for name in names})
+"""
     )
-    place.job()
+    place.plan()
     command = [*place.command(), "--threads", "3"]
     subprocess.run(command, cwd=place.path, check=True, env={**os.environ, "HF_HUB_OFFLINE": "0"})
-    record = place.result()
+    record = place.record()
     assert record["HF_HUB_OFFLINE"] == record["HF_DATASETS_OFFLINE"] == "1"
     assert record["OMP_NUM_THREADS"] == "3"
 
 
-def test_nothing_of_the_time_or_the_machine_is_in_what_a_job_writes(place):
-    place.write("work", "work.finish({})")
-    place.job()
+def test_nothing_of_the_time_or_the_machine_is_in_a_result(place):
+    place.write("tasks[0].work.finish({})")
+    place.plan()
     assert place.run().returncode == 0
-    first = {p: p.read_bytes() for p in place.path.glob("results/**/*.json")}
-    for path in [*place.path.glob("results/a*"), *place.path.glob("results/.made/*")]:
-        if path.is_file():
-            path.unlink()
+
+    def found():
+        return {p: p.read_bytes() for p in place.path.glob("results/a*/*")} | {
+            p: p.read_bytes() for p in place.path.glob("results/**/a.*json")
+        }
+
+    first = found()
+    assert len(first) > 2
+    for path in first:
+        path.unlink()
     assert place.run().returncode == 0
-    assert {p: p.read_bytes() for p in place.path.glob("results/**/*.json")} == first
+    assert found() == first
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout with one script and one module, and the plan of a result that they make."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(script_module, "ROOT", tmp_path)
+    package = tmp_path / "workflow/saeflow"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "lib.py").write_text("def f():\n    return 1\n\ndef unused():\n    return 2\n")
+    (tmp_path / "scripts").mkdir()
+    text = "def main(*, tasks):\n    from saeflow.lib import f\n    f()\n"
+    (tmp_path / "scripts/make.py").write_text(text)
+    roots = ["scripts/make.py:main"]
+    source = Source(tmp_path / "workflow", tmp_path / "scripts")
+    plan = {
+        "rule": "make", "sources": source.files(roots),
+        "results": [result(code=source.digest(roots), roots=roots)],
+    }  # fmt: skip
+    assert {name for name in plan["sources"]} >= {"scripts/make.py", "workflow/saeflow/lib.py"}
+    assert plan["sources"]["scripts/make.py"] == sha256_file(tmp_path / "scripts/make.py")
+    return package / "lib.py", plan
+
+
+def test_code_that_changed_since_planning_is_refused(checkout):
+    module, plan = checkout
+    script_module.check_code(plan)
+    module.write_text(module.read_text().replace("return 1", "return 3"))
+    with pytest.raises(StaleError, match="lib.py: the source code changed since this job was"):
+        script_module.check_code(plan)
+
+
+@pytest.mark.parametrize("edit", [("return 2", "return 4"), ("def f", "# a comment\ndef f")])
+def test_other_definitions_and_comments_may_change_after_planning(checkout, edit):
+    module, plan = checkout
+    module.write_text(module.read_text().replace(*edit))
+    script_module.check_code(plan)

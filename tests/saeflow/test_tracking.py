@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from sae_recipes import plain
-from sae_stores import content, make_activations, place
+from sae_stores import content, make_activations, place, train_saes
 from saeflow import tracking
+from saeflow.code import NEUTRAL
 from saeflow.errors import ConfigError
-from saeflow.identity import NEUTRAL
-from saeflow.sae.training.sweep import train_sweep
 
 RECIPE = plain()["topk"]
 
@@ -67,7 +66,7 @@ def activations(tmp_path_factory):
 
 def train(root, activations):
     work = place(root, "a")
-    train_sweep([(work, RECIPE)], activations)
+    train_saes([(work, RECIPE)], activations)
     return work
 
 

@@ -6,7 +6,6 @@ For a notebook there are `load_sae`, `open_store` and `read_table`; see `saeflow
 
 def __getattr__(name: str) -> object:
     """Give the functions of `saeflow.notebook`, which is imported only when one is asked for."""
-    # By name: an import here would put the notebook's code into the identity of every job.
     if name in ("load_sae", "open_store", "read_table"):
         import importlib
 

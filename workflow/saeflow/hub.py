@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from saeflow.errors import ConfigError, NetworkError, SaeflowError
 
@@ -91,6 +92,15 @@ def unreachable(name: str, revision: str, *, kind: str, needed: str) -> NetworkE
             logger.warning("%s; trying again in %g s", error.got, wait_s)
             time.sleep(wait_s)
     raise AssertionError("the loop ends by returning")
+
+
+def snapshot(name: str, revision: str, *, kind: str) -> Path:
+    """Return where the hub's cache has a revision, or would have it."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = repo_folder_name(repo_id=name, repo_type=kind)
+    return Path(HF_HUB_CACHE) / folder / "snapshots" / revision
 
 
 @contextmanager

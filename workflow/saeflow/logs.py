@@ -1,21 +1,44 @@
-"""What a person sees while a job runs: log lines, and progress on a terminal or in the log."""
+"""What a person sees while a job runs: log lines, progress, and what it took in the end.
+
+`Progress` is what the library counts with. A job that runs in a pass reports it to a file besides
+(`report_to`), which whoever started the job may read, and keeps its speeds and its usage for its
+receipt.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from saeflow.errors import SaeflowError
+from saeflow.files import write_atomic
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+FOLLOWED = "SAEFLOW_FOLLOWED"
+"""Environment variable of jobs whose progress, warnings and failure their parent shows."""
+
 _LOG_EVERY_S = 10.0
+_REPORT_EVERY_S = 1.0
+_began = time.monotonic()
+
+
+def followed() -> bool:
+    """Return whether somebody reads this job's report and log, and shows them."""
+    return bool(os.environ.get(FOLLOWED))
 
 
 class Progress:
-    """A bar on a terminal, a log line every ten seconds elsewhere.
+    """A log line every ten seconds, and a bar on a terminal where nobody follows the job.
 
     Parameters
     ----------
@@ -45,7 +68,7 @@ class Progress:
         self._initial, self._start = done, time.monotonic()
         self._logged = self._start
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not followed():
             from tqdm import tqdm
 
             self._bar = tqdm(
@@ -63,10 +86,16 @@ class Progress:
         if now - self._logged >= _LOG_EVERY_S:
             self._logged = now
             logger.info("%s", self.text(now))
+        if _report is not None:
+            _report.show(self, now)
+
+    def speed(self, now: float) -> float:
+        """Return the units per second since the start, those of earlier runs not counted."""
+        return (self.done - self._initial) / max(now - self._start, 1e-9)
 
     def text(self, now: float) -> str:
         """Return the state in a person's words: share, speed, time left."""
-        speed = (self.done - self._initial) / max(now - self._start, 1e-9)
+        speed = self.speed(now)
         text = f"{self.desc}: {self.done:,} {self.unit}"
         if self.total:
             text = f"{self.desc}: {self.done:,} of {self.total:,} {self.unit}"
@@ -75,7 +104,7 @@ class Progress:
         if self._note is not None:
             text += f", {self._note()}"
         if self.total and speed > 0:
-            text += f", {_duration((self.total - self.done) / speed)} left"
+            text += f", {duration((self.total - self.done) / speed)} left"
         return text
 
     def close(self) -> None:
@@ -85,11 +114,14 @@ class Progress:
         now = time.monotonic()
         n = self.done - self._initial
         seconds = now - self._start
-        speed = f"{n / max(seconds, 1e-9):,.0f} {self.unit}/s"
+        _ended.append({"desc": self.desc, "unit": self.unit, "done": n, "seconds": seconds})
+        if _report is not None:
+            _report.show(self, now, last=seconds >= _REPORT_EVERY_S)
+        speed = f"{self.speed(now):,.0f} {self.unit}/s"
         if self._note is not None:
             speed += f", {self._note()}"
         logger.info(
-            "%s: %s %s in %s (%s)", self.desc, f"{n:,}", self.unit, _duration(seconds), speed
+            "%s: %s %s in %s (%s)", self.desc, f"{n:,}", self.unit, duration(seconds), speed
         )
 
     def __enter__(self) -> Progress:
@@ -113,7 +145,120 @@ def progress(
             bar.update()
 
 
-def _duration(seconds: float) -> str:
+class _Report:
+    """A small file with what the job is doing, written at most once a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._started_s = path, time.time()
+        self._state: dict[str, Any] = {"desc": "", "done": 0, "total": None, "unit": "", "speed": 0}
+        self._results_done = 0
+        self._written = -_REPORT_EVERY_S
+
+    def show(self, progress: Progress, now: float, *, last: bool = False) -> None:
+        """Report where ``progress`` is; ``last`` is written whenever it comes."""
+        if now - self._written >= _REPORT_EVERY_S or last:
+            self._state = {
+                "desc": progress.desc,
+                "done": progress.done,
+                "total": progress.total,
+                "unit": progress.unit,
+                "speed": progress.speed(now),
+            }
+            self._write(now)
+
+    def count(self) -> None:
+        """Report that one more result is there."""
+        self._results_done += 1
+        now = time.monotonic()
+        if now - self._written >= _REPORT_EVERY_S:
+            self._write(now)
+
+    def _write(self, now: float) -> None:
+        self._written = now
+        state = {
+            **self._state,
+            "started_s": self._started_s,
+            "results_done": self._results_done,
+        }
+        with suppress(OSError, SaeflowError):  # a job does not fail for want of a report
+            write_atomic(self._path, json.dumps(state, default=float).encode(), flush=False)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+
+_report: _Report | None = None
+_results = 0
+_ended: list[dict[str, Any]] = []
+
+
+def report_to(path: Path) -> None:
+    """Report all progress of this process to a file, until `close_report`.
+
+    The file is JSON, replaced at most once a second: ``desc``, ``done``, ``total`` (or null),
+    ``unit`` and ``speed`` (units per second) as in `Progress`, ``started_s`` (when the report
+    began, Unix time) and ``results_done``.
+    """
+    global _report
+    _report = _Report(Path(path))
+
+
+def count_result() -> None:
+    """Report that one more result of the pass is there."""
+    global _results
+    _results += 1
+    if _report is not None:
+        _report.count()
+
+
+def close_report() -> None:
+    """Remove the report, if there is one."""
+    global _report
+    if _report is not None:
+        _report.close()
+    _report = None
+
+
+def speeds() -> list[dict[str, Any]]:
+    """Return ``desc``, ``unit``, ``done`` and ``seconds`` of every progress that has ended.
+
+    What an earlier run had done does not count in ``done``.
+    """
+    return [dict(one) for one in _ended]
+
+
+def usage() -> dict[str, Any]:
+    """Return what this process took until now.
+
+    ``seconds`` since this module was imported, ``cpu_seconds`` with those of child processes that
+    ended, ``peak_memory_bytes`` of this process alone, the ``threads`` it may compute with, and the
+    ``results`` that it finished.
+    """
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return {
+        "seconds": time.monotonic() - _began,
+        "cpu_seconds": cpu,
+        "peak_memory_bytes": _peak_memory(own.ru_maxrss),
+        "threads": int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1),
+        "results": _results,
+    }
+
+
+def _peak_memory(maxrss: int) -> int:
+    # On Linux ru_maxrss outlives exec: it may be the memory of the process that started this one.
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return maxrss if sys.platform == "darwin" else maxrss * 1024
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: "4 min 10 s"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -46,11 +46,9 @@ def read_table(study: str, table: str, *, results: str | Path = paths.RESULTS) -
     """
     from saeflow.tables.files import read_csv
 
-    directory = Path(results) / Path(
-        *Path(paths.fill(paths.TABLE, study=study, table="")).parts[1:]
-    )
-    file = directory / f"{table}.csv"
+    record = paths.fill(paths.TABLE, study=study, table=table).relative_to(paths.RESULTS)
+    file = (Path(results) / record).with_suffix(".csv")
     if not file.is_file():
-        known = ", ".join(sorted(p.stem for p in directory.glob("*.csv"))) or "none yet"
+        known = ", ".join(sorted(p.stem for p in file.parent.glob("*.csv"))) or "none yet"
         raise DataError("there is no such table", where=file, expected=known)
     return read_csv(file)

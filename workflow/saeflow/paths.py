@@ -1,6 +1,6 @@
 """Where everything lies: one pattern per kind of result, the only place with path strings.
 
-A pattern is a Snakemake output with wildcards; `fill` puts values in.
+A pattern has wildcards; `fill` puts values in.
 """
 
 from __future__ import annotations
@@ -10,46 +10,69 @@ from pathlib import Path
 RESULTS = "results"
 
 MODEL = RESULTS + "/models/{model}/model.json"
-CHECKPOINT = RESULTS + "/models/{model}@{step}/model.json"
 TOKENIZER = RESULTS + "/tokenizers/{tokenizer}/tokenizer.json"
 DATASET = RESULTS + "/datasets/{dataset}/dataset.json"
 TOKENS = RESULTS + "/tokens/{tokenizer}/{dataset}/{packing}/tokens.json"
 ACTIVATIONS = RESULTS + "/activations/{model}/{dataset}/{packing}/{hook}.json"
 RELEASED_ACTIVATIONS = RESULTS + "/activations/{model}/{dataset}/{packing}/{hook}.released.json"
-PART = RESULTS + "/activations/{model}/{dataset}/{packing}/parts/{part}-of-{of}.json"
 SAE_DIRECTORY = RESULTS + "/saes/{model}/{dataset}/{packing}/{hook}/{sae}/seed-{seed}"
 SAE = SAE_DIRECTORY + "/sae.json"
-RECONSTRUCTION = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/reconstruction.json"
-LANGUAGE = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/language.json"
-PROBES = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/probes.json"
-BENCHMARKS = RESULTS + "/models/{model}/on/{dataset}/{packing}/benchmarks.json"
+MEASUREMENT = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/{measure}.json"
+MEASUREMENT_OF_MODEL = RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packing}/{measure}.json"
 SIMULATION = RESULTS + "/theory/{study}.json"
-TABLE = RESULTS + "/tables/{study}/{table}"
-FIGURE = RESULTS + "/figures/{study}/{figure}"
+TABLE = RESULTS + "/tables/{study}/{table}.json"
+FIGURE = RESULTS + "/figures/{study}/{figure}.json"
 REPORT = RESULTS + "/report.html"
 REPORT_RECORD = RESULTS + "/report.json"
 
-JOBS = RESULTS + "/.jobs"
+RECEIPTS = RESULTS + "/.receipts"
+PLANS = RESULTS + "/.plans"
+PROGRESS = RESULTS + "/.progress"
 MADE = RESULTS + "/.made"
-LOCAL_HASHES = RESULTS + "/.cache/local-hashes.json"
+CODE = MADE + "/code"
+CACHE = RESULTS + "/.cache"
 LOGS = RESULTS + "/logs"
 
+_OF_MODEL = "{model}/{dataset}/{packing}"
+PASSES = {
+    "fetch_model": "{model}",
+    "train_lm": "{model}",
+    "select_checkpoint": "{model}",
+    "train_tokenizer": "{tokenizer}",
+    "copy_tokenizer": "{tokenizer}",
+    "fetch_dataset": "{dataset}",
+    "generate_dataset": "{dataset}",
+    "sample_dataset": "{dataset}",
+    "tokenize_dataset": "{tokenizer}/{dataset}/{packing}",
+    "harvest": _OF_MODEL,
+    "release_activations": f"{_OF_MODEL}/{{hook}}",
+    "train_saes": f"{_OF_MODEL}/{{hook}}",
+    "import_saes": f"{_OF_MODEL}/{{hook}}",
+    "finetune_saes": f"{_OF_MODEL}/{{hook}}",
+    "measure": "{measure}/{model}/{hook}/{eval_dataset}/{eval_packing}",
+    "simulate": "{study}",
+    "tabulate": "{study}",
+    "plot": "{study}",
+    "build_report": "report",
+}
+"""The rules, which make passes, and the place of a pass: what its results have in common."""
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
 WILDCARDS = {
-    "model": r"[A-Za-z0-9][A-Za-z0-9._+-]*(@[0-9]+)?",
-    "step": r"[0-9]+",
-    "tokenizer": r"[A-Za-z0-9][A-Za-z0-9._+-]*",
-    "dataset": r"[A-Za-z0-9][A-Za-z0-9._+-]*",
-    "packing": r"[A-Za-z0-9][A-Za-z0-9._+-]*",
-    "eval_dataset": r"[A-Za-z0-9][A-Za-z0-9._+-]*",
-    "eval_packing": r"[A-Za-z0-9][A-Za-z0-9._+-]*",
-    "hook": r"(resid_pre|resid_mid|resid_post|attn_out|mlp_out)\.[0-9]+",
-    "sae": r"[A-Za-z0-9][A-Za-z0-9._+-]*(~[A-Za-z0-9][A-Za-z0-9._+-]*)?",
+    "model": _NAME + r"(@[0-9]+)?",
+    "tokenizer": _NAME,
+    "dataset": _NAME,
+    "packing": _NAME,
+    "eval_dataset": _NAME,
+    "eval_packing": _NAME,
+    "hook": r"[a-z_]+(\.[0-9]+)?",
+    "sae": rf"{_NAME}(~{_NAME})?",
     "seed": r"[0-9]+",
-    "part": r"[0-9]+",
-    "of": r"[0-9]+",
-    "study": r"[a-z_]+",
+    "measure": r"[a-z0-9_]+",
+    "study": r"[a-z0-9_]+",
     "table": r"[a-z0-9_]+",
     "figure": r"[a-z0-9_]+",
+    "plan": r"[0-9a-f]{16}",
 }
 """What each wildcard may be; no wildcard contains a slash."""
 
@@ -59,23 +82,22 @@ def fill(pattern: str, **values: object) -> Path:
     return Path(pattern.format(**values))
 
 
-def of_study(pattern: str, study: str, suffix: str = "") -> str:
-    """Return the pattern of one study's tables or figures, with a file's suffix."""
-    return pattern.replace("{study}", study) + suffix
+def receipt(rule: str) -> str:
+    """Return the pattern of the receipt that a pass of a rule leaves: Snakemake's output."""
+    return f"{RECEIPTS}/{rule}/{PASSES[rule]}/{{plan}}.json"
 
 
-def job_file(record: Path) -> Path:
-    """Return where the job file of a record lies."""
-    return Path(JOBS) / Path(record).relative_to(RESULTS)
+def log(rule: str) -> str:
+    """Return the pattern of a pass's log."""
+    return f"{LOGS}/{rule}/{PASSES[rule]}/{{plan}}.log"
+
+
+def plan_file(plan: str) -> Path:
+    """Return where it is written what a pass is to make."""
+    return Path(PLANS) / f"{plan}.json"
 
 
 def made_file(record: Path, identity: str) -> Path:
     """Return where the description of what a record was made from lies."""
     relative = Path(record).relative_to(RESULTS)
     return Path(MADE) / relative.parent / f"{relative.stem}.{identity[:16]}.json"
-
-
-def log_pattern(pattern: str) -> str:
-    """Return the log that belongs to an output pattern."""
-    stem = pattern.removeprefix(RESULTS + "/").removesuffix(".json").removesuffix(".html")
-    return f"{LOGS}/{stem}.log"

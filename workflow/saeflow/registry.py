@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from saeflow.errors import SaeflowError
 
@@ -23,6 +26,7 @@ def names(package: str) -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules([str(directory)]))
 
 
+@cache
 def load(package: str, name: str) -> ModuleType:
     """Import the member ``name`` of ``package``."""
     if name not in names(package):
@@ -30,3 +34,9 @@ def load(package: str, name: str) -> ModuleType:
             f"there is no '{name}' in saeflow.{package}", expected=" | ".join(names(package))
         )
     return importlib.import_module(f"saeflow.{package}.{name}")
+
+
+def function(name: str) -> Callable[..., Any]:
+    """Return the function that "module:function" names."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

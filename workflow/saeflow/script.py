@@ -1,17 +1,9 @@
-"""What every script does around its `main`: read the job file, check it, log, report failure.
+"""What every script does around its `main`: read the plan, check it, log, report failures.
 
-A script is ``def main(*, work, settings, ...)`` and ``if __name__ == "__main__": run(main)``.
-Its keyword arguments are filled from the job file: inputs and arguments by name, besides
-``settings``, ``output``, ``files``, ``identity`` and
-
-records
-    All inputs in one dictionary, for a script that reads whatever its study names.
-work
-    The held work directory (`saeflow.work.Work`); `main` is called only while it is unfinished,
-    and its record is published afterwards.
-tasks
-    A list of `Task`: the job itself, then every companion that is wanted, missing, ready and
-    free; for jobs that share a pass.
+A script is ``def main(*, tasks)`` and ``if __name__ == "__main__": run(main)``. It gets a
+`saeflow.task.Task` for each result of its pass that is not there yet, their places held; a result
+is published when it is finished, so that nothing that follows can lose it. Where several jobs share
+the work on the same results, ``main`` also gets ``part``: (i, n), i from 1.
 """
 
 from __future__ import annotations
@@ -24,156 +16,186 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from saeflow.device import let_waiting_threads_sleep
+from saeflow import logs, paths
+from saeflow.code import Source
+from saeflow.device import let_waiting_threads_sleep, machine
 from saeflow.errors import SaeflowError, StaleError
-from saeflow.files import write_atomic
-from saeflow.identity import code_digests
+from saeflow.files import read_json, sha256_file, write_json
 from saeflow.interrupt import Interrupted
-from saeflow.inventory import MANIFEST, is_whole
+from saeflow.inventory import is_whole
+from saeflow.plan.current import has_files, read_record, recorded_identity
 from saeflow.plan.made import remember
 from saeflow.readers import reading
-from saeflow.work import RELEASED, Work, bulk_path, hold, released_at, try_hold
+from saeflow.task import Task
+from saeflow.work import bulk_path, hold
 
 logger = logging.getLogger("saeflow")
 
+ROOT = Path(__file__).parents[2]
+"""The checkout."""
+
 _LAST_LINES = 15
+_LOGGED_CHARACTERS = 300
 _EXIT_FAILED, _EXIT_STOPPED = 1, 143
 
-
-class Task(NamedTuple):
-    """One job of several that are done in one pass.
-
-    Attributes
-    ----------
-    work : Work
-        Its held, unfinished work directory.
-    settings : dict
-        Its settings.
-    inputs : dict
-        Records of its inputs, by name.
-    """
-
-    work: Work
-    settings: dict[str, Any]
-    inputs: dict[str, Any]
+Plan = Mapping[str, Any]
 
 
 def run(main: Callable[..., None], *, network: bool = False) -> None:
-    """Run ``main`` for the job file named on the command line and exit.
+    """Run ``main`` for the plan named on the command line and exit.
 
     Parameters
     ----------
     main
-        The script's function; its parameter names say what it wants.
+        The script's function.
     network
         Whether the job may use the network; all others run with the hub's offline switches set.
     """
     parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
-    parser.add_argument("job", type=Path, help="job file, written by Snakemake under results/.jobs")
+    parser.add_argument("plan", help=f"name of a plan in {paths.PLANS}, which Snakemake writes")
+    parser.add_argument("receipt", type=Path, help="file to leave when everything is made")
     parser.add_argument("--threads", type=int, default=1, help="threads to compute with")
     parser.add_argument("--log", type=Path, help="file for the log")
     options = parser.parse_args()
     _set_environment(options.threads, network=network)
     _set_logging(options.log)
+    logs.report_to(paths.fill(paths.PROGRESS + "/{plan}.json", plan=options.plan))
     try:
-        _run_job(main, json.loads(options.job.read_bytes()), Path(inspect.getfile(main)))
+        plan = read_json(paths.plan_file(options.plan))
+        failed = run_pass(main, plan)
+        if not failed:
+            write_json(options.receipt, _receipt(plan, options.threads))
     except Interrupted:
         logger.warning("stopped on request; the state is saved and the next run resumes")
         sys.exit(_EXIT_STOPPED)
     except Exception as error:
-        _report(error, options.job, options.log)
+        failed = {Path(): error}
+    finally:
+        logs.close_report()
+    if failed:
+        _report(failed, options.receipt, options.log)
         sys.exit(_EXIT_FAILED)
 
 
-def _run_job(main: Callable[..., None], job: Mapping[str, Any], script: Path) -> None:
-    _check_code(job, script)
-    inputs = {name: _checked(value) for name, value in job["inputs"].items()}
-    _checked(job.get("after", []))
-    available = {
-        **inputs,
-        **job["arguments"],
-        "records": inputs,
-        "settings": job["settings"],
-        "output": Path(job["output"]),
-        "files": [Path(file) for file in job["files"]],
-        "identity": job["identity"],
-        "together": job["together"],
+def run_pass(main: Callable[..., None], plan: Plan) -> dict[Path, Exception]:
+    """Make the results of a pass that are not there, and return why others could not be made.
+
+    Parameters
+    ----------
+    main
+        The script's function.
+    plan
+        As `saeflow.plan.passes.Pass.described` gives it.
+
+    Raises
+    ------
+    StaleError
+        If code or inputs are not those that were planned with.
+    """
+    check_code(plan)
+    missing = [result for result in plan["results"] if not _is_there(result)]
+    logger.info("%s %s: %d results to make", plan["rule"], plan["place"], len(missing))
+    failed: dict[Path, Exception] = {}
+    if missing:
+        with ExitStack() as stack:
+            for store in _stores(missing):
+                stack.enter_context(reading(store))
+            tasks = [_task(result, stack, shared=plan["part"] is not None) for result in missing]
+            tasks = [task for task in tasks if not task.finished]
+            if tasks:
+                _call(main, tasks, plan["part"])
+            failed = _failures(tasks) if plan["part"] is None else {}
+    for result in plan["results"]:
+        if Path(result["record"]) not in failed and plan["part"] is None:
+            _remember(plan["rule"], result)
+    return failed
+
+
+def _call(main: Callable[..., None], tasks: Sequence[Task], part: Sequence[int] | None) -> None:
+    for task in tasks:
+        logger.info("%s: %s", task.output, json.dumps(task.settings)[:_LOGGED_CHARACTERS])
+    divided = "part" in inspect.signature(main).parameters
+    main(tasks=tasks, **({"part": part and tuple(part)} if divided else {}))
+
+
+def _failures(tasks: Iterable[Task]) -> dict[Path, Exception]:
+    unmade = {task.output: task.error for task in tasks if not task.finished}
+    return {
+        output: error or SaeflowError("this was not made, and nobody said why", where=output)
+        for output, error in unmade.items()
     }
-    wanted = inspect.signature(main).parameters
-    logger.info("%s %s: %s", job["rule"], job["output"], json.dumps(job["settings"]))
-    with ExitStack() as stack:
-        for store in _stores(job, wanted):
-            stack.enter_context(reading(store))
-        if job.get("released") and _publish_released(job):
-            logger.info("its data were removed after their last reader, and nothing needs them")
-        elif "work" in wanted or "tasks" in wanted:
-            work = stack.enter_context(hold(available["output"], job["identity"], job["suffix"]))
-            if not work.finished:
-                own = Task(work, job["settings"], inputs)
-                extra = {"work": work}
-                if "tasks" in wanted:
-                    extra["tasks"] = [own, *_companions(job, stack)]
-                _call(main, {**available, **extra})
+
+
+def check_code(plan: Plan) -> None:
+    """Raise a `StaleError` if the code that a plan was made with has changed since.
+
+    The bytes of the files are compared first; where they differ, what they define.
+    """
+    sources = plan["sources"]
+    changed = [name for name, digest in sources.items() if _digest(ROOT / name) != digest]
+    if not changed:
+        return
+    source = Source(ROOT / "workflow", ROOT / "scripts", Path(paths.CACHE))
+    for result in plan["results"]:
+        if source.digest(result["roots"]) != result["code"]:
+            raise StaleError(
+                "the source code changed since this job was planned",
+                where=", ".join(changed),
+                remedy="Run snakemake again: it plans with the code as it is now.",
+            )
+
+
+def _digest(path: Path) -> str | None:
+    return sha256_file(path) if path.is_file() else None
+
+
+def _is_there(result: Mapping[str, Any]) -> bool:
+    record = read_record(Path(result["record"]))
+    if record.get("identity") != result["identity"]:
+        return False
+    if result["suffix"] is None:
+        files = [Path(file) for file in result["files"]]
+        return bool(files) and has_files(record, files)
+    return is_whole(bulk_path(Path(result["record"]), result["identity"], result["suffix"]))
+
+
+def _task(result: Mapping[str, Any], stack: ExitStack, *, shared: bool) -> Task:
+    """Return a result's task, its place held; one that is finished there is published."""
+    output, identity = Path(result["record"]), result["identity"]
+    inputs = {name: _checked(value) for name, value in result["inputs"].items()}
+    _checked(result["after"])
+    work = None
+    if result["suffix"] is not None:
+        work = stack.enter_context(hold(output, identity, result["suffix"], shared=shared))
+        if work.finished:
             work.publish()
-        else:
-            _call(main, available)
-    _remember(job)
-    logger.info("done: %s", job["output"])
+    return Task(
+        output=output,
+        identity=identity,
+        settings=result["settings"],
+        inputs=inputs,
+        arguments=result["arguments"],
+        files=tuple(Path(file) for file in result["files"]),
+        work=work,
+    )
 
 
-def _stores(job: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Path]:
-    """Return the records of stores that the job and its companions read, each once."""
-    if "work" not in wanted and "tasks" not in wanted:
-        return []
+def _stores(results: Iterable[Mapping[str, Any]]) -> list[Path]:
+    """Return the records of the stores that results read, each once; not of those to remove."""
     found = set()
-    for one in (job, *job["together"]):
-        for value in one["inputs"].values():
+    for result in results:
+        if result["after"]:
+            continue
+        for value in result["inputs"].values():
             for item in value if isinstance(value, list) else [value]:
                 if item["suffix"] == ".zarr":
                     found.add(Path(item["record"]))
     return sorted(found)
-
-
-def _publish_released(job: Mapping[str, Any]) -> bool:
-    """Publish the record of released bulk; False where it is not released any more."""
-    output = Path(job["output"])
-    if released_at(output, job["identity"], job["suffix"]) is None:
-        return False
-    bulk = bulk_path(output, job["identity"], job["suffix"])
-    write_atomic(output, (bulk / RELEASED).read_bytes())
-    return True
-
-
-def _remember(job: Mapping[str, Any]) -> None:
-    try:
-        remember(job)
-    except OSError as error:  # the result is there; only `saeflow why` would have less to say
-        logger.warning("what this was made from could not be written down: %s", error)
-
-
-def _call(main: Callable[..., None], available: Mapping[str, Any]) -> None:
-    wanted = inspect.signature(main).parameters
-    main(**{name: available[name] for name in wanted if name in available})
-
-
-def _check_code(job: Mapping[str, Any], script: Path) -> None:
-    root = Path(__file__).parents[1]
-    found = code_digests(root, script, job["modules"])
-    if found == job["code"]:
-        return
-    changed = sorted(
-        name for name in {*found, *job["code"]} if found.get(name) != job["code"].get(name)
-    )
-    raise StaleError(
-        "the source code changed since this job was planned",
-        where=", ".join(changed),
-        remedy="Run snakemake again: it plans with the code as it is now.",
-    )
 
 
 def _checked(value: Any) -> Any:
@@ -181,15 +203,13 @@ def _checked(value: Any) -> Any:
     if isinstance(value, list):
         return [_checked(item) for item in value]
     record = Path(value["record"])
-    try:
-        found = json.loads(record.read_bytes())["identity"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    found = recorded_identity(record)
+    if found is None:
         raise StaleError(
             "an input is missing or unreadable",
             where=record,
-            got=error,
             remedy="Run snakemake again: it makes it anew.",
-        ) from error
+        )
     if found != value["identity"]:
         raise StaleError(
             "an input was made under other settings or code than planned",
@@ -201,39 +221,25 @@ def _checked(value: Any) -> Any:
     return record
 
 
-def _companions(job: Mapping[str, Any], stack: ExitStack) -> list[Task]:
-    tasks = []
-    for other in job["together"]:
-        now = released_at(Path(other["output"]), other["identity"], other["suffix"])
-        if now is not None and now != other.get("released_at"):
-            continue  # made, read and removed since this was planned
-        inputs = {name: _ready(value) for name, value in other["inputs"].items()}
-        if any(value is None for value in inputs.values()):
-            continue
-        held = try_hold(Path(other["output"]), other["identity"], other["suffix"])
-        work = stack.enter_context(held)
-        if work is not None and not work.finished:
-            tasks.append(Task(work, other["settings"], inputs))
-    if tasks:
-        logger.info("in the same pass: %s", ", ".join(str(t.work.output) for t in tasks))
-    return tasks
-
-
-def _ready(value: Any) -> Any:
-    """Return a companion's input once it is finished, published or not; None before that."""
-    if isinstance(value, list):
-        records = [_ready(item) for item in value]
-        return None if None in records else records
-    manifest = None
-    if value["suffix"] is not None:
-        bulk = bulk_path(Path(value["record"]), value["identity"], value["suffix"])
-        if not is_whole(bulk):
-            return None
-        manifest = bulk / MANIFEST
+def _remember(rule: str, result: Mapping[str, Any]) -> None:
     try:
-        return _checked(value)
-    except StaleError:
-        return manifest
+        remember(rule, result)
+    except OSError as error:  # the result is there; only `saeflow why` would have less to say
+        logger.warning("what this was made from could not be written down: %s", error)
+
+
+def _receipt(plan: Plan, threads: int) -> dict[str, Any]:
+    """Return what a finished pass leaves: what it covers, and how fast it was."""
+    return {
+        "rule": plan["rule"],
+        "place": plan["place"],
+        "part": plan["part"],
+        "results": [{key: one[key] for key in ("record", "identity")} for one in plan["results"]],
+        "work": plan["work"],
+        "machine": machine(),
+        "speeds": logs.speeds(),
+        "usage": {**logs.usage(), "threads": threads},
+    }
 
 
 def _set_environment(threads: int, *, network: bool) -> None:
@@ -251,6 +257,8 @@ def _set_environment(threads: int, *, network: bool) -> None:
 def _set_logging(log: Path | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     handlers[0].setLevel(logging.WARNING if log else logging.INFO)
+    if log and logs.followed():  # who follows the run shows the log's warnings
+        handlers.clear()
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(log, mode="w"))
@@ -264,28 +272,46 @@ def _set_logging(log: Path | None) -> None:
     logging.captureWarnings(True)
 
 
-def _report(error: Exception, job: Path, log: Path | None) -> None:
-    """Tell the screen in one line, then where the log is and how it ends."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        error = SaeflowError(
-            "the disk is full",
-            where=error.filename,
-            got=str(error),
-            remedy="Free some space (`saeflow clean` lists what nothing needs) and run again;"
-            " finished work is kept.",
-        )
-    text = str(error) if isinstance(error, SaeflowError) else f"{type(error).__name__}: {error}"
+def _report(failed: Mapping[Path, Exception], receipt: Path, log: Path | None) -> None:
+    """Tell the screen each failure in a line, then where the log is and how it ends."""
+    texts = []
+    for output, error in failed.items():
+        error = _explained(error)
+        known = isinstance(error, SaeflowError)
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        texts.append(text if output == Path() or str(output) in text else f"{output}: {text}")
     if log is None:
-        if not isinstance(error, SaeflowError):
-            traceback.print_exception(error)
-        logger.error("%s", text)
+        for error in failed.values():
+            if not isinstance(error, SaeflowError):
+                traceback.print_exception(error)
+        for text in texts:
+            logger.error("%s", text)
         return
     file = logging.getLogger().handlers[-1].stream  # type: ignore[attr-defined]
     try:
         last = log.read_text().splitlines()[-_LAST_LINES:]
-        file.write("".join(traceback.format_exception(error)) + f"ERROR {text}\n")
+        for error, text in zip(failed.values(), texts, strict=True):
+            if not isinstance(error, SaeflowError):
+                file.write("".join(traceback.format_exception(error)))
+            file.write(f"ERROR {text}\n")
         file.flush()
     except OSError:
         last = []  # the disk with the log is the full one
-    lines = [f"error in {job}: {text}", f"  log: {log}", *(f"  | {line}" for line in last)]
-    sys.stderr.write("\n".join(lines) + "\n")
+    if logs.followed():
+        return
+    rule = receipt.relative_to(paths.RECEIPTS).parent if paths.RECEIPTS in str(receipt) else receipt
+    lines = [*(f"error in {rule}: {text}" for text in texts), f"  log: {log}"]
+    sys.stderr.write("\n".join([*lines, *(f"  | {line}" for line in last)]) + "\n")
+
+
+def _explained(error: Exception) -> Exception:
+    """Say of a full disk what can be done."""
+    if not (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        return error
+    return SaeflowError(
+        "the disk is full",
+        where=error.filename,
+        got=str(error),
+        remedy="Free some space (`saeflow clean` lists what nothing needs) and run again;"
+        " finished work is kept.",
+    )

@@ -27,6 +27,7 @@ from saeflow.errors import DamagedError
 from saeflow.files import fsync_dir, naming_full_disk, read_json, write_atomic, write_json
 from saeflow.inventory import MANIFEST, is_whole, lost_files, write_inventory
 from saeflow.locks import locked, try_lock
+from saeflow.logs import count_result
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class Work:
         known: Mapping[str, str] | None = None,
         needs: Iterable[str] = (),
     ) -> None:
-        """Declare the work complete: write inventory and manifest, then rename the directory.
+        """Declare the work complete and publish it: inventory, manifest, one rename, the record.
 
         Parameters
         ----------
@@ -182,6 +183,8 @@ class Work:
         self._partial.replace(self.final)
         fsync_dir(self.final.parent)
         self._finished = True
+        self.publish()
+        count_result()
 
     def publish(self) -> None:
         """Copy the manifest to the declared output, the same bytes each time."""

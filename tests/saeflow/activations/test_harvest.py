@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,18 +12,17 @@ import pytest
 import torch
 
 from saeflow.activations.forward import windows
-from saeflow.activations.harvest import harvest
 from saeflow.activations.reader import open_store
-from saeflow.errors import DamagedError, ModelError, StoreError
+from saeflow.errors import DamagedError, ModelError
 from saeflow.files import hash_tree, read_json
 from saeflow.interrupt import Interrupted
 from saeflow.models.hooks import Hook
 from saeflow.models.load import load_model
 from saeflow.models.slices import run_until
 from saeflow.tokens.store import open_tokens
-from saeflow.work import hold
+from saeflow.work import bulk_of
 from tiny_models import make_model
-from tiny_stores import HARVEST, harvest_hooks, make_tokens, save_model
+from tiny_stores import harvest_hooks, harvest_tasks, make_tokens, save_model
 
 RAGGED = {
     "train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 4,
@@ -140,10 +140,8 @@ def test_the_same_names_with_other_content_never_reuse_a_store(
 
     def store(identity, model, tokens, dtype="float32"):
         record = place / f"{hook}.json"
-        with hold(record, identity, ".zarr") as work:
-            harvest([(work, {**HARVEST, "dtype": dtype, "hook": hook}, {})], model, tokens)
-            work.publish()
-            return work.final
+        harvest_hooks(place, [hook], model, tokens, identity=lambda _: identity, dtype=dtype)
+        return bulk_of(record)
 
     first = store("a" * 64, model_record, tokens)
     before = hash_tree(first)
@@ -208,17 +206,44 @@ def test_sigterm_ends_it_after_the_batch_with_nothing_lost(model_record, tmp_pat
     assert _hash(torn["resid_post.0"]) == _hash(whole["resid_post.0"])
 
 
-def test_an_overflow_of_float16_names_hook_shard_and_remedy(model, tmp_path):
-    tokens = make_tokens(tmp_path, EQUAL)
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory):
+    """A model whose residual stream leaves float16 in its second block."""
     large = make_model("gpt_neox")
     large.gpt_neox.layers[1].mlp.dense_4h_to_h.bias.data[3] = 70_000.0
-    record = save_model(large, tmp_path / "large" / "model.json")
-    with pytest.raises(StoreError, match=r"resid_post\.1, shard 0.*bfloat16"):
-        harvest_hooks(
-            tmp_path / "a", ["resid_post.0", "resid_post.1"], record, tokens, dtype="float16"
+    return save_model(large, tmp_path_factory.mktemp("large") / "model.json")
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_hook_that_overflows_or_is_lacking_leaves_the_others_alone(overflowing, tmp_path, live):
+    tokens = make_tokens(tmp_path, EQUAL)
+    good = ["resid_post.0", "attn_out.1"]
+    options = {"dtype": "float16", "live": live}
+    for place, hooks in (("first", ["resid_post.1", "resid_post.3", *good]),
+                         ("last", [*good, "resid_post.3", "resid_post.1"])):  # fmt: skip
+        tasks = harvest_tasks(tmp_path / place, hooks, overflowing, tokens, **options)
+        errors = {task.settings["hook"]: str(task.error) for task in tasks if task.error}
+        assert set(errors) == {"resid_post.1", "resid_post.3"}
+        where = r"resid_post\.1" if live else r"resid_post\.1, shard 0, row 0, dimension 3"
+        assert re.search(where + ".*bfloat16", errors["resid_post.1"])
+        assert "no hook resid_post.3" in errors["resid_post.3"]
+        for task in tasks:
+            assert task.finished == task.output.exists() == (task.settings["hook"] in good)
+        assert not list(tmp_path.rglob("*.tmp"))
+        alone = harvest_hooks(tmp_path / f"{place} alone", good, overflowing, tokens, **options)
+        for hook, record in alone.items():
+            assert _hash(record) == _hash(tmp_path / place / f"{hook}.json")
+    harvest_hooks(tmp_path / "b", ["resid_post.1"], overflowing, tokens, dtype="bfloat16")
+
+
+def test_a_part_with_a_hook_that_overflows_leaves_the_others_alone(overflowing, tmp_path):
+    tokens, hooks = make_tokens(tmp_path, EQUAL), ["resid_post.1", "resid_post.0"]
+    for part in ((1, 2), (2, 2), None):
+        tasks = harvest_tasks(
+            tmp_path / "a", hooks, overflowing, tokens, dtype="float16", part=part
         )
-    assert not list(tmp_path.rglob("*.tmp"))
-    harvest_hooks(tmp_path / "b", ["resid_post.1"], record, tokens, dtype="bfloat16")
+        assert "bfloat16" in str(tasks[0].error) and tasks[1].error is None
+    assert tasks[1].finished and not tasks[0].finished
 
 
 def test_a_model_with_another_tokenizer_is_refused_and_the_same_under_another_name_accepted(
@@ -246,10 +271,25 @@ def test_sequences_longer_than_the_model_are_refused(model_record, tmp_path):
         harvest_hooks(tmp_path / "a", ["resid_post.0"], model_record, tokens)
 
 
-def test_a_hook_that_the_model_lacks_is_refused_before_anything_is_computed(model_record, tmp_path):
+def test_hooks_that_the_model_lacks_are_refused_before_anything_is_computed(
+    model_record, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("saeflow.activations.forward.run_until", None)
     tokens = make_tokens(tmp_path, EQUAL)
     with pytest.raises(ModelError, match=r"no hook resid_post\.3"):
         harvest_hooks(tmp_path / "a", ["resid_post.3"], model_record, tokens)
+
+
+def test_a_store_of_something_else_in_a_place_fails_alone(model_record, tmp_path):
+    tokens, hooks = make_tokens(tmp_path, EQUAL), ["resid_post.0", "resid_post.1"]
+    other = harvest_hooks(tmp_path / "a", hooks[:1], model_record, tokens, dtype="float16")
+    place = tmp_path / "b"
+    shutil.copytree(
+        bulk_of(other["resid_post.0"]), place / f"{bulk_of(other['resid_post.0']).name}.partial"
+    )
+    tasks = harvest_tasks(place, hooks, model_record, tokens)
+    assert "a store of something else" in str(tasks[0].error)
+    assert tasks[1].finished and not tasks[0].finished
 
 
 def _hash(record):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import pytest
 
-from sae_stores import content, place, published
-from saeflow.finetune.sweep import finetune_sweep
-from saeflow.measures.language import measure_language
-from saeflow.measures.probes import measure_probes
-from saeflow.measures.reconstruction import measure_reconstruction
-from saeflow.sae.training.sweep import train_sweep
-from saeflow.work import hold
+from measured import measure
+from sae_stores import content, place, published, train_saes, tune_saes
+from saeflow.activations.loader import Loader
+from saeflow.sae.training import sweep
 from tiny_models import make_model
 from tiny_stores import harvest_hooks, make_tokens, save_model
 
@@ -20,7 +18,7 @@ HOOK = "resid_post.1"
 LENGTHS = {"train": [30, 5, 17, 32, 2, 9] * 20, "validation": [11, 7], "test": [32, 9, 8, 30] * 3}
 COMMON = {"expansion": 2, "batch_size": 64, "log_tokens": 512, "seed": 0}
 SAES = {
-    "relu": {"architecture": "relu", "l1": 0.03, "epochs": 2, "window_rows": 300, **COMMON},
+    "relu": {"architecture": "relu", "l1": 0.03, "epochs": 2, **COMMON},
     "topk": {"architecture": "topk", "k": 3, **COMMON},
 }
 TUNING = {
@@ -31,7 +29,6 @@ TUNING = {
     "epochs": 2,
 }
 WEIGHTS = "sae_weights.safetensors"
-METRICS = {"bootstrap": 100, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +49,17 @@ def records(request, sources, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saes(records, tmp_path_factory):
-    """Of the store, then live: records by name."""
+    """Of the store, then live: records by name; a window holds only a part of the rows."""
     roots = [tmp_path_factory.mktemp(kind) for kind in ("stored", "live")]
-    return [
-        {
-            name: published(root, name, lambda w, s=settings, r=record: train_sweep([(w, s)], r))
-            for name, settings in SAES.items()
-        }
-        for root, record in zip(roots, records, strict=True)
-    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "Loader", partial(Loader, window_rows=300))
+        return [
+            {
+                name: published(root, name, lambda w, s=settings, r=record: train_saes([(w, s)], r))
+                for name, settings in SAES.items()
+            }
+            for root, record in zip(roots, records, strict=True)
+        ]
 
 
 def weights(record):
@@ -77,33 +76,27 @@ def test_fine_tuning_ends_at_the_same_weights(records, saes, tmp_path):
     found = []
     for kind, record, parents in zip(("stored", "live"), records, saes, strict=True):
         work = place(tmp_path / kind, "tuned")
-        finetune_sweep([(work, TUNING, parents["relu"])], record)
+        tune_saes([(work, TUNING, parents["relu"])], record)
         found.append(content(work)[WEIGHTS])
     assert found[0] == found[1] != weights(saes[0]["relu"])
 
 
-def test_measures_give_the_same_sums(sources, records, saes, tmp_path):
-    model, tokens = sources
-    found = []
-    for kind, record, trained in zip(("stored", "live"), records, saes, strict=True):
-        tables = []
-        for measure in ("reconstruction", "language", "probes"):
-            with hold(tmp_path / kind / f"{measure}.json", "i" * 64) as work:
-                wanted = [(work, trained["topk"])]
-                if measure == "reconstruction":
-                    metrics = {"metrics": ["fvu", "l0"], **METRICS}
-                    measure_reconstruction(wanted, record, metrics)
-                elif measure == "probes":
-                    metrics = {"metrics": ["probe_loss_sae"], "classes": 8, "rows": 200, **METRICS}
-                    measure_probes(wanted, record, metrics)
-                else:
-                    metrics = {"metrics": ["ce_loss_sae", "kl"], **METRICS}
-                    measure_language(
-                        wanted, model=model, tokens=tokens, activations=record, settings=metrics
-                    )
-                tables.append((work.final / "documents.parquet").read_bytes())
-        found.append(tables)
-    assert found[0] == found[1]
+def measured(kind, root, sae, activations, sources):
+    """Return the task of an SAE's measure."""
+    inputs = {"activations": activations}
+    if kind == "language":
+        inputs |= dict(zip(("model", "tokens"), sources, strict=True))
+    settings = {"classes": 8, "rows": 200} if kind == "probes" else {}
+    return measure(kind, root, {"sae": sae}, settings, **inputs)["sae"]
+
+
+@pytest.mark.parametrize("kind", ["reconstruction", "language", "probes"])
+def test_measures_give_the_same_sums(kind, sources, records, saes, tmp_path):
+    stored, live = (
+        measured(kind, tmp_path / str(n), saes[n]["topk"], records[n], sources) for n in (0, 1)
+    )
+    tables = [(task.work.final / "documents.parquet").read_bytes() for task in (stored, live)]
+    assert tables[0] == tables[1]
 
 
 def test_a_measure_in_the_model_loads_it_once(sources, records, saes, tmp_path, monkeypatch):
@@ -114,20 +107,16 @@ def test_a_measure_in_the_model_loads_it_once(sources, records, saes, tmp_path, 
     monkeypatch.setattr(
         load, "load_directory", lambda *a, **o: loads.append(a) or original(*a, **o)
     )
-    with hold(tmp_path / "language.json", "i" * 64) as work:
-        measure_language(
-            [(work, saes[1]["topk"])],
-            model=sources[0],
-            tokens=sources[1],
-            activations=records[1],
-            settings={"metrics": ["kl"], **METRICS},
-        )
+    measured("language", tmp_path, saes[1]["topk"], records[1], sources)
     assert len(loads) == 1
 
 
-def test_a_training_says_first_what_it_mixes_and_what_that_takes(records, tmp_path, caplog):
+def test_a_training_says_first_what_it_mixes_and_what_that_takes(
+    records, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(sweep, "Loader", partial(Loader, window_rows=300))
     with caplog.at_level(logging.INFO):
-        train_sweep([(place(tmp_path, "relu"), {**SAES["relu"], "epochs": 1})], records[0])
+        train_saes([(place(tmp_path, "relu"), {**SAES["relu"], "epochs": 1})], records[0])
     (line,) = [r.getMessage() for r in caplog.records if "are mixed at a time" in r.getMessage()]
     assert line.startswith(f"{HOOK}: 256 rows are mixed") and "MiB" in line
 
@@ -135,7 +124,7 @@ def test_a_training_says_first_what_it_mixes_and_what_that_takes(records, tmp_pa
 def test_one_pass_trains_all_saes_of_a_hook_on_one_computation(records, tmp_path, caplog):
     works = [(place(tmp_path, str(seed)), {**SAES["topk"], "seed": seed}) for seed in range(3)]
     with caplog.at_level(logging.INFO):
-        train_sweep(works, records[1])
+        train_saes(works, records[1])
     (line,) = [
         r.getMessage() for r in caplog.records if "through the model so far" in r.getMessage()
     ]

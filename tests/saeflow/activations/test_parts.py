@@ -1,18 +1,18 @@
-import json
 import multiprocessing
+import os
 import shutil
 import signal
 import time
 
 import pytest
 
-from saeflow.activations.parts import harvest_part, shards_of
+from saeflow.activations.commits import shards_of
 from saeflow.activations.reader import open_store
 from saeflow.files import hash_tree, read_json
 from saeflow.models.slices import run_until
 from saeflow.work import bulk_path
 from tiny_models import make_model
-from tiny_stores import HARVEST, harvest_hooks, make_tokens, save_model
+from tiny_stores import harvest_hooks, make_tokens, save_model
 
 LENGTHS = {"train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 8, "test": [32, 1, 8]}
 LENGTHS = {**LENGTHS, "validation": [11, 7]}
@@ -35,26 +35,11 @@ def content(record):
 
 def part(place, model, tokens, number, of, hooks=HOOKS):
     """Do one part, as the script does."""
-    stores = [
-        {
-            "output": str(place / f"{hook}.json"),
-            "identity": f"id of {hook}",
-            "suffix": ".zarr",
-            "settings": {**HARVEST, "hook": hook},
-        }
-        for hook in hooks
-    ]
-    settings = {"part": number, "of": of, "stores": {h: f"id of {h}" for h in hooks}}
-    receipt = place / "parts" / f"{number}-of-{of}.json"
-    harvest_part(
-        receipt,
-        f"part {number} of {of}",
-        settings,
-        stores,
-        model_record=model,
-        tokens_record=tokens,
-    )
-    return json.loads(receipt.read_text())
+    harvest_hooks(place, hooks, model, tokens, part=(number, of))
+
+
+def commits(place, hook=HOOKS[0]):
+    return sorted(int(path.stem) for path in place.glob(f"{hook}.*/_commit/*.json"))
 
 
 def counting(monkeypatch):
@@ -81,10 +66,11 @@ def test_the_parts_take_each_shard_once_and_alike(n_shards, of):
 @pytest.mark.parametrize("of", [2, 3])
 def test_parts_in_any_order_give_the_bytes_of_one_job(sources, tmp_path, of, monkeypatch):
     model, tokens, whole = sources
-    receipts = [part(tmp_path, model, tokens, number, of) for number in range(of, 0, -1)]
-    n_shards = max(receipt["shards"][1] for receipt in receipts)
-    assert n_shards > 2 * of
-    assert receipts[0]["stores"] == {hook: f"id of {hook}" for hook in HOOKS}
+    for number in range(of, 0, -1):
+        done = commits(tmp_path)
+        part(tmp_path, model, tokens, number, of)
+        assert commits(tmp_path)[: -len(done) or None] == [*shards_of(number, of, 8)]
+    assert not any((tmp_path / f"{hook}.json").exists() for hook in HOOKS)  # none is finished
     asked = counting(monkeypatch)
     records = harvest_hooks(tmp_path, HOOKS, model, tokens)
     assert not asked  # the gather computes nothing
@@ -133,9 +119,8 @@ def test_a_hook_that_is_added_afterwards_is_the_only_one_computed(sources, tmp_p
 def test_more_parts_than_shards_leave_some_with_nothing_to_do(sources, tmp_path, monkeypatch):
     model, tokens, _ = sources
     asked = counting(monkeypatch)
-    first, end = part(tmp_path, model, tokens, 1, 50)["shards"]
-    assert first == end
-    assert not asked
+    part(tmp_path, model, tokens, 1, 50)
+    assert not asked and not commits(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +129,7 @@ def processes():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         [
-            "saeflow.activations.parts",
+            "saeflow.activations.harvest",
             "transformers.models.auto.modeling_auto",
             "transformers.models.gpt_neox.modeling_gpt_neox",
         ]
@@ -164,8 +149,7 @@ def test_parts_at_the_same_time_give_the_bytes_of_one_job(sources, tmp_path, pro
     for process in running:
         process.join()
         assert process.exitcode == 0
-    commits = sorted(tmp_path.glob(f"{HOOKS[0]}.*/_commit/*.json"))
-    assert len(commits) == json.loads((tmp_path / "parts/3-of-3.json").read_text())["shards"][1]
+    assert commits(tmp_path) == [*range(8)]
     records = harvest_hooks(tmp_path, HOOKS, model, tokens)
     for hook, record in records.items():
         assert content(record) == whole[hook]
@@ -181,7 +165,6 @@ def test_a_part_that_was_killed_continues_beside_another(sources, tmp_path, proc
     killed.kill()
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
-    assert not (tmp_path / "parts/2-of-2.json").exists()
     running = [started(processes, tmp_path, model, tokens, number, 2) for number in (1, 2)]
     for process in running:
         process.join()
@@ -192,13 +175,33 @@ def test_a_part_that_was_killed_continues_beside_another(sources, tmp_path, proc
         assert content(record) == whole[hook]
 
 
+def test_parts_do_not_wait_for_one_another(sources, tmp_path, processes):
+    model, tokens, whole = sources
+    first = started(processes, tmp_path, model, tokens, 1, 2)
+    while first.is_alive() and not commits(tmp_path):
+        time.sleep(0.001)
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        second = started(processes, tmp_path, model, tokens, 2, 2)
+        second.join(60)
+        assert second.exitcode == 0
+        assert set(commits(tmp_path)) >= set(shards_of(2, 2, 8))
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    first.join()
+    assert first.exitcode == 0
+    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    assert {hook: content(record) for hook, record in records.items()} == {
+        hook: whole[hook] for hook in HOOKS
+    }
+
+
 def test_the_store_is_completed_only_after_a_part_that_still_runs(sources, tmp_path, processes):
     model, tokens, whole = sources
     running = started(processes, tmp_path, model, tokens, 1, 1)
     while running.is_alive() and not list(tmp_path.glob("*.zarr.partial/_commit/*.json")):
         time.sleep(0.001)
     records = harvest_hooks(tmp_path, HOOKS, model, tokens)
-    assert (tmp_path / "parts/1-of-1.json").exists()
     running.join()
     assert running.exitcode == 0
     for hook, record in records.items():

@@ -8,9 +8,11 @@ import torch
 import zarr
 
 from saeflow.activations.reader import open_store
-from saeflow.activations.release import release
+from saeflow.activations.release import release, release_stores
 from saeflow.errors import DamagedError
+from saeflow.files import read_json
 from saeflow.readers import reading
+from saeflow.task import Task
 from saeflow.work import MANIFEST, RELEASED, Work, bulk_of, hold, released_at
 from tiny_stores import make_store
 
@@ -19,6 +21,7 @@ READ = """
 import sys
 from pathlib import Path
 from saeflow.readers import reading
+from saeflow.task import Task
 with reading(Path(sys.argv[1])):
     print("reading", flush=True)
     sys.stdin.read()
@@ -106,6 +109,24 @@ def test_a_store_that_another_process_reads_is_left_alone(record, reader):
     open_store(record)
     reader.communicate("")
     assert release(record)
+
+
+def test_each_store_of_a_pass_is_removed_or_left_by_itself(record, reader, tmp_path):
+    x = torch.zeros(90, 8)
+    others = [make_store(tmp_path, x, LENGTHS, hook=f"mlp_out.{block}") for block in (0, 1)]
+    missing = tmp_path / "missing.json"
+    stores = {"missing": missing, "read": record, "first": others[0], "second": others[1]}
+    tasks = {
+        name: Task(tmp_path / f"{name}.released.json", name, {}, {"activations": store})
+        for name, store in stores.items()
+    }
+    release_stores(list(tasks.values()))
+    assert tasks["missing"].error is not None and not tasks["missing"].output.exists()
+    told = {name: read_json(tasks[name].output) for name in ("read", "first", "second")}
+    assert [told[name]["released"] for name in told] == [False, True, True]
+    assert [told[name]["identity"] for name in told] == list(told)
+    assert rows_left(bulk_of(record))
+    assert not any(rows_left(store.parent / read_json(store)["bulk"]) for store in others)
 
 
 def test_a_store_that_another_process_makes_is_left_alone(record):

@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 
 from saeflow.activations import room
-from saeflow.activations.harvest import harvest
 from saeflow.activations.layout import plan_layout
 from saeflow.activations.room import check_room, missing_bytes, reserve
 from saeflow.activations.writer import ShardWriter
+from saeflow.code import NEUTRAL
 from saeflow.errors import DiskFullError
-from saeflow.identity import NEUTRAL
-from saeflow.work import hold
 from tiny_models import make_model
-from tiny_stores import HARVEST, make_tokens, save_model
+from tiny_stores import harvest_hooks, make_tokens, save_model
 
 MIB = 1 << 20
 Usage = namedtuple("Usage", "total used free")
@@ -118,10 +116,9 @@ def test_a_harvest_refuses_before_it_loads_the_model(tmp_path, disk, monkeypatch
     monkeypatch.setattr(
         "saeflow.activations.harvest.load_model", lambda *_: pytest.fail("it was loaded")
     )
-    record = tmp_path / "place" / "resid_post.0.json"
-    with hold(record, "i", ".zarr") as work, pytest.raises(DiskFullError, match="resid_post.0"):
-        harvest([(work, {**HARVEST, "hook": "resid_post.0"}, {})], model, tokens)
-    assert not work.finished
+    with pytest.raises(DiskFullError, match="resid_post.0"):
+        harvest_hooks(tmp_path / "place", ["resid_post.0"], model, tokens)
+    assert not (tmp_path / "place" / "resid_post.0.json").exists()
 
 
 def test_the_check_is_no_part_of_what_activations_are_made_from():

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_yes_removes_exactly_what_is_not_wanted(tree, saeflow):
     assert not old.exists()
     new = bulk(tree, RELU)
     assert read_json(tree.path / RELU / "sae.json")["bulk"] == new.name
-    assert tree.planned() == set()
+    assert tree.stale() == set()
     assert "Nothing to remove" in saeflow("clean")[1]
 
 
@@ -112,23 +113,37 @@ def test_what_a_running_process_holds_is_left_alone(tree, saeflow):
     assert not old.exists()
 
 
-def test_job_files_descriptions_and_logs_of_what_is_gone_are_removed(tree, saeflow):
-    tree.planned()
-    for place in ("saes/small/texts/ctx-64", "activations/small/texts/ctx-64"):
-        log = tree.path / "results/logs" / place / "resid_post.2" / "x.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("x")
+def of_a_pass(tree, plan, *identities):
+    """Write plan, receipt and log of a pass that made results."""
+    results = tree.path / "results"
+    made = {"results": [{"identity": identity} for identity in identities]}
+    files = [
+        results / f".plans/{plan}.json",
+        results / f".receipts/train_saes/small/{plan}.json",
+        results / f"logs/train_saes/small/{plan}.log",
+    ]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(made))
+    return files
+
+
+def test_plans_receipts_logs_and_descriptions_of_what_is_gone_are_removed(tree, saeflow):
+    wanted = tree.ask("identities")[f"{RELU}/sae.json"]
+    kept = of_a_pass(tree, "a" * 16, "0" * 64, wanted)
+    gone = of_a_pass(tree, "b" * 16, "0" * 64)
     tree.configure(lambda c: c["studies"]["suppression"]["hooks"].remove("resid_post.2"))
     tree.pretend()
     printed = saeflow("clean", "--yes")[1]
-    assert "job files" in printed and "descriptions" in printed and "2 logs" in printed
+    for kind in ("1 plan", "1 receipt", "1 log", "descriptions"):
+        assert kind in printed
+    assert all(file.exists() for file in kept) and not any(file.exists() for file in gone)
     assert not [name for name in files(tree) if "/resid_post.2/" in name and "/." in name]
-    assert not list((tree.path / "results/.jobs").rglob("resid_post.2*"))
 
 
 def test_what_explains_a_stale_result_is_kept(tree, saeflow):
     entry("saes", "relu", l1=0.2)(tree)
-    tree.pretend("train_sae")
+    tree.pretend("train_saes")
     saeflow("clean", "--yes")
     assert "was 0.1, is 0.2" in saeflow("why", "results/tables/suppression/l0.csv")[1]
 
@@ -218,7 +233,7 @@ def test_temporary_files_of_killed_processes_are_removed_and_of_running_ones_kep
     left = [
         tree.path / RELU / f".sae.json.{gone.pid}.tmp",
         tree.path / f"results/figures/suppression/.l0.pdf.{gone.pid}.tmp",
-        tree.path / f"results/.jobs/saes/.x.json.{gone.pid}.tmp",
+        tree.path / f"results/saes/.x.json.{gone.pid}.tmp",
     ]
     running = [file.with_name(file.name.replace(str(gone.pid), str(os.getpid()))) for file in left]
     for file in (*left, *running):
@@ -252,19 +267,3 @@ def test_a_temporary_file_beside_a_place_that_is_held_is_left_alone(tree):
         holder.stdin.close()
     assert remove(piece)
     assert not file.exists() and record.exists()
-
-
-def test_the_parts_of_a_divided_harvest_keep_their_job_files_and_logs(tree, saeflow):
-    place = "activations/small/texts/ctx-64"
-    tree.configure(lambda config: config.update(harvest={"jobs": 2}))
-    small = [
-        tree.path / f"results/{kind}/{place}/parts/{part}-of-{n}.{suffix}"
-        for kind, suffix in ((".jobs", "json"), ("logs", "log"))
-        for n in (2, 3)
-        for part in (1, 2)
-    ]
-    for file in small:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("{}")
-    saeflow("clean", "--yes")
-    assert [file.exists() for file in small] == [True, True, False, False] * 2

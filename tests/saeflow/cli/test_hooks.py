@@ -59,7 +59,7 @@ def test_a_fetched_model_is_found_by_its_name(here, saeflow):
 def test_a_model_that_is_not_here_yet_comes_with_the_command_that_makes_it(saeflow):
     code, printed = saeflow("hooks", "trained")
     assert code == 1
-    assert "snakemake --cores all results/models/trained/model.json" in printed
+    assert "saeflow make results/models/trained/model.json" in printed
 
 
 def test_an_unknown_name_lists_those_that_exist(saeflow):

@@ -7,9 +7,8 @@ import yaml
 
 from saeflow.cli import machine
 from saeflow.config.checks import resolve
-from saeflow.cost import calibrate
-from saeflow.cost.speeds import Speeds
-from saeflow.cost.stores import store_size
+from saeflow.cost import speeds
+from saeflow.cost.work import store_size
 
 PRESETS = Path(__file__).parents[3] / "workflow/presets"
 
@@ -24,26 +23,28 @@ def limit(tree, n_tokens):
     tree.configure(lambda config: config["packings"]["ctx-64"].update(tokens=tokens))
 
 
-def row(printed, rule):
-    (line,) = [line for line in printed.splitlines() if line.startswith(f"{rule} ")]
-    return line.split()
+def row(printed, kind):
+    """Return a line of the table after its first words: passes, results, and what they take."""
+    (line,) = [line for line in printed.splitlines() if line.startswith(f"{kind} ")]
+    return line.removeprefix(kind).split()
 
 
 def test_where_everything_is_there_nothing_is_needed(tree, saeflow):
     code, printed = saeflow("plan")
     assert code == 0
     assert "nothing has to run" in printed
-    assert row(printed, "train_sae") == ["train_sae", "4", "-"]
+    assert row(printed, "train_saes") == ["-", "0", "of", "4"]
     assert "measuring" not in printed, "nothing to measure for"
 
 
-def test_a_fresh_study_is_planned_by_rule_with_totals(tree, saeflow):
+def test_a_fresh_study_is_planned_by_kind_with_totals(tree, saeflow):
     shutil.rmtree("results")
     limit(tree, 64_000)
     code, printed = saeflow("plan", "--no-calibrate", "--cores", "2")
     assert code == 0
-    assert row(printed, "train_sae")[1:3] == ["4", "4"]
-    assert row(printed, "harvest_activations")[1:4] == ["2", "2", "64"]
+    assert row(printed, "train_saes")[:4] == ["2", "4", "of", "4"]
+    assert row(printed, "measure language")[:4] == ["2", "6", "of", "6"]
+    assert row(printed, "harvest")[:6] == ["1", "2", "of", "2", "64", "k"]
     for word in ("\ntime ", " on 2 cores; may be ", "\ndisk ", "\nmemory ", "\nlargest"):
         assert word in printed
 
@@ -53,20 +54,21 @@ def test_only_what_is_stale_counts(tree, saeflow):
     tree.pretend()
     tree.configure(lambda config: config["saes"]["topk"].update(k=8))
     printed = saeflow("plan", "--no-calibrate")[1]
-    assert row(printed, "train_sae")[1:3] == ["4", "2"]
-    assert row(printed, "harvest_activations")[1:3] == ["2", "-"]
+    assert row(printed, "train_saes")[:4] == ["2", "2", "of", "4"]
+    assert row(printed, "harvest") == ["-", "0", "of", "2"]
 
 
-def test_everything_as_json_with_exact_sizes(tree, saeflow, capsys):
+def test_everything_as_json_with_exact_sizes(tree, saeflow):
     shutil.rmtree("results")
     limit(tree, 64_000)
     code, printed = saeflow("plan", "--no-calibrate", "--json", "--cores", "2")
     facts = json.loads(printed)
-    (harvest,) = [r for r in facts["rules"] if r["rule"] == "harvest_activations"]
-    size = store_size(64_000, 128, "float16")
-    assert harvest["files"] == {"value": 2 * size.n_files, "times": 1.0}
-    stores = [one["n_bytes"] for one in facts["largest"] if "resid_post" in one["record"]]
-    assert stores[:2] == [size.n_bytes, size.n_bytes]
+    (harvest,) = [one for one in facts["rows"] if one["kind"] == "harvest"]
+    n_bytes, n_files = store_size(64_000, 128, "float16")
+    assert harvest["work"]["n_bytes"] == {"value": 2 * n_bytes, "times": 1.0}
+    assert harvest["work"]["files"] == {"value": 2 * n_files, "times": 1.0}
+    stores = [n for record, n in facts["largest"] if "resid_post" in record]
+    assert stores[:2] == [n_bytes, n_bytes]
     assert code == 0 and facts["fits"] is True and facts["cores"] == 2
 
 
@@ -89,23 +91,34 @@ def test_what_is_not_known_is_told_with_the_reason(tree, saeflow):
     assert code == 0
     assert "not known yet, and not counted" in printed
     assert "org/texts is not fetched" in printed
-    assert row(printed, "train_sae")[3] == "?"
+    assert row(printed, "train_saes")[4] == "?"
 
 
 def test_the_measurement_is_announced_and_used(tree, saeflow, monkeypatch):
     shutil.rmtree("results")
     limit(tree, 64_000)
+    monkeypatch.setattr(speeds, "measure", lambda: 1e-6)  # a slow core
+    printed = saeflow("plan", "--cores", "2")[1]
+    assert "measuring how fast this machine computes" in printed
+    # 2 hooks, products of 128 x 512: 6 (relu) and 3 (topk) of 2 operations each, for 64,000 rows
+    days = 2 * 64_000 * (6 + 3) * 2 * 128 * 512 / (4e10 * 1e-6) / 86_400
+    assert f"~{days:.1f} d" in " ".join(row(printed, "train_saes"))
+    assert "×3.0" in row(printed, "train_saes")
 
-    def quick(wanted, results, threads, told):
-        told("a thing")
-        return Speeds(threads, steps=dict.fromkeys(wanted.steps, 3600.0), failed=["odd: so"])
 
-    monkeypatch.setattr(calibrate, "calibrate", quick)
-    printed = saeflow("plan")[1]
-    assert "measuring this machine's speeds (" in printed and "  a thing" in printed
-    # 2 hooks, 2 recipes, 64,000 rows in batches of 1,024, an hour a step
-    assert "~10.4 d" in " ".join(row(printed, "train_sae"))
-    assert "not measured, so assumed\n  odd: so" in printed
+def test_an_sae_that_is_not_imported_yet_is_planned_and_named(tree, saeflow):
+    shutil.rmtree("results")
+    limit(tree, 64_000)
+
+    def change(config):
+        config["saes"]["theirs"] = {"hub": "org/saes", "revision": "0" * 40, "file": "{hook}.pt"}
+        config["studies"]["suppression"]["saes"].append("theirs")
+
+    tree.configure(change)
+    code, printed = saeflow("plan", "--no-calibrate")
+    assert code == 0
+    assert row(printed, "import_saes")[:4] == ["2", "2", "of", "2"]
+    assert "theirs/seed-0: 16 latents for each input, while it is not imported" in printed
 
 
 def test_temporary_stores_are_told_from_what_stays(tree, saeflow):
@@ -113,17 +126,17 @@ def test_temporary_stores_are_told_from_what_stays(tree, saeflow):
     limit(tree, 64_000)
     tree.configure(lambda config: config.update(activations={"temporary": True}))
     printed = saeflow("plan", "--no-calibrate")[1]
-    assert ", of which ~" in printed and " stay; " in printed
-    assert row(printed, "release_activations")[1:3] == ["2", "2"]
+    assert ", of which " in printed and " stay; " in printed
+    assert row(printed, "release_activations")[:4] == ["2", "2", "of", "2"]
 
 
 def test_the_study_at_the_size_of_the_post_is_planned_without_a_network(tree, saeflow):
     preset = PRESETS / "suppression-pythia-70m.yaml"
     printed = saeflow("plan", "--no-calibrate", "--json", "--configfile", preset)[1]
     facts = json.loads(printed)
-    (harvest,) = [r for r in facts["rules"] if r["rule"] == "harvest_activations"]
+    (harvest,) = [one for one in facts["rows"] if one["kind"] == "harvest"]
     rows = sum(n // 256 * 256 for n in (100_000_000, 500_000, 500_000))
-    assert harvest["rows"] == {"value": rows, "times": 1.0}
+    assert harvest["work"]["rows"] == {"value": rows, "times": 1.0}
     assert facts["unknown"] == []
     assert any("published shape of EleutherAI/pythia-70m" in note for note in facts["notes"])
 

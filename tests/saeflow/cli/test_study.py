@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from saeflow.cli.study import BULK, bulk_parts, find_job, open_study
+from saeflow.cli.study import BULK, bulk_parts, find_result, open_study
 from saeflow.errors import ConfigError
+from saeflow.plan.find import find_defined
 
 
 @pytest.mark.parametrize(
@@ -32,21 +33,20 @@ def test_a_file_deep_in_bulk_leads_to_its_record():
     assert bulk_parts(Path("results/x/sae.json")) is None
 
 
-def test_every_wanted_record_leads_to_its_job(tree):
+def test_every_wanted_record_leads_to_its_result(tree):
     study = open_study(Path("config.yaml"))
-    for record, job in study.wanted.items():
-        assert find_job(study, record) is job
-        for file in job.files:
-            assert find_job(study, file) is job
+    for record, result in study.wanted.items():
+        assert find_result(study, record) is result
+        for file in result.files:
+            assert find_result(study, file) is result
 
 
 def test_every_wanted_record_with_data_is_also_found_by_its_pattern(tree):
     """`why` explains what no study wants any more in the same way."""
     study = open_study(Path("config.yaml"))
-    nothing_wanted = study._replace(wanted={})
-    for record, job in study.wanted.items():
-        if job.suffix is not None:
-            assert find_job(nothing_wanted, record).identity == job.identity
+    for record, result in study.wanted.items():
+        if result.suffix is not None:
+            assert find_defined(study.plan, record).identity == result.identity
 
 
 def test_the_first_problem_of_a_configuration_is_told(tree):

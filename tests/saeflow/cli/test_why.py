@@ -54,7 +54,7 @@ def test_a_cause_upstream_is_found_with_the_way_to_it(tree, saeflow):
 
 def test_a_cause_is_known_when_it_was_made_anew_and_only_what_is_below_is_stale(tree, saeflow):
     entry("saes", "relu", l1=0.2)(tree)
-    tree.pretend("train_sae")
+    tree.pretend("train_saes")
     assert "is current" in saeflow("why", RELU)[1]
     printed = saeflow("why", f"{RELU}/on/texts/ctx-64/reconstruction.json")[1]
     assert "setting l1: was 0.1, is 0.2" in printed
@@ -63,14 +63,15 @@ def test_a_cause_is_known_when_it_was_made_anew_and_only_what_is_below_is_stale(
 def test_alike_causes_are_told_once(tree, saeflow):
     entry("saes", "relu", l1=0.2)(tree)
     printed = saeflow("why", "results/tables/suppression/l0.csv")[1]
-    assert f"train_sae: {RELU}/sae.json and 1 more" in printed
+    assert f"train_saes: {RELU}/sae.json and 1 more" in printed
 
 
-def test_changed_code_is_told_by_module(tree, process):
-    tree.append("workflow/saeflow/metrics/formulas/fvu.py", "\n\n_CHANGED = 1\n")
-    printed = process("why", f"{RELU}/on/texts/ctx-64/reconstruction.json")[1]
-    assert "code changed: saeflow.metrics.formulas.fvu" in printed
-    assert "is current" in process("why", f"{RELU}/on/texts/ctx-64/language.json")[1]
+def test_changed_code_is_told_by_definition(tree, process):
+    old = 'sums["squared_error"] / sums["squared_deviation"]'
+    tree.edit("workflow/saeflow/metrics/reconstruction.py", old, f"1 * {old}")
+    printed = process("why", "results/tables/suppression/frontier.csv")[1]
+    assert "code changed: saeflow.metrics.reconstruction:fvu\n" in printed
+    assert "is current" in process("why", f"{RELU}/on/texts/ctx-64/reconstruction.json")[1]
 
 
 def test_changed_text_is_told_by_its_hash(tree, saeflow):

@@ -9,7 +9,6 @@ from saeflow.config.checks import resolve
 from saeflow.config.presets import PRESETS
 from saeflow.config.recipes import BASELINES, expand, target_hook
 from saeflow.errors import ConfigError
-from saeflow.sae.settings import TrainSettings, split
 
 NEEDED = {"relu": {"l1": 0.1}, "topk": {"k": 8}, "batchtopk": {"k": 8}, "matryoshka": {"k": 8},
           "gated": {"l1": 0.1}, "jumprelu": {"l0_coef": 0.1}, "p_anneal": {"l1": 0.1}}  # fmt: skip
@@ -29,7 +28,7 @@ def test_a_preset_is_a_recipe_that_trains(name, config):
     for key, value in values.items():
         assert found[key] == value, key
     module = registry.load("sae.architectures", found["architecture"])
-    split({**found, "seed": 0}, TrainSettings, module.Settings, where=name)
+    assert module.Recipe.read(found, where=name).plain() == found
 
 
 def test_a_recipe_overrides_its_preset(config):

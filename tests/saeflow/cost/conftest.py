@@ -1,9 +1,13 @@
 """A plan of the built-in world with round numbers, whose costs can be computed by hand."""
 
+import copy
+
 import pytest
 
 from saeflow.config.checks import resolve
+from saeflow.cost.work import kind_of
 from saeflow.plan.outputs import Outputs
+from saeflow.plan.passes import Schedule
 from saeflow.plan.plan import Plan
 
 CONFIG = {
@@ -52,19 +56,26 @@ CONFIG = {
 
 
 @pytest.fixture
-def jobs(tmp_path, monkeypatch):
+def plan(tmp_path, monkeypatch):
     """Return a function that plans the configuration, changed by a function, in an empty place."""
     monkeypatch.chdir(tmp_path)
 
-    def plan(change=lambda config: None):
-        import copy
-
+    def make(change=lambda config: None):
         config = copy.deepcopy(CONFIG)
         change(config)
-        found = Outputs(Plan(resolve(config))).wanted()
-        by_rule = {}
-        for job in sorted(found, key=lambda job: str(job.output)):
-            by_rule.setdefault(job.rule, []).append(job)
-        return by_rule
+        return Outputs(Plan(resolve(config)))
 
-    return plan
+    return make
+
+
+@pytest.fixture
+def passes(plan):
+    """Return a function that gives the passes of a changed configuration by kind."""
+
+    def make(change=lambda config: None):
+        outputs, found = plan(change), {}
+        for one in Schedule(outputs.wanted, outputs.current):
+            found.setdefault(kind_of(one.results[0]), []).append(one)
+        return found
+
+    return make

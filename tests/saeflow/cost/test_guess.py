@@ -21,4 +21,3 @@ def test_nothing_adds_up_to_nothing():
 
 def test_factors_multiply():
     assert Guess(6.0, 2.0).scaled(0.5, 1.5) == Guess(3.0, 3.0)
-    assert Guess(6.0, 2.0).over(Guess(3.0, 1.5)) == Guess(2.0, 3.0)

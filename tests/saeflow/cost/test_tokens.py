@@ -2,17 +2,21 @@ import json
 
 import pytest
 
+from saeflow.cost.guess import UnknownError
 from saeflow.cost.tokens import tokens_of
 from saeflow.work import hold
 
 
-def tokens(jobs, packing, change=lambda config: None):
-    (job,) = [j for j in jobs(change)["tokenize_dataset"] if j.output.parent.name == packing]
-    return tokens_of(job)
+def store(plan, packing, change=lambda config: None):
+    return plan(change).plan.tokens("words", "world", packing)
 
 
-def test_a_limit_gives_the_whole_sequences_that_fit_exactly(jobs):
-    found = tokens(jobs, "some")
+def tokens(plan, packing, change=lambda config: None):
+    return tokens_of(store(plan, packing, change))
+
+
+def test_a_limit_gives_the_whole_sequences_that_fit_exactly(plan):
+    found = tokens(plan, "some")
     assert {split: n.value for split, n in found.splits.items()} == {
         "train": 100_000,  # of 100,050 with sequences of 100
         "validation": 0,
@@ -21,36 +25,36 @@ def test_a_limit_gives_the_whole_sequences_that_fit_exactly(jobs):
     assert found.all.exact
 
 
-def test_the_world_has_about_the_words_asked_for(jobs):
-    found = tokens(jobs, "all")
+def test_the_world_has_about_the_words_asked_for(plan):
+    found = tokens(plan, "all")
     assert found.splits["train"].value == pytest.approx(240_000)
     assert found.splits["test"].value == pytest.approx(60_000)
     assert not found.all.exact
 
 
-def test_one_document_a_sequence_need_not_fill_the_limit(jobs):
+def test_one_document_a_sequence_need_not_fill_the_limit(plan):
     def change(config):
         config["packings"]["some"]["mode"] = "document"
 
-    found = tokens(jobs, "some", change)
+    found = tokens(plan, "some", change)
     assert found.splits["train"].value == 100_050
     assert not found.splits["train"].exact
 
 
-def test_counted_tokens_are_exact(jobs):
-    (job,) = [j for j in jobs()["tokenize_dataset"] if j.output.parent.name == "all"]
-    with hold(job.output, job.identity, job.suffix) as work:
+def test_counted_tokens_are_exact(plan):
+    counted = store(plan, "all")
+    with hold(counted.output, counted.identity, counted.suffix) as work:
         work.finish({"n_tokens": {"train": 7, "test": 3}})
-    assert tokens_of(job).all == (10, 1)
+    assert tokens_of(counted).all == (10, 1)
 
 
-def test_a_local_file_is_guessed_by_its_size_and_says_so(jobs, tmp_path):
+def test_a_local_file_is_guessed_by_its_size_and_says_so(plan, tmp_path):
     (tmp_path / "t.txt").write_text("x" * 4700)
 
     def change(config):
         config["datasets"]["world"] = {"path": "t.txt"}
 
-    found = tokens(jobs, "all", change)
+    found = tokens(plan, "all", change)
     assert found.all.value == pytest.approx(1000)  # 4.7 bytes a word; shares sum to one
     assert found.all.times > 1
     assert "4.7 bytes of t.txt" in found.note
@@ -59,16 +63,15 @@ def test_a_local_file_is_guessed_by_its_size_and_says_so(jobs, tmp_path):
 HUB = {"hub": "org/texts", "revision": "0" * 40, "split": "train"}
 
 
-def test_of_what_is_not_fetched_nothing_is_said_without_a_limit(jobs):
-    found = tokens(jobs, "all", lambda c: c["datasets"].update(world=HUB))
-    assert not found.known
-    assert "org/texts is not fetched" in found.note
-    assert tokens(jobs, "some", lambda c: c["datasets"].update(world=HUB)).all.value == 110_000
+def test_of_what_is_not_fetched_nothing_is_said_without_a_limit(plan):
+    with pytest.raises(UnknownError, match="org/texts is not fetched"):
+        tokens(plan, "all", lambda c: c["datasets"].update(world=HUB))
+    assert tokens(plan, "some", lambda c: c["datasets"].update(world=HUB)).all.value == 110_000
 
 
-def test_a_number_of_documents_gives_a_rough_guess(jobs):
+def test_a_number_of_documents_gives_a_rough_guess(plan):
     hub = {**HUB, "n_documents": 1000}
-    found = tokens(jobs, "all", lambda c: c["datasets"].update(world=hub))
+    found = tokens(plan, "all", lambda c: c["datasets"].update(world=hub))
     assert found.all.value == pytest.approx(1_100_000)
     assert found.all.times >= 2
     assert json.dumps(found.note)

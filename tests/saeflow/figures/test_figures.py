@@ -10,22 +10,18 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
 
 import made_up_study
-from saeflow import registry
-from saeflow.errors import DataError
-from saeflow.figures.models import language_model as language_model_figure
-from saeflow.figures.style import METHODS, WARNING
-from saeflow.figures.suppression import (
-    frontier_fvu,
-    l0_by_method,
-    l2_ratio_by_layer,
-    mse_reduction_by_method,
-    training_curves,
-)
+from saeflow.figures.style import METHODS
 from saeflow.metrics.registry import METRICS
-from saeflow.plan.studies import suppression
-from saeflow.tables.models import language_model
-from saeflow.tables.suppression import frontier, l0, l2_ratio, mse_reduction
-from saeflow.tables.suppression import training_curves as training_table
+from saeflow.studies.suppression import STUDY
+
+
+def built(name, **which):
+    """Return a table of the suppression study, of a made-up one."""
+    return made_up_study.table(STUDY, name, made_up_study.runs(**which))
+
+
+def drawn(name, table):
+    return made_up_study.draw(STUDY, name, table)
 
 
 def bars(ax):
@@ -43,8 +39,8 @@ def legend(figure):
 
 
 def test_bars_are_the_values_by_layer_and_method_in_the_methods_colours():
-    table = l2_ratio.build(made_up_study.runs(n_blocks=2))
-    found = bars(panel(l2_ratio_by_layer.draw(table), "relu-weak"))
+    table = built("l2_ratio", n_blocks=2)
+    found = bars(panel(drawn("l2_ratio_by_layer", table), "relu-weak"))
     rows = table[table["sae"] == "relu-weak"].set_index(["block", "method"])["l2_ratio"]
     expected = [
         (METHODS[method].colour, rows[block, method])
@@ -56,21 +52,21 @@ def test_bars_are_the_values_by_layer_and_method_in_the_methods_colours():
 
 
 def test_bars_of_a_ratio_stand_on_the_line_so_that_their_length_is_the_suppression():
-    figure = l2_ratio_by_layer.draw(l2_ratio.build(made_up_study.runs(n_blocks=1)))
+    figure = drawn("l2_ratio_by_layer", built("l2_ratio", n_blocks=1))
     assert {p.get_y() for p in panel(figure, "relu-weak").patches} == {1.0}
 
 
 def test_recipes_that_were_not_fine_tuned_take_no_panel_from_those_that_were():
-    table = l2_ratio.build(made_up_study.runs(n_blocks=1))
-    titles = {ax.get_title(loc="left") for ax in l2_ratio_by_layer.draw(table).axes}
+    table = built("l2_ratio", n_blocks=1)
+    titles = {ax.get_title(loc="left") for ax in drawn("l2_ratio_by_layer", table).axes}
     assert titles == {"relu-strong", "relu-weak"}
     untuned = table[table["method"] == "original"]
-    titles = {ax.get_title(loc="left") for ax in l2_ratio_by_layer.draw(untuned).axes}
+    titles = {ax.get_title(loc="left") for ax in drawn("l2_ratio_by_layer", untuned).axes}
     assert titles == set(made_up_study.RECIPES)
 
 
 def test_the_reference_line_and_the_axis_say_what_they_are():
-    figure = l2_ratio_by_layer.draw(l2_ratio.build(made_up_study.runs(n_blocks=2)))
+    figure = drawn("l2_ratio_by_layer", built("l2_ratio", n_blocks=2))
     ax = panel(figure, "relu-weak")
     assert [1, 1] in [list(line.get_ydata()) for line in ax.lines]
     assert figure.axes[0].get_ylabel() == METRICS["l2_ratio"].axis
@@ -82,8 +78,8 @@ def test_the_reference_line_and_the_axis_say_what_they_are():
 
 
 def test_bars_are_means_over_seeds_and_each_seed_is_shown_with_its_interval():
-    table = l2_ratio.build(made_up_study.runs(n_blocks=1, seeds=(0, 1, 2)))
-    ax = panel(l2_ratio_by_layer.draw(table), "relu-weak")
+    table = built("l2_ratio", n_blocks=1, seeds=(0, 1, 2))
+    ax = panel(drawn("l2_ratio_by_layer", table), "relu-weak")
     rows = table[(table["sae"] == "relu-weak") & (table["method"] == "original")]
     assert rows["l2_ratio"].nunique() == 3
     assert bars(ax)[0][1] == pytest.approx(rows["l2_ratio"].mean())
@@ -92,64 +88,62 @@ def test_bars_are_means_over_seeds_and_each_seed_is_shown_with_its_interval():
 
 
 def test_the_line_of_no_change_is_not_hidden_by_the_axis():
-    options = dict(bootstrap=100, seed=0)
-    table = mse_reduction.build(made_up_study.runs(n_blocks=1), **options)
-    figure = mse_reduction_by_method.draw(table)
+    figure = drawn("mse_reduction_by_method", built("mse_reduction", n_blocks=1))
     assert panel(figure, "relu-weak").get_ylim()[0] < 0
     assert {ax.get_title(loc="left") for ax in figure.axes} == {"relu-strong", "relu-weak"}
 
 
 def test_a_hook_that_was_not_trained_leaves_a_gap_not_a_shift():
-    table = l2_ratio.build(made_up_study.runs(n_blocks=3))
+    table = built("l2_ratio", n_blocks=3)
     table = table[~((table["sae"] == "relu-weak") & (table["block"] == 1))]
-    ax = panel(l2_ratio_by_layer.draw(table), "relu-weak")
+    ax = panel(drawn("l2_ratio_by_layer", table), "relu-weak")
     centres = sorted(p.get_x() + p.get_width() / 2 for p in ax.patches)
     assert centres[1::3] == pytest.approx([0, 2])  # the second of three methods
 
 
 def test_l0_after_fine_tuning_stands_beside_a_line_at_the_originals():
-    table = l0.build(made_up_study.runs(n_blocks=2))
+    table = built("l0", n_blocks=2)
     tuned = (table["method"] == "decoder") & (table["sae"] == "relu-weak")
     columns = ["l0", "l0_low", "l0_high"]
     table.loc[tuned, columns] = 10 * table.loc[tuned, columns].to_numpy()
-    ax = panel(l0_by_method.draw(table), "relu-weak")
+    ax = panel(drawn("l0_by_method", table), "relu-weak")
     rows = table[table["sae"] == "relu-weak"].set_index("method")["l0"]
     lines = [line.get_ydata().tolist() for line in ax.lines if len(line.get_ydata()) == 2][:2]
     assert lines == [[value] * 2 for value in rows["original"]]
-    drawn = {to_hex(c.lines[0].get_color()): c.lines[0].get_ydata() for c in ax.containers}
-    assert set(drawn) == {METHODS["scale"].colour, METHODS["decoder"].colour}
-    np.testing.assert_allclose(list(drawn[METHODS["decoder"].colour]), rows["decoder"].to_list())
+    dots = {to_hex(c.lines[0].get_color()): c.lines[0].get_ydata() for c in ax.containers}
+    assert set(dots) == {METHODS["scale"].colour, METHODS["decoder"].colour}
+    np.testing.assert_allclose(list(dots[METHODS["decoder"].colour]), rows["decoder"].to_list())
     assert ax.get_yscale() == "log"
 
 
 def test_no_legend_is_wider_than_its_figure():
-    table = l0.build(made_up_study.runs(n_blocks=1))
+    table = built("l0", n_blocks=1)
     for n in range(1, 14):
         more = table[table["method"] == "scale"]
         parts = [more.assign(method=f"a method with a name, {i:02}") for i in range(n)]
-        figure = l0_by_method.draw(pd.concat([table, *parts]))
+        figure = drawn("l0_by_method", pd.concat([table, *parts]))
         renderer = FigureCanvasAgg(figure).get_renderer()
         figure.draw_without_rendering()
         box = figure.legends[0].get_window_extent(renderer)
         assert box.x0 >= 0 and box.x1 <= figure.bbox.width, n
 
 
-def test_hooks_of_two_sites_are_named_in_full():
-    table = l0.build(made_up_study.runs(n_blocks=1))
+def test_hooks_of_two_sites_are_named_in_full_in_the_order_of_the_model():
+    table = built("l0", n_blocks=1)
     other = table.assign(hook="mlp_out.0", site="mlp_out")
-    ax = panel(l0_by_method.draw(pd.concat([table, other])), "relu-weak")
+    ax = panel(drawn("l0_by_method", pd.concat([table, other])), "relu-weak")
     assert [t.get_text() for t in ax.get_xticklabels()] == ["mlp_out.0", "resid_post.0"]
 
 
 def test_panels_name_the_model_where_there_are_several():
-    table = l0.build(made_up_study.runs(models=("m", "n"), n_blocks=1))
-    titles = {ax.get_title(loc="left") for ax in l0_by_method.draw(table).axes}
+    table = built("l0", models=("m", "n"), n_blocks=1)
+    titles = {ax.get_title(loc="left") for ax in drawn("l0_by_method", table).axes}
     assert titles == {f"{m}, relu-{s}" for m in "mn" for s in ("weak", "strong")}
 
 
 def test_frontier_points_are_the_saes_at_their_hook():
-    table = frontier.build(made_up_study.runs(n_blocks=2, seeds=(0, 1)))
-    ax = panel(frontier_fvu.draw(table), "resid_post.1")
+    table = built("frontier", n_blocks=2, seeds=(0, 1))
+    ax = panel(drawn("frontier_fvu", table), "resid_post.1")
     for method in ("original", "scale", "decoder"):
         rows = table[(table["hook"] == "resid_post.1") & (table["method"] == method)]
         (points,) = [c for c in ax.containers if c.get_label() == method]
@@ -160,8 +154,8 @@ def test_frontier_points_are_the_saes_at_their_hook():
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_no_name_covers_another_name_or_a_point(seeds):
-    table = frontier.build(made_up_study.runs(n_blocks=4, seeds=seeds))
-    figure = frontier_fvu.draw(table)
+    table = built("frontier", n_blocks=4, seeds=seeds)
+    figure = drawn("frontier_fvu", table)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     for ax in figure.axes:
@@ -176,8 +170,8 @@ def test_no_name_covers_another_name_or_a_point(seeds):
 
 
 def test_lines_of_a_frontier_go_from_the_original_to_what_it_became():
-    table = frontier.build(made_up_study.runs(n_blocks=1))
-    ax = panel(frontier_fvu.draw(table), "resid_post.0")
+    table = built("frontier", n_blocks=1)
+    ax = panel(drawn("frontier_fvu", table), "resid_post.0")
     points = table.set_index(["sae", "method"])[["l0", "fvu"]]
     expected = [
         [points.loc[sae, "original"].tolist(), points.loc[sae, method].tolist()]
@@ -189,33 +183,11 @@ def test_lines_of_a_frontier_go_from_the_original_to_what_it_became():
 
 
 def test_every_training_log_is_a_line():
-    table = training_table.build(made_up_study.trainings(n_blocks=2, seeds=(0, 1)))
-    figure = training_curves.draw(table)
+    table = built("training_curves", n_blocks=2, seeds=(0, 1))
+    figure = drawn("training_curves", table)
     upper = panel(figure, "resid_post.1")
     assert len(upper.lines) == 2 * len(made_up_study.RECIPES)
     log = table[
         (table["hook"] == "resid_post.1") & (table["sae"] == "topk-8") & (table["seed"] == 1)
     ]
     assert any(np.array_equal(line.get_xydata(), log[["tokens", "fvu"]]) for line in upper.lines)
-
-
-def test_scores_stand_beside_chance_and_a_task_at_chance_is_named():
-    figure = language_model_figure.draw(language_model.build(made_up_study.scores()))
-    shares, loss = figure.axes
-    names = [t.get_text() for t in shares.get_yticklabels()]
-    assert names[-1] == "owner binding" and "indirect object ABBA" in names
-    assert [t.get_text() for t in loss.get_yticklabels()] == ["held out loss"]
-    assert [t.get_text() for t in shares.texts] == ["at chance"]
-    assert shares.get_yticklabels()[-1].get_color() == WARNING
-    values = {
-        round(float(line.get_xdata()[0]), 3) for line in shares.lines if len(line.get_xdata())
-    }
-    assert {0.81, 0.79, 0.26, 0.93} <= values
-
-
-@pytest.mark.parametrize("name", sorted(suppression.FIGURES))
-def test_an_empty_table_is_an_error_not_an_empty_figure(name):
-    module = registry.load("figures.suppression", name)
-    table = registry.load("tables.suppression", "l0").build(made_up_study.runs(n_blocks=1))
-    with pytest.raises(DataError, match="nothing to draw"):
-        module.draw(table.iloc[:0])

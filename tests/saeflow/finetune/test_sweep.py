@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
 import torch
 
-from sae_stores import content, make_activations, place, published, sparse_data
-from saeflow.errors import ModelError
-from saeflow.finetune import sweep as module
+from sae_stores import (
+    content,
+    let_diverge,
+    make_activations,
+    place,
+    published,
+    sparse_data,
+    task_of,
+    train_saes,
+    tune_saes,
+)
+from saeflow.errors import SaeflowError
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.finetune.tune import with_own_input_bias
 from saeflow.interrupt import Interrupted
 from saeflow.sae.model import SAE
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.training import trainee
-from saeflow.sae.training.sweep import train_sweep
-from saeflow.tables.suppression.latents import change_of_rows
 
 COMMON = {"expansion": 2, "batch_size": 64, "log_tokens": 512, "seed": 0, "learning_rate": 3e-3}
 PARENTS = {
@@ -41,7 +49,7 @@ def activations(tmp_path_factory):
 def parents(tmp_path_factory, activations):
     root = tmp_path_factory.mktemp("parents")
     return {
-        name: published(root, name, lambda w, s=settings: train_sweep([(w, s)], activations))
+        name: published(root, name, lambda w, s=settings: train_saes([(w, s)], activations))
         for name, settings in PARENTS.items()
     }
 
@@ -55,14 +63,14 @@ def job(root, parents, parent, method):
 def together(tmp_path_factory, activations, parents):
     root = tmp_path_factory.mktemp("together")
     jobs = {key: job(root, parents, *key) for key in JOBS}
-    finetune_sweep(list(jobs.values()), activations)
+    tune_saes(list(jobs.values()), activations)
     return {key: work for key, (work, *_) in jobs.items()}
 
 
 @pytest.mark.parametrize("key", JOBS)
 def test_one_of_a_sweep_is_the_one_tuned_alone(key, together, activations, parents, tmp_path):
     own = job(tmp_path, parents, *key)
-    finetune_sweep([own], activations)
+    tune_saes([own], activations)
     assert content(own[0]) == content(together[key])
 
 
@@ -130,14 +138,14 @@ def test_rows_change_by_their_effective_scale_and_latents_that_never_fire_not_at
     parent.b_enc[:4] = -100.0
     silent = published(tmp_path, "silent", lambda work: _finish(work, parent))
     works = {method: place(tmp_path, method) for method in ("scale", "decoder")}
-    finetune_sweep(
+    tune_saes(
         [(work, {"method": method, **METHOD}, silent) for method, work in works.items()],
         activations,
     )
     for method, work in works.items():
         tuned = load_sae(work.final)
-        rows = (sae.W_dec.numpy() for sae in (parent, tuned))
-        scale, cosine = map(torch.from_numpy, change_of_rows(*rows))
+        scale = tuned.W_dec.norm(dim=1) / parent.W_dec.norm(dim=1)
+        cosine = torch.cosine_similarity(tuned.W_dec, parent.W_dec, dim=1)
         torch.testing.assert_close(scale[:4], torch.ones(4))
         assert float((scale[4:] - 1).abs().mean()) > 0.01
         if method == "scale":
@@ -170,8 +178,8 @@ def test_interrupted_it_goes_on_to_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(trainee.Trainee, "train", interrupted)
         with pytest.raises(Interrupted):
-            finetune_sweep(list(jobs.values()), activations)
-    finetune_sweep(list(jobs.values()), activations)
+            tune_saes(list(jobs.values()), activations)
+    tune_saes(list(jobs.values()), activations)
     for key, (work, *_) in jobs.items():
         assert content(work) == content(together[key])
 
@@ -185,7 +193,7 @@ def test_codes_are_computed_once_for_all_methods_of_an_sae(
         SAE, "encode_sparse", lambda self, x: (calls.append(len(x)), encode(self, x))[1]
     )
     jobs = [job(tmp_path, parents, "relu", method) for method in ("scale", "decoder")]
-    finetune_sweep(jobs, activations)
+    tune_saes(jobs, activations)
     # besides, a file's evidence is checked when it is read and gathered when it is written
     assert calls.count(64) - 3 * 2048 // 64 in range(len(jobs) + 1)
 
@@ -200,24 +208,67 @@ def test_the_decoder_method_keeps_directions_and_sizes_apart(
         worst.append(float((self.weights["W_dec"].norm(dim=1) - 1).abs().max()))
 
     monkeypatch.setattr(trainee.Trainee, "train", watched)
-    finetune_sweep([job(tmp_path, parents, "relu", "decoder")], activations)
+    tune_saes([job(tmp_path, parents, "relu", "decoder")], activations)
     assert max(worst) < 1e-6
 
 
-def test_an_sae_of_another_width_is_refused(parents, tmp_path):
-    other = make_activations(tmp_path / "other", n_sequences=8, d_in=5)
-    with pytest.raises(ModelError, match=r"width 12.*got width 5"):
-        finetune_sweep(
-            [(place(tmp_path, "a"), {"method": "scale", **METHOD}, parents["relu"])], other
-        )
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("solver", ["steps", "exact"])
+def test_one_that_fails_leaves_the_others_alone(
+    solver, first, activations, parents, tmp_path, other_width, monkeypatch
+):
+    """Its parent is missing or of another width, its setting means nothing, or it diverges."""
+    let_diverge(monkeypatch)
+    own = {**(METHOD if solver == "steps" else {"ridge": 1.0}), "solver": solver}
+    broken = {
+        "missing": (tmp_path / "no.json", {}, "missing"),
+        "wide": (other_width, {}, r"width 5.*got width 12|width 12.*got width 5"),
+        "unknown": (parents["relu"], {"l2": 1.0}, "unknown key 'l2'"),
+        "long": (parents["relu"], {"tokens": 10**6}, "more activations than there are"),
+    }
+    if solver == "steps":
+        broken["diverging"] = parents["relu"], {"learning_rate": 1}, "diverged"
+
+    def task(root, name, parent, **change):
+        settings = {"method": "decoder", **own, **change}
+        return task_of(place(root, name), settings, parent=parent, activations=activations)
+
+    bad = [task(tmp_path, name, parent, **change) for name, (parent, change, _) in broken.items()]
+    good = [task(tmp_path, name, parents[name]) for name in PARENTS]
+    finetune_sweep([*bad, *good] if first else [*good, *bad])
+    for failed, (*_, message) in zip(bad, broken.values(), strict=True):
+        assert re.search(message, str(failed.error)) and not failed.finished
+    for one, name in zip(good, PARENTS, strict=True):
+        alone = task(tmp_path / "alone", name, parents[name])
+        finetune_sweep([alone])
+        assert one.error is None and content(one.work) == content(alone.work)
 
 
-def test_a_companion_that_cannot_start_is_left_to_its_own_job(activations, parents, tmp_path):
-    own = job(tmp_path, parents, "relu", "scale")
-    missing = (place(tmp_path, "b"), {"method": "scale", **METHOD}, tmp_path / "no.json")
-    finetune_sweep([own, missing], activations)
-    assert own[0].finished and not missing[0].finished
-    assert module.finetune_sweep([own], activations) is None  # nothing left to do
+@pytest.fixture(scope="module")
+def other_width(tmp_path_factory):
+    root = tmp_path_factory.mktemp("other")
+    store = make_activations(root, n_sequences=8, d_in=5)
+    settings = {**PARENTS["relu"], "epochs": 1}
+    return published(root, "wide", lambda work: train_saes([(work, settings)], store))
+
+
+def test_one_pass_serves_all_solvers(together, activations, parents, tmp_path):
+    settings = {
+        "exact": {"solver": "exact", "method": "scale", "ridge": 1.0},
+        "steps": {"method": "scale", **METHOD},
+        "guess": {"solver": "guess", "method": "scale"},
+    }
+    tasks = {
+        name: task_of(place(tmp_path, name), one, parent=parents["relu"], activations=activations)
+        for name, one in settings.items()
+    }
+    with pytest.raises(SaeflowError, match="there is no 'guess'"):  # after the others
+        finetune_sweep(list(tasks.values()))
+    assert tasks["exact"].finished and not tasks["guess"].finished
+    assert content(tasks["steps"].work) == content(together["relu", "scale"])
+    done = tasks["steps"].output.stat().st_mtime_ns
+    finetune_sweep([tasks["steps"]])  # nothing is left to do
+    assert tasks["steps"].output.stat().st_mtime_ns == done
 
 
 def test_an_input_bias_of_its_own_encodes_the_same(parents):

@@ -7,19 +7,17 @@ import torch
 
 from sae_recipes import OWN, plain
 from sae_reference import assert_close, autograd, run_step
-from sae_stores import make_activations, place, published, sparse_data
+from sae_stores import make_activations, place, published, sparse_data, train_saes, tune_saes
 from saeflow import registry
 from saeflow.errors import ConfigError
 from saeflow.finetune.own_loss import OwnLoss
 from saeflow.finetune.squared_error import SquaredError
-from saeflow.finetune.sweep import finetune_sweep
 from saeflow.finetune.tune import with_own_input_bias
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
 from saeflow.sae.penalties.decoder_cosine import add as decoder_cosine
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.scale import fold
 from saeflow.sae.steps.step import Batch, State, Terms, Workspace
-from saeflow.sae.training.sweep import train_sweep
 
 X = sparse_data(66 * 33, 12, 20, mean_l0=3)
 NAMES = registry.names(ARCHITECTURES)
@@ -45,7 +43,7 @@ def parents(tmp_path_factory, activations):
     scaled = {"scale_input": "mean_square", "subtract_b_dec": True, "learning_rate": 0.01}
     return {
         name: published(
-            root, name, lambda w, r=recipe: train_sweep([(w, {**r, **scaled})], activations)
+            root, name, lambda w, r=recipe: train_saes([(w, {**r, **scaled})], activations)
         )
         for name, recipe in plain().items()
     }
@@ -64,9 +62,9 @@ def test_a_method_fine_tunes_an_architecture_or_says_why_not(
     run = [(work, {"method": method, **TUNE}, parents[name])]
     if (name, method) in REFUSED:
         with pytest.raises(ConfigError, match=REFUSED[name, method]):
-            finetune_sweep(run, activations)
+            tune_saes(run, activations)
         return
-    finetune_sweep(run, activations)
+    tune_saes(run, activations)
     parent, tuned = load_sae(parents[name]), load_sae(work.final)
     assert tuned.architecture == name and set(tuned.weights) == set(parent.weights)
     if method == "baseline":  # it trains on: the sparsity stays what it was
@@ -198,7 +196,7 @@ def test_a_training_that_ends_before_its_annealing_says_how_far_it_came(activati
     recipe |= {"anneal_end_tokens": 512 + 4 * 1024}
     published_at = published(
         tmp_path, "p",
-        lambda w: train_sweep([(w, {**plain()["p_anneal"], **recipe})], activations),
+        lambda w: train_saes([(w, {**plain()["p_anneal"], **recipe})], activations),
     )  # fmt: skip
     last = load_sae(published_at).metadata["training"]["loss"]
     assert last["p"] == pytest.approx(0.6)

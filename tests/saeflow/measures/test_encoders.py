@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sae_reference import random_weights
+from saeflow.errors import ModelError
 from saeflow.measures.encoders import Encoders
 from saeflow.sae.model import SAE, architecture_settings
 
@@ -36,14 +37,56 @@ def test_codes_of_one_encoder_are_computed_once(monkeypatch):
     monkeypatch.setattr(SAE, "encode_sparse", lambda sae, x: seen.append(sae) or encode(sae, x))
     encoders = Encoders(family)
     x = torch.randn(4, D_IN)
-    pairs = list(encoders.pairs(x))
-    codes = [own for _, own in pairs]
-    assert [id(sae) for sae, _ in pairs] == [id(sae) for sae in family]
+    places, codes, reconstructions = zip(*encoders.run(x), strict=True)
+    assert places == (0, 1, 2, 3)
     assert encoders.first == [0, 0, 2, 0]
     assert [id(sae) for sae in seen] == [id(one), id(other)]
     assert codes[0] is codes[1] is codes[3]
-    for sae, own in zip(family, codes, strict=True):
+    for sae, own, x_hat in zip(family, codes, reconstructions, strict=True):
         torch.testing.assert_close(own.dense(), sae.encode(x), rtol=0, atol=0)
+        torch.testing.assert_close(x_hat, sae(x), rtol=0, atol=0)
+    assert [(place, own.n_active) for place, own in encoders.codes(x)] == [
+        (place, codes[place].n_active) for place in (0, 2)
+    ]
+
+
+def test_an_sae_that_fails_is_left_out_and_its_siblings_go_on(monkeypatch):
+    one = an_sae()
+    broken = with_weights(one, W_dec=2 * one.W_dec)
+    other = with_weights(one, b_enc=one.b_enc + 1)
+    tried, decode = [], SAE.decode
+
+    def refuse(sae, codes):
+        if sae is broken:
+            tried.append(sae)
+            raise ModelError("it cannot be decoded")
+        return decode(sae, codes)
+
+    monkeypatch.setattr(SAE, "decode", refuse)
+    encoders = Encoders([one, broken, other])
+    for _ in range(2):
+        assert [place for place, *_ in encoders.run(torch.randn(4, D_IN))] == [0, 2]
+    assert len(tried) == 1
+    results = encoders.results(lambda place: place)
+    assert results == [0, encoders.errors[1], 2] and "decoded" in str(results[1])
+
+
+def test_saes_of_an_encoder_that_fails_fail_together(monkeypatch):
+    one = an_sae()
+    other = with_weights(one, b_enc=one.b_enc + 1)
+    encode = SAE.encode_sparse
+
+    def refuse(sae, x):
+        if torch.equal(sae.b_enc, one.b_enc):
+            raise ModelError("it cannot be encoded")
+        return encode(sae, x)
+
+    monkeypatch.setattr(SAE, "encode_sparse", refuse)
+    for ways in (("run",), ("codes", "run")):
+        encoders = Encoders([one, other, with_weights(one, W_dec=2 * one.W_dec)])
+        for way in ways:
+            assert [place for place, *_ in getattr(encoders, way)(torch.randn(4, D_IN))] == [1]
+        assert set(encoders.errors) == {0, 2}
 
 
 @pytest.mark.parametrize("subtracted", [False, True])
@@ -63,7 +106,7 @@ def test_another_rule_or_preparation_is_another_encoder():
     )
     for other in (
         jumprelu,
-        replace(one, settings=replace(one.settings, subtract_b_dec=True)),
+        replace(one, settings=an_sae(subtract_b_dec=True).settings),
         replace(one, metadata={"input_norm": "layer_norm"}),
         with_weights(one, threshold=threshold),
     ):

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from saeflow.errors import DataError
-from saeflow.files import hash_tree, read_json
+import measured
+from measured import table
+from saeflow.errors import DataError, ModelError
+from saeflow.files import hash_tree
 from saeflow.measures import probes
+from saeflow.measures.linear_probe import fit_probe
 from saeflow.measures.next_tokens import asked, questions
-from saeflow.measures.probe import fit_probe
-from saeflow.measures.probes import ask, measure_probes, metrics_of
-from saeflow.plan.plan import MEASURES
+from saeflow.measures.probes import ask
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.save import save
 from saeflow.sae.sparse.codes import Codes
@@ -25,9 +25,7 @@ from tiny_stores import TOKENIZER, make_store, make_tokens
 
 D, HOOK = 12, "resid_post.1"
 LENGTHS = {"train": [40] * 60, "validation": [7], "test": [40, 25, 9, 40, 33] * 4}
-SETTINGS = {
-    "classes": 5, "rows": 400, "bootstrap": 100, "seed": 0, "metrics": list(MEASURES["probes"]),
-}  # fmt: skip
+SETTINGS = {"classes": 5, "rows": 400}
 
 
 def activations(tokens, noise=0.6, seed=0):
@@ -96,15 +94,15 @@ class Nothing(Sized):
         return torch.zeros(len(codes), D)
 
 
-def values(sums):
-    found = metrics_of(sums, MEASURES["probes"], samples=100, seed=0)
-    return {name.removeprefix("probe_"): estimate.value for name, estimate in found.items()}
+def values(columns):
+    found = measured.formed("probes", {name: column.sum() for name, column in columns.items()})
+    return {name.removeprefix("probe_"): value for name, value in found.items()}
 
 
 def test_a_perfect_reconstruction_is_read_like_the_activations(both):
     (sums,) = ask([Sized(1.0)], *both)
     for name in ("correct", "loss"):
-        np.testing.assert_array_equal(sums.columns[f"{name}_sae"], sums.columns[name])
+        np.testing.assert_array_equal(sums[f"{name}_sae"], sums[name])
 
 
 def test_a_probe_of_activations_that_hold_the_answer_is_far_from_chance(both):
@@ -155,22 +153,22 @@ def test_latents_of_one_encoder_are_fitted_once(both, monkeypatch):
     saes.insert(1, replace(saes[0], weights={**saes[0].weights, "W_dec": 2 * saes[0].W_dec}))
     together = ask(saes, *both)
     assert len(fits) == 1 + 2  # of the activations, and of each encoder's latents
-    first, second, third = (sums.columns for sums in together)
+    first, second, third = together
     np.testing.assert_array_equal(first["loss_codes"], second["loss_codes"])
     assert (first["loss_sae"] != second["loss_sae"]).any()
     assert (first["loss_codes"] != third["loss_codes"]).any()
     for sae, sums in zip(saes, together, strict=True):
-        for name, column in ask([sae], *both)[0].columns.items():
-            np.testing.assert_array_equal(sums.columns[name], column)
+        for name, column in ask([sae], *both)[0].items():
+            np.testing.assert_array_equal(sums[name], column)
 
 
 def test_sums_are_kept_per_document(both):
     (sums,) = ask([Sized(1.0)], *both)
     _, test = both
     ids, counts = np.unique(test.documents, return_counts=True)
-    assert sums.ids.tolist() == ids.tolist() and len(ids) > 15
-    assert sums.columns["tokens"].tolist() == counts.tolist()
-    assert (sums.columns["correct"] <= counts).all() and (sums.columns["loss"] > 0).all()
+    assert sums["document"].tolist() == ids.tolist() and len(ids) > 15
+    assert sums["tokens"].tolist() == counts.tolist()
+    assert (sums["correct"] <= counts).all() and (sums["loss"] > 0).all()
 
 
 def an_sae(seed, hook=HOOK):
@@ -188,7 +186,6 @@ def publish_sae(root, seed, hook=HOOK):
     with hold(root / f"sae-{seed}" / "sae.json", f"sae {seed}") as work:
         save(sae, work.path)
         work.finish({})
-        work.publish()
     return work.output
 
 
@@ -199,38 +196,39 @@ def saes(tmp_path_factory):
 
 
 def run(root, saes, record, **stores):
-    """Measure SAEs together; return their records and finished directories."""
-    held = [hold(root / sae.parent.name / "probes.json", "0" * 64) for sae in saes]
-    works = [h.__enter__() for h in held]
-    try:
-        wanted = list(zip(works, saes, strict=True))
-        measure_probes(wanted, record, SETTINGS, **stores)
-        for work in works:
-            work.publish()
-    finally:
-        for h in held:
-            h.__exit__(None, None, None)
-    return [read_json(work.output) for work in works], [work.final for work in works]
+    """Measure SAEs together; return their tasks."""
+    named = {sae.parent.name: sae for sae in saes}
+    tasks = measured.measure("probes", root, named, SETTINGS, activations=record, **stores)
+    return list(tasks.values())
 
 
-def test_a_record_has_every_metric_with_its_interval(store, saes, tmp_path):
-    (record, other), (final, _) = run(tmp_path, saes, store)
-    assert set(record["metrics"]) == set(MEASURES["probes"])
-    for name, found in record["metrics"].items():
-        assert found["low"] <= found["value"] <= found["high"], name
-    documents = pd.read_parquet(final / "documents.parquet")
+def test_a_result_has_sums_per_document_and_says_what_was_asked(store, saes, tmp_path):
+    task, other = run(tmp_path, saes, store)
+    documents, record = table(task), task.work.manifest
     assert record["n_tokens"] == documents["tokens"].sum()
     assert record["n_documents"] == len(documents)
     assert len(record["classes"]) == 5 and record["n_fitted"] <= 400
-    assert record["metrics"]["probe_loss"] == other["metrics"]["probe_loss"]
-    assert record["metrics"]["probe_loss_sae"] != other["metrics"]["probe_loss_sae"]
+    found, others = (measured.values(one) for one in (task, other))
+    assert found["probe_loss"] == others["probe_loss"]
+    assert found["probe_loss_sae"] != others["probe_loss_sae"]
 
 
 def test_together_and_alone_give_the_same_bytes(store, saes, tmp_path):
-    _, together = run(tmp_path / "together", saes, store)
-    for sae, final in zip(saes, together, strict=True):
-        _, (alone,) = run(tmp_path / "alone", [sae], store)
-        assert hash_tree(alone) == hash_tree(final)
+    for sae, task in zip(saes, run(tmp_path / "together", saes, store), strict=True):
+        (alone,) = run(tmp_path / "alone", [sae], store)
+        assert hash_tree(alone.work.final) == hash_tree(task.work.final)
+
+
+def test_an_sae_with_latents_that_are_no_numbers_fails_alone(store, saes, tmp_path):
+    diverged = an_sae(2)
+    diverged.weights["b_enc"][0] = torch.inf
+    with hold(tmp_path / "diverged" / "sae.json", "diverged") as work:
+        save(diverged, work.path)
+        work.finish({})
+    bad, good = run(tmp_path, [work.output, saes[0]], store)
+    assert isinstance(bad.error, ModelError) and not bad.finished
+    (alone,) = run(tmp_path / "alone", saes[:1], store)
+    assert hash_tree(good.work.final) == hash_tree(alone.work.final)
 
 
 def test_a_place_without_a_training_split_takes_the_rows_of_another(store, saes, tmp_path):
@@ -239,11 +237,11 @@ def test_a_place_without_a_training_split_takes_the_rows_of_another(store, saes,
     with pytest.raises(DataError, match="no two tokens") as caught:
         run(tmp_path / "refused", saes[:1], elsewhere)
     assert "probes: null" in str(caught.value)
-    (record,), _ = run(tmp_path / "on", saes[:1], elsewhere, fitted=store)
-    (at_home,), _ = run(tmp_path / "home", saes[:1], store)
-    assert record["classes"] == at_home["classes"]
-    assert record["n_fitted"] == at_home["n_fitted"] > 0
-    assert record["metrics"]["probe_accuracy"]["value"] > 0.8
+    (away,) = run(tmp_path / "on", saes[:1], elsewhere, fitted=store)
+    (home,) = run(tmp_path / "home", saes[:1], store)
+    assert away.work.manifest["classes"] == home.work.manifest["classes"]
+    assert away.work.manifest["n_fitted"] == home.work.manifest["n_fitted"] > 0
+    assert measured.values(away)["probe_accuracy"] > 0.8
 
 
 def test_a_transcoder_is_asked_about_what_it_predicts(tmp_path, saes):
@@ -254,8 +252,8 @@ def test_a_transcoder_is_asked_about_what_it_predicts(tmp_path, saes):
     for name, read, target in (
         ("plain", telling, None), ("into noise", telling, noise), ("from noise", noise, telling),
     ):  # fmt: skip
-        (record,), _ = run(tmp_path / name, saes[:1], read, target=target)
-        accuracy[name] = record["metrics"]["probe_accuracy"]["value"]
-        codes[name] = record["metrics"]["probe_loss_codes"]["value"]
+        (task,) = run(tmp_path / name, saes[:1], read, target=target)
+        found = measured.values(task)
+        accuracy[name], codes[name] = found["probe_accuracy"], found["probe_loss_codes"]
     assert accuracy["plain"] == accuracy["from noise"] > 0.8 > 0.4 > accuracy["into noise"]
     assert codes["plain"] == codes["into noise"] < codes["from noise"]  # of what it reads

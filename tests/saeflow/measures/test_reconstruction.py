@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from saeflow.measures.reconstruction import Evaluated, mean_activation, metrics_of, reconstruct
+from measured import formed
+from saeflow.errors import ModelError
+from saeflow.measures.reconstruction import Evaluated, mean_activation, reconstruct
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.sparse.codes import Codes
 
-METRICS = (
-    "l0", "mse", "fvu", "l2_ratio", "reconstruction_bias", "cosine", "density", "dead",
-)  # fmt: skip
 D_IN, D_SAE, N = 6, 10, 90
 
 
@@ -67,9 +66,7 @@ def x():
 
 
 def measure(coder, evaluated, **options):
-    result = reconstruct([coder], evaluated, **options)[0]
-    metrics, per_latent = metrics_of(result, METRICS, samples=100, seed=0)
-    return {name: m.value for name, m in metrics.items()} | per_latent
+    return formed("reconstruction", reconstruct([coder], evaluated, **options)[0].sums)
 
 
 def test_predicting_the_mean_gives_fvu_one_also_where_the_mean_is_large(x):
@@ -120,8 +117,8 @@ def test_metrics_equal_numpy_on_all_rows_at_once(x):
 @pytest.mark.parametrize("batch_rows", [1, 7, N])
 def test_no_metric_depends_on_the_batches(x, batch_rows):
     whole, found = (measure(random_sae(), tokens(x), batch_rows=b) for b in (N, batch_rows))
-    for name in METRICS:
-        np.testing.assert_allclose(found[name], whole[name], rtol=1e-6, err_msg=name)
+    for name, value in whole.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
 
 def test_no_metric_depends_on_the_order_of_the_tokens(x):
@@ -129,8 +126,8 @@ def test_no_metric_depends_on_the_order_of_the_tokens(x):
     documents = np.arange(N) // 10
     whole = measure(random_sae(), tokens(x, documents))
     found = measure(random_sae(), tokens(x[order], documents[order]))
-    for name in METRICS:
-        np.testing.assert_allclose(found[name], whole[name], rtol=1e-6, err_msg=name)
+    for name, value in whole.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
 
 def test_scaling_activations_and_sae_together_changes_only_the_error_with_a_unit(x):
@@ -146,8 +143,8 @@ def test_special_rows_change_nothing_whatever_they_hold(x):
     huge = x.copy()
     huge[~keep] = 3e18
     before, after = (measure(random_sae(), tokens(v, keep=keep)) for v in (x, huge))
-    for name in METRICS:
-        np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value, err_msg=name)
 
 
 def test_the_mean_is_that_of_the_evaluated_rows_only(x):
@@ -163,16 +160,16 @@ def test_saes_measured_together_give_the_bits_of_each_alone(x):
     together = reconstruct(saes, tokens(x))
     for sae, result in zip(saes, together, strict=True):
         alone = reconstruct([sae], tokens(x))[0]
-        for name, column in alone.documents.columns.items():
-            np.testing.assert_array_equal(result.documents.columns[name], column)
+        for name, column in alone.documents.items():
+            np.testing.assert_array_equal(result.documents[name], column)
         for name, column in alone.latents.columns().items():
             np.testing.assert_array_equal(result.latents.columns()[name], column)
 
 
 def test_sums_are_kept_per_document(x):
     result = reconstruct([random_sae()], tokens(x))[0]
-    assert result.documents.ids.tolist() == list(range(9))
-    assert result.documents.columns["tokens"].tolist() == [10] * 9
+    assert result.documents["document"].tolist() == list(range(9))
+    assert result.documents["tokens"].tolist() == [10] * 9
 
 
 def test_covered_and_dead_latents_add_up_to_the_width(x):
@@ -180,12 +177,12 @@ def test_covered_and_dead_latents_add_up_to_the_width(x):
     assert (found["density"] > 0).sum() + round(found["dead"] * D_SAE) == D_SAE
 
 
-def test_dead_has_no_bootstrap_interval(x):
-    metrics, _ = metrics_of(
-        reconstruct([Constant(torch.zeros(D_IN))], tokens(x))[0],
-        ["dead", "l0"],
-        samples=100,
-        seed=0,
-    )
-    assert metrics["dead"] == (2 / 3, None, None)
-    assert metrics["l0"] == (1, 1, 1)
+def test_an_sae_that_fails_stands_beside_the_results_of_the_others(x):
+    class Failing(Constant):
+        def decode(self, codes):
+            raise ModelError("it cannot be decoded")
+
+    failed, made = reconstruct([Failing(None), random_sae()], tokens(x))
+    assert isinstance(failed, ModelError)
+    (alone,) = reconstruct([random_sae()], tokens(x))
+    np.testing.assert_array_equal(made.documents["squared_error"], alone.documents["squared_error"])

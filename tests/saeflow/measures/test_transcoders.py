@@ -6,14 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from saeflow.files import read_json
-from saeflow.measures.language import measure_language
-from saeflow.measures.reconstruction import measure_reconstruction
+from measured import measure, values
+from sae_stores import train_saes
 from saeflow.models.hooks import Hook, capture, replace
 from saeflow.models.load import load_model
-from saeflow.plan.plan import MEASURES
 from saeflow.sae.saved.load import load_sae
-from saeflow.sae.training.sweep import train_sweep
 from saeflow.tokens.store import open_tokens
 from saeflow.work import hold
 from tiny_models import make_model
@@ -41,8 +38,7 @@ def made(tmp_path_factory):
     for name, recipe in RECIPES.items():
         target = stores[PREDICTED] if "target" in recipe else None
         with hold(root / name / "sae.json", name.ljust(64, "0")) as work:
-            train_sweep([(work, recipe)], stores[READ], target_record=target)
-            work.publish()
+            train_saes([(work, recipe)], stores[READ], target=target)
         saes[name] = work.output
     return {"root": root, "model": model, "tokens": tokens, "stores": stores, "saes": saes}
 
@@ -53,21 +49,13 @@ def measured(made, tmp_path_factory):
     root, found = tmp_path_factory.mktemp("measured"), {}
     for name, sae in made["saes"].items():
         target = made["stores"][PREDICTED] if name == "transcoder" else None
-        for measure in ("reconstruction", "language"):
-            settings = {"bootstrap": 100, "seed": 0, "metrics": list(MEASURES[measure])}
-            with hold(root / name / f"{measure}.json", name.ljust(64, "0")) as work:
-                if measure == "reconstruction":
-                    measure_reconstruction(
-                        [(work, sae)], made["stores"][READ], settings, target=target
-                    )
-                else:
-                    measure_language(
-                        [(work, sae)], model=made["model"], tokens=made["tokens"],
-                        activations=made["stores"][READ], settings=settings, exchanged=target,
-                    )  # fmt: skip
-                work.publish()
-            metrics = read_json(work.output)["metrics"]
-            found.setdefault(name, {}).update({k: v["value"] for k, v in metrics.items()})
+        both = {"activations": made["stores"][READ], "target": target}
+        for kind, inputs in (
+            ("reconstruction", both),
+            ("language", {**both, "model": made["model"], "tokens": made["tokens"]}),
+        ):
+            (task,) = measure(kind, root, {name: sae}, **inputs).values()
+            found.setdefault(name, {}).update(values(task))
     return found
 
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from saeflow import registry
+from saeflow.metrics import language, reconstruction
+from saeflow.metrics.registry import METRICS
 
 # x = (3, 4), (0, 2); x_hat = (3, 4), (0, 1); mu = (1.5, 3); f = (1, 0, 2), (0, 0, -1).
 SUMS = {
@@ -35,6 +36,15 @@ SUMS = {
     "loss_codes": 1.0,
     "loss_chance": 2.5,
 }
+# The sums of an SAE fine-tuned from one with those above.
+TUNED = {
+    "squared_error": 0.25,
+    "ce_sae": 5.0,
+    "loss_sae": 2.0,
+    "correct_sae": 2.0,
+    "loss_codes": 1.5,
+    "correct_codes": 0.0,
+}
 BY_HAND = {
     "l0": 1.5,
     "mse": 0.25,
@@ -44,6 +54,7 @@ BY_HAND = {
     "reconstruction_bias": 26 / 27,
     "density": [0.5, 0.0, 1.0],
     "dead": 1 / 3,
+    "mse_reduction": 0.75,
     "ce_loss": 1.0,
     "ce_loss_sae": 1.5,
     "ce_loss_zero": 4.0,
@@ -54,6 +65,8 @@ BY_HAND = {
     "kl": 0.25,
     "perplexity": math.e,
     "perplexity_sae": math.exp(1.5),
+    "language_change": -0.25,
+    "perplexity_recovery": (math.exp(1.5) - math.exp(1.25)) / (math.exp(1.5) - math.e),
     "probe_accuracy": 1.0,
     "probe_accuracy_sae": 0.5,
     "probe_accuracy_codes": 0.5,
@@ -62,35 +75,58 @@ BY_HAND = {
     "probe_loss_sae": 1.5,
     "probe_loss_codes": 0.5,
     "probe_loss_chance": 1.25,
+    "probe_loss_change": -0.5,
+    "probe_accuracy_change": 0.5,
+    "probe_loss_change_codes": 0.25,
+    "probe_accuracy_change_codes": -0.5,
 }
 
 
+def both(**tuned):
+    """Return the sums of a parent and of an SAE fine-tuned from it."""
+    parent = {f"parent_{name}": value for name, value in SUMS.items()}
+    return {**parent, **{f"tuned_{name}": value for name, value in (SUMS | tuned).items()}}
+
+
 def compute(name, sums):
-    return registry.load("metrics.formulas", name).compute(
-        {key: np.asarray(value, dtype=np.float64) for key, value in sums.items()}
-    )
+    wide = {key: np.asarray(value, dtype=np.float64) for key, value in sums.items()}
+    return METRICS[name].formula(wide)
+
+
+def sums_of(name):
+    return both(**TUNED) if METRICS[name].paired else SUMS
 
 
 def test_every_formula_has_a_case_by_hand():
-    assert sorted(BY_HAND) == registry.names("metrics.formulas")
+    assert set(BY_HAND) == set(METRICS)
 
 
 @pytest.mark.parametrize("name", sorted(BY_HAND))
 def test_formula_gives_the_value_computed_by_hand(name):
-    np.testing.assert_allclose(compute(name, SUMS), BY_HAND[name], rtol=1e-14)
+    np.testing.assert_allclose(compute(name, sums_of(name)), BY_HAND[name], rtol=1e-14)
 
 
 @pytest.mark.parametrize("name", sorted(BY_HAND))
 def test_formula_works_on_a_whole_bootstrap_at_once(name):
     factors = np.array([1.0, 2.0, 3.0])
     stacked = {
-        key: value if key == "d_in" else np.multiply.outer(factors, value)
-        for key, value in SUMS.items()
+        key: value if key.endswith("d_in") else np.multiply.outer(factors, value)
+        for key, value in sums_of(name).items()
     }
     values = compute(name, stacked)
     # Every sum grew alike, so every ratio stays.
     np.testing.assert_allclose(values, np.broadcast_to(BY_HAND[name], values.shape), rtol=1e-14)
     assert len(values) == 3
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.paired])
+def test_an_sae_beside_itself_has_not_changed(name):
+    assert compute(name, both()) == 0
+
+
+def test_what_is_recovered_and_reduced_in_full_is_one():
+    assert compute("mse_reduction", both(squared_error=0.0)) == 1
+    assert compute("perplexity_recovery", both(ce_sae=SUMS["ce_clean"])) == pytest.approx(1)
 
 
 def test_loss_recovered_is_the_ratio_of_mean_losses_not_the_mean_of_ratios():
@@ -103,5 +139,15 @@ def test_loss_recovered_is_the_ratio_of_mean_losses_not_the_mean_of_ratios():
 
 
 def test_covered_and_dead_latents_add_up_to_the_width():
-    density, dead = compute("density", SUMS), compute("dead", SUMS)
+    density, dead = reconstruction.density(SUMS), reconstruction.dead(SUMS)
     assert (density > 0).sum() + dead * len(density) == len(density)
+
+
+def test_a_recovered_share_is_doubted_where_ablation_hardly_hurts():
+    # 4 predictions: zero ablation adds 12 nats, mean ablation a twentieth of one.
+    sums = {**SUMS, "ce_mean": 4.02}
+    assert METRICS["ce_recovered_zero"].doubt(sums) == ""
+    assert "mean ablation adds only 0.0050 nats/token" in METRICS["ce_recovered_mean"].doubt(sums)
+    assert language.doubt_of_mean({**SUMS, "ce_mean": 3.0})  # it even helps
+    doubted = {name for name, metric in METRICS.items() if metric.doubt}
+    assert doubted == {"ce_recovered_zero", "ce_recovered_mean"}

@@ -9,9 +9,8 @@ import torch
 
 from saeflow.errors import SaeflowError
 from saeflow.models import loss
-from saeflow.models.hooks import Hook, available_hooks, replace
+from saeflow.models.hooks import available_hooks, replace
 from saeflow.models.slices import Head, final_states
-from tiny_models import make_model
 
 
 def losses(model, ids, mask=None, attention_mask=None):
@@ -71,36 +70,38 @@ def test_padding_changes_no_loss_and_has_none(model, ids, side):
         assert torch.allclose(losses(model, padded, mask)[:, 1:9], text[:, 1:], atol=1e-5)
 
 
+def test_a_reference_compares_known_distributions():
+    p, q = torch.tensor([[0.5, 0.5], [0.9, 0.1]]), torch.tensor([[0.9, 0.1], [0.9, 0.1]])
+    reference = loss.Reference(p.log() + 3, torch.tensor([0, 1]))
+    assert reference.ce.tolist() == pytest.approx([math.log(2), -math.log(0.1)], abs=1e-6)
+    ce, kl = reference.compare(q.log() - 5)
+    assert ce.tolist() == pytest.approx([-math.log(0.9), -math.log(0.1)], abs=1e-6)
+    forward = 0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1)
+    assert kl.tolist() == pytest.approx([forward, 0], abs=1e-6)
+
+
 def test_an_identity_patch_leaves_every_loss_bit_for_bit(any_model, ids):
-    scored = loss.scored_tokens(torch.ones_like(ids))
-    clean_states = final_states(any_model, ids)
-    clean = loss.token_losses(Head(any_model), clean_states, ids, scored)
+    head, targets = Head(any_model), ids[:, 1:].flatten()
+    clean = head(final_states(any_model, ids)[:, :-1].flatten(0, 1))
+    reference = loss.Reference(clean, targets)
+    torch.testing.assert_close(reference.ce, loss.cross_entropy(clean, targets))
     for hook in available_hooks(any_model):
         with replace(any_model, hook, lambda x: x.clone()):
-            patched_states = final_states(any_model, ids)
-        got = loss.compare_losses(Head(any_model), clean_states, patched_states, ids, scored)
-        assert torch.equal(got.ce_patched[scored], clean[scored]), hook
-        assert torch.equal(got.ce_clean[scored], clean[scored]), hook
-        assert got.kl[scored].eq(0).all(), hook
+            patched = head(final_states(any_model, ids)[:, :-1].flatten(0, 1))
+        ce, kl = reference.compare(patched)
+        assert torch.equal(ce, reference.ce), hook
+        assert kl.eq(0).all(), hook
 
 
-def test_a_comparison_holds_both_losses_and_the_divergence_at_the_right_tokens(ids):
-    model = make_model("gpt_neox")
-    clean_states = final_states(model, ids)
-    with replace(model, Hook("resid_post", 1), torch.zeros_like):
-        patched_states = final_states(model, ids)
-        patched_logits = model(ids).logits
-    scored = loss.scored_tokens(torch.ones_like(ids))
-    got = loss.compare_losses(Head(model), clean_states, patched_states, ids, scored)
-    p, q = model(ids).logits.log_softmax(-1), patched_logits.log_softmax(-1)
-    kl = (p.exp() * (p - q)).sum(-1)[:, :-1]
-    assert torch.allclose(got.kl[:, 1:], kl, atol=1e-5)
-    assert torch.allclose(got.ce_patched[:, 1:], losses_of(q, ids), atol=1e-5)
-    assert torch.allclose(got.ce_clean[:, 1:], losses_of(p, ids), atol=1e-5)
-
-
-def losses_of(logp, ids):
-    return -logp[:, :-1].gather(-1, ids[:, 1:, None]).squeeze(-1)
+def test_a_reference_agrees_with_losses_and_divergences_on_their_own():
+    g = torch.Generator().manual_seed(0)
+    p, q = 3 * torch.randn(2, 50, 61, generator=g)
+    targets = torch.randint(61, (50,), generator=g)
+    reference = loss.Reference(p, targets)
+    ce, kl = reference.compare(q)
+    torch.testing.assert_close(reference.ce, loss.cross_entropy(p, targets))
+    torch.testing.assert_close(ce, loss.cross_entropy(q, targets))
+    torch.testing.assert_close(kl, loss.kl_divergence(p, q))
 
 
 def test_the_losses_do_not_depend_on_the_size_of_a_chunk(model, ids, monkeypatch):

@@ -46,7 +46,7 @@ def test_names_of_inputs_are_left_to_their_records():
     [
         ({"learning_rat": 1}, "learning_rat"),
         ({"n_heads": 3}, "multiple"),
-        ({"d_model": 18}, "even width"),
+        ({"d_model": 18}, "an even number"),
         ({"precision": "float8"}, "precision"),
         ({"tokens": 100}, "one step"),
     ],

@@ -1,34 +1,67 @@
 import pytest
 
-from saeflow.plan import job as job_module
-from saeflow.plan.job import Job
+from saeflow.plan import passes as passes_module
+from saeflow.plan import result as result_module
+from saeflow.plan.result import Result
+from saeflow.task import Task
+from saeflow.work import MANIFEST, RELEASED, bulk_path, hold
+
+
+class NoSource:
+    """Stands for source code that never changes."""
+
+    def digest(self, roots):
+        return "c0de"
+
+    def closure(self, roots):
+        return {}
+
+    def files(self, roots):
+        return {}
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """An empty working directory with scripts of its own, so that no real code matters."""
+    """An empty working directory, where no real code matters."""
     monkeypatch.chdir(tmp_path)
-    scripts = tmp_path / "scripts"
-    scripts.mkdir()
-    for rule in ("train_sae", "plot_suppression", "harvest_activations"):
-        (scripts / f"{rule}.py").write_text("RULE = 1\n")
-    monkeypatch.setattr(job_module, "SCRIPTS", scripts)
+    monkeypatch.setattr(result_module, "_source", NoSource())
+    monkeypatch.setattr(passes_module, "foreseen", lambda one: {})  # these results read nothing
     return tmp_path
 
 
 @pytest.fixture
-def make_job(place):
-    """Return a function that makes a job with bulk (default) or without."""
+def make(place):
+    """Return a function that makes a result, with bulk unless it has files."""
 
-    def make(name="relu", *, rule="train_sae", suffix="", files=(), inputs=None, **settings):
-        return Job(
+    def one(
+        name="relu", *, rule="train_saes", files=(), inputs=None, after=(), hook="h", **settings
+    ):
+        return Result(
             rule=rule,
-            output=place.relative_to(place) / f"results/saes/{name}/sae.json",
+            place={"model": "m", "dataset": "d", "packing": "p", "hook": hook, "study": "s"},
+            output=place.relative_to(place) / f"results/{name}.json",
             settings=settings,
             inputs=inputs or {},
-            suffix=suffix,
+            suffix=None if files else "",
             files=files,
-            shared_pass=("train", "hook"),
         )
 
-    return make
+    return one
+
+
+def finish(result):
+    """Put a result in place."""
+    if result.suffix is None:
+        for file in result.files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("x")
+        Task(result.output, result.identity, {}, files=result.files).finish({})
+        return
+    with hold(result.output, result.identity, result.suffix) as work:
+        work.finish({})
+
+
+def remove_data(result):
+    """Remove the bulk of a temporary store."""
+    bulk = bulk_path(result.output, result.identity, result.suffix)
+    (bulk / MANIFEST).replace(bulk / RELEASED)

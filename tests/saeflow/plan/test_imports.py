@@ -41,12 +41,10 @@ def test_placeholders_are_filled_and_other_braces_stay():
 def test_an_entry_with_a_path_is_imported_from_where_its_placeholders_lead(plan):
     made = plan({"path": "a/{block}"})
     one, two = (made.sae(**PLACE, hook=f"resid_post.{block}", seed=0) for block in (1, 2))
-    assert one.rule == "import_sae" and one.arguments == {"path": "a/1"}
+    assert one.rule == "import_saes" and one.arguments == {"path": "a/1"}
     assert one.settings["path_sha256"] != two.settings["path_sha256"]
     assert "path" not in one.settings and set(one.inputs) == {"model"}
-    assert made.sae(**PLACE | {"sae": "relu"}, hook="resid_post.1", seed=0).rule == "train_sae"
-    assert made.recipes(imported=True) == "theirs"
-    assert set(made.recipes(imported=False).split("|")) == {"relu", "topk"}
+    assert made.sae(**PLACE | {"sae": "relu"}, hook="resid_post.1", seed=0).rule == "train_saes"
 
 
 def test_the_identity_follows_the_content_and_not_the_place(plan, tmp_path):
@@ -66,9 +64,9 @@ def test_the_identity_follows_the_content_and_not_the_place(plan, tmp_path):
 def test_a_fine_tuned_import_has_the_import_as_its_parent(plan):
     made = plan({"path": "a/{block}", "architecture": "relu"})
     tuned = made.sae(**PLACE | {"sae": "theirs~scale"}, hook="resid_post.1", seed=0)
-    assert tuned.rule == "finetune_sae" and tuned.inputs["parent"].rule == "import_sae"
-    assert "saeflow.sae.architectures.relu" in tuned.modules
-    assert "saeflow.sae.architectures.topk" not in tuned.modules
+    assert tuned.rule == "finetune_saes" and tuned.inputs["parent"].rule == "import_saes"
+    assert "saeflow.sae.architectures.relu" in tuned.code_roots
+    assert "saeflow.sae.architectures.topk" not in tuned.code_roots
 
 
 def test_without_a_declared_architecture_any_may_compute():
@@ -81,7 +79,6 @@ def test_without_a_declared_architecture_any_may_compute():
     [
         ({"path": "a/{block}"}, {"saes": ["relu", "theirs"], "seeds": [0, 1]}, "several seeds"),
         ({"path": "a/1"}, {"saes": ["relu", "theirs"]}, "of one hook"),
-        ({"path": "a/{block}"}, {"saes": ["theirs"], "methods": []}, "none of the study's SAEs"),
         ({"path": "a/1", "format": "safetensor"}, {}, "format"),
         ({"path": "a/1", "hub": "o/n", "revision": "0" * 40}, {}, "two kinds"),
         ({"hub": "o/n", "revision": "main"}, {}, "revision"),

@@ -1,14 +1,13 @@
 import copy
+from pathlib import Path
 
 import pytest
 
 from dag.tree import CONFIG
 from saeflow.config.checks import resolve
+from saeflow.errors import ConfigError
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
-from saeflow.registry import load, names
-
-STUDIES = names("plan.studies")
 
 
 @pytest.fixture
@@ -24,17 +23,9 @@ def make_outputs(tmp_path, monkeypatch):
     return make
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_every_table_and_figure_of_a_study_has_a_module_and_every_figure_a_table(study):
-    module = load("plan.studies", study)
-    assert set(module.TABLES) <= set(names(f"tables.{study}"))
-    assert set(module.FIGURES) <= set(names(f"figures.{study}"))
-    assert set(module.FIGURES.values()) <= set(module.TABLES)
-
-
 def test_the_suppression_study_has_every_recipe_hook_and_seed_and_tunes_the_relu_ones(make_outputs):
     outputs = make_outputs(seeds=[0, 1])
-    rows = list(outputs.studies["suppression"].rows(outputs.plan.config))
+    rows = rows_of(outputs)
     found = {(row["hook"], row["sae"], row["seed"]) for row in rows}
     assert found == {
         (hook, sae, seed)
@@ -47,13 +38,18 @@ def test_the_suppression_study_has_every_recipe_hook_and_seed_and_tunes_the_relu
 
 def test_only_named_recipes_are_tuned_where_the_study_names_them(make_outputs):
     outputs = make_outputs(tune=["topk"])
-    rows = outputs.studies["suppression"].rows(outputs.plan.config)
+    rows = rows_of(outputs)
     assert {row["sae"] for row in rows} == {"relu", "topk", "topk~scale"}
 
 
+def rows_of(outputs):
+    config = outputs.plan.config
+    section = config["studies"]["suppression"]
+    return list(outputs.studies["suppression"].rows(config, section))
+
+
 def shown(outputs):
-    made = [*outputs.tables("suppression"), *outputs.figures("suppression")]
-    return {job.settings.get("table", job.settings.get("figure")) for job in made}
+    return {*outputs.tables("suppression"), *outputs.figures("suppression")}
 
 
 def test_tables_and_figures_without_anything_to_show_are_not_made(make_outputs):
@@ -75,11 +71,11 @@ def test_the_theory_is_shown_where_an_l1_penalty_was_paid(make_outputs, monkeypa
     assert "latents" in topk and not {"shift", "shift_by_penalty", "scaling_and_theory"} & topk
 
 
-def test_the_toys_are_one_job_whatever_the_studys_saes_are(make_outputs):
+def test_the_toys_are_one_one_whatever_the_studys_saes_are(make_outputs):
     one, other = make_outputs(), make_outputs(saes=["topk"], methods=[], hooks=["resid_post.0"])
     for outputs in (one, other):
         (toys,) = outputs.table("suppression", "theory").inputs["simulation"]
-        assert toys is outputs.plan.simulation("suppression") and not list(toys.upstream())
+        assert toys.rule == "simulate" and not list(toys.upstream())
     tables = [outputs.table("suppression", "theory") for outputs in (one, other)]
     assert tables[0].identity == tables[1].identity
     again = make_outputs(theory={"seed": 1}).table("suppression", "theory")
@@ -88,21 +84,35 @@ def test_the_toys_are_one_job_whatever_the_studys_saes_are(make_outputs):
 
 def test_rows_come_in_the_same_order_each_time(make_outputs):
     first, second = make_outputs(), make_outputs()
-    module = first.studies["suppression"]
-    assert list(module.rows(first.plan.config)) == list(module.rows(second.plan.config))
+    assert rows_of(first) == rows_of(second)
 
 
-def test_everything_wanted_leads_to_the_report_and_no_two_jobs_write_one_file(make_outputs):
-    wanted = make_outputs().wanted()
-    files = [file for job in wanted for file in (job.output, *job.files)]
+def test_everything_wanted_leads_to_the_report_and_no_two_results_are_one_file(make_outputs):
+    wanted = make_outputs().wanted
+    files = [file for one in wanted for file in (one.output, *one.files)]
     assert len(files) == len(set(files))
-    assert {job.rule for job in wanted} >= {"build_report", "train_sae", "train_lm"}
-    read = {other for job in wanted for other in job.upstream()}
-    assert {job.rule for job in wanted - read} == {"build_report"}
+    assert {one.rule for one in wanted} >= {"build_report", "train_saes", "train_lm"}
+    read = {other for one in wanted for other in one.upstream()}
+    assert {one.rule for one in wanted - read} == {"build_report"}
 
 
-def test_the_targets_of_a_study_are_its_tables_and_figures(make_outputs):
-    targets = list(make_outputs().targets("suppression"))
-    assert "results/tables/suppression/l0.csv" in targets
-    assert "results/figures/suppression/l0_by_method.pdf" in targets
-    assert not [target for target in targets if target.endswith(".json")]
+def test_a_study_wants_its_tables_and_figures_and_no_report(make_outputs):
+    wanted = {str(file) for one in make_outputs().of_study("suppression") for file in one.files}
+    assert "results/tables/suppression/l0.csv" in wanted
+    assert "results/figures/suppression/l0_by_method.pdf" in wanted
+    assert "results/report.html" not in wanted
+
+
+def test_a_result_is_found_by_its_record_or_file_wanted_or_not(make_outputs):
+    outputs = make_outputs(saes=["relu"])
+    place = "results/saes/small/texts/ctx-64/resid_post.1"
+    assert outputs.find(Path("results/tables/suppression/l0.csv")).rule == "tabulate"
+    unwanted = outputs.find(Path(f"{place}/topk/seed-0/sae.json"))
+    assert unwanted.rule == "train_saes" and unwanted not in outputs.wanted
+    assert outputs.find(Path(f"{place}/none/seed-0/sae.json")) is None
+    with pytest.raises(ConfigError, match="nothing in this configuration makes this"):
+        outputs.leading_to([Path("results/x.json")])
+    made = outputs.leading_to([Path("results/models/small/model.json")])
+    assert {one.rule for one in made} == {
+        "train_lm", "train_tokenizer", "fetch_dataset", "tokenize_dataset",
+    }  # fmt: skip

@@ -6,7 +6,9 @@ import pytest
 from dag.tree import CONFIG
 from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
-from saeflow.plan.plan import MEASURES, Plan
+from saeflow.metrics.registry import MEASURES
+from saeflow.plan.plan import Plan
+from saeflow.plan.result import source
 
 PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "hook": "resid_post.1"}
 ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
@@ -27,17 +29,17 @@ def make_plan(config):
     return Plan(resolve(config, file="study.yaml"), file="study.yaml")
 
 
-def test_a_job_is_made_once(config):
+def test_a_result_is_made_once(config):
     plan = make_plan(config)
     assert plan.sae(**PLACE, sae="relu", seed="0") is plan.sae(**PLACE, sae="relu", seed=0)
 
 
 def test_an_sae_reads_the_activations_of_its_hook_only(config):
     plan = make_plan(config)
-    job = plan.sae(**PLACE, sae="relu", seed=0)
-    assert list(job.upstream()) == [plan.activations(**PLACE)]
-    assert job.modules == ("saeflow.sae.architectures.relu",)
-    assert job.settings["seed"] == 0
+    one = plan.sae(**PLACE, sae="relu", seed=0)
+    assert list(one.upstream()) == [plan.activations(**PLACE)]
+    assert one.code_roots == ("saeflow.sae.architectures.relu",)
+    assert one.settings["seed"] == 0
 
 
 def test_only_live_activations_depend_on_how_they_are_computed_live(config):
@@ -46,36 +48,41 @@ def test_only_live_activations_depend_on_how_they_are_computed_live(config):
     plan = make_plan(config)
     alive = plan.activations(**PLACE)
     assert (stored.settings["live"], alive.settings["live"]) == (False, True)
+    reached = [{n.partition(":")[0] for n in source().closure(o.roots)} for o in (stored, alive)]
     modules = {f"saeflow.activations.{name}" for name in ("live", "calibration")}
-    assert modules <= set(alive.code) and not modules & set(stored.code)
+    assert modules <= reached[1] and "saeflow.activations.calibration" not in reached[0]
     sae = {**PLACE, "sae": "relu", "seed": 0}
-    for job in (plan.sae(**sae), plan.reconstruction(**sae, **ON)):
-        assert job.inputs["activations"] is alive
+    for one in (plan.sae(**sae), plan.measurement("reconstruction", **sae, **ON)):
+        assert one.inputs["activations"] is alive
 
 
 def test_a_fine_tuned_sae_reads_its_parent_and_has_the_settings_of_the_method(config):
     plan = make_plan(config)
-    job = plan.sae(**PLACE, sae="relu~scale", seed=0)
-    assert job.inputs["parent"] is plan.sae(**PLACE, sae="relu", seed=0)
-    assert job.settings["method"] == "scale"
-    assert "saeflow.finetune.methods.scale" in job.modules
-    assert str(job.output).endswith("/relu~scale/seed-0/sae.json")
+    one = plan.sae(**PLACE, sae="relu~scale", seed=0)
+    assert one.inputs["parent"] is plan.sae(**PLACE, sae="relu", seed=0)
+    assert one.settings["method"] == "scale"
+    assert "saeflow.finetune.methods.scale" in one.code_roots
+    assert str(one.output).endswith("/relu~scale/seed-0/sae.json")
 
 
-def test_the_formulas_of_a_measure_are_in_its_code_and_no_others(config):
+def test_no_formula_is_in_the_code_of_a_measurement(config):
     plan = make_plan(config)
-    for measure, metrics in MEASURES.items():
-        job = plan.measure(measure, **PLACE, sae="topk", seed=0, **ON)
-        formulas = {m for m in job.modules if m.startswith("saeflow.metrics.formulas.")}
-        assert formulas == {f"saeflow.metrics.formulas.{name}" for name in metrics}
+    config["measures"] = {"probes": {}}
+    for measure in (name for name, declared in MEASURES.items() if declared.of == "sae"):
+        one = plan.measurement(measure, **PLACE, sae="topk", seed=0, **ON)
+        formulas = {
+            f"{m.formula.__module__}:{m.formula.__name__}" for m in MEASURES[measure].metrics
+        }
+        assert formulas and not formulas & set(source().closure(one.roots))
 
 
 def test_saes_of_one_hook_share_a_pass_and_those_of_another_do_not(config):
     plan = make_plan(config)
     passes = {
-        (hook, sae): plan.sae(**{**PLACE, "hook": hook}, sae=sae, seed=0).shared_pass
+        (hook, sae): (one.rule, *one.place.values())
         for hook in ("resid_post.1", "resid_post.2")
         for sae in ("relu", "topk", "relu~scale")
+        for one in [plan.sae(**{**PLACE, "hook": hook}, sae=sae, seed=0)]
     }
     assert passes["resid_post.1", "relu"] == passes["resid_post.1", "topk"]
     assert len(set(passes.values())) == 4
@@ -118,10 +125,10 @@ def test_one_error_does_not_make_the_next_question_a_cycle(config):
 
 def test_a_checkpoint_is_a_model_that_reads_the_trained_one(config):
     plan = make_plan(config)
-    job = plan.checkpoint("small", "4")
-    assert job.output == Path("results/models/small@4/model.json")
-    assert job.settings == {"step": 4}
-    assert list(job.upstream()) == [plan.model("small")]
+    one = plan.model("small@4")
+    assert one.output == Path("results/models/small@4/model.json")
+    assert one.settings == {"step": 4}
+    assert list(one.upstream()) == [plan.model("small")]
     assert plan.tokenizer_name("small@4") == "words"
 
 
@@ -133,13 +140,6 @@ def test_a_model_from_elsewhere_brings_its_tokenizer_unless_another_is_named(con
     assert plan.tokenizer("own").rule == "copy_tokenizer"
     assert plan.tokenizer_name("other") == "words"
     assert plan.model("own").identity == plan.model("other").identity
-
-
-def test_a_rules_names_match_its_own_entries_and_nothing_else(config):
-    plan = make_plan(config)
-    assert plan.names("saes") == "relu|topk"
-    assert plan.names("datasets", "hub", "path") == "texts"
-    assert plan.names("datasets", "generate") == "(?!)"
 
 
 def test_an_unknown_name_is_refused_with_those_that_exist(config):

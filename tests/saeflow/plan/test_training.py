@@ -30,15 +30,14 @@ def job(config, recipe, **settings):
     return Plan(resolve(config)).sae(**PLACE, sae="mine", seed=0)
 
 
-def test_a_transcoder_reads_a_second_store_and_shares_its_pass_with_its_like(config):
+def test_a_transcoder_reads_a_second_store_in_the_pass_of_its_hook(config):
     found = job(config, {"target": "mlp_out"})
     plan = Plan(resolve(config))
     mlp = plan.activations(**{**PLACE, "hook": "mlp_out.1"})
     assert found.inputs["target"].output == mlp.output
     assert found.settings["target"] == "mlp_out.1"
-    assert found.shared_pass == ("train", *PLACE.values(), "mlp_out.1")
     plain = job(config, {})
-    assert "target" not in plain.inputs and plain.shared_pass == ("train", *PLACE.values())
+    assert "target" not in plain.inputs and plain.place == found.place
     assert plain.identity != found.identity
 
 
@@ -46,10 +45,10 @@ def test_a_transcoder_is_measured_against_its_target_on_the_same_texts(config):
     config["saes"]["mine"] = {"architecture": "topk", "k": 8, "target": "mlp_out.2"}
     plan = Plan(resolve(config))
     for measure in ("reconstruction", "language", "probes"):
-        found = plan.measure(measure, **PLACE, sae="mine", seed=0, **ON)
+        found = plan.measurement(measure, **PLACE, sae="mine", seed=0, **ON)
         assert found.inputs["target"].output.name == "mlp_out.2.json"
-        assert found.shared_pass[-1] == "mlp_out.2"
-        other = plan.measure(measure, **PLACE, sae="topk", seed=0, **ON)
+        assert str(found.inputs["target"].output) in found.apart
+        other = plan.measurement(measure, **PLACE, sae="topk", seed=0, **ON)
         assert "target" not in other.inputs
 
 
@@ -58,19 +57,19 @@ def test_a_baseline_is_of_the_architecture_that_computes_it(config):
     plan = Plan(resolve(config))
     found = plan.sae(**PLACE, sae="mine", seed=0)
     assert found.settings == {"architecture": "pca", "components": 3, "seed": 0}
-    assert found.modules == ("saeflow.sae.architectures.relu", "saeflow.sae.baselines.pca")
-    assert found.shared_pass == plan.sae(**PLACE, sae="topk", seed=0).shared_pass
-    measured = plan.reconstruction(**PLACE, sae="mine", seed=0, **ON)
-    assert "saeflow.sae.architectures.relu" in measured.modules
+    assert found.code_roots == ("saeflow.sae.architectures.relu", "saeflow.sae.baselines.pca")
+    assert found.place == plan.sae(**PLACE, sae="topk", seed=0).place
+    measured = plan.measurement("reconstruction", **PLACE, sae="mine", seed=0, **ON)
+    assert "saeflow.sae.architectures.relu" in measured.code_roots
 
 
 def test_what_a_recipe_does_not_use_is_not_in_its_code(config):
     names = "saeflow.sae.penalties.", "saeflow.sae.remedies."
-    assert not any(m.startswith(names) for m in job(config, {}).code)
+    assert not any(m.startswith(names) for m in job(config, {}).code_roots)
     with_both = job(config, {"penalties": {"ghost_gradients": 1}, "resample_tokens": 1000})
-    assert "saeflow.sae.penalties.ghost_gradients" in with_both.code
-    assert "saeflow.sae.penalties.decoder_cosine" not in with_both.code
-    assert "saeflow.sae.remedies.resample" in with_both.code
+    assert "saeflow.sae.penalties.ghost_gradients" in with_both.code_roots
+    assert "saeflow.sae.penalties.decoder_cosine" not in with_both.code_roots
+    assert "saeflow.sae.remedies.resample" in with_both.code_roots
 
 
 def test_a_preset_leaves_no_trace_in_an_identity(config):

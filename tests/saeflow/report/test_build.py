@@ -1,49 +1,96 @@
 import re
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
+from PIL import Image
 
-import made_up_study
-from saeflow.figures.making import make_figure
-from saeflow.files import write_json
+from saeflow.files import read_json, write_json
 from saeflow.metrics.registry import METRICS
-from saeflow.report.build import build_report, render, study_title
-from saeflow.report.parts import FigurePart, Section
+from saeflow.report import build
+from saeflow.report.build import build_page, make_report
+from saeflow.studies.study import Figure, Study, Table
 from saeflow.tables.files import write_csv
-from saeflow.tables.models import language_model
-from saeflow.tables.suppression import l0, metrics
+from saeflow.task import Task
+
+EVIL = '<script>alert("x")</script>'
+HERE = __name__
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Return records of figures and tables of a made-up study."""
-    root = tmp_path_factory.mktemp("results")
-    runs = made_up_study.runs(n_blocks=1)
-    tables = {
-        ("suppression", "l0"): l0.build(runs),
-        ("suppression", "metrics"): metrics.build(runs),
-        ("models", "language_model"): language_model.build(made_up_study.scores()),
+def found(tables):
+    return f"L0 is {tables['l0']['l0'].mean():g}.\n\nAnd {EVIL}."
+
+
+def fails(tables):
+    return 1 / len(tables["no such table"])
+
+
+def only_a(table):
+    return table[table["sae"] == "a"]
+
+
+L0 = pd.DataFrame(
+    {
+        "model": "m", "hook": "resid_post.0", "sae": ["a", "b"], "seed": 0, "method": "original",
+        "n_tokens": 15_000, "n_documents": 60, "l0": [8.0, 16.0], "l0_low": 7.0, "l0_high": 17.0,
     }
-    table_records, figure_records = [], []
-    for (study, name), frame in tables.items():
-        path = root / "tables" / study / f"{name}.csv"
-        write_csv(frame, path)
-        write_json(path.with_suffix(".json"), {"n_rows": len(frame)})
-        table_records.append(path.with_suffix(".json"))
-    for study, name, table in (
-        ("suppression", "l0_by_method", "l0"),
-        ("models", "language_model", "language_model"),
-    ):
-        stem = root / "figures" / study / name
-        record = make_figure(study, name, root / "tables" / study / f"{table}.csv", stem)
-        write_json(stem.with_name(f"{name}.json"), record)
-        figure_records.append(stem.with_name(f"{name}.json"))
-    return figure_records, table_records
+)  # fmt: skip
+PUBLISHED = pd.DataFrame(
+    {
+        "claim": ["first", "second", "third", "fourth"],
+        "verdict": ["as published", "not made", "as published", "not as published"],
+    }
+)
+SCORES = pd.DataFrame(
+    {
+        "model": "m", "dataset": "world", "task": ["cloze", "owner_binding", "owner_binding"],
+        "series": ["model", "model", "chance"], "value": 0.5, "n": 300,
+        "at_chance": [False, True, True],
+    }
+)  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def html(made):
-    return build_report(*made)
+def study(title, tables, **fields):
+    figures = {
+        "key": Figure("l0", f"{title} at a glance", "How to *read* it.", "x:y"),
+        "other": Figure("l0", "Of one recipe", "Words.", "x:y", select=f"{HERE}:only_a"),
+    }
+    given = {"introduction": "What it asks.", "figures": figures, "key_figure": "key", **fields}
+    return Study(title=title, tables=dict.fromkeys(tables, Table("x:y")), **given)
+
+
+STUDIES = {
+    "models": study("Models", ["language_model"], figures={}),
+    "sparse": study("Sparsity", ["l0", "published"], summary=f"{HERE}:found"),
+}
+TABLES = {
+    ("models", "language_model"): SCORES,
+    ("sparse", "l0"): L0,
+    ("sparse", "published"): PUBLISHED,
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a directory with tables and figures of two studies."""
+    for (of, name), frame in TABLES.items():
+        write_csv(frame, tmp_path / "tables" / of / f"{name}.csv")
+        write_json(tmp_path / "tables" / of / f"{name}.json", {"datasets": ["world"]})
+    (tmp_path / "figures" / "sparse").mkdir(parents=True)
+    for name in ("key", "other"):
+        stem = tmp_path / "figures" / "sparse" / name
+        write_json(stem.with_suffix(".json"), {})
+        stem.with_suffix(".pdf").write_bytes(b"%PDF")
+        Image.new("RGB", (40, 20), "red").save(stem.with_suffix(".png"))
+    return tmp_path
+
+
+def inputs(root):
+    return [sorted(root.glob(f"{kind}/*/*.json")) for kind in ("figures", "tables")]
+
+
+def page(root, studies=STUDIES):
+    return build_page(studies, *inputs(root))
 
 
 class Outline(HTMLParser):
@@ -68,65 +115,134 @@ class Outline(HTMLParser):
 
 
 def outline(html):
-    found = Outline()
-    found.feed(html)
-    assert not found.open
-    return found
+    seen = Outline()
+    seen.feed(html)
+    assert not seen.open
+    inner = {link[1:] for link in seen.links if link.startswith("#")}
+    assert inner <= set(seen.ids) and len(set(seen.ids)) == len(seen.ids)
+    return seen
 
 
-def test_the_file_is_whole_and_every_inner_link_leads_somewhere(html):
-    found = outline(html)
-    inner = {link[1:] for link in found.links if link.startswith("#")}
-    assert inner <= set(found.ids) and len(set(found.ids)) == len(found.ids)
+def between(html, start, end):
+    return html[html.index(start) : html.index(end, html.index(start))]
 
 
-def test_nothing_is_fetched_from_elsewhere(html):
-    found = outline(html)
-    assert all(source.startswith("data:image/png;base64,") for source in found.sources)
-    assert not re.search(r"(href|src)=\"(https?:)?//|url\(|@import", html)
+def test_the_file_is_whole_and_nothing_is_fetched_from_elsewhere(root):
+    html = page(root)
+    assert all(source.startswith("data:image/webp;base64,") for source in outline(html).sources)
+    assert not re.search(r"(href|src)=\"(https?:)?//|url\(|@import|fetch\(", html)
 
 
-def test_links_to_files_exist_beside_the_report(html, made):
-    root = made[0][0].parents[2]
-    files = [link for link in outline(html).links if not link.startswith("#")]
-    assert files and all((root / file).is_file() for file in files)
+def test_links_to_files_exist_beside_the_report(root):
+    files = {link for link in outline(page(root)).links if not link.startswith("#")}
+    assert files == {
+        "figures/sparse/key.pdf", "figures/sparse/other.pdf", "tables/sparse/l0.csv",
+        "tables/sparse/published.csv", "tables/models/language_model.csv",
+    }  # fmt: skip
+    assert all((root / file).is_file() for file in files)
 
 
-def test_each_figure_stands_in_its_study_with_caption_and_facts(html):
-    assert html.index('id="models"') < html.index('id="suppression"')
-    start = html.index('id="suppression-l0_by_method"')
-    part = html[start : html.index("</figure>", start)]
-    assert "L0 by method and layer" in part
-    assert "how many latents are active on a token" in part
-    assert "Measured on 15,000 tokens of 60 documents" in part and "95 % bootstrap" in part
+def test_it_opens_with_what_was_found(root):
+    html = page(root)
+    opening = between(html, '<section id="found">', "</section>")
+    assert html.index(opening) < html.index('<section id="run">') < html.index('id="models"')
+    assert "<p>L0 is 12.</p>" in opening and 'alt="Sparsity at a glance"' in opening
+    assert "2 as published" in opening and "1 not as published" in opening
+    assert "Not as published: fourth." in opening and "Not made: second." in opening
+    assert "At chance, so not learned: owner binding." in opening
 
 
-def test_a_task_at_chance_is_named(html):
-    assert "At chance, so not learned: owner binding." in html
+def test_with_several_models_it_says_which_is_at_chance(root):
+    scores = pd.concat([SCORES, SCORES.assign(model="n")])
+    write_csv(scores, root / "tables" / "models" / "language_model.csv")
+    assert "not learned: owner binding (m), owner binding (n)." in page(root)
 
 
-def test_every_metric_is_defined(html):
+def test_it_says_what_was_run(root):
+    run = between(page(root), '<section id="run">', "</section>")
+    assert "<dd>world</dd>" in run and "<dd>a, b</dd>" in run and "<dd>2 original</dd>" in run
+    assert "15,000 tokens of 60 documents" in run
+
+
+def test_each_figure_stands_in_its_study_with_caption_and_facts(root):
+    html = page(root)
+    key = between(html, '<figure id="sparse-key">', "</figure>")
+    assert "How to <em>read</em> it." in key and "2 SAEs (1 seed of each)" in key
+    other = between(html, '<figure id="sparse-other">', "</figure>")
+    assert "1 SAE (1 seed of each)" in other  # of the rows that it shows
+
+
+def test_a_picture_is_in_the_page_once(root):
+    html = page(root)
+    assert html.count("data:image/webp") == 2 and html.count('alt="Sparsity at a glance"') == 2
+    assert 'data-of="picture-sparse-key"' in html and 'id="picture-sparse-key" src="data' in html
+
+
+def test_every_metric_is_defined_and_linked_from_its_column(root):
+    html = page(root)
     for metric in METRICS.values():
-        assert f"<code>{metric.name}</code>" in html and metric.label in html
+        assert f'<tr id="metric-{metric.name}"' in html and metric.label in html
+    table = between(html, '<details class="table" id="sparse-table-l0">', "</details>")
+    assert '<a href="#metric-l0">' in table and "2 rows" in table
 
 
-def test_all_numbers_are_there_folded(html):
-    assert "<details>" in html and "<details open" not in html
-    assert "Numbers: metrics (8 rows)" in html
+def test_the_same_records_give_the_same_bytes_and_no_path_of_this_machine(root):
+    (root / "figures" / "sparse" / "key.png").unlink()
+    html = page(root)
+    assert page(root) == html and str(root) not in html
 
 
-def test_the_same_records_give_the_same_bytes(html, made):
-    assert build_report(*made) == html
+def test_text_from_outside_is_escaped(root):
+    studies = {**STUDIES, "sparse": study(EVIL, ["l0"], introduction=EVIL, summary=f"{HERE}:found")}
+    html = page(root, studies)
+    assert EVIL not in html and "&lt;script&gt;" in html
 
 
-def test_text_from_outside_is_escaped():
-    evil = '<script>alert("x")</script>'
-    figure = FigurePart(
-        "f", evil, "data:image/png;base64,", 10, "<p>ok</p>", evil, "f.pdf", "f.csv"
-    )
-    html = render([Section("s", evil, "<p>ok</p>", [figure], verdict=evil)])
-    assert evil not in html and "&lt;script&gt;" in html
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("figures/sparse/key.png", None, "This figure cannot be shown: the picture is missing."),
+        ("figures/sparse/other.png", b"torn", "shown: the picture cannot be read."),
+        ("tables/sparse/published.csv", None, "This table cannot be shown: the table is missing."),
+        ("tables/sparse/l0.csv", b"", "This table cannot be shown: the table cannot be read"),
+    ],
+)
+def test_what_is_missing_or_torn_is_said_in_its_place_and_in_the_opening(root, file, content, said):
+    (root / file).unlink()
+    if content is not None:
+        (root / file).write_bytes(content)
+    html = page(root)
+    outline(html)
+    assert said in html and html.count("Cannot be shown:") == 1
+    assert "Every ratio is formed once" in html
 
 
-def test_an_unknown_study_gets_its_own_name():
-    assert study_title("my_study") == "My study"
+def test_a_summary_that_fails_is_said_in_its_place(root):
+    studies = {**STUDIES, "sparse": STUDIES["sparse"]._replace(summary=f"{HERE}:fails")}
+    html = page(root, studies)
+    assert "The summary could not be written" in html and "KeyError" in html
+    assert "2 as published" in html
+
+
+def test_tables_without_rows_or_with_other_columns_do_no_harm(root):
+    for (of, name), frame in TABLES.items():
+        write_csv(frame.iloc[:0], root / "tables" / of / f"{name}.csv")
+    assert "0 rows" in page(root)
+    for of, name in TABLES:
+        write_csv(pd.DataFrame({"x": [1]}), root / "tables" / of / f"{name}.csv")
+    outline(page(root))
+
+
+def test_the_job_writes_the_page_and_its_record(root, monkeypatch):
+    class Module:
+        STUDY = STUDIES["sparse"]
+
+    monkeypatch.setattr(build.registry, "load", lambda package, name: Module)
+    figures, tables = inputs(root)
+    task = Task(
+        root / "report.json", "id", {"studies": ["sparse"]},
+        {"figures": figures, "tables": tables}, files=(root / "report.html",),
+    )  # fmt: skip
+    make_report([task])
+    assert task.finished and read_json(root / "report.json")["identity"] == "id"
+    assert (root / "report.html").read_text() == page(root, {"sparse": STUDIES["sparse"]})

@@ -22,7 +22,7 @@ FULL_RECIPES = {
     "jumprelu": {
         "architecture": "jumprelu",
         "l0_coef": 0.05,
-        "d_sae": 512,
+        "expansion": 8,
         "batch_size": 256,
         "dead_tokens": 5_000,
         **JUMP,
@@ -36,7 +36,7 @@ FULL_RECIPES = {
 )
 def test_twice_as_many_directions_as_dimensions_are_recovered(name, least, tmp_path):
     truth = Dictionary.random(32, 16, seed=0, mean_l0=1)
-    settings = {"d_sae": 64, "dead_tokens": 1_000, **SMALL, **SMALL_RECIPES[name]}
+    settings = {"expansion": 4, "dead_tokens": 1_000, **SMALL, **SMALL_RECIPES[name]}
     untrained = train(truth, {**settings, "tokens": 64}, tmp_path / "untrained")
     assert float(truth.recovery(untrained).mean()) < 0.75
     trained = train(truth, settings, tmp_path / "trained")
@@ -48,7 +48,7 @@ def test_twice_as_many_directions_as_dimensions_are_recovered(name, least, tmp_p
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_256_directions_in_64_dimensions_are_recovered(name, seed, tmp_path):
     truth = Dictionary.random(256, 64, seed=seed, mean_l0=4)
-    settings = {"d_sae": 256, "tokens": 1_000_000, "learning_rate": 6e-3, "log_tokens": 10**6}
+    settings = {"expansion": 4, "tokens": 1_000_000, "learning_rate": 6e-3, "log_tokens": 10**6}
     sae = train(truth, {**settings, **FULL_RECIPES[name]}, tmp_path, seed=seed)
     assert float(truth.recovery(sae).mean()) >= 0.97
     found = sae.encode_sparse(truth.sample(10_000, torch.Generator().manual_seed(99)))
@@ -74,7 +74,7 @@ def test_an_l1_penalty_shrinks_orthogonal_features_and_the_others_hardly(
     # a bias that is trained makes it l1 / (2 (1 - p)).
     p = 1 / 16
     truth = Dictionary.orthogonal(16, seed=0, mean_l0=1, strengths=(1.0, 2.0))
-    common = {**SMALL, "d_sae": 32, "center": "zero", "dead_tokens": 2_000}
+    common = {**SMALL, "expansion": 2, "center": "zero", "dead_tokens": 2_000}
     sae = train(truth, {**common, "architecture": name, **settings}, tmp_path)
     found = float(truth.shortfall(sae, 1.5).mean())
     if expected:
@@ -90,7 +90,7 @@ def test_orthogonal_features_shrink_by_half_the_penalty_times_the_width(tmp_path
     d, l1, p = 64, 0.0125, 0.01
     truth = Dictionary.orthogonal(d, seed=0, mean_l0=p * d, strengths=(1.5, 1.5))
     settings = {
-        "architecture": "relu", "l1": l1, "d_sae": 128, "tokens": 1_000_000, "batch_size": 128,
+        "architecture": "relu", "l1": l1, "expansion": 2, "tokens": 1_000_000, "batch_size": 128,
         "learning_rate": 4e-3, "log_tokens": 10**6, "center": "zero",
     }  # fmt: skip
     sae = train(truth, settings, tmp_path)

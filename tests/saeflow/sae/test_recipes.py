@@ -16,11 +16,10 @@ import pytest
 import torch
 
 from sae_recipes import recipes
-from sae_stores import content, make_activations, place
+from sae_stores import content, make_activations, place, train_saes
 from saeflow.interrupt import Interrupted
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.training import checkpoint, trainee
-from saeflow.sae.training.sweep import train_sweep
 
 RECIPES = recipes()
 N_STEPS = 16
@@ -43,7 +42,7 @@ def train(root, activations, names=tuple(RECIPES), **options):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainee.Trainee, "finish", told)
-        train_sweep(
+        train_saes(
             [(place(root, name), {**RECIPES[name], **options}) for name in names],
             activations,
             checkpoint_s=0,
@@ -240,7 +239,7 @@ def test_with_every_checkpoint_damaged_it_starts_anew(together, activations, tmp
 
 def test_no_tokens_leave_the_first_weights(activations, tmp_path):
     works = [(place(tmp_path, n), {**RECIPES[n], "tokens": 0}) for n in ("relu", "topk+")]
-    train_sweep(works, activations)
+    train_saes(works, activations)
     for work, recipe in works:
         sae = load_sae(work.final)
         assert work.manifest["training"]["tokens"] == 0

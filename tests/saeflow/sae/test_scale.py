@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from sae_recipes import OWN, plain
-from sae_stores import SEQUENCE, make_activations, place, sparse_data
+from sae_stores import SEQUENCE, make_activations, place, sparse_data, train_saes
 from saeflow import registry
 from saeflow.errors import ConfigError
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.scale import factor, fold
 from saeflow.sae.training.rows import TrainingRows
-from saeflow.sae.training.sweep import train_sweep
 
 NAMES = registry.names(ARCHITECTURES)
 _VECTORS = ("b_enc", "b_dec", "b_gate", "b_mag", "r_mag")
@@ -127,8 +126,8 @@ def test_training_scaled_is_training_on_scaled_activations(kind, architecture, u
     scaled = make_activations(tmp_path / "scaled", x=x)
     recipe = {**plain()[architecture], "tokens": 512}
     works = place(tmp_path, "raw"), place(tmp_path, "by hand")
-    train_sweep([(works[0], {**recipe, "scale_input": kind})], record)
-    train_sweep([(works[1], recipe)], scaled)
+    train_saes([(works[0], {**recipe, "scale_input": kind})], record)
+    train_saes([(works[1], recipe)], scaled)
     found, expected = (load_sae(work.final) for work in works)
     assert found.metadata["training"]["scale"] == [pytest.approx(s, rel=1e-9)] * 2
     folded = SAE(architecture, expected.settings, fold(expected.weights, s, s))

@@ -9,12 +9,23 @@ import torch
 
 from sae_recipes import plain, recipes
 from sae_reference import assert_close, run_step
-from sae_stores import SEQUENCE, content, make_activations, place, sparse_data
+from sae_stores import (
+    SEQUENCE,
+    content,
+    make_activations,
+    place,
+    sparse_data,
+    task_of,
+    train_saes,
+)
 from saeflow import registry
+from saeflow.activations.reader import open_store
 from saeflow.errors import ConfigError, StoreError
-from saeflow.measures.reconstruction import evaluated, metrics_of, reconstruct
+from saeflow.measures.reconstruction import evaluated, reconstruct
+from saeflow.metrics.reconstruction import fvu, mse
 from saeflow.sae.model import ARCHITECTURES
 from saeflow.sae.saved.load import load_sae
+from saeflow.sae.training import sweep
 from saeflow.sae.training.sweep import train_sweep
 
 HOOKS = ("resid_post.0", "mlp_out.0")
@@ -44,7 +55,7 @@ def together(tmp_path_factory, stores):
     root = tmp_path_factory.mktemp("together")
     works = {name: place(root, name) for name in RECIPES}
     pairs = [(works[name], RECIPES[name]) for name in RECIPES]
-    train_sweep(pairs, stores[0], target_record=stores[1])
+    train_saes(pairs, stores[0], target=stores[1])
     return works
 
 
@@ -53,7 +64,7 @@ def test_a_transcoder_explains_its_target_and_is_the_one_trained_alone(
     name, together, stores, tmp_path
 ):
     work = place(tmp_path, name)
-    train_sweep([(work, RECIPES[name])], stores[0], target_record=stores[1])
+    train_saes([(work, RECIPES[name])], stores[0], target=stores[1])
     assert content(work) == content(together[name])
     rows = list(csv.DictReader((work.final / "log.csv").open()))
     if not name.endswith("+"):
@@ -62,6 +73,33 @@ def test_a_transcoder_explains_its_target_and_is_the_one_trained_alone(
     assert sae.metadata["target"]["hook"] == HOOKS[1]
     if sae.settings.unit_norm_decoder:
         torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(sae.d_sae))
+
+
+def test_one_pass_trains_for_several_targets_and_none(together, stores, tmp_path, monkeypatch):
+    """Stores that do not pair up stop those of that target, after the others are done."""
+    unpaired = make_activations(tmp_path / "other", n_sequences=65)
+    targets = {"unpaired": unpaired, "itself": stores[0], "topk": stores[1], "relu": stores[1]}
+    tasks = [
+        task_of(place(tmp_path, name), RECIPES.get(name, RECIPES["relu"]),
+                activations=stores[0], target=target)
+        for name, target in targets.items()
+    ]  # fmt: skip
+    own = {k: v for k, v in RECIPES["relu"].items() if k != "target"}
+    tasks.append(task_of(place(tmp_path, "auto"), own, activations=stores[0]))
+    opened = []
+    monkeypatch.setattr(
+        sweep, "open_store", lambda record: opened.append(record) or open_store(record)
+    )
+    with pytest.raises(StoreError, match="do not pair up"):
+        train_sweep(tasks)
+    assert not tasks[0].finished and all(task.finished for task in tasks[1:])
+    assert opened.count(stores[1]) == 1 and opened.count(stores[0]) == 5
+    for task, name in zip(tasks[2:4], ("topk", "relu"), strict=True):
+        assert content(task.work) == content(together[name])
+    for task in (tasks[1], tasks[4]):
+        alone = place(tmp_path / "alone", task.output.parent.name)
+        train_saes([(alone, task.settings)], stores[0], task.inputs.get("target"))
+        assert content(task.work) == content(alone)
 
 
 def test_what_is_logged_is_the_error_against_the_target(together, data):
@@ -133,7 +171,7 @@ def test_a_scaled_transcoder_starts_at_the_asked_centre_and_logs_the_error_of_th
 ):
     still = {"learning_rate": 1e-12, "scale_input": "unit", "center": "zero", "log_tokens": 10**6}
     work = place(tmp_path, "a")
-    train_sweep([(work, {**RECIPES["relu"], **still})], stores[0], target_record=stores[1])
+    train_saes([(work, {**RECIPES["relu"], **still})], stores[0], target=stores[1])
     sae, (row,) = load_sae(work.final), csv.DictReader((work.final / "log.csv").open())
     assert float(sae.b_dec.abs().max()) < 1e-6
     kept = torch.arange(64 * SEQUENCE) % SEQUENCE > 0
@@ -145,22 +183,21 @@ def test_the_reconstruction_is_measured_against_the_target(together, stores, dat
     sae = load_sae(together["relu"].final)
     tokens = evaluated(stores[0], stores[1])
     (result,) = reconstruct([sae], tokens)
-    metrics, _ = metrics_of(result, ["fvu", "mse"], samples=100, seed=0)
     x, y = (values[tokens.rows] for values in data)
     error = (sae(x).double() - y.double()).square()
     variance = (y.double() - y.double().mean(0)).square().sum()
-    assert metrics["fvu"].value == pytest.approx(float(error.sum() / variance), rel=1e-6)
-    assert metrics["mse"].value == pytest.approx(float(error.mean()), rel=1e-6)
+    assert fvu(result.sums) == pytest.approx(float(error.sum() / variance), rel=1e-6)
+    assert mse(result.sums) == pytest.approx(float(error.mean()), rel=1e-6)
 
 
 def test_stores_that_do_not_pair_up_are_refused(stores, tmp_path):
     other = make_activations(tmp_path / "other", n_sequences=65)
     recipe = RECIPES["relu"]
     with pytest.raises(StoreError, match="do not pair up"):
-        train_sweep([(place(tmp_path, "a"), recipe)], stores[0], target_record=other)
+        train_saes([(place(tmp_path, "a"), recipe)], stores[0], target=other)
 
 
 def test_subtracting_a_bias_of_the_target_from_the_input_is_refused(stores, tmp_path):
     recipe = {**RECIPES["topk"], "subtract_b_dec": True}
     with pytest.raises(ConfigError, match="space of its target"):
-        train_sweep([(place(tmp_path, "a"), recipe)], stores[0], target_record=stores[1])
+        train_saes([(place(tmp_path, "a"), recipe)], stores[0], target=stores[1])

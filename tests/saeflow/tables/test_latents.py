@@ -1,11 +1,10 @@
-"""Which latents are alive, and what changed of them."""
+"""How often latents are active, and which of them are alive."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from saeflow.tables.latents import activity, border, is_live
-from saeflow.tables.suppression.latents import change_of_rows
 
 
 def test_frequency_and_strength_of_a_hand_made_case():
@@ -40,11 +39,3 @@ def test_the_border_does_not_need_a_gap():
 def test_hardly_any_latents_have_no_border(values):
     assert border(values).threshold == -np.inf
     assert is_live(values).sum() == np.isfinite(values).sum()
-
-
-def test_rows_are_compared_by_length_and_direction():
-    before = np.array([[1.0, 0], [0, 2], [3, 4], [0, 0]])
-    after = np.array([[2.0, 0], [1, 0], [-3, -4], [1, 0]])
-    scaling, rotation = change_of_rows(before, after)
-    np.testing.assert_allclose(scaling, [2, 0.5, 1, np.nan])
-    np.testing.assert_allclose(rotation, [1, 0, -1, np.nan])

@@ -1,34 +1,101 @@
-from saeflow.files import write_json
-from saeflow.tables.files import read_csv
-from saeflow.tables.making import make_table
+"""The job that makes the tables of a study, on records on disk."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import made_up_study
+from saeflow import paths
+from saeflow.errors import DataError
+from saeflow.files import read_json, write_json
+from saeflow.studies.study import Table, metrics_table
+from saeflow.tables.files import read_csv, write_csv
+from saeflow.tables.making import make_simulation, make_tables
+from saeflow.task import Task
+
+PLACE = dict(model="m", dataset="d", packing="p", hook="resid_post.0", seed=0)
+MEASURED = dict(**PLACE, measure="reconstruction", eval_dataset="e", eval_packing="q")
 
 
+@pytest.fixture
 def records(tmp_path):
-    paths = []
-    for method, error in (("", 10.0), ("~scale", 8.0)):
-        path = (
-            tmp_path
-            / f"results/saes/m/d/p/resid_post.0/a{method}/seed-0/on/d/p/reconstruction.json"
-        )
-        metric = {"value": error, "low": error - 1, "high": error + 1}
-        write_json(path, {"n_tokens": 5, "n_documents": 2, "metrics": {"l0": metric}})
-        paths.append(path)
-    return paths
+    """An SAE and its fine-tuned form, of 5 and 4 active latents a token."""
+    made = []
+    for sae, l0 in (("a", 5.0), ("a~scale", 4.0)):
+        path = tmp_path / paths.fill(paths.MEASUREMENT, sae=sae, **MEASURED)
+        sums = {"document": [0, 1], "tokens": [10.0, 20.0], "active": [10 * l0, 20 * l0]}
+        facts = {"n_tokens": 30, "n_documents": 2, "d_in": 4}
+        made.append(made_up_study.publish(path, facts, documents=sums))
+    return made
 
 
-def test_a_table_is_made_from_records_with_the_same_bytes_each_time(tmp_path):
-    wanted = {"reconstruction": records(tmp_path)}
-    settings = {"table": "l0", "rows": []}
-    for name in ("a.csv", "b.csv"):
-        facts = make_table("suppression", "l0", wanted, tmp_path / name, settings)
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    table = read_csv(tmp_path / "a.csv")
-    assert table["l0"].tolist() == [10, 8] and table["method"].tolist() == ["original", "scale"]
-    assert facts == {"n_rows": 2, "columns": list(table.columns)}
+def task(name, entry, records, root):
+    return made_up_study.table_task(name, entry, {"reconstruction": records}, root)
 
 
-def test_the_order_of_the_records_does_not_matter(tmp_path):
-    paths = records(tmp_path)
-    for name, order in (("a.csv", paths), ("b.csv", paths[::-1])):
-        make_table("suppression", "l0", {"reconstruction": order}, tmp_path / name, {})
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+def test_a_table_is_made_from_records_with_the_same_bytes_each_time(records, tmp_path):
+    tasks = [task("l0", metrics_table("l0"), records, tmp_path / name) for name in "ab"]
+    for one in tasks:
+        make_tables([one])
+        assert one.finished
+    first, second = (one.files[0].read_bytes() for one in tasks)
+    assert first == second
+    table = read_csv(tasks[0].files[0])
+    assert table["l0"].tolist() == [5, 4] and table["method"].tolist() == ["original", "scale"]
+    facts = read_json(tasks[0].output)
+    assert (facts["n_rows"], facts["columns"]) == (2, list(table.columns))
+    assert facts["datasets"] == ["d", "e"]
+
+
+def test_the_order_of_the_records_does_not_matter(records, tmp_path):
+    one = task("l0", metrics_table("l0"), records, tmp_path / "a")
+    other = task("l0", metrics_table("l0"), records[::-1], tmp_path / "b")
+    make_tables([one, other])
+    assert one.files[0].read_bytes() == other.files[0].read_bytes()
+
+
+def test_a_record_is_read_once_for_all_tables(records, tmp_path, monkeypatch):
+    from saeflow.tables import runs
+
+    read = []
+    beside = runs._beside
+    monkeypatch.setattr(runs, "_beside", lambda *which: read.append(which) or beside(*which))
+    entries = {"a": metrics_table("l0"), "b": metrics_table("l0", originals=True)}
+    make_tables([task(name, entry, records, tmp_path) for name, entry in entries.items()])
+    assert len(read) == len(set(read)) == 2
+
+
+def test_a_table_that_fails_leaves_the_others_alone_and_says_which_it_is(records, tmp_path):
+    # the records have no latents' sums, which frequencies are made of
+    bad = Table("saeflow.studies.suppression.latents:frequencies", ("reconstruction",))
+    entries = {"bad": bad, "l0": metrics_table("l0")}
+    bad, good = (task(name, entry, records, tmp_path) for name, entry in entries.items())
+    make_tables([bad, good])
+    assert good.finished and not bad.finished and not bad.output.exists()
+    assert isinstance(bad.error, DataError)
+    assert "latents:frequencies" in str(bad.error) and "latents.parquet" in str(bad.error)
+
+
+def test_a_table_of_toys_is_made_from_the_simulation(tmp_path):
+    record = tmp_path / "theory.json"
+    write_json(record, {})
+    toys = pd.DataFrame({"experiment": ["noise"], "c": [0.1], "d": [10], "p": [0.1], "g": [1.0]})
+    write_csv(
+        toys.assign(trained="encoder", predicted=1.0, simulated=1.0), record.with_suffix(".csv")
+    )
+    entry = Table("saeflow.studies.suppression.theory:theory", ("simulation",))
+    one = made_up_study.table_task("theory", entry, {"simulation": [record]}, tmp_path)
+    make_tables([one])
+    assert read_csv(one.files[0])["half_cd"].tolist() == [0.5]
+
+
+def test_a_simulation_is_written_as_csv(tmp_path, monkeypatch):
+    from saeflow.studies.suppression import simulation
+
+    monkeypatch.setattr(simulation, "simulate", lambda settings: pd.DataFrame(settings))
+    settings = {"simulate": "saeflow.studies.suppression.simulation:simulate", "c": [0.5, 1.0]}
+    csv = tmp_path / "toys.csv"
+    one = Task(tmp_path / "toys.json", "0" * 64, settings, files=(csv,))
+    make_simulation([one])
+    np.testing.assert_array_equal(read_csv(csv)["c"], [0.5, 1.0])
+    assert read_json(one.output)["n_rows"] == 2

@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import made_up_study
 from saeflow import paths
 from saeflow.errors import DamagedError
 from saeflow.files import write_json
-from saeflow.measures.output import write_table
+from saeflow.metrics.intervals import estimates
+from saeflow.metrics.registry import METRICS
 from saeflow.tables.runs import ORIGINAL, Key, read_runs
 from saeflow.work import hold
 
@@ -15,10 +18,15 @@ ON = dict(eval_dataset="e", eval_packing="q")
 
 def test_the_key_of_a_path_is_what_the_path_was_made_of():
     for sae, recipe, method in (("a", "a", ORIGINAL), ("a-4x~decoder", "a-4x", "decoder")):
-        path = paths.fill(paths.RECONSTRUCTION, sae=sae, **PLACE, **ON)
+        path = paths.fill(paths.MEASUREMENT, sae=sae, measure="probes", **PLACE, **ON)
         assert Key.of_path(path) == Key(sae=recipe, method=method, **PLACE, **ON)
         path = paths.fill(paths.SAE, sae=sae, **PLACE)
         assert Key.of_path(Path("/elsewhere") / path) == Key(sae=recipe, method=method, **PLACE)
+
+
+def test_the_key_of_a_model_has_no_sae():
+    path = paths.fill(paths.MEASUREMENT_OF_MODEL, model="m@12", measure="benchmarks", **ON)
+    assert Key.of_model(path) == Key("m@12", **ON)
 
 
 def test_the_parent_differs_in_the_method_only():
@@ -41,44 +49,68 @@ def test_runs_are_in_the_order_of_the_model_and_of_numbers_in_names():
     ]  # fmt: skip
 
 
-def publish(path, record, tables=()):
+def trained(root):
+    path = root / paths.fill(paths.SAE, **PLACE, sae="a")
     with hold(path, "0" * 64) as work:
-        for name, columns in tables:
-            write_table(work.path / name, columns)
         (work.path / "log.csv").write_text("step,tokens,loss\n1,100,0.5\n")
-        work.finish(record)
-        work.publish()
+        work.finish({"d_in": 5})
     return path
 
 
-def test_records_of_one_sae_make_one_run(tmp_path):
-    on = {**PLACE, **ON, "sae": "a"}
-    metrics = {"l0": {"value": 2.0, "low": 1.0, "high": 3.0}}
-    first = publish(
-        tmp_path / paths.fill(paths.RECONSTRUCTION, **on),
-        {"n_tokens": 10, "n_documents": 2, "metrics": metrics},
-        [("documents.parquet", {"document": [0, 1], "tokens": [5.0, 5.0]})],
-    )
-    second = publish(
-        tmp_path / paths.fill(paths.LANGUAGE, **on),
-        {
-            "n_tokens": 9,
-            "n_documents": 2,
-            "metrics": {"kl": {"value": 1.0, "low": None, "high": None}},
-        },
-    )
-    (run,) = read_runs(reconstruction=[first], language=[second])
-    assert run.metrics() == {
-        "l0": 2.0, "l0_low": 1.0, "l0_high": 3.0, "kl": 1.0, "kl_low": None, "kl_high": None,
-    }  # fmt: skip
+def measured(root, measure, counts, **sums):
+    path = root / paths.fill(paths.MEASUREMENT, measure=measure, **PLACE, **ON, sae="a")
+    documents = {"document": [0, 1], counts: [4.0, 6.0], **sums}
+    facts = {"n_tokens": 10, "n_documents": 2, "d_in": 5}
+    latents = {"fired": [0, 3, 0, 1]}
+    return made_up_study.publish(path, facts, documents=documents, latents=latents)
+
+
+def test_measurements_of_one_sae_and_the_sae_itself_make_one_run(tmp_path):
+    kinds = {
+        "reconstruction": [measured(tmp_path, "reconstruction", "tokens", active=[8.0, 18.0])],
+        "language": [measured(tmp_path, "language", "predictions", kl=[1.0, 2.0])],
+        "sae": [trained(tmp_path)],
+    }
+    (run,) = read_runs(**kinds)
+    assert run.key == Key(sae="a", **PLACE, **ON)
     assert run.extent() == {"n_tokens": 10, "n_documents": 2}
-    assert run.read_documents()["tokens"].tolist() == [5, 5]
+    assert run.log()["loss"].tolist() == [0.5] and run.sae["d_in"] == 5
+    assert run.documents("language")["predictions"].tolist() == [4, 6]
+    found = run.estimates(["l0", "kl", "dead"])
+    assert {name: estimate.value for name, estimate in found.items()} == {
+        "l0": 2.6, "kl": 0.3, "dead": 0.5,
+    }  # fmt: skip
+    (alone,) = read_runs(sae=kinds["sae"])
+    assert alone.key.eval_dataset == "" and alone.log()["tokens"].tolist() == [100]
 
 
-def test_a_training_gives_its_log(tmp_path):
-    path = publish(tmp_path / paths.fill(paths.SAE, **PLACE, sae="a"), {})
-    (run,) = read_runs(sae=[path])
-    assert run.read_log()["loss"].tolist() == [0.5] and run.key.eval_dataset == ""
+def test_what_is_known_already_is_read_once(tmp_path):
+    path = measured(tmp_path, "reconstruction", "tokens", active=[1.0, 2.0])
+    shared = {}
+    runs = [read_runs(shared=shared, reconstruction=[path]) for _ in range(2)]
+    first, second = (run.documents("reconstruction") for (run,) in runs)
+    assert first is second
+
+
+def test_the_width_is_known_to_formulas():
+    run = made_up_study.runs(n_blocks=1)[0]
+    sums = run.documents("reconstruction").sum()
+    mse = run.estimates(["mse"])["mse"].value
+    assert mse == pytest.approx(sums["squared_error"] / sums["tokens"] / made_up_study.D_IN)
+
+
+@pytest.mark.parametrize("name", ["l0", "fvu", "delta_ce"])
+def test_intervals_are_those_of_resampled_documents(name):
+    run = made_up_study.runs(n_blocks=1)[0]
+    table = run.documents("language" if name == "delta_ce" else "reconstruction")
+    columns = {c: table[c].to_numpy() for c in table if c != "document"}
+    alone = estimates(
+        {name: METRICS[name].formula}, columns, constants={}, samples=100, seed=3
+    )[name]  # fmt: skip
+    found = run.estimates([name], bootstrap=100, seed=3)[name]
+    np.testing.assert_allclose(found, alone)
+    assert found.low < found.value < found.high
+    assert run.estimates([name])[name] == (found.value, None, None)
 
 
 def test_something_else_than_a_record_is_refused(tmp_path):

@@ -24,52 +24,45 @@ from saeflow.files import read_json
 from saeflow.logs import progress
 from saeflow.models.hooks import Hook, check_hooks
 from saeflow.models.load import load_model
+from saeflow.task import Task
 from saeflow.tokens.flags import excluded
 from saeflow.tokens.store import TokenStore
-from saeflow.work import MANIFEST, Work, bulk_of
+from saeflow.work import MANIFEST, bulk_of
 
 if TYPE_CHECKING:
     from saeflow.activations.harvest import Source
 
 SAMPLE_TOKENS = 1 << 16
 
-Wanted = Mapping[Hook, tuple[Work, Mapping[str, Any]]]
 
-
-def describe(wanted: Wanted, source: Source, rows: str) -> None:
-    """Finish the works of live hooks.
+def describe(wanted: Mapping[Hook, Task], source: Source, rows: str) -> None:
+    """Finish the tasks of live hooks; one with a value that does not fit its dtype fails.
 
     Parameters
     ----------
     wanted
-        For each hook its held work and settings, as in `saeflow.activations.harvest.harvest`.
+        For each hook its task, as in `saeflow.activations.harvest.harvest`.
     source
         The model and its tokens.
     rows
         Name of the row table's directory, beside the works.
-
-    Raises
-    ------
-    StoreError
-        If a value of the sample does not fit the dtype.
     """
     tokens = source.tokens
-    layouts = {hook: source.layout(settings) for hook, (_, settings) in wanted.items()}
-    batch_tokens = next(iter(wanted.values()))[1]["batch_tokens"]
+    layouts = {hook: source.layout(task.settings) for hook, task in wanted.items()}
+    batch_tokens = next(iter(wanted.values())).settings["batch_tokens"]
     sample = sample_of(list(windows(tokens, batch_tokens)), SAMPLE_TOKENS)
-    sums = _sums(layouts, source.records["model"], tokens, sample)
-    for hook, (work, settings) in wanted.items():
-        place = work.output.parent
+    for hook, sums in _sums(wanted, layouts, source, sample).items():
+        task, work = wanted[hook], wanted[hook].work
         live = {
-            **{name: _bulk(record, place) for name, record in source.records.items()},
+            **{name: _bulk(record, work.output.parent) for name, record in source.records.items()},
             "batch_tokens": batch_tokens,
-            "shard_rows": settings.get("shard_rows"),
-            "sample": {"rows": sums[hook].n, "windows": len(sample)},
+            "shard_rows": task.settings.get("shard_rows"),
+            "sample": {"rows": sums.n, "windows": len(sample)},
         }
         work.restart()
-        _write_statistics(work.path, sums[hook])
+        _write_statistics(work.path, sums)
         about = {"hook": str(hook), **source.attributes(rows), "live": live}
-        work.finish({**about, **_facts(layouts[hook], tokens, sums[hook])}, needs=[rows])
+        work.finish({**about, **_facts(layouts[hook], tokens, sums)}, needs=[rows])
 
 
 def sample_of(every: list[Window], n_tokens: int) -> list[Window]:
@@ -80,18 +73,29 @@ def sample_of(every: list[Window], n_tokens: int) -> list[Window]:
 
 
 def _sums(
-    layouts: Mapping[Hook, Layout], model_record: Path, tokens: TokenStore, sample: list[Window]
+    wanted: Mapping[Hook, Task],
+    layouts: Mapping[Hook, Layout],
+    source: Source,
+    sample: list[Window],
 ) -> dict[Hook, ShardSums]:
     """Return the sums over the ordinary rows of a sample, of every hook in one pass."""
-    model = load_model(model_record)
-    check_hooks(model, list(layouts))
-    sums = {hook: ShardSums.zero(layout) for hook, layout in layouts.items()}
-    dtypes = {hook: layout.dtype for hook, layout in layouts.items()}
+    model, tokens = load_model(source.records["model"]), source.tokens
+    sums = {}
+    for hook, task in wanted.items():
+        with task.attempt():
+            check_hooks(model, [hook])
+            sums[hook] = ShardSums.zero(layouts[hook])
     for window in progress(sample, desc="statistics of live activations", unit="windows"):
+        if not sums:
+            break
+        dtypes = {hook: layouts[hook].dtype for hook in sums}
         left_out = excluded(tokens.columns.read("flags", window.start, window.end))
         for hook, x in compute(model, dtypes, tokens, window).items():
-            check_finite(x, hook, dtypes[hook], window)
-            sums[hook].add(to_storage(x, dtypes[hook]), left_out)
+            with wanted[hook].attempt():
+                check_finite(x, hook, dtypes[hook], window)
+                sums[hook].add(to_storage(x, dtypes[hook]), left_out)
+            if wanted[hook].error:
+                del sums[hook]
     return {hook: one.close() for hook, one in sums.items()}
 
 

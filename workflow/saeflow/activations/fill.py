@@ -22,6 +22,7 @@ from saeflow.activations.writer import ShardWriter
 from saeflow.interrupt import Stop
 from saeflow.logs import Progress
 from saeflow.models.hooks import Hook, check_hooks
+from saeflow.task import Task
 from saeflow.tokens.flags import excluded
 from saeflow.tokens.store import TokenStore
 
@@ -33,9 +34,9 @@ _PENDING = 2
 
 def fill(
     writers: Mapping[Hook, ShardWriter],
+    tasks: Mapping[Hook, Task],
     model: torch.nn.Module,
     tokens: TokenStore,
-    batch_tokens: int,
     stop: Stop,
 ) -> None:
     """Compute and write every missing shard of some hooks.
@@ -44,12 +45,13 @@ def fill(
     ----------
     writers
         One per hook, for the same rows.
+    tasks
+        Of the hooks, in one ``batch_tokens``. A hook that the model lacks, or whose values do not
+        fit its dtype, fails and is left out from then on.
     model
-        The model that has the hooks.
+        What has the hooks.
     tokens
         What it reads.
-    batch_tokens
-        Tokens in a forward pass.
     stop
         Asked after each window.
 
@@ -57,8 +59,13 @@ def fill(
     -----
     At most three windows are in memory at a time: one that is computed and two that are written.
     """
-    check_hooks(model, list(writers))
-    any_writer = next(iter(writers.values()))
+    for hook in writers:
+        with tasks[hook].attempt():
+            check_hooks(model, [hook])
+    writers = {hook: writer for hook, writer in writers.items() if tasks[hook].error is None}
+    if not writers:
+        return
+    first, any_writer = next(iter(writers.items()))
     layout, missing = any_writer.layout, set().union(*(w.missing for w in writers.values()))
     total = _n_rows(layout, any_writer.shards)
     done = total - _n_rows(layout, missing)
@@ -75,14 +82,18 @@ def fill(
         ) as bar,
         _Behind(_append, _PENDING) as behind,
     ):
-        for window in windows(tokens, batch_tokens):
-            wanting = {h: w for h, w in writers.items() if w.wants(window.start, window.end)}
+        for window in windows(tokens, tasks[first].settings["batch_tokens"]):
+            wanting = {
+                hook: writer
+                for hook, writer in writers.items()
+                if tasks[hook].error is None and writer.wants(window.start, window.end)
+            }
             if not wanting:
                 continue
             dtypes = {hook: writer.layout.dtype for hook, writer in wanting.items()}
             found = compute(model, dtypes, tokens, window)
             left_out = excluded(tokens.part("flags", window.start, window.end))
-            behind.put(window, found, left_out, wanting)
+            behind.put(window, found, left_out, wanting, tasks)
             n = _overlap(layout, missing, window)
             n_bytes += n * sum(writer.layout.row_bytes for writer in wanting.values())
             bar.update(n)
@@ -94,10 +105,13 @@ def _append(
     found: dict[Hook, torch.Tensor],
     left_out: np.ndarray,
     writers: Mapping[Hook, ShardWriter],
+    tasks: Mapping[Hook, Task],
 ) -> None:
     for hook, writer in writers.items():
         x = to_storage(found.pop(hook), writer.layout.dtype)
-        writer.append(window.start, x, left_out)
+        if tasks[hook].error is None:
+            with tasks[hook].attempt():
+                writer.append(window.start, x, left_out)
 
 
 def _n_rows(layout: Layout, shards: Iterable[int]) -> int:

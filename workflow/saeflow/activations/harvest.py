@@ -2,17 +2,18 @@
 
 Sequences go through the model in batches that follow from the token store alone, so that a
 hook's values depend neither on the hooks taken with it nor on where a killed run is resumed.
-Read `harvest` first; `saeflow.activations.parts` does a part of it in a job of its own.
+Read `harvest`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from saeflow import registry
+from saeflow.activations.commits import shards_of
 from saeflow.activations.compatible import check_compatible
 from saeflow.activations.fill import fill
 from saeflow.activations.layout import Layout, plan_layout
@@ -21,65 +22,93 @@ from saeflow.activations.rows import rows_identity, write_rows
 from saeflow.activations.writer import ShardWriter
 from saeflow.files import read_json
 from saeflow.interrupt import interruptible
+from saeflow.locks import locked
 from saeflow.models.hooks import Hook
 from saeflow.models.load import load_model
+from saeflow.task import Task
 from saeflow.tokens.store import TokenStore, open_tokens
-from saeflow.work import Work, hold
+from saeflow.work import hold
 
 _OF_MODEL = ("name", "architecture", "weights_sha256", "source")
 
 
-def harvest(
-    tasks: Sequence[tuple[Work, Mapping[str, Any], Any]], model_record: Path, tokens_record: Path
-) -> None:
+def harvest(tasks: Sequence[Task], part: tuple[int, int] | None = None) -> None:
     """Store the activations of several hooks of one model over one token store.
+
+    A hook that the model lacks, or whose values do not fit the dtype, leaves the others alone.
 
     Parameters
     ----------
     tasks
-        For each hook its held work and its settings: ``hook``, ``dtype``, ``batch_tokens`` and
-        optionally ``shard_rows`` and ``live``. Finished works are left alone. (A third item, the
-        inputs of `saeflow.script.Task`, is not read.)
-    model_record, tokens_record
-        ``model.json`` and ``tokens.json``.
+        One for each hook. Settings: ``hook``, ``dtype``, ``batch_tokens`` and optionally
+        ``shard_rows`` and ``live``. Inputs: ``model`` and ``tokens``. Finished ones are left
+        alone.
+    part
+        (i, n): compute what is missing of the i-th (from 1) of n parts, and finish nothing. A part
+        is a range of shards, the same ones in every store. Parts may run at the same time, in
+        processes that share the works; a call without a part completes the stores after them.
 
     Raises
     ------
     ModelError
         If the model was made for another tokenizer, for shorter sequences or a smaller
-        vocabulary, or has no such hook.
-    StoreError
-        If a value does not fit the dtype.
+        vocabulary.
+    DamagedError
+        If the token store is not what was written.
 
     Notes
     -----
     Killed at any point, the next call continues at the first shard that is not committed, and
     ends with the same bytes.
     """
-    wanted = {Hook.parse(settings["hook"]): (work, settings) for work, settings, *_ in tasks}
-    wanted = {hook: item for hook, item in wanted.items() if not item[0].finished}
-    if not wanted:
+    tasks = [task for task in tasks if not task.finished]
+    if not tasks:
         return
-    source = Source(model_record, tokens_record)
-    place = next(iter(wanted.values()))[0].output.parent
+    inputs, place = tasks[0].inputs, tasks[0].output.parent
+    source = Source(inputs["model"], inputs["tokens"])
     with source.rows(place) as rows, ExitStack() as stack:
-        # Some may have lost nothing but the row table, which is there again.
-        wanted = {hook: item for hook, item in wanted.items() if not item[0].finished}
-        if any(settings.get("live") for _, settings in wanted.values()):
+        wanted = {}
+        for task in tasks:
+            if not task.finished:
+                wanted[Hook.parse(task.settings["hook"])] = task
+            elif part is None:  # it had lost nothing but the row table, which is there again
+                task.work.publish()
+        if any(task.settings.get("live") for task in wanted.values()):
             # No rows: see `saeflow.registry`.
             registry.load("activations", "calibration").describe(wanted, source, rows)
             return
-        writers = {}
-        for hook, (work, settings) in wanted.items():
-            work.reopen()
-            writers[hook] = source.writer(hook, work.path, settings, rows)
-            stack.callback(writers[hook].close)
-        if writers:
-            source.compute(writers, next(iter(wanted.values()))[1]["batch_tokens"])
-        for hook, writer in writers.items():
-            facts = writer.finalise()
-            about = {"hook": str(hook), **source.attributes(rows)}
-            wanted[hook][0].finish({**about, **facts}, known=writer.hashes, needs=[rows])
+        # The first part to come makes the stores.
+        with locked(place / "parts.json") if part else nullcontext():
+            writers = _open(wanted, source, rows, part)
+        for writer in writers.values():
+            stack.callback(writer.close)
+        source.compute(writers, wanted)
+        if part is None:
+            _finish(wanted, writers, source.attributes(rows), rows)
+
+
+def _open(
+    tasks: Mapping[Hook, Task], source: Source, rows: str, part: tuple[int, int] | None
+) -> dict[Hook, ShardWriter]:
+    writers = {}
+    for hook, task in tasks.items():
+        with task.attempt():
+            task.work.reopen()
+            writers[hook] = source.writer(hook, task, rows, part)
+    return writers
+
+
+def _finish(
+    tasks: Mapping[Hook, Task],
+    writers: Mapping[Hook, ShardWriter],
+    attributes: Mapping[str, Any],
+    rows: str,
+) -> None:
+    for hook, writer in writers.items():
+        if tasks[hook].error is None:
+            with tasks[hook].attempt():
+                facts = {"hook": str(hook), **attributes, **writer.finalise()}
+                tasks[hook].work.finish(facts, known=writer.hashes, needs=[rows])
 
 
 class Source:
@@ -119,44 +148,36 @@ class Source:
         )
 
     def writer(
-        self,
-        hook: Hook,
-        path: Path,
-        settings: Mapping[str, Any],
-        rows: str,
-        shards: range | None = None,
+        self, hook: Hook, task: Task, rows: str, part: tuple[int, int] | None
     ) -> ShardWriter:
-        """Return the writer of a hook's store, for all its shards or some."""
+        """Return the writer of a hook's store, for all its shards or those of a part."""
+        layout = self.layout(task.settings)
         about = {"hook": str(hook), **self.attributes(rows)}
-        return ShardWriter(path, self.layout(settings), str(hook), about, shards)
+        shards = None if part is None else shards_of(*part, layout.n_shards)
+        return ShardWriter(task.work.path, layout, str(hook), about, shards)
 
-    def compute(self, writers: Mapping[Hook, ShardWriter], batch_tokens: int) -> None:
+    def compute(self, writers: Mapping[Hook, ShardWriter], tasks: Mapping[Hook, Task]) -> None:
         """Compute what the writers miss; the model is loaded only if they miss something."""
         if any(writer.missing for writer in writers.values()):
             check_room(writers.values())
             with interruptible() as stop:
-                fill(writers, load_model(self.records["model"]), self.tokens, batch_tokens, stop)
+                fill(writers, tasks, load_model(self.records["model"]), self.tokens, stop)
 
     @contextmanager
-    def rows(self, place: Path, *, shared: bool = False) -> Iterator[str]:
-        """Hold the row table that the hooks of a place share, made if need be; give its name.
+    def rows(self, place: Path) -> Iterator[str]:
+        """Hold the row table that the hooks of ``place`` share, made if need be; give its name.
 
-        Parameters
-        ----------
-        place
-            The directory of the hooks' records.
-        shared
-            Whether other processes may hold it at the same time.
+        It is held together with others that read it: no part of a harvest waits for another.
         """
         held = place / "rows.json", rows_identity(self.tokens.record["identity"]), ".zarr"
-        with hold(*held) as rows:
-            if not rows.finished:
-                write_rows(rows, self.tokens)
-            if not shared:
-                yield rows.final.name
-                return
-        with hold(*held, shared=True) as rows:
-            yield rows.final.name
+        while True:
+            with hold(*held, shared=True) as rows:
+                if rows.finished:
+                    yield rows.final.name
+                    return
+            with hold(*held) as rows:
+                if not rows.finished:
+                    write_rows(rows, self.tokens)
 
     def attributes(self, rows: str) -> dict[str, Any]:
         """Return where activations come from; nothing that differs between machines."""

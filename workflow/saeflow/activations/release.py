@@ -1,13 +1,14 @@
 """Remove the rows of a temporary store once nobody needs them; what is known of them stays.
 
-Read `release`. The manifest is renamed first: from then on the store counts as removed, so that a
-kill at any point leaves nothing that looks finished.
+The manifest is renamed first: from then on the store counts as removed, so that a kill at any point
+leaves nothing that looks finished. Read `release_stores`.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from saeflow.activations.commits import COMMITS
@@ -15,9 +16,21 @@ from saeflow.activations.layout import ARRAY
 from saeflow.errors import DamagedError
 from saeflow.files import fsync_dir, read_json, write_json
 from saeflow.readers import try_lock_unread
+from saeflow.task import Task
 from saeflow.work import MANIFEST, RELEASED
 
 logger = logging.getLogger(__name__)
+
+
+def release_stores(tasks: Sequence[Task]) -> None:
+    """Release the input ``activations`` of each unfinished task; its record says whether it went.
+
+    A store that is missing leaves the others alone.
+    """
+    for task in tasks:
+        if not task.finished:
+            with task.attempt():
+                task.finish({"released": release(task.inputs["activations"])})
 
 
 def release(record: Path) -> bool:

@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 
 from saeflow.cli import machine
 from saeflow.cli.words import size
-from saeflow.cost.estimate import Estimator
 from saeflow.cost.speeds import Speeds
 from saeflow.cost.summary import summarise
-from saeflow.plan.current import Current
-from saeflow.plan.job import Job
-from saeflow.plan.jobfile import has_bulk
-from saeflow.plan.plan import Plan
+from saeflow.hub import snapshot
+from saeflow.plan.current import has_bulk
+from saeflow.plan.outputs import Outputs
 
 
 class Need(NamedTuple):
@@ -40,8 +38,9 @@ def missing_paths(config: Mapping[str, Any], file: Path) -> Iterator[str]:
                 yield f"{file} > {section} > {name} > path: there is no {entry['path']}"
 
 
-def unfetched(plan: Plan, wanted: Mapping[Path, Job]) -> Iterator[str]:
+def unfetched(outputs: Outputs) -> Iterator[str]:
     """Yield a line for every wanted source on the hub that is not on this machine."""
+    plan, wanted = outputs.plan, outputs.wanted
     for section, find, kind in (
         ("models", plan.model, "model"),
         ("datasets", plan.dataset, "dataset"),
@@ -49,28 +48,21 @@ def unfetched(plan: Plan, wanted: Mapping[Path, Job]) -> Iterator[str]:
         for name, entry in plan.config[section].items():
             if "hub" not in entry:
                 continue
-            job = find(name)
-            if job.output in wanted and not has_bulk(job) and not _cached(entry, kind):
+            source = find(name)
+            if source in wanted and not has_bulk(source) and not _cached(entry, kind):
                 yield f"{section} > {name}: {entry['hub']} is not fetched yet"
 
 
 def _cached(entry: Mapping[str, Any], kind: str) -> bool:
     """Whether the hub's cache has this revision."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-    from huggingface_hub.file_download import repo_folder_name
-
-    folder = repo_folder_name(repo_id=entry["hub"], repo_type=kind)
-    snapshot = Path(HF_HUB_CACHE) / folder / "snapshots" / entry["revision"]
-    return snapshot.is_dir() and any(snapshot.iterdir())
+    there = snapshot(entry["hub"], entry["revision"], kind=kind)
+    return there.is_dir() and any(there.iterdir())
 
 
-def disk_need(wanted: Mapping[Path, Job]) -> Need:
+def disk_need(outputs: Outputs) -> Need:
     """Estimate what the results that are not there yet will take; `saeflow plan` tells more."""
-    jobs = list(wanted.values())
-    current = Current(jobs)
-    to_run = [job for job in jobs if not current(job)]
-    summary = summarise(jobs, to_run, Estimator(Speeds(1)), 1)
-    return Need(round(summary.most_bytes.value), tuple(summary.unknown))
+    summary = summarise(outputs, Speeds(1))
+    return Need(round(summary.work.n_bytes.value), tuple(summary.unknown))
 
 
 def disk_problem(need: Need, free: int) -> str | None:
@@ -83,22 +75,22 @@ def disk_problem(need: Need, free: int) -> str | None:
     )
 
 
-def blocks(plan: Plan, wanted: Mapping[Path, Job], results: Path, *, hub: bool) -> Iterator[str]:
+def blocks(outputs: Outputs, results: Path, *, hub: bool) -> Iterator[str]:
     """Yield what keeps a sound configuration from running here, a line each.
 
     Parameters
     ----------
-    plan, wanted
-        The plan and its jobs by record.
+    outputs
+        What is wanted.
     results
         Where the results lie.
     hub
         Whether the hub answers.
     """
     if not hub:
-        for line in unfetched(plan, wanted):
+        for line in unfetched(outputs):
             yield f"{line}, and the hub does not answer"
     if problem := machine.writing_problem(results):
         yield f"results cannot be written to {problem}"
-    if problem := disk_problem(disk_need(wanted), machine.free_bytes(results)):
+    if problem := disk_problem(disk_need(outputs), machine.free_bytes(results)):
         yield problem

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saeflow.cli.words import count, value
-from saeflow.plan.job import Job
-from saeflow.plan.jobfile import describe
 from saeflow.plan.made import recall
+from saeflow.plan.passes import describe
+from saeflow.plan.result import Result, source
 
 
 class Cause(NamedTuple):
-    """A job with something of its own that changed.
+    """A result with something of its own that changed.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class Cause(NamedTuple):
     through: tuple[Path, ...]
 
 
-def explain(job: Job, identity: str) -> list[Cause]:
-    """Return what changed since ``job``'s result was made under ``identity``.
+def explain(result: Result, identity: str) -> list[Cause]:
+    """Return what changed since ``result``'s result was made under ``identity``.
 
     Parameters
     ----------
@@ -48,37 +48,40 @@ def explain(job: Job, identity: str) -> list[Cause]:
     identity
         The identity that its result states.
     """
-    return list(_causes(job, identity, (), set()))
+    return list(_causes(result, identity, (), set()))
 
 
 def _causes(
-    job: Job, identity: str, through: tuple[Path, ...], seen: set[tuple[Path, str]]
+    result: Result, identity: str, through: tuple[Path, ...], seen: set[tuple[Path, str]]
 ) -> Iterator[Cause]:
-    if identity == job.identity or (job.output, identity) in seen:
+    if identity == result.identity or (result.output, identity) in seen:
         return
-    seen.add((job.output, identity))
-    was = recall(job.output, identity)
+    seen.add((result.output, identity))
+    was = recall(result.output, identity)
     if was is None:
         text = (
-            f"made under identity {identity[:16]}, now {job.identity[:16]}: what it was made from"
-            " was not kept, so the difference cannot be told"
+            f"made under identity {identity[:16]}, now {result.identity[:16]}: what it was made"
+            " from was not kept, so the difference cannot be told"
         )
-        yield Cause(job.rule, (text,), job.output, through)
+        yield Cause(result.rule, (text,), result.output, through)
         return
-    now = describe(job)
-    changes = [*_settings(was["settings"], now["settings"]), *_code(was["code"], job.code)]
-    if was["rule"] != job.rule:
-        changes.insert(0, f"rule: was {was['rule']}, is {job.rule}")
+    now = describe(result)
+    changes = [
+        *_settings(was["settings"], now["settings"]),
+        *_code(was["code"], source().closure(result.roots)),
+    ]
+    if was["rule"] != result.rule:
+        changes.insert(0, f"rule: was {was['rule']}, is {result.rule}")
     below = []
-    for name in sorted({*was["inputs"], *job.inputs}):
+    for name in sorted({*was["inputs"], *result.inputs}):
         before = {Path(i["record"]): i["identity"] for i in _listed(was["inputs"].get(name, []))}
-        after = {other.output: other for other in _listed(job.inputs.get(name, []))}
+        after = {other.output: other for other in _listed(result.inputs.get(name, []))}
         changes.extend(_exchanged(name, before, after))
         below.extend((after[path], before[path]) for path in after if path in before)
     if changes:
-        yield Cause(job.rule, tuple(changes), job.output, through)
+        yield Cause(result.rule, tuple(changes), result.output, through)
     for other, old_identity in below:
-        yield from _causes(other, old_identity, (*through, job.output), seen)
+        yield from _causes(other, old_identity, (*through, result.output), seen)
 
 
 def _listed(inputs: Any) -> list[Any]:

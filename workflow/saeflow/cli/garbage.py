@@ -17,9 +17,9 @@ from typing import NamedTuple
 from saeflow import paths
 from saeflow.cli.study import BULK
 from saeflow.locks import lock_path, try_lock
-from saeflow.plan.job import Job
-from saeflow.plan.jobfile import recorded_identity
-from saeflow.plan.made import recall
+from saeflow.plan.current import HARVEST, read_record, recorded_identity
+from saeflow.plan.made import code_file, recall
+from saeflow.plan.result import Result
 from saeflow.readers import try_lock_unread
 from saeflow.work import (
     IDENTITY_CHARACTERS,
@@ -41,7 +41,7 @@ class Garbage(NamedTuple):
         A directory of bulk, or a small file.
     kind : str
         "earlier data", "latest data" (the last that was made there, but stale), "unfinished
-        data", "temporary file", "job file", "description" or "log".
+        data", "temporary file", "plan", "receipt", "description" or "log".
     n_bytes : int
         What removing it frees.
     record : Path or None
@@ -54,18 +54,18 @@ class Garbage(NamedTuple):
     record: Path | None = None
 
 
-def find_garbage(wanted: Collection[Job]) -> list[Garbage]:
-    """Return everything below results/ that none of the jobs ``wanted`` needs.
+def find_garbage(wanted: Collection[Result]) -> list[Garbage]:
+    """Return everything below results/ that none of the results ``wanted`` needs.
 
     Parameters
     ----------
     wanted
-        Every job of every configuration that uses this directory.
+        Every result of every configuration that uses this directory.
     """
     places = list(_places())
     bulk = sorted(_bulk(wanted, places), key=lambda piece: piece.path)
     gone = {piece.path for piece in bulk}
-    small = (*_job_files(wanted), *_descriptions(wanted, places, gone), *_logs(wanted))
+    small = (*_of_passes(wanted), *_descriptions(wanted, places, gone))
     return [*bulk, *_temporary_files(places), *small]
 
 
@@ -123,7 +123,7 @@ def _prune(directory: Path) -> None:
         directory = directory.parent
 
 
-def _bulk(wanted: Collection[Job], places: Collection[_Place]) -> Iterator[Garbage]:
+def _bulk(wanted: Collection[Result], places: Collection[_Place]) -> Iterator[Garbage]:
     kept = {
         name
         for final in (*_final_paths(wanted), *_row_tables(wanted))
@@ -186,38 +186,46 @@ def _places() -> Iterator[_Place]:
         )
 
 
-def _final_paths(wanted: Collection[Job]) -> Iterator[Path]:
-    for job in wanted:
-        if job.suffix is not None:
-            yield bulk_path(job.output, job.identity, job.suffix)
+def _final_paths(wanted: Collection[Result]) -> Iterator[Path]:
+    for result in wanted:
+        if result.suffix is not None:
+            yield bulk_path(result.output, result.identity, result.suffix)
 
 
-def _row_tables(wanted: Collection[Job]) -> Iterator[Path]:
+def _row_tables(wanted: Collection[Result]) -> Iterator[Path]:
     """Yield the row tables that lie beside wanted activations."""
     from saeflow.activations.rows import rows_identity
 
-    for job in wanted:
-        if job.rule == "harvest_activations":
-            tokens = job.inputs["tokens"]
-            record = job.output.with_name("rows.json")
+    for result in wanted:
+        if result.rule == HARVEST:
+            tokens = result.inputs["tokens"]
+            record = result.output.with_name("rows.json")
             yield bulk_path(record, rows_identity(tokens.identity), ".zarr")
 
 
-def _job_files(wanted: Collection[Job]) -> Iterator[Garbage]:
-    kept = {paths.job_file(job.output) for job in wanted}
-    yield from _files(paths.JOBS, kept, "job file")
-
-
-def _logs(wanted: Collection[Job]) -> Iterator[Garbage]:
-    kept = {Path(paths.log_pattern(str(job.output))) for job in wanted}
-    yield from _files(paths.LOGS, kept, "log")
+def _of_passes(wanted: Collection[Result]) -> Iterator[Garbage]:
+    """Yield plans, receipts and logs of passes that made nothing that is wanted now."""
+    identities = {result.identity for result in wanted}
+    kept: set[str] = set()
+    for plan in sorted(Path(paths.PLANS).glob("*.json")):
+        made = read_record(plan).get("results", [])
+        if any(one["identity"] in identities for one in made):
+            kept.add(plan.stem)
+    for directory, kind in (
+        (paths.PLANS, "plan"),
+        (paths.RECEIPTS, "receipt"),
+        (paths.LOGS, "log"),
+    ):
+        for piece in _files(directory, (), kind):
+            if piece.path.stem not in kept:
+                yield piece
 
 
 def _descriptions(
-    wanted: Collection[Job], places: Collection[_Place], gone: Collection[Path]
+    wanted: Collection[Result], places: Collection[_Place], gone: Collection[Path]
 ) -> Iterator[Garbage]:
     """Yield descriptions of what is no longer there, nor led to anything that is."""
-    queue = [(job.output, job.identity) for job in wanted]
+    queue = [(result.output, result.identity) for result in wanted]
     for place in places:
         for record in place.files:
             identity = recorded_identity(record) if record.suffix == ".json" else None
@@ -228,13 +236,13 @@ def _descriptions(
             identity = next(filter(None, (recorded_identity(directory / n) for n in names)), None)
             if identity and directory not in gone:
                 queue.append((directory.parent / f"{match['stem']}.json", identity))
-    kept: set[Path] = set()
+    kept: set[Path] = {code_file(result.code) for result in wanted}
     while queue:
         record, identity = queue.pop()
         path = paths.made_file(record, identity)
         if path in kept:
             continue
-        kept.add(path)
+        kept |= {path, code_file(str(read_record(path).get("code")))}
         was = recall(record, identity)
         for inputs in was["inputs"].values() if was else ():
             for one in inputs if isinstance(inputs, list) else [inputs]:

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from saeflow.cli.words import count, size
-from saeflow.plan.job import SOURCE_ROOT
+from saeflow.plan.result import SOURCE_ROOT
 
 LOCK_FILE = SOURCE_ROOT.parent / "requirements.lock"
 _SHOWN = (

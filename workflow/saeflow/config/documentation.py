@@ -1,14 +1,33 @@
-"""The page about recipes of SAEs: what can be combined, and the presets with their sources.
+"""The pages about the configuration: every key, and recipes of SAEs with the presets' sources.
 
-Read `recipes_page`.
+Read `configuration_page` and `recipes_page`.
 """
 # ruff: noqa: E501  (the text of a page, whose tables have one line per row)
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args, get_origin
 
+from pydantic import AfterValidator
+from pydantic.fields import FieldInfo
+
+from saeflow.config.base import Section, each_once
 from saeflow.config.presets import PRESETS
+from saeflow.config.schema import (
+    choices,
+    descriptions,
+    in_words,
+    is_nullable,
+    is_section,
+    keys_of,
+    kinds_of,
+    type_of,
+    value_of,
+)
+from saeflow.config.sections import Config, section_of, study_names
+from saeflow.files import canonical_json
 
 _HEAD = """# Recipes
 
@@ -70,6 +89,135 @@ are listed in the study. A sweep is as stale as its recipes written out: adding 
 configuration is read, and results know nothing of the name. The values are for the papers' scale, hundreds of millions
 of tokens: a run of a million rows wants larger learning rates and shorter schedules.
 """
+
+
+_LIMITS = {
+    "ge": "≥ {:.12g}",
+    "gt": "> {:.12g}",
+    "le": "≤ {:.12g}",
+    "lt": "< {:.12g}",
+    "min_length": "at least {}",
+}
+
+
+def configuration_page() -> str:
+    """Return the page about every key of the configuration."""
+    parts = [
+        "# Configuration",
+        "Generated from `saeflow.config`. Do not edit: edit the sections there.",
+        f"{_about(Config)} A name that you choose is part of paths: at most 64 letters, digits, `.`,"
+        " `_`, `+` or `-`, beginning with a letter or digit. A key that is not listed here is an"
+        " error.",
+        "In the tables, *required* has no default; `a > b` is the key `b` below the key `a`.",
+    ]
+    for key, field in Config.model_fields.items():
+        parts += [f"## {key}", descriptions(Config)[key], *_parts(key, field.annotation)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _parts(key: str, annotation: Any) -> Iterator[str]:
+    """Yield what is said of a section below its heading and description."""
+    if key == "studies":
+        for name in study_names():
+            section = section_of(name, where=key)
+            yield from (f"### `studies > {name}`", _about(section), _keys(section))
+    elif is_section(annotation):
+        yield _keys(annotation)
+    else:
+        entry = get_args(annotation)[1]
+        for tag, kind in (kinds_of(entry) or {"": entry}).items():
+            yield f"### `{key} > NAME`{_mark(tag, kind)}"
+            yield from (_about(kind), _keys(kind))
+
+
+def _mark(tag: str, kind: type[Section]) -> str:
+    """Return by which key or word an entry is of a kind."""
+    if not tag:
+        return ""
+    word = next(
+        (key for key, f in kind.model_fields.items() if choices(f.annotation) == (tag,)), ""
+    )
+    return f" with `{word}: {tag}`" if word else f" with `{tag}`"
+
+
+def _about(section: type[Section]) -> str:
+    return " ".join(inspect.getdoc(section).split())
+
+
+def _keys(section: type[Section]) -> str:
+    head = ("key", "type", "default", "limits", "meaning")
+    lines = [head, ("---",) * len(head), *_rows(section, ())]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _rows(section: type[Section], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for key, field in keys_of(section).items():
+        names, below = (*above, key), value_of(field.annotation)
+        yield (
+            f"`{' > '.join(names)}`",
+            _type(type_of(field)),
+            _default(field),
+            _limits(type_of(field)),
+            descriptions(section)[key].replace("|", "\\|"),
+        )
+        if is_section(below):
+            yield from _rows(below, names)
+
+
+def _type(annotation: Any) -> str:
+    known = choices(annotation)
+    if known:
+        return "this word" if len(known) == 1 else "a choice"
+    text, value = in_words(annotation), value_of(annotation)
+    if get_origin(value) is list:
+        text += f" (items: {in_words(get_args(value)[0])})"
+    return text
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.default
+    if field.is_required():
+        return "*required*"
+    if field.default_factory is not None:
+        return "–"
+    if isinstance(default, Section):
+        default = default.plain() if default.model_fields_set else {}
+    if default in ({}, []) or field.exclude_if is not None:
+        return "–"
+    if isinstance(default, float) and default.is_integer():
+        default = int(default)
+    return f"`{default if isinstance(default, str) else canonical_json(default)}`"
+
+
+def _limits(annotation: Any) -> str:
+    known = choices(annotation)
+    if known:
+        words = (w if isinstance(w, str) else canonical_json(w) for w in known)
+        return ", ".join(f"`{word}`" for word in words)
+    marks = list(_marks(annotation))
+    if value_of(annotation) is str:
+        return "–"
+    found = [
+        text.format(getattr(mark, name))
+        for name, text in _LIMITS.items()
+        for mark in marks
+        if hasattr(mark, name)
+    ]
+    if AfterValidator(each_once) in marks:
+        found.append("each once")
+    return ", ".join(found) or "–"
+
+
+def _marks(annotation: Any) -> Iterator[Any]:
+    """Yield the limits of a value, not those of its items."""
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        for mark in marks:
+            yield from getattr(mark, "metadata", [mark])
+        yield from _marks(inner)
+    elif is_nullable(annotation):
+        for one in get_args(annotation):
+            yield from _marks(one)
 
 
 def recipes_page() -> str:

@@ -6,13 +6,15 @@ least of all, knows of them. Read `expand`.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from saeflow.config.messages import no_such
 from saeflow.config.presets import PRESETS
-from saeflow.config.schema import load_schema
+from saeflow.config.saes import Sae
+from saeflow.config.schema import in_words, kinds_of, type_of
+from saeflow.config.sections import find_section
 from saeflow.errors import ConfigError
 
 BASELINES = {"identity": "relu", "mean": "relu", "pca": "relu", "random": "topk", "zero": "relu"}
@@ -42,7 +44,7 @@ def expand(config: Any, *, file: str) -> Any:
     members: dict[str, list[str]] = {}
     for name, entry in config["saes"].items():
         where = f"{file} > saes > {name}"
-        if not isinstance(entry, dict):
+        if not isinstance(entry, dict) or not isinstance(name, str):
             written[name] = entry
             continue
         members[name] = []
@@ -53,7 +55,7 @@ def expand(config: Any, *, file: str) -> Any:
             members[name].append(one)
     studies = config.get("studies")
     if isinstance(studies, dict):
-        studies = {name: _study(study, members) for name, study in studies.items()}
+        studies = {name: _study(name, study, members) for name, study in studies.items()}
     return {**config, "saes": written, **({"studies": studies} if "studies" in config else {})}
 
 
@@ -76,12 +78,8 @@ def _completed(entry: dict[str, Any], where: str) -> dict[str, Any]:
     if "preset" in result:
         name = result.pop("preset")
         if name not in PRESETS:
-            close = difflib.get_close_matches(str(name), PRESETS, n=1)
-            raise ConfigError(
-                f"there is no preset '{name}'",
-                where=f"{where} > preset",
-                expected="one of " + ", ".join(PRESETS),
-                remedy=f"Did you mean '{close[0]}'?" if close else None,
+            raise no_such(
+                f"there is no preset '{name}'", str(name), PRESETS, where=f"{where} > preset"
             )
         values = PRESETS[name].values
         if result.get("architecture", values["architecture"]) != values["architecture"]:
@@ -120,11 +118,11 @@ def _is_sweep(entry: Mapping[str, Any], key: str, value: Any) -> bool:
 
 def _holds_lists(architecture: Any, key: str) -> bool:
     """Whether a list is one value of a key; also where the architecture is not known."""
-    definition = load_schema()["$defs"].get(f"sae_{architecture}")
-    if definition is None:
+    recipe = kinds_of(Sae).get(str(architecture))
+    if recipe is None:
         return True
-    kind = definition["properties"].get(key, {}).get("type", [])
-    return "array" in ([kind] if isinstance(kind, str) else kind)
+    field = recipe.model_fields.get(key)
+    return field is not None and in_words(type_of(field)).startswith("a list")
 
 
 def _part(key: str, value: Any, where: str) -> str:
@@ -141,16 +139,17 @@ def _part(key: str, value: Any, where: str) -> str:
     return f"{_SHORT[key]}{text}" if key in _SHORT else f"{key}-{text}"
 
 
-def _study(study: Any, members: Mapping[str, Iterable[str]]) -> Any:
+def _study(name: Any, study: Any, members: Mapping[str, Iterable[str]]) -> Any:
     """Return a study in which the name of a sweep is replaced by those of its recipes."""
-    if not isinstance(study, dict):
+    section = find_section(name)
+    if not isinstance(study, dict) or section is None:
         return study
     result = dict(study)
-    for key in ("saes", "tune"):
+    for key in section.SAE_KEYS:
         if isinstance(study.get(key), list):
             result[key] = [
                 one
-                for name in study[key]
-                for one in (members.get(name, [name]) if isinstance(name, str) else [name])
+                for item in study[key]
+                for one in (members.get(item, [item]) if isinstance(item, str) else [item])
             ]
     return result

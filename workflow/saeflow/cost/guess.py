@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-EXACT = 1.0
+
+class UnknownError(Exception):
+    """Why no figure can be given yet."""
 
 
 class Guess(NamedTuple):
@@ -21,20 +23,16 @@ class Guess(NamedTuple):
     """
 
     value: float
-    times: float = EXACT
+    times: float = 1.0
 
     @property
     def exact(self) -> bool:
         """Whether it is no guess."""
-        return self.times == EXACT
+        return self.times == 1.0
 
-    def scaled(self, factor: float, times: float = EXACT) -> Guess:
+    def scaled(self, factor: float, times: float = 1.0) -> Guess:
         """Return ``factor`` of it, where the factor itself may be ``times`` off."""
         return Guess(self.value * factor, self.times * times)
-
-    def over(self, rate: Guess) -> Guess:
-        """Return how long so much takes at a rate."""
-        return Guess(self.value / rate.value, self.times * rate.times)
 
 
 ZERO = Guess(0.0)

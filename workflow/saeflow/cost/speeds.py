@@ -1,129 +1,197 @@
-"""How fast this machine computes: measured in a few seconds, or assumed.
+"""How long passes take on this machine: as those did that left receipts, else as operations tell.
 
-`Speeds` answers from what `saeflow.cost.calibrate` measured, and otherwise from operations at a
-rate that any present core reaches. Nothing here imports torch.
+A receipt holds what its pass had to do, as it was planned, and what it took. Read `Speeds`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from saeflow.cost.guess import Guess
-from saeflow.cost.shapes import Shape
-from saeflow.files import canonical_json
+from saeflow import paths
+from saeflow.cost import memory
+from saeflow.cost.guess import ZERO, Guess
+from saeflow.cost.work import OPERATIONS_PER_S, Work, Works, kind_of
+from saeflow.device import machine
 
-MEASURED_TIMES, ASSUMED_TIMES = 1.5, 4.0
-"""How far off a measured and an assumed speed may be; the first also stands for other load."""
+if TYPE_CHECKING:
+    from saeflow.plan.passes import Pass
 
-CORE_FLOPS = 2e10
-DISK_BYTES_PER_S = 3e8
-NETWORK_BYTES_PER_S = 2e7
-JOB_START_S = 1.0
-TORCH_START_S = 4.0
+ALL_CORES = ("train_lm", "harvest", "sample_dataset")
+HALF = ("train_saes", "finetune_saes", "measure")
+"""Rules whose jobs compute with many threads, as the rule files say."""
 
-_BACKWARD = 3  # a training step takes three times the operations of a forward pass
-_IMPORTED_EXPANSION = 16
-_STEP_PRODUCTS = 5  # of x and W_enc or W_dec, forward and backward, where half is sparse
-
-
-def block_key(shape: Shape) -> str:
-    """Return the name of a block of a model."""
-    sizes = {name: getattr(shape, name) for name in ("d_model", "n_heads", "d_mlp")}
-    return canonical_json({"type": shape.config.get("model_type"), **sizes})
-
-
-def training_key(shape: Shape) -> str:
-    """Return the name of a model in training."""
-    return canonical_json(
-        {"of": block_key(shape), "n": shape.n_layers, "vocab_size": shape.vocab_size}
-    )
+_START_S, _RESULT_S = 3.0, 0.5
+_GAIN = 0.85  # n threads do the work of so many: n to this power
+_NEGLIGIBLE = 0.1  # the share of rows that are left out, or that do not fill a batch
+_MEASURED_S = 1.0
+# How far off: what was timed itself, what is of its kind, a measured core, an assumed one.
+_SAME, _SIMILAR, _MEASURED, _ASSUMED = 1.5, 2.5, 3.0, 5.0
 
 
-def step_key(settings: Mapping[str, Any], d_in: int) -> str:
-    """Return the name of a training step; seeds and schedules make no difference to its time."""
-    kept = ("architecture", "k", "expansion", "d_sae", "batch_size", "aux_coef", "aux_k")
-    return canonical_json({"d_in": d_in, **{k: settings[k] for k in kept if k in settings}})
+def threads_of(rule: str, cores: int) -> int:
+    """Return the threads that the rules give to a job on ``cores``."""
+    return cores if rule in ALL_CORES else max(1, cores // 2) if rule in HALF else 1
 
 
-def width_of(recipe: Mapping[str, Any], d_in: int) -> int:
-    """Return d_sae of a recipe; of an SAE from elsewhere it is not known, and assumed."""
-    return recipe.get("d_sae") or round((recipe.get("expansion") or _IMPORTED_EXPANSION) * d_in)
+def measure() -> float:
+    """Return how many times as fast as the assumed core one of this machine's multiplies matrices.
+
+    Of a core its own time counts: others may be at work. A GPU is taken for all cores together.
+    """
+    import torch
+
+    from saeflow.device import pick
+
+    device, n = pick(), torch.get_num_threads()
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    a, b = torch.ones(1024, 512, device=device), torch.ones(512, 2048, device=device)
+    best, end = math.inf, time.perf_counter() + _MEASURED_S
+    torch.set_num_threads(1)
+    try:
+        while time.perf_counter() < end:
+            started = clock()
+            (a @ b)[0, 0].item()  # waits for a GPU
+            best = min(best, clock() - started)
+    finally:
+        torch.set_num_threads(n)
+    operations = 2 * a.shape[0] * b.numel()
+    return operations / best / OPERATIONS_PER_S / (1 if device.type == "cpu" else n**_GAIN)
 
 
-@dataclass
 class Speeds:
-    """Speeds of one machine.
+    """Estimates the seconds of passes.
 
-    Attributes
+    Parameters
     ----------
-    threads : int
-        What a job of all cores may use; SAEs are trained with half of them.
-    blocks, training : dict
-        Tokens per second through one block of a model, and through a model's training.
-    steps : dict
-        Seconds of a training step of an SAE, on ``half`` of the threads.
-    disk : float or None
-        Bytes per second that reach the disk.
-    start : float or None
-        Seconds until a process has imported torch and transformers.
-    notes, failed : list of str
-        How it was measured, and what could not be and why.
+    cores
+        Of the run.
+    find
+        Such as `measure`; called once, where no pass like one to come was timed. None assumes 1.
     """
 
-    threads: int
-    blocks: dict[str, float] = field(default_factory=dict)
-    training: dict[str, float] = field(default_factory=dict)
-    steps: dict[str, float] = field(default_factory=dict)
-    disk: float | None = None
-    start: float | None = None
-    notes: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    def __init__(self, cores: int, find: Callable[[], float] | None = None) -> None:
+        self.cores, self._find = cores, find
+        self._recorded: dict[str, list[_Timed]] = defaultdict(list)
+        for timed in _timed_in(Path(paths.RECEIPTS)):
+            self._recorded[timed.work["kind"]].append(timed)
 
-    @property
-    def half(self) -> int:
-        """Threads of a job that leaves room for another."""
-        return max(1, self.threads // 2)
+    def __call__(self, one: Pass, work: Work) -> Guess:
+        """Return the seconds of a pass that does ``work``."""
+        n, threads, off = len(one.results), threads_of(one.rule, self.cores), work.amount.times
+        if work.unknown:
+            return ZERO
+        count, each = work.count, work.amount.value / work.count
+        recorded = self._recorded.get(kind_of(one.results[0]), [])
+        nearest = min(recorded, key=lambda timed: timed.unlike(each, one.place), default=None)
+        if nearest is not None and nearest.unlike(each, one.place)[:2] == (0, 0):
+            return Guess(nearest.seconds(each, count, n, threads, math.inf), _SAME * off)
+        core = self._core(one.rule, threads)
+        if nearest is not None:
+            return Guess(nearest.seconds(each, count, n, threads, core), _SIMILAR * off)
+        computes = one.rule in ALL_CORES + HALF
+        seconds = _START_S + computes * _RESULT_S * n + work.amount.value * core
+        return Guess(seconds, (_MEASURED if computes and self._find else _ASSUMED) * off)
 
-    def blocks_rate(self, shape: Shape, n_blocks: int) -> Guess:
-        """Return the tokens per second through the first blocks of a model, with all threads."""
-        measured = self.blocks.get(block_key(shape))
-        if measured:
-            return Guess(measured / max(1, n_blocks), MEASURED_TIMES)
-        flops = 2 * max(1, n_blocks) * shape.block_parameters
-        return Guess(self.threads * CORE_FLOPS / flops, ASSUMED_TIMES)
+    def _core(self, rule: str, threads: int) -> float:
+        """Return the seconds in which a job does the work of a second of the assumed core."""
+        return 1 / threads**_GAIN / (self._faster if rule in ALL_CORES + HALF else 1.0)
 
-    def head_rate(self, shape: Shape) -> Guess:
-        """Return the tokens per second from final states to losses, with all threads."""
-        return Guess(
-            self.threads * CORE_FLOPS / (2 * shape.d_model * shape.vocab_size), ASSUMED_TIMES / 2
-        )
+    @cached_property
+    def _faster(self) -> float:
+        return self._find() if self._find else 1.0
 
-    def training_rate(self, shape: Shape) -> Guess:
-        """Return the tokens per second of a model's training, with all threads."""
-        measured = self.training.get(training_key(shape))
-        if measured:
-            return Guess(measured, MEASURED_TIMES)
-        flops = 2 * _BACKWARD * shape.n_parameters
-        return Guess(self.threads * CORE_FLOPS / flops, ASSUMED_TIMES)
 
-    def step(self, settings: Mapping[str, Any], d_in: int) -> Guess:
-        """Return the seconds of one step of an SAE's training, with half of the threads."""
-        measured = self.steps.get(step_key(settings, d_in))
-        if measured:
-            return Guess(measured, MEASURED_TIMES)
-        flops = 2 * _STEP_PRODUCTS * settings["batch_size"] * d_in * width_of(settings, d_in)
-        return Guess(flops / (self.half * CORE_FLOPS), ASSUMED_TIMES)
+class _Timed:
+    """A receipt of a pass that was timed."""
 
-    @property
-    def disk_rate(self) -> Guess:
-        """Bytes written per second, checks and flushing included."""
-        if self.disk:
-            return Guess(self.disk, MEASURED_TIMES)
-        return Guess(DISK_BYTES_PER_S, ASSUMED_TIMES)
+    def __init__(self, receipt: Mapping[str, Any]) -> None:
+        self.work, self.usage = receipt["work"], receipt["usage"]
+        self._place, self._elsewhere = receipt["place"], receipt["machine"] != machine()
+        rows, n, seconds = self.work["rows"], self.work["n_results"], self.usage["seconds"]
+        counted = sum(one["done"] for one in receipt["speeds"] if one["unit"] == "tokens")
+        done = counted / (rows or math.inf)
+        # where no rows were counted, an earlier run may have made any share of the results
+        self.tells = self.work["amount"] > 0 and (done > 0 or self.usage["results"] >= n)
+        loop = min(seconds, sum(one["seconds"] for one in receipt["speeds"]))
+        loop = loop or max(0.0, seconds - _START_S)
+        # a job that was stopped and went on did less than was planned
+        share = done if done and abs(done - 1) > _NEGLIGIBLE else 1.0
+        self._each, self._beside = loop / (self.work["count"] * share), seconds - loop
+        self._amount = self.work["amount"] / self.work["count"]
 
-    @property
-    def start_s(self) -> Guess:
-        """Seconds until a job that computes has begun."""
-        return Guess(self.start or TORCH_START_S, 1.2 if self.start else 2.0)
+    def unlike(self, amount: float, place: Mapping[str, str]) -> tuple[bool, float, bool]:
+        """Return how far a pass with an amount for each of its rows is: the least comes first."""
+        ratio = round(abs(math.log(amount / self._amount)), 1) if amount else math.inf
+        return self._elsewhere, ratio, self._place != dict(place)
+
+    def seconds(
+        self, amount: float, count: float, n_results: int, threads: int, core: float
+    ) -> float:
+        """Return the seconds of a pass that goes as this one did.
+
+        Parameters
+        ----------
+        amount, count
+            Of each row, and as in `Work`.
+        n_results, threads
+            Of the pass.
+        core
+            Seconds in which its threads do an amount of one.
+
+        Notes
+        -----
+        What a row takes more, or less, than here goes as fast as all that a row took here, or as
+        a core is: where rows take little, most of their time is not that of their operations.
+        What was done beside the rows takes as long, and a moment more for each further result.
+        """
+        each = self._each * (self.usage["threads"] / threads) ** _GAIN
+        each += (amount - self._amount) * min(each / self._amount, core)
+        beside = self._beside + _RESULT_S * (n_results - self.work["n_results"])
+        return max(min(_START_S, self._beside), beside) + each * count
+
+
+def _timed_in(directory: Path) -> list[_Timed]:
+    """Return what the receipts below a directory tell, the latest first."""
+    found = []
+    for file in directory.rglob("*.json"):
+        try:
+            receipt, written = json.loads(file.read_bytes()), file.stat().st_mtime
+            if (timed := _Timed(receipt)).tells:
+                found.append((written, file, timed))
+        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+            continue  # torn, or of another form: others tell enough
+    return [timed for *_, timed in sorted(found, key=lambda one: one[:2], reverse=True)]
+
+
+def memory_of(one: Pass, works: Works) -> int | None:
+    """Return the bytes of a pass at its peak: those recorded there, or as sizes tell; or None."""
+    peak = memory.peak(one.results, works)
+    for timed in _timed_in(one.receipt.parent):
+        grown = max(1.0, (peak or 0.0) / (timed.work["peak"] or math.inf))
+        return round(timed.usage["peak_memory_bytes"] * grown)
+    return None if peak is None else round(peak)
+
+
+def foreseen(one: Pass) -> dict[str, Any]:
+    """Return what a plan holds of a pass's cost, for Snakemake and for the receipt."""
+    works = Works()
+    work = works(one.results)
+    parts = [other for other in one.before if other.rule == one.rule and other.part]
+    return {
+        "memory_bytes": memory_of(one, works),
+        "work": {
+            "kind": kind_of(one.results[0]),
+            "n_results": len(one.results),
+            "rows": work.rows.value,
+            "count": work.count,
+            "amount": 0.0 if parts else work.amount.value,  # they have done it
+            "peak": memory.peak(one.results, works),
+        },
+    }

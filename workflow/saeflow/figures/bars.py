@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -11,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from saeflow.figures.panels import (
+    NO_LABELS,
     arms,
     by_place,
     few_ticks,
@@ -19,7 +22,6 @@ from saeflow.figures.panels import (
     layer_label,
     legend_above,
     panel_grid,
-    require_rows,
 )
 from saeflow.figures.style import INK, Look, method_looks, use_style
 
@@ -36,7 +38,13 @@ _SEED = {
 
 
 def bars_by_layer(
-    table: pd.DataFrame, value: str, *, label: str, line: tuple[float, str] | None = None
+    table: pd.DataFrame,
+    *,
+    value: str,
+    label: str = "",
+    line: tuple[float, str] | None = None,
+    bars: str = "method",
+    labels: Mapping[str, str] = NO_LABELS,
 ) -> Figure:
     """Draw one panel per model and recipe, one group of bars per layer, one bar per method.
 
@@ -48,12 +56,17 @@ def bars_by_layer(
     value
         The column to draw.
     label
-        The y axis.
+        The y axis, where it is not the metric ``value``.
     line
         A horizontal reference, on which the bars stand, and its name in the legend; else they
         stand on zero.
+    bars
+        Another column with names of methods, of which each has a bar.
+    labels
+        Metric -> axis label.
     """
-    require_rows(table, label)
+    label = labels.get(value, label)
+    table = table.assign(method=table[bars])
     with use_style():
         looks = method_looks(table["method"])
         titles, parts = by_place(table, table["sae"])

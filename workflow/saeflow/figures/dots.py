@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,14 +19,13 @@ from saeflow.figures.panels import (
     layer_label,
     legend_above,
     panel_grid,
-    require_rows,
 )
 from saeflow.figures.style import Look, method_looks, use_style
 
 _GROUP_WIDTH = 0.8
 
 
-def dots_by_layer(table: pd.DataFrame, value: str, *, label: str) -> Figure:
+def dots_by_layer(table: pd.DataFrame, *, value: str, labels: Mapping[str, str]) -> Figure:
     """Draw one panel per model and recipe, one group of dots per layer, a dot per method and seed.
 
     Across each group goes a line at the value of the original, the mean of its seeds.
@@ -36,10 +37,9 @@ def dots_by_layer(table: pd.DataFrame, value: str, *, label: str) -> Figure:
         ``value_high``.
     value
         The column to draw, with positive numbers.
-    label
-        The y axis.
+    labels
+        Metric -> axis label.
     """
-    require_rows(table, label)
     with use_style():
         looks = method_looks(table["method"])
         titles, parts = by_place(table, table["sae"])
@@ -51,7 +51,7 @@ def dots_by_layer(table: pd.DataFrame, value: str, *, label: str) -> Figure:
             ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter(ScalarFormatter())
             ax.yaxis.set_minor_locator(NullLocator())
-        label_outer(panels.values(), x=layer_label(table), y=label)
+        label_outer(panels.values(), x=layer_label(table), y=labels[value])
         legend_above(figure, [_handle(name, look) for name, look in looks.items()])
     return figure
 
@@ -62,7 +62,7 @@ def _dots(
     width = _GROUP_WIDTH / len(looks)
     for index, (method, look) in enumerate(looks.items()):
         rows = chosen[chosen["method"] == method]
-        x = rows["hook"].map(positions)
+        x = rows["hook"].map(positions).astype(float)
         if method == ORIGINAL:
             for at, mean in rows[value].groupby(x).mean().items():
                 ends = [at - _GROUP_WIDTH / 2, at + _GROUP_WIDTH / 2]

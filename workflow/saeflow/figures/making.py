@@ -1,35 +1,36 @@
-"""One figure from a table: `make_figure` is the job."""
+"""Figures of a study from the CSV files of their tables: `make_figures` is the job."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from saeflow import registry
-from saeflow.figures.facts import facts
+from saeflow.errors import DataError
 from saeflow.figures.save import save_figure
+from saeflow.studies.calling import call
 from saeflow.tables.files import read_csv
+from saeflow.task import Task
 
 
-def make_figure(study: str, figure: str, table: Path, stem: Path) -> dict[str, Any]:
-    """Draw a figure from the CSV of its table and save it.
+def make_figures(tasks: Sequence[Task]) -> None:
+    """Draw figures and save them; one that cannot be drawn fails alone.
 
     Parameters
     ----------
-    study, figure
-        The figure's module is ``saeflow.figures.<study>.<figure>``.
-    table
-        The CSV file of the table that the module names in ``TABLE``.
-    stem
-        The path of the files, without extension.
-
-    Returns
-    -------
-    dict
-        What the figure's record says: ``title``, ``table`` and ``facts``, from which the report
-        writes under the caption what was measured on how much.
+    tasks
+        Settings ``draw`` ("module:function"), ``options`` and ``labels`` (its arguments), and
+        ``select`` (another that gives the rows to be drawn; "" for all); input ``table``; files
+        with the extensions pdf and png. The record says how many rows are drawn.
     """
-    module = registry.load(f"figures.{study}", figure)
-    frame = read_csv(table)
-    save_figure(module.draw(frame), stem)
-    return {"title": module.TITLE, "table": module.TABLE, "facts": facts(frame)}
+    for task in tasks:
+        with task.attempt():
+            settings, csv = task.settings, Path(task.inputs["table"]).with_suffix(".csv")
+            table = read_csv(csv)
+            if settings["select"]:
+                table = call(settings["select"], table)
+            if table.empty:
+                raise DataError("there is nothing to draw: the table has no such rows", where=csv)
+            labels = {"labels": settings["labels"]} if settings["labels"] else {}
+            figure = call(settings["draw"], table, **settings["options"], **labels)
+            save_figure(figure, task.output.with_suffix(""))
+            task.finish({"n_rows": len(table)})

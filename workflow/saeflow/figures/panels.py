@@ -22,22 +22,17 @@ from matplotlib.ticker import (
     ScalarFormatter,
 )
 
-from saeflow.errors import DataError
 from saeflow.figures.style import INK, Look
+from saeflow.hooks import Hook
 
 MAX_COLUMNS = 4
 _L0_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 ORIGINAL = "original"
+NO_LABELS: Mapping[str, str] = {}
 _LEGEND_LINE = 0.14  # inches
 _COLUMN_GAP = 1.2  # font sizes, between columns of a legend
 _LEGEND_MARGINS = 2.0  # the same, within and outside of its frame, both sides
 _LEGEND_GAPS = _COLUMN_GAP + 0.8  # the same, with matplotlib's gap between handle and label
-
-
-def require_rows(table: pd.DataFrame, what: str) -> None:
-    """Raise a `DataError` for a table without rows: an empty figure says nothing."""
-    if table.empty:
-        raise DataError(f"there is nothing to draw: the table of {what} has no rows")
 
 
 def panel_grid(
@@ -152,7 +147,7 @@ def by_place(
 
 
 def of_tuned_recipes(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the recipes that were fine-tuned; all rows where none was."""
+    """Select the rows of the recipes that were fine-tuned; all rows where none was."""
     tuned = table.loc[table["method"] != ORIGINAL, "sae"].unique()
     return table[table["sae"].isin(tuned)] if len(tuned) else table
 
@@ -164,7 +159,8 @@ def hooks_of(table: pd.DataFrame) -> list[str]:
 
 def layer_axis(ax: Axes, table: pd.DataFrame) -> dict[str, int]:
     """Put the hooks on the x axis and return the position of each."""
-    frame = table.drop_duplicates("hook").sort_values(["site", "block"])
+    frame = table.drop_duplicates("hook")
+    frame = frame.iloc[np.argsort(frame["hook"].map(Hook.parse), kind="stable")]
     hooks, sites = list(frame["hook"]), list(frame["site"].unique())
     single = len(sites) == 1
     ax.set_xticks(range(len(hooks)), frame["block"] if single else hooks)

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from saeflow import registry
 from saeflow.sae.training.passes import CHECKPOINT_S
-from saeflow.work import Work
+from saeflow.sae.training.sweep import each_group
+from saeflow.task import Task
 
 SOLVERS = "finetune.solvers"
 
 
-def finetune_sweep(
-    works: Sequence[tuple[Work, Mapping[str, Any], Path]],
-    activations_record: Path,
-    *,
-    checkpoint_s: float = CHECKPOINT_S,
-    **inputs: Path,
-) -> None:
-    """Fine-tune an SAE for each unfinished work, all in one pass over the activations.
+def finetune_sweep(tasks: Sequence[Task], *, checkpoint_s: float = CHECKPOINT_S) -> None:
+    """Fine-tune the SAE of each unfinished task, in one pass over the activations per solver.
 
     Each result is bit-identical to one computed alone with the same number of threads, however
-    often either run was killed and started again.
+    often either run was killed and started again. One that fails leaves the others alone.
 
     Parameters
     ----------
-    works
-        Places, resolved settings and the record of the SAE to start from; the first is the job's
-        own, the others its companions. They have one ``solver``, a module of
-        `saeflow.finetune.solvers`.
-    activations_record
-        results/activations/.../{hook}.json.
+    tasks
+        With resolved settings; their ``solver`` is a module of `saeflow.finetune.solvers`. Inputs:
+        ``activations``, results/activations/.../{hook}.json; ``parent``, the record of the SAE to
+        start from; for "kl_mse" also ``model`` and ``tokens``.
     checkpoint_s
         Seconds between two checkpoints.
-    **inputs
-        Records that the solver wants besides: ``model`` and ``tokens`` of "kl_mse".
 
     Raises
     ------
     SaeflowError
-        The failure of the first work. That of a companion is logged: its own job meets it.
+        If activations, a model or tokens are damaged or too few for anything.
     """
-    works = [item for item in works if not item[0].finished]
-    if works:
-        solver = registry.load(SOLVERS, works[0][1]["solver"])
-        solver.run(works, activations_record, checkpoint_s=checkpoint_s, **inputs)
+    each_group(
+        tasks,
+        _shared,
+        lambda group, shared: registry.load(SOLVERS, shared[0]).run(
+            group, checkpoint_s=checkpoint_s
+        ),
+    )
+
+
+def _shared(task: Task) -> tuple[str | Path, ...]:
+    """Return the solver of a task and all that it reads besides its parent."""
+    names = sorted(set(task.inputs) - {"parent"})
+    return task.settings["solver"], *(task.inputs[name] for name in names)

@@ -1,96 +1,67 @@
-"""Fine-tune a trained SAE by one method: the `Task` that the training loop drives.
+"""Fine-tune a trained SAE by one method: the `Objective` that the training loop drives.
 
 Where a method leaves the encoder frozen, the codes of a batch are computed once for all methods
-of an SAE, and the result is active on the same tokens as its parent. Read `TuneTask`.
+of an SAE, and the result is active on the same tokens as its parent. Read `TuneObjective`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from saeflow import registry
+from saeflow.config.training import Training
+from saeflow.device import pick
 from saeflow.files import read_json
 from saeflow.finetune.own_loss import OwnLoss
 from saeflow.finetune.squared_error import SquaredError
 from saeflow.sae.model import SAE
 from saeflow.sae.saved.fits import load_fitting, require_plain_input
 from saeflow.sae.saved.fold import input_bias
-from saeflow.sae.settings import RunSettings, build
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.steps.step import Batch, State, Terms
 from saeflow.sae.training.sweep import activations_header
-from saeflow.sae.training.trainee import Task
+from saeflow.sae.training.trainee import Objective
+from saeflow.task import Task
 
 METHODS = "finetune.methods"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TuneSettings(RunSettings):
-    """How one SAE is fine-tuned, whatever the method.
-
-    Attributes
-    ----------
-    method : str
-        Module of `saeflow.finetune.methods`.
-    solver : str
-        Module of `saeflow.finetune.solvers`: here "steps".
-    """
-
-    method: str
-    solver: str = "steps"
-
-
-class TuneTask(Task):
+class TuneObjective(Objective):
     """A trained SAE to be fitted again.
 
     Parameters
     ----------
-    settings
-        Resolved settings of the job: keys of `TuneSettings`.
-    parent_record
-        The record of the SAE.
-    activations
-        The record of the activations.
-    device
-        Where to compute.
+    task
+        Its settings are those of a method (`saeflow.config.training`); inputs ``parent``, the
+        record of the SAE, and ``activations``.
+    parent
+        That SAE, as `load_parent` gives it; the tasks of a pass share one in memory.
 
     Attributes
     ----------
-    run : TuneSettings
-        The settings.
+    run : Training
+        The settings without the method.
     fit : SquaredError | OwnLoss
         The loss and its gradients.
     d_in, d_sae : int
         Widths.
     """
 
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        parent_record: Path,
-        *,
-        activations: Path,
-        device: torch.device,
-    ) -> None:
-        where = f"settings of the method {settings['method']}"
-        self.run = build(TuneSettings, settings, where=where)
-        trainable = registry.load(METHODS, self.run.method).TRAINABLE
-        self._record, self._settings = Path(parent_record), dict(settings)
-        self.parent = load_fitting(parent_record, activations).to(device)
-        require_plain_input(self.parent, where=parent_record)
-        facts = read_json(activations)
-        self._origin = activations_header(facts)
-        self.d_in, self.d_sae = self.parent.d_in, self.parent.d_sae
-        self.fit = OwnLoss(self.parent) if trainable is None else self._squared_error(trainable)
+    def __init__(self, task: Task, parent: SAE) -> None:
+        settings, self.parent = task.settings, parent
+        run = {key: value for key, value in settings.items() if key not in ("method", "solver")}
+        self.run = Training.read(run, where=f"settings of the method {settings['method']}")
+        trainable = registry.load(METHODS, settings["method"]).TRAINABLE
+        self._record, self._settings = Path(task.inputs["parent"]), dict(settings)
+        self._origin = activations_header(read_json(task.inputs["activations"]))
+        self.d_in, self.d_sae = parent.d_in, parent.d_sae
+        self.fit = OwnLoss(parent) if trainable is None else self._squared_error(trainable)
         self.unit_rows, self.buffers = self.fit.unit_rows, self.fit.buffers
-        self.name = f"{parent_record} > {settings['method']}"
+        self.name = f"{self._record} > {settings['method']}"
 
     def _squared_error(self, trainable: Sequence[str]) -> SquaredError:
         parent = with_own_input_bias(self.parent) if "b_dec" in trainable else self.parent
@@ -125,6 +96,19 @@ class TuneTask(Task):
             self.parent, self._record, self._origin, self._settings, training=training
         )
         return SAE(found.architecture, found.settings, found.weights, header)
+
+
+def load_parent(record: Path, activations: Path) -> SAE:
+    """Return an SAE that is to be fine-tuned on some activations.
+
+    Raises
+    ------
+    ModelError
+        If it is of another width or model, or prepares its inputs row by row.
+    """
+    sae = load_fitting(record, activations).to(pick())
+    require_plain_input(sae, where=record)
+    return sae
 
 
 def tuned_header(
@@ -172,5 +156,5 @@ def with_own_input_bias(sae: SAE) -> SAE:
     if not sae.settings.subtract_b_dec:
         return sae
     weights = input_bias(sae.weights, subtracted=True, wanted=False)
-    settings = dataclasses.replace(sae.settings, subtract_b_dec=False)
+    settings = sae.settings.model_copy(update={"subtract_b_dec": False})
     return SAE(sae.architecture, settings, weights, sae.metadata)

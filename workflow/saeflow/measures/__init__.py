@@ -1,1 +1,1 @@
-"""From an SAE and a set of tokens to sums, metrics and intervals."""
+"""From SAEs or a model to sums per document and per latent; metrics are formed later."""

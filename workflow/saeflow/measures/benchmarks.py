@@ -1,16 +1,12 @@
-"""What a language model can do on the built-in world: held-out loss and prompt sets.
+"""What a language model answers on the built-in world: losses on held-out text, and prompt sets.
 
-Every score stands beside chance, simple baselines and its 95 % interval; a score that cannot be
-told from chance is marked. Read `measure_benchmarks` first.
+`saeflow.metrics.benchmarks` forms scores of what is counted here. Read `measure_benchmarks`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,18 +14,19 @@ from torch import nn
 
 from saeflow import device
 from saeflow.files import read_json
-from saeflow.measures.intervals import interval, resample
 from saeflow.measures.ngrams import NGrams
 from saeflow.measures.prompt_model import PromptModel
-from saeflow.measures.prompt_scores import Score, score_prompts
-from saeflow.measures.sums import DocumentSums
+from saeflow.measures.prompts import answer_prompts
+from saeflow.measures.sums import DocumentSums, write_table
+from saeflow.metrics.benchmarks import MODEL, UNIFORM
 from saeflow.models.load import load_model, load_tokenizer
 from saeflow.models.loss import scored_tokens, token_losses
 from saeflow.models.slices import Head, final_states
+from saeflow.task import Task
 from saeflow.tokens.flags import excluded
 from saeflow.tokens.sequences import Sequences
 from saeflow.tokens.store import TokenStore, open_tokens
-from saeflow.work import Work, bulk_of
+from saeflow.work import bulk_of
 from saeflow.world.dataset import read_prompts
 from saeflow.world.prompts import PROMPT_SETS
 
@@ -37,39 +34,40 @@ HELD_OUT_TOKENS = 100_000
 ORDERS = {1: "unigram", 2: "bigram", 3: "trigram", 4: "fourgram"}
 
 
-def measure_benchmarks(
-    work: Work,
-    *,
-    model: Path,
-    tokenizer: Path,
-    dataset: Path,
-    tokens: Path,
-    settings: Mapping[str, Any],
-) -> None:
-    """Score a model and finish the work.
+def measure_benchmarks(tasks: Sequence[Task]) -> None:
+    """Measure models and finish their tasks.
 
     Parameters
     ----------
-    work
-        Held, unfinished work; its record gets ``scores``, one row per task.
-    model, tokenizer, dataset, tokens
-        Records of the model, its tokenizer, a generated dataset and its tokens.
-    settings
-        ``bootstrap`` (resamples) and ``seed``.
+    tasks
+        Inputs: ``model``, its ``tokenizer``, a generated ``dataset`` and its ``tokens``. Works get
+        ``documents.parquet`` (`held_out_losses`) and ``prompts.parquet`` (`answer_prompts`).
     """
+    for task in tasks:
+        with task.attempt():
+            _measure(task)
+
+
+def _measure(task: Task) -> None:
+    model, dataset = task.inputs["model"], bulk_of(task.inputs["dataset"])
     network = load_model(model, device.pick())
-    store = open_tokens(tokens)
-    prompts = {name: read_prompts(bulk_of(dataset), name) for name in PROMPT_SETS}
-    asked = PromptModel(network, load_tokenizer(tokenizer), read_json(model)["max_positions"])
-    scores = [
-        held_out_loss(network, store, samples=settings["bootstrap"], seed=settings["seed"]),
-        *score_prompts(asked, prompts),
-    ]
-    work.finish({"scores": [asdict(score) for score in scores]})
+    tokenizer = load_tokenizer(task.inputs["tokenizer"])
+    losses = held_out_losses(network, open_tokens(task.inputs["tokens"]))
+    asked = PromptModel(network, tokenizer, read_json(model)["max_positions"])
+    answers = answer_prompts(asked, {name: read_prompts(dataset, name) for name in PROMPT_SETS})
+    write_table(task.work.path / "documents.parquet", losses)
+    write_table(task.work.path / "prompts.parquet", answers)
+    task.finish(
+        {
+            "n_tokens": int(losses["tokens"].sum()),
+            "n_documents": len(losses["document"]),
+            "n_prompts": int((answers["by"] == MODEL).sum()),
+        }
+    )
 
 
-def held_out_loss(model: nn.Module, store: TokenStore, *, samples: int, seed: int) -> Score:
-    """Return the mean loss per token on the test split, beside n-gram models of the train split.
+def held_out_losses(model: nn.Module, store: TokenStore) -> dict[str, np.ndarray]:
+    """Return losses on the test split, and those of n-gram models of the training split.
 
     Parameters
     ----------
@@ -77,38 +75,26 @@ def held_out_loss(model: nn.Module, store: TokenStore, *, samples: int, seed: in
         In evaluation mode.
     store
         Tokens; about `HELD_OUT_TOKENS` of the test split are scored, special ones never.
-    samples, seed
-        Of the bootstrap over documents.
+
+    Returns
+    -------
+    dict
+        Columns of one row per ``document``: the number of its scored ``tokens``, and losses in
+        nats summed over them: ``loss`` of the model, and ``loss_`` with the name of an n-gram
+        model, or of the uniform distribution.
     """
-    held_out = _sequences(store, "test", HELD_OUT_TOKENS)
-    sums = _losses(model, held_out).columns
-    drawn = resample(sums, samples=samples, seed=seed)
-    value = float(sums["loss"].sum() / sums["tokens"].sum())
-    low, high = interval(drawn["loss"] / drawn["tokens"])
-    if low is None or high is None:  # a single document: nothing to resample
-        low = high = value
-    chance = math.log(model.config.vocab_size)
-    return Score(
-        task="held_out_loss",
-        value=value,
-        low=low,
-        high=high,
-        n=int(sums["tokens"].sum()),
-        chance=chance,
-        at_chance=high >= chance,
-        unit="nats",
-        requires="predicting every word of unseen documents",
-        baselines=_ngram_losses(_sequences(store, "train"), held_out, model.config.vocab_size),
-    )
-
-
-def _ngram_losses(train: Sequences, held_out: Sequences, vocab_size: int) -> dict[str, float]:
-    """Return the mean losses of n-gram models on the tokens that the model is scored on."""
-    models = NGrams(train.token_ids, train.offsets, vocab_size=vocab_size, highest=max(ORDERS))
-    found = models.log_probabilities(held_out.token_ids, held_out.offsets)
+    held_out, vocab_size = _sequences(store, "test", HELD_OUT_TOKENS), model.config.vocab_size
     scored = ~held_out.special
     scored[held_out.offsets[:-1]] = False
-    return {name: float(-found[order][scored].mean()) for order, name in ORDERS.items()}
+    sums = DocumentSums(held_out.documents[scored])
+    _add_losses(sums, model, held_out)
+    train = _sequences(store, "train")
+    models = NGrams(train.token_ids, train.offsets, vocab_size=vocab_size, highest=max(ORDERS))
+    found = models.log_probabilities(held_out.token_ids, held_out.offsets)
+    losses = {f"loss_{name}": -found[order][scored] for order, name in ORDERS.items()}
+    losses[f"loss_{UNIFORM}"] = np.full(int(scored.sum()), math.log(vocab_size))
+    sums.add(held_out.documents[scored], losses)
+    return sums.columns()
 
 
 def _sequences(store: TokenStore, split: str, limit: int | None = None) -> Sequences:
@@ -128,14 +114,13 @@ def _sequences(store: TokenStore, split: str, limit: int | None = None) -> Seque
 
 
 @torch.no_grad()
-def _losses(model: nn.Module, tokens: Sequences) -> DocumentSums:
-    """Return ``loss`` (nats) and ``tokens``, summed over the scored tokens of each document."""
-    head, sums = Head(model), DocumentSums(tokens.documents)
+def _add_losses(sums: DocumentSums, model: nn.Module, tokens: Sequences) -> None:
+    """Add ``tokens`` and the model's ``loss`` (nats) on them."""
+    head = Head(model)
     for batch in tokens.batches():
         ids = batch.input_ids.to(model.device)
         scored = scored_tokens(batch.real, ~batch.ordinary)
         losses = token_losses(head, final_states(model, ids), ids, scored.to(model.device))
         wanted = scored.numpy()
         found = losses.cpu().numpy()[wanted].astype(np.float64)
-        sums.add(batch.documents[wanted], {"loss": found, "tokens": np.ones(len(found))})
-    return sums
+        sums.add(batch.documents[wanted], {"tokens": np.ones(len(found)), "loss": found})

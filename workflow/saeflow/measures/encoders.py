@@ -1,18 +1,23 @@
-"""Codes of several SAEs, computed once for those that share an encoder.
+"""Several SAEs on the same activations, where those with one encoder share their codes.
 
 Fine-tuning by a decoder-side method leaves the encoder as it was: an SAE and those made of it that
-way differ in what they make of the same codes. Read `Encoders`.
+way differ in what they make of the same codes. Read `Encoders`; `load_saes` and `finish_each` are
+the beginning and the end of every measurement of SAEs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import torch
 
+from saeflow.errors import SaeflowError
 from saeflow.sae.model import SAE
 from saeflow.sae.sparse.codes import Codes
+from saeflow.task import Task
+
+Result = TypeVar("Result")
 
 
 class Coder(Protocol):
@@ -28,7 +33,7 @@ class Coder(Protocol):
 
 
 class Encoders:
-    """The encoders of some SAEs.
+    """SAEs that run together; one that fails is left out from then on.
 
     Parameters
     ----------
@@ -39,24 +44,88 @@ class Encoders:
     ----------
     first : list of int
         For each SAE the place of the first one with its encoder; its own where it is the first.
+    errors : dict
+        Place of an SAE that failed -> why.
     """
 
     def __init__(self, coders: Sequence[Coder]) -> None:
         self._coders = coders
+        self.errors: dict[int, SaeflowError] = {}
         self.first: list[int] = []
         for place, coder in enumerate(coders):
             known = sorted(set(self.first))
             alike = (other for other in known if _alike(coder, coders[other]))
             self.first.append(next(alike, place))
 
-    def pairs(self, x: torch.Tensor) -> Iterator[tuple[Coder, Codes]]:
-        """Yield each SAE and its codes of x (n, d_in): one object where the encoder is one."""
+    def codes(self, x: torch.Tensor) -> Iterator[tuple[int, Codes]]:
+        """Yield the codes of x (n, d_in) of each encoder, by the place of its first SAE."""
+        for first in sorted(set(self.first) - set(self.errors)):
+            try:
+                found = self._coders[first].encode_sparse(x)
+            except SaeflowError as error:
+                self.fail(first, error)
+            else:
+                yield first, found
+
+    def fail(self, first: int, error: SaeflowError) -> None:
+        """Leave out all SAEs with the encoder of the one in place ``first``."""
+        self.errors |= {place: error for place, own in enumerate(self.first) if own == first}
+
+    def run(self, x: torch.Tensor) -> Iterator[tuple[int, Codes, torch.Tensor]]:
+        """Yield each SAE's place, its codes and its reconstruction (n, d_in) of x (n, d_in).
+
+        The codes are one object where the encoder is one.
+        """
         found: dict[int, Codes] = {}
-        for coder, first in zip(self._coders, self.first, strict=True):
-            if first not in found:
-                found[first] = coder.encode_sparse(x)
-            yield coder, found[first]
+        for place, (coder, first) in enumerate(zip(self._coders, self.first, strict=True)):
+            if place in self.errors:
+                continue
+            try:
+                if first not in found:
+                    found[first] = coder.encode_sparse(x)
+                x_hat = coder.decode(found[first])
+            except SaeflowError as error:
+                self.errors[place] = error
+            else:
+                yield place, found[first], x_hat
+
+    def results(self, made: Callable[[int], Result]) -> list[Result | SaeflowError]:
+        """Return for each SAE what ``made`` makes for its place, or why it failed."""
+        places = range(len(self.first))
+        return [self.errors[p] if p in self.errors else made(p) for p in places]
 
 
 def _alike(one: Coder, other: Coder) -> bool:
     return isinstance(one, SAE) and isinstance(other, SAE) and one.encodes_like(other)
+
+
+def load_saes(tasks: Sequence[Task], device: torch.device) -> tuple[list[Task], list[SAE]]:
+    """Read the SAE of each task and hold it against the activations that the task reads.
+
+    Returns
+    -------
+    tasks, saes : list
+        Those that can be measured; the tasks of the others fail.
+    """
+    from saeflow.sae.saved.fits import load_fitting
+
+    usable, saes = [], []
+    for task in tasks:
+        with task.attempt():
+            sae = load_fitting(task.inputs["sae"], task.inputs["activations"])
+            saes.append(sae.to(device))
+            usable.append(task)
+    return usable, saes
+
+
+def finish_each(
+    tasks: Sequence[Task],
+    results: Sequence[Result | SaeflowError],
+    write: Callable[[Task, Result], None],
+) -> None:
+    """Write the result of each task, or let it fail with the error that stands in its place."""
+    for task, result in zip(tasks, results, strict=True):
+        if isinstance(result, SaeflowError):
+            task.fail(result)
+        else:
+            write(task, result)

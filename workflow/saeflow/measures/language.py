@@ -1,4 +1,4 @@
-"""What an SAE does to the model's predictions: losses and divergence with x_hat in place of x.
+"""What SAEs do to the model's predictions: losses and divergence with x_hat in place of x.
 
 One clean pass of the model serves every SAE of the hook; after that only the part of the model
 behind the hook runs. `measure_language` is the job, `predictions` the measurement.
@@ -11,78 +11,56 @@ it is never replaced, and the clean loss is the one that Hugging Face gives for 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from saeflow import device, registry
-from saeflow.errors import DataError
+from saeflow import device
+from saeflow.errors import DataError, SaeflowError
 from saeflow.files import read_json
 from saeflow.logs import progress
-from saeflow.measures.encoders import Coder, Encoders
-from saeflow.measures.intervals import Estimate, as_record, estimates
-from saeflow.measures.output import write_table
+from saeflow.measures.encoders import Coder, Encoders, finish_each, load_saes
 from saeflow.measures.reconstruction import SPLIT, evaluated, mean_activation
-from saeflow.measures.sums import DocumentSums
+from saeflow.measures.sums import DocumentSums, write_table
 from saeflow.models.hooks import Hook
-from saeflow.models.loss import CHUNK_LOGITS, cross_entropy, kl_divergence, scored_tokens
+from saeflow.models.loss import CHUNK_LOGITS, Reference, scored_tokens
 from saeflow.models.patched import PatchedModel
 from saeflow.models.slices import Head
+from saeflow.task import Task
 from saeflow.tokens.sequences import BATCH_TOKENS, Batch, Sequences, sequences_of
 from saeflow.tokens.store import open_tokens
-from saeflow.work import Work
 
-logger = logging.getLogger(__name__)
-
-# Below this, the recovered share of the ablation's damage is a ratio of noises.
-_SMALL_GAP_NATS = 0.01
-
-ABLATIONS = ("zero", "mean")
+# Tokens whose logits are compared at a time: on a CPU so few that these stay in a core's cache,
+# which took half the time of a whole batch.
+_CPU_CHUNK_ROWS = 256
 
 
-def measure_language(
-    wanted: Sequence[tuple[Work, Path]],
-    *,
-    model: Path,
-    tokens: Path,
-    activations: Path,
-    settings: Mapping[str, Any],
-    exchanged: Path | None = None,
-) -> None:
-    """Measure SAEs of one hook in the model and finish their works.
+def measure_language(tasks: Sequence[Task]) -> None:
+    """Measure SAEs of one hook in the model and finish their tasks.
 
     Parameters
     ----------
-    wanted
-        The work of each measurement, and the record of its SAE (``sae.json``).
-    model, tokens
-        Records of the model and of the tokens to predict.
-    activations
-        Record of the hook's activations on these tokens: mean ablation takes their mean.
-    settings
-        ``metrics`` (names), ``bootstrap`` (resamples), ``seed``.
-    exchanged
-        Record of the activations that transcoders predict, at whose hook they are put; None for
-        ``activations``.
+    tasks
+        Of one pass. Inputs: ``sae``; ``model`` and the ``tokens`` to predict; ``activations`` of
+        the hook on these tokens, whose mean is what mean ablation takes; ``target``, the
+        activations that transcoders predict, at whose hook their answer is put. Works get
+        ``documents.parquet``.
     """
     from saeflow.models.load import load_model_once
-    from saeflow.sae.saved.fits import load_fitting
 
-    target = device.pick()
-    hook, reads = (
-        Hook.parse(read_json(record)["hook"]) for record in (exchanged or activations, activations)
-    )
-    patched = PatchedModel(load_model_once(model, target), hook, reads)
-    coders = [load_fitting(record, activations).to(target) for _, record in wanted]
-    mean = torch.from_numpy(mean_activation(evaluated(exchanged or activations)))
-    mean = mean.float().to(target)
-    found = predictions(patched, coders, sequences_of(open_tokens(tokens), SPLIT), mean)
-    for (work, _), sums in zip(wanted, found, strict=True):
-        _write(work, sums, settings)
+    inputs, machine = tasks[0].inputs, device.pick()
+    read = inputs["activations"]
+    exchanged = inputs.get("target", read)
+    hook, reads = (Hook.parse(read_json(record)["hook"]) for record in (exchanged, read))
+    mean = torch.from_numpy(mean_activation(evaluated(exchanged))).float().to(machine)
+    tasks, saes = load_saes(tasks, machine)
+    if not tasks:
+        return
+    patched = PatchedModel(load_model_once(inputs["model"], machine), hook, reads)
+    tokens = sequences_of(open_tokens(inputs["tokens"]), SPLIT)
+    finish_each(tasks, predictions(patched, saes, tokens, mean), _write)
 
 
 @torch.no_grad()
@@ -93,7 +71,7 @@ def predictions(
     mean: torch.Tensor,
     *,
     batch_tokens: int = BATCH_TOKENS,
-) -> list[DocumentSums]:
+) -> list[dict[str, np.ndarray] | SaeflowError]:
     """Measure SAEs in the model, in one pass over the tokens.
 
     Parameters
@@ -111,21 +89,18 @@ def predictions(
 
     Returns
     -------
-    list of DocumentSums
-        For each SAE, columns ``predictions``, ``ce_clean``, ``ce_zero``, ``ce_mean``, ``ce_sae``
-        and ``kl``, in nats.
+    list
+        For each SAE ``document`` and the sums of `saeflow.metrics.language`, (n_documents,); or
+        why it failed.
     """
-    results = [DocumentSums(_scored_documents(tokens)) for _ in coders]
-    encoders = Encoders(coders)
+    encoders, sums = Encoders(coders), DocumentSums(_scored_documents(tokens))
     for batch in progress(tokens.batches(batch_tokens), desc="language", unit="batches"):
         batch = Batch(*(t.to(mean.device) for t in batch[:3]), batch.documents)
         scored = scored_tokens(batch.real, ~batch.ordinary)
-        shared, of_coders = _losses(patched, encoders, batch, scored, mean)
         documents = batch.documents[scored.cpu().numpy()]
-        shared["predictions"] = np.ones(len(documents))
-        for sums, own in zip(results, of_coders, strict=True):
-            sums.add(documents, shared | own)
-    return results
+        for place, losses in _losses(patched, encoders, batch, scored, mean).items():
+            sums.add(documents, losses, of=place)
+    return encoders.results(sums.columns)
 
 
 def _scored_documents(tokens: Sequences) -> np.ndarray:
@@ -142,84 +117,66 @@ def _losses(
     batch: Batch,
     scored: torch.Tensor,
     mean: torch.Tensor,
-) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
-    """Return the losses (n_scored,) of one batch: those that all SAEs share, and each one's own."""
+) -> dict[int | None, dict[str, np.ndarray]]:
+    """Return what is summed of one batch, (n_scored,): by SAE, and what all share by None."""
     clean = patched.clean(batch.input_ids)
-    x, read = clean.x[batch.ordinary], clean.read[batch.ordinary]
-    values = [torch.zeros_like(x), mean.expand_as(x)]
-    values += [coder.decode(codes) for coder, codes in encoders.pairs(read)]
     before = torch.zeros_like(scored)
     before[:, :-1] = scored[:, 1:]
-    states = []
-    for value in values:
-        exchanged = clean.x.clone()
-        exchanged[batch.ordinary] = value
-        states.append(patched.states(exchanged, clean, batch.input_ids)[before])
-    targets = batch.input_ids[scored]
-    ce_clean, ce, kl = _compare(patched.head, clean.states[before], states, targets)
-    shared = {"ce_clean": ce_clean, "ce_zero": ce[0], "ce_mean": ce[1]}
-    n = len(ABLATIONS)
-    own = [{"ce_sae": c, "kl": k} for c, k in zip(ce[n:], kl[n:], strict=True)]
-    return shared, own
+    replaced, before = (mask.flatten().nonzero().squeeze(1) for mask in (batch.ordinary, before))
+    flat = clean.x.flatten(0, 1)
+
+    def states_with(value: torch.Tensor) -> torch.Tensor:
+        """Return the states that predict scored tokens, with ``value`` in the ordinary rows."""
+        x = flat.index_copy(0, replaced, value).view_as(clean.x)
+        states = patched.states(x, clean, batch.input_ids)
+        return states.flatten(0, 1).index_select(0, before)
+
+    nothing = flat.new_zeros(len(replaced), flat.shape[1])
+    states: dict[int | str, torch.Tensor] = {
+        "ce_zero": states_with(nothing),
+        "ce_mean": states_with(mean.expand_as(nothing)),
+    }
+    read = clean.read.flatten(0, 1).index_select(0, replaced)
+    for place, _, x_hat in encoders.run(read):
+        states[place] = states_with(x_hat)
+    clean_states = clean.states.flatten(0, 1).index_select(0, before)
+    ce_clean, found = _compare(patched.head, clean_states, states, batch.input_ids[scored])
+    shared = {"predictions": np.ones(len(ce_clean)), "ce_clean": ce_clean}
+    shared |= {name: found.pop(name)[0] for name in ("ce_zero", "ce_mean")}
+    return {None: shared, **{p: {"ce_sae": ce, "kl": kl} for p, (ce, kl) in found.items()}}
 
 
 def _compare(
-    head: Head, clean: torch.Tensor, variants: list[torch.Tensor], targets: torch.Tensor
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return cross-entropies (n,) and (n_variants, n), and divergences, 0 for the ablations."""
-    n, vocab_size = len(targets), head(clean[:1]).shape[-1]
-    ce_clean = np.empty(n)
-    ce, kl = np.empty((len(variants), n)), np.zeros((len(variants), n))
-    step = max(1, CHUNK_LOGITS // vocab_size)
+    head: Head, clean: torch.Tensor, variants: Mapping[Any, torch.Tensor], targets: torch.Tensor
+) -> tuple[np.ndarray, dict[Any, np.ndarray]]:
+    """Return cross-entropies (n,) of clean states, and for each variant's these and divergences.
+
+    Both are float64; a variant's are (2, n).
+    """
+    n = len(targets)
+    ce_clean, found = clean.new_empty(n), clean.new_empty(len(variants), 2, n)
+    step = _chunk_rows(head, clean)
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        clean_logits = head(clean[rows])
-        ce_clean[rows] = cross_entropy(clean_logits, targets[rows]).cpu()
-        for index, states in enumerate(variants):
-            logits = head(states[rows])
-            ce[index, rows] = cross_entropy(logits, targets[rows]).cpu()
-            if index >= len(ABLATIONS):
-                kl[index, rows] = kl_divergence(clean_logits, logits).cpu()
-    return ce_clean, ce, kl
+        reference = Reference(head(clean[rows]), targets[rows])
+        ce_clean[rows] = reference.ce
+        for own, states in zip(found, variants.values(), strict=True):
+            own[0, rows], own[1, rows] = reference.compare(head(states[rows]))
+    by_variant = zip(variants, found.double().cpu().numpy(), strict=True)
+    return ce_clean.double().cpu().numpy(), dict(by_variant)
 
 
-def metrics_of(
-    sums: DocumentSums, names: Iterable[str], *, samples: int, seed: int
-) -> dict[str, Estimate]:
-    """Form metrics from the sums of `predictions`; arguments as in `reconstruction.metrics_of`."""
-    formulas = {name: registry.load("metrics.formulas", name).compute for name in names}
-    return estimates(formulas, sums.columns, constants={}, samples=samples, seed=seed)
+def _chunk_rows(head: Head, states: torch.Tensor) -> int:
+    if states.device.type == "cpu":
+        return _CPU_CHUNK_ROWS
+    return max(1, CHUNK_LOGITS // head(states[:1]).shape[-1])
 
 
-def ablation_gaps(sums: DocumentSums) -> dict[str, float]:
-    """Return what each ablation adds to the loss, in nats per token: what is there to recover."""
-    totals = {name: float(column.sum()) for name, column in sums.columns.items()}
-    return {
-        kind: (totals[f"ce_{kind}"] - totals["ce_clean"]) / totals["predictions"]
-        for kind in ABLATIONS
-    }
-
-
-def _write(work: Work, sums: DocumentSums, settings: Mapping[str, Any]) -> None:
-    metrics = metrics_of(
-        sums, settings["metrics"], samples=settings["bootstrap"], seed=settings["seed"]
-    )
-    gaps = ablation_gaps(sums)
-    for kind, gap in gaps.items():
-        if gap < _SMALL_GAP_NATS:
-            logger.warning(
-                "%s: %s ablation adds only %.4f nats/token: ce_recovered_%s is mostly noise",
-                work.output,
-                kind,
-                gap,
-                kind,
-            )
-    write_table(work.path / "documents.parquet", {"document": sums.ids, **sums.columns})
-    work.finish(
+def _write(task: Task, columns: Mapping[str, np.ndarray]) -> None:
+    write_table(task.work.path / "documents.parquet", columns)
+    task.finish(
         {
-            "n_tokens": int(sums.columns["predictions"].sum()),
-            "n_documents": sums.n_documents,
-            "ablation_gaps": gaps,
-            "metrics": as_record(metrics),
+            "n_tokens": int(columns["predictions"].sum()),
+            "n_documents": len(columns["document"]),
         }
     )

@@ -11,69 +11,66 @@ All SAEs of a hook are measured in one pass; each on its own would give the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from saeflow import device, registry
+from saeflow import device
+from saeflow.errors import ModelError, SaeflowError
 from saeflow.logs import progress
-from saeflow.measures.encoders import Coder, Encoders
-from saeflow.measures.intervals import Estimate, as_record, estimates
+from saeflow.measures.encoders import Coder, Encoders, finish_each, load_saes
+from saeflow.measures.linear_probe import Probe, answers, fit_probe
 from saeflow.measures.next_tokens import BATCH_ROWS, Asked, asked, questions
-from saeflow.measures.output import write_table
-from saeflow.measures.probe import Probe, answers, fit_probe
 from saeflow.measures.reconstruction import open_pair
-from saeflow.measures.sums import DocumentSums
+from saeflow.measures.sums import DocumentSums, write_table
 from saeflow.sae.sparse.codes import Codes
-from saeflow.work import Work
+from saeflow.task import Task
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-def measure_probes(
-    wanted: Sequence[tuple[Work, Path]],
-    activations: Path,
-    settings: Mapping[str, Any],
-    *,
-    target: Path | None = None,
-    fitted: Path | None = None,
-    fitted_target: Path | None = None,
-) -> None:
-    """Measure SAEs of one hook and finish their works.
+def measure_probes(tasks: Sequence[Task]) -> None:
+    """Measure SAEs of one hook and finish their tasks.
 
     Parameters
     ----------
-    wanted
-        The work of each measurement, and the record of its SAE (``sae.json``).
-    activations
-        The record of the activations to measure on.
-    settings
-        ``classes`` and ``rows`` of `questions`; ``metrics`` (names), ``bootstrap``, ``seed``.
-    target
-        The record of the activations that they predict, if they are transcoders.
-    fitted, fitted_target
-        The same two of the place that gives the rows to fit to, where it is another one.
+    tasks
+        Of one pass. Inputs: ``sae``; ``activations`` to measure on; ``target``, the activations
+        that they predict, if they are transcoders; ``fitted`` and ``fitted_target``, the same two
+        of the place that gives the rows to fit to, where it is another one. Settings: ``classes``
+        and ``rows`` of `questions`. Works get ``documents.parquet``.
     """
-    from saeflow.sae.saved.fits import load_fitting
-
-    machine = device.pick()
-    coders = [load_fitting(record, activations).to(machine) for _, record in wanted]
-    tested = open_pair(activations, target)
-    train = tested if fitted is None else open_pair(fitted, fitted_target)
+    inputs, settings, machine = tasks[0].inputs, tasks[0].settings, device.pick()
+    tested = open_pair(inputs["activations"], inputs.get("target"))
+    train = tested
+    if "fitted" in inputs:
+        train = open_pair(inputs["fitted"], inputs.get("fitted_target"))
     to_fit = questions(*train, classes=settings["classes"], rows=settings["rows"])
     test = asked(*tested, to_fit.tokens)
-    for (work, _), sums in zip(wanted, ask(coders, to_fit, test, machine), strict=True):
-        _write(work, sums, to_fit, settings)
+    tasks, saes = load_saes(tasks, machine)
+
+    def write(task: Task, columns: Mapping[str, np.ndarray]) -> None:
+        write_table(task.work.path / "documents.parquet", columns)
+        task.finish(
+            {
+                "n_tokens": int(columns["tokens"].sum()),
+                "n_documents": len(columns["document"]),
+                "n_fitted": len(to_fit.rows),
+                "classes": to_fit.tokens.tolist(),
+            }
+        )
+
+    if tasks:
+        finish_each(tasks, ask(saes, to_fit, test, machine), write)
 
 
 @torch.no_grad()
 def ask(
     coders: Sequence[Coder], to_fit: Asked, test: Asked, machine: torch.device | str = "cpu"
-) -> list[DocumentSums]:
+) -> list[dict[str, np.ndarray] | SaeflowError]:
     """Fit the probes and ask them, in one pass over either rows.
 
     Parameters
@@ -87,31 +84,28 @@ def ask(
 
     Returns
     -------
-    list of DocumentSums
-        For each SAE, columns ``tokens``, and ``correct`` and ``loss`` (nats): as they are for the
-        activations, with ``_sae`` for the reconstructions, ``_codes`` for the latents, ``_chance``
-        for the shares of the tokens in what was fitted to.
+    list
+        For each SAE ``document`` and the sums of `saeflow.metrics.probes`, (n_documents,); or why
+        it failed.
     """
-    encoders = Encoders(coders)
+    encoders, sums = Encoders(coders), DocumentSums(test.documents)
     probe, of_codes = _fit(encoders, to_fit, machine)
-    shares = np.bincount(to_fit.labels) / len(to_fit.labels)
-    results = [DocumentSums(test.documents) for _ in coders]
+    log_shares = np.log(np.bincount(to_fit.labels) / len(to_fit.labels))
     total = -(-len(test.rows) // BATCH_ROWS)
     for part, x, y in progress(test.batches(), desc="probes", unit="batches", total=total):
-        labels, x = test.labels[part], torch.from_numpy(x).to(machine)
-        chance = answers(np.log(np.broadcast_to(shares, (len(labels), len(shares)))), labels)
+        labels, documents = test.labels[part], test.documents[part]
+        chance = answers(np.broadcast_to(log_shares, (len(labels), len(log_shares))), labels)
         shared = {"tokens": np.ones(len(labels)), **probe.answers(y, labels)}
-        shared |= _named(chance, "chance")
+        sums.add(documents, shared | _named(chance, "chance"))
         by_encoder: dict[int, dict[str, np.ndarray]] = {}
-        each = zip(encoders.first, encoders.pairs(x), results, strict=True)
-        for first, (coder, codes), sums in each:
+        for place, codes, x_hat in encoders.run(torch.from_numpy(x).to(machine)):
+            first = encoders.first[place]
             if first not in by_encoder:
                 answered = of_codes[first].answers(_matrix(codes), labels)
                 by_encoder[first] = _named(answered, "codes")
-            x_hat = coder.decode(codes).cpu().numpy()
-            own = _named(probe.answers(x_hat, labels), "sae")
-            sums.add(test.documents[part], shared | own | by_encoder[first])
-    return results
+            own = _named(probe.answers(x_hat.cpu().numpy(), labels), "sae")
+            sums.add(documents, own | by_encoder[first], of=place)
+    return encoders.results(sums.columns)
 
 
 def _fit(
@@ -124,13 +118,15 @@ def _fit(
     parts: dict[int, list[csr_matrix]] = {first: [] for first in encoders.first}
     for _, x, y in to_fit.batches():
         targets.append(y)
-        codes = [codes for _, codes in encoders.pairs(torch.from_numpy(x).to(machine))]
-        for first, own in parts.items():
-            own.append(_matrix(codes[first]))
-    probe = fit_probe(np.concatenate(targets), to_fit.labels)
-    of_codes = {
-        first: fit_probe(vstack(own, format="csr"), to_fit.labels) for first, own in parts.items()
-    }
+        for first, codes in encoders.codes(torch.from_numpy(x).to(machine)):
+            parts[first].append(_matrix(codes))
+    probe, of_codes = fit_probe(np.concatenate(targets), to_fit.labels), {}
+    for first in sorted(parts.keys() - encoders.errors.keys()):
+        latents = vstack(parts.pop(first), format="csr")
+        if np.isfinite(latents.data).all():
+            of_codes[first] = fit_probe(latents, to_fit.labels)
+        else:
+            encoders.fail(first, ModelError("some latents of the SAE are not finite numbers"))
     return probe, of_codes
 
 
@@ -144,27 +140,3 @@ def _matrix(codes: Codes) -> csr_matrix:
 
 def _named(of: Mapping[str, np.ndarray], suffix: str) -> dict[str, np.ndarray]:
     return {f"{name}_{suffix}": values for name, values in of.items()}
-
-
-def metrics_of(
-    sums: DocumentSums, names: Iterable[str], *, samples: int, seed: int
-) -> dict[str, Estimate]:
-    """Form metrics from the sums of `ask`; arguments as in `reconstruction.metrics_of`."""
-    formulas = {name: registry.load("metrics.formulas", name).compute for name in names}
-    return estimates(formulas, sums.columns, constants={}, samples=samples, seed=seed)
-
-
-def _write(work: Work, sums: DocumentSums, to_fit: Asked, settings: Mapping[str, Any]) -> None:
-    metrics = metrics_of(
-        sums, settings["metrics"], samples=settings["bootstrap"], seed=settings["seed"]
-    )
-    write_table(work.path / "documents.parquet", {"document": sums.ids, **sums.columns})
-    work.finish(
-        {
-            "n_tokens": int(sums.columns["tokens"].sum()),
-            "n_documents": sums.n_documents,
-            "n_fitted": len(to_fit.rows),
-            "classes": to_fit.tokens.tolist(),
-            "metrics": as_record(metrics),
-        }
-    )

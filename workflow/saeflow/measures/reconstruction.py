@@ -1,26 +1,24 @@
-"""How well an SAE gives back stored activations, on the test split, special tokens left out.
+"""How well SAEs give back stored activations, on the test split, special tokens left out.
 
 All SAEs of a hook are measured in one pass over the store; each on its own would give the same
-bits. `measure_reconstruction` is the job, `reconstruct` the measurement of one SAE.
+bits. `measure_reconstruction` is the job, `reconstruct` the measurement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
-from saeflow import device, registry
-from saeflow.errors import DataError
+from saeflow import device
+from saeflow.errors import DataError, SaeflowError
 from saeflow.logs import progress
-from saeflow.measures.encoders import Coder, Encoders
-from saeflow.measures.intervals import Estimate, as_record, estimates
-from saeflow.measures.output import write_table
-from saeflow.measures.sums import DocumentSums, LatentSums, row_values
-from saeflow.work import Work
+from saeflow.measures.encoders import Coder, Encoders, finish_each, load_saes
+from saeflow.measures.sums import DocumentSums, Entries, LatentSums, Targets, write_table
+from saeflow.task import Task
 
 if TYPE_CHECKING:
     from saeflow.activations.reader import Store
@@ -29,10 +27,6 @@ SPLIT = "test"
 
 # Rows in a batch. A constant: the shape of a matrix product can move its last bits.
 BATCH_ROWS = 4096
-
-# Formed from counts per latent, which are not kept per document. A bootstrap of `dead` would
-# also mislead: a resample can lose firings and never find one.
-OF_LATENTS = ("dead", "density")
 
 
 class Evaluated(NamedTuple):
@@ -82,47 +76,39 @@ class Reconstruction(NamedTuple):
 
     Attributes
     ----------
-    documents : DocumentSums
-        Sums per document, named as in `saeflow.measures.sums.RowValues`, and ``tokens``.
+    documents : dict
+        ``document`` and the sums of `saeflow.metrics.reconstruction`, (n_documents,).
     latents : LatentSums
         Sums per latent.
     d_in : int
         Width of the activations.
     """
 
-    documents: DocumentSums
+    documents: dict[str, np.ndarray]
     latents: LatentSums
     d_in: int
 
+    @property
+    def sums(self) -> dict[str, np.ndarray]:
+        """What metrics are formed of: the sums over all tokens, ``d_in`` and ``fired``."""
+        totals = {name: column.sum() for name, column in self.documents.items()}
+        return {**totals, "d_in": np.float64(self.d_in), "fired": self.latents.fired}
 
-def measure_reconstruction(
-    wanted: Sequence[tuple[Work, Path]],
-    activations: Path,
-    settings: Mapping[str, Any],
-    *,
-    target: Path | None = None,
-) -> None:
-    """Measure SAEs of one hook and finish their works.
+
+def measure_reconstruction(tasks: Sequence[Task]) -> None:
+    """Measure SAEs of one hook and finish their tasks.
 
     Parameters
     ----------
-    wanted
-        The work of each measurement, and the record of its SAE (``sae.json``).
-    activations
-        The record of the activations to measure on.
-    settings
-        ``metrics`` (names), ``bootstrap`` (resamples), ``seed``.
-    target
-        The record of the activations that they predict, if they are transcoders.
+    tasks
+        Of one pass. Inputs: ``sae``, ``activations`` to measure on, and ``target``, the
+        activations that they predict, if they are transcoders. Works get ``documents.parquet`` and
+        ``latents.parquet``.
     """
-    from saeflow.sae.saved.fits import load_fitting
-
-    machine = device.pick()
-    tokens = evaluated(activations, target)
-    coders = [load_fitting(record, activations).to(machine) for _, record in wanted]
-    found = reconstruct(coders, tokens, machine)
-    for (work, _), result in zip(wanted, found, strict=True):
-        _write(work, result, settings)
+    inputs, machine = tasks[0].inputs, device.pick()
+    tokens = evaluated(inputs["activations"], inputs.get("target"))
+    tasks, saes = load_saes(tasks, machine)
+    finish_each(tasks, reconstruct(saes, tokens, machine), _write)
 
 
 def evaluated(activations: Path, target: Path | None = None) -> Evaluated:
@@ -163,7 +149,7 @@ def reconstruct(
     target: torch.device | str = "cpu",
     *,
     batch_rows: int = BATCH_ROWS,
-) -> list[Reconstruction]:
+) -> list[Reconstruction | SaeflowError]:
     """Measure SAEs on the same tokens, in one pass over them after one for their mean.
 
     Parameters
@@ -176,26 +162,35 @@ def reconstruct(
         Where to compute.
     batch_rows
         Tokens at a time; changes nothing but rounding.
+
+    Returns
+    -------
+    list
+        What was measured of each SAE, or why it failed.
     """
+    if not coders:
+        return []
     mean = torch.from_numpy(mean_activation(tokens.targets)).to(target)
-    d_in = len(mean)
-    encoders = Encoders(coders)
-    latents = {first: LatentSums(coders[first].d_sae) for first in set(encoders.first)}
-    results = [
-        Reconstruction(DocumentSums(tokens.documents), latents[first], d_in)
-        for first in encoders.first
-    ]
+    encoders, sums = Encoders(coders), DocumentSums(tokens.documents)
+    latents = {first: LatentSums(coders[first].d_sae) for first in encoders.first}
     batches = tokens.pairs(batch_rows)
     total = -(-len(tokens.rows) // batch_rows)
     for start, x, y in progress(batches, desc="reconstruction", unit="batches", total=total):
         same, x = y is x, x.to(target)
-        y, documents = x if same else y.to(target), tokens.documents[start : start + len(x)]
-        for index, (coder, codes) in enumerate(encoders.pairs(x)):
-            values = row_values(y, coder.decode(codes), codes, mean)._asdict()
-            results[index].documents.add(documents, {"tokens": np.ones(len(x)), **values})
-            if index in latents:  # the first with its encoder
-                latents[index].add(codes)
-    return results
+        truth = Targets(x if same else y.to(target), mean)
+        documents = tokens.documents[start : start + len(x)]
+        sums.add(documents, truth.sums)
+        of_codes: dict[int, dict[str, np.ndarray]] = {}
+        for place, codes, x_hat in encoders.run(x):
+            first = encoders.first[place]
+            if first not in of_codes:
+                entries = Entries.of(codes)
+                latents[first].add(entries)
+                of_codes[first] = entries.sums
+            sums.add(documents, of_codes[first] | truth.compare(x_hat), of=place)
+    return encoders.results(
+        lambda place: Reconstruction(sums.columns(place), latents[encoders.first[place]], len(mean))
+    )
 
 
 def mean_activation(tokens: Evaluated) -> np.ndarray:
@@ -208,61 +203,14 @@ def mean_activation(tokens: Evaluated) -> np.ndarray:
     return total / len(tokens.rows)
 
 
-def metrics_of(
-    result: Reconstruction, names: Iterable[str], *, samples: int, seed: int
-) -> tuple[dict[str, Estimate], dict[str, np.ndarray]]:
-    """Form metrics from sums.
-
-    Parameters
-    ----------
-    result
-        What was measured.
-    names
-        Names of metrics, each a module of `saeflow.metrics.formulas`.
-    samples, seed
-        Of the bootstrap over documents.
-
-    Returns
-    -------
-    metrics : dict
-        Name -> `Estimate`, of those that are one number.
-    per_latent : dict
-        Name -> (d_sae,) float64, of those that are one number per latent.
-    """
-    formulas = {name: registry.load("metrics.formulas", name).compute for name in names}
-    counts = {
-        "fired": result.latents.fired,
-        "tokens": result.documents.columns["tokens"].sum(),
-    }
-    of_latents = {n: formulas.pop(n)(counts) for n in OF_LATENTS if n in formulas}
-    metrics = estimates(
-        formulas,
-        result.documents.columns,
-        constants={"d_in": float(result.d_in)},
-        samples=samples,
-        seed=seed,
-    )
-    metrics |= {n: Estimate(float(v)) for n, v in of_latents.items() if not np.ndim(v)}
-    return metrics, {n: v for n, v in of_latents.items() if np.ndim(v)}
-
-
-def _write(work: Work, result: Reconstruction, settings: Mapping[str, Any]) -> None:
-    metrics, per_latent = metrics_of(
-        result, settings["metrics"], samples=settings["bootstrap"], seed=settings["seed"]
-    )
-    documents, latents = result.documents, result.latents.columns()
-    write_table(work.path / "documents.parquet", {"document": documents.ids, **documents.columns})
-    d_sae = len(result.latents.fired)
-    write_table(
-        work.path / "latents.parquet", {"latent": np.arange(d_sae), **latents, **per_latent}
-    )
-    work.finish(
+def _write(task: Task, result: Reconstruction) -> None:
+    write_table(task.work.path / "documents.parquet", result.documents)
+    write_table(task.work.path / "latents.parquet", result.latents.columns())
+    task.finish(
         {
-            "n_tokens": int(documents.columns["tokens"].sum()),
-            "n_documents": documents.n_documents,
+            "n_tokens": int(result.documents["tokens"].sum()),
+            "n_documents": len(result.documents["document"]),
             "d_in": result.d_in,
-            "d_sae": d_sae,
-            "n_dead": int((result.latents.fired == 0).sum()),
-            "metrics": as_record(metrics),
+            "d_sae": len(result.latents.fired),
         }
     )

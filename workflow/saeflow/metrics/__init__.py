@@ -1,1 +1,1 @@
-"""What is measured: one description per metric, one module per formula."""
+"""What is measured: a module per measure, with the formulas of its metrics; no torch."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from saeflow.metrics.registry import METRICS, SYMBOLS, Metric
+from saeflow.metrics.metric import Measure, Metric
+from saeflow.metrics.registry import MEASURES, SYMBOLS
 
 _DIRECTIONS = {
     "lower": "lower is better",
@@ -13,11 +14,12 @@ _DIRECTIONS = {
 
 _HEAD = """# Metrics
 
-Generated from `workflow/saeflow/metrics/registry.py`. Do not edit: edit the registry.
+Generated from the modules of `workflow/saeflow/metrics/`. Do not edit: edit these.
 
-Every ratio is formed once, after summing over all evaluated tokens in float64, so no metric
-depends on the batch size. Intervals are percentile bootstraps over documents, never over tokens:
-tokens of one document are not independent.
+A measure adds up sums, per document and per latent; tables form metrics of them. So every ratio is
+formed once, after summing over all evaluated tokens in float64, and no metric depends on the batch
+size. Intervals are percentile bootstraps over documents, never over tokens: tokens of one document
+are not independent.
 """
 
 _NOTES = """
@@ -28,9 +30,10 @@ _NOTES = """
 - `l2_ratio` and `cosine` leave out tokens with |x| = 0.
 - `dead` depends on the number of evaluated tokens, which is always printed with it. It has no
   bootstrap interval: resampling can only lose firings, never find one.
+- Metrics with x̂₀, f₀ or q₀ compare a fine-tuned SAE with its parent: both are resampled together,
+  the same documents for either, so that what documents have in common drops out of the interval.
 - Zero ablation is a very weak opponent on the residual stream; read `ce_recovered_zero` beside
-  `ce_recovered_mean`. Where ablation hardly hurts, the ratio is noise, and the record of the
-  measurement says so (`ablation_gaps`).
+  `ce_recovered_mean`. Where ablation hardly hurts, the ratio is noise, and a warning says so.
 - `probe_*` are of tokens that one of the wanted tokens follows, so their number is smaller than
   that of other measures. A probe was fitted to activations, or to latents, of the training split;
   it was never fitted to a reconstruction.
@@ -42,16 +45,20 @@ _NOTES = """
 def metrics_page() -> str:
     """Return docs/metrics.md as text."""
     symbols = "\n".join(f"- `{letter}`: {meaning}" for letter, meaning in SYMBOLS.items())
-    parts = [_HEAD, f"## Letters\n\n{symbols}\n"]
-    for measure in dict.fromkeys(metric.measure for metric in METRICS.values()):
-        rows = [_row(m) for m in METRICS.values() if m.measure == measure]
-        parts.append(
-            f"## {measure.capitalize()}\n\n"
-            "| name | label | formula | unit | reading | source |\n|---|---|---|---|---|---|\n"
-            + "\n".join(rows)
-            + "\n"
-        )
-    return "\n".join(parts) + _NOTES
+    sections = [_section(measure) for measure in MEASURES.values()]
+    return "\n".join([_HEAD, f"## Letters\n\n{symbols}\n", *sections]) + _NOTES
+
+
+def _section(measure: Measure) -> str:
+    text = f"## {measure.name.capitalize()}\n\n{measure.text}\n"
+    if not measure.metrics:
+        return text
+    rows = "\n".join(_row(metric) for metric in measure.metrics)
+    return (
+        f"{text}\n"
+        "| name | label | definition | unit | reading | source |\n|---|---|---|---|---|---|\n"
+        f"{rows}\n"
+    )
 
 
 def _row(metric: Metric) -> str:
@@ -59,7 +66,7 @@ def _row(metric: Metric) -> str:
         f"`{metric.name}`",
         metric.label,
         # A bare bar would end the cell.
-        metric.formula.replace("|", "\\|"),
+        metric.text.replace("|", "\\|"),
         metric.unit or "–",
         _DIRECTIONS[metric.direction],
         metric.source,

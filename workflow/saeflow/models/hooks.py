@@ -1,8 +1,8 @@
-"""Where in a model one reads and writes: hooks named ``site.block``, for any decoder-only model.
+"""Read and write the activations at hooks, in any decoder-only model.
 
-A hook is a module and its input or output, found by the attribute names that the families of
-Hugging Face models share. Nothing here reads ``hidden_states``: its last entry is taken after the
-final norm, so it is not the last block's output. Read `Hook` first, then `capture`.
+A hook (`saeflow.hooks`) is a module and its input or output, found by the attribute names that the
+families of Hugging Face models share. Nothing here reads ``hidden_states``: its last entry is taken
+after the final norm, so it is not the last block's output. Read `capture` first.
 """
 
 from __future__ import annotations
@@ -12,48 +12,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from saeflow.errors import ConfigError, ModelError
+from saeflow.errors import ModelError
+from saeflow.hooks import SITES, Hook
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-SITES = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
-RESIDUAL_SITES = ("resid_pre", "resid_mid", "resid_post")
-
-
-@dataclass(frozen=True, order=True)
-class Hook:
-    """One place in a model, written ``site.block`` (``resid_post.3``).
-
-    Attributes
-    ----------
-    site : str
-        ``resid_pre`` / ``resid_post``: the residual stream before / after the block;
-        ``attn_out`` / ``mlp_out``: what the attention / the MLP adds to it;
-        ``resid_mid``: the stream between the two, where a block has such a point.
-    block : int
-        0-based index of the block.
-    """
-
-    site: str
-    block: int
-
-    @classmethod
-    def parse(cls, text: str) -> Hook:
-        """Read a hook's name; a malformed one is a `ConfigError`."""
-        site, _, block = str(text).partition(".")
-        if site not in SITES or not (block.isascii() and block.isdigit()):
-            raise ConfigError(
-                "this is not the name of a hook",
-                expected=f"SITE.BLOCK with SITE one of {', '.join(SITES)} and BLOCK from 0",
-                got=repr(text),
-            )
-        return cls(site, int(block))
-
-    def __str__(self) -> str:
-        """Give the name used in configs and paths."""
-        return f"{self.site}.{self.block}"
 
 
 @dataclass(frozen=True)

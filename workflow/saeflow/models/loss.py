@@ -8,7 +8,6 @@ memory. Means, perplexities and their intervals are formed elsewhere, from sums.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import torch
 
@@ -19,23 +18,6 @@ from saeflow.errors import SaeflowError
 CHUNK_LOGITS = 1 << 24
 
 _Head = Callable[[torch.Tensor], torch.Tensor]
-
-
-class Comparison(NamedTuple):
-    """Two runs of a model on the same tokens.
-
-    Attributes
-    ----------
-    ce_clean, ce_patched : Tensor (batch, seq) float32
-        Cross-entropy of each token; NaN where not scored.
-    kl : Tensor (batch, seq) float32
-        KL(p_clean || p_patched) of the distribution that predicts each token; NaN where not
-        scored.
-    """
-
-    ce_clean: torch.Tensor
-    ce_patched: torch.Tensor
-    kl: torch.Tensor
 
 
 def scored_tokens(
@@ -93,6 +75,35 @@ def kl_divergence(clean_logits: torch.Tensor, patched_logits: torch.Tensor) -> t
     return (clean.exp() * (clean - patched)).sum(-1)
 
 
+class Reference:
+    """Predictions of some tokens that others are held against: those of the untouched model.
+
+    Parameters
+    ----------
+    logits : Tensor (n, vocab_size)
+    targets : Tensor (n,) int64
+
+    Attributes
+    ----------
+    ce : Tensor (n,) float32
+        Cross-entropy of each token, in nats.
+    """
+
+    def __init__(self, logits: torch.Tensor, targets: torch.Tensor) -> None:
+        self._targets = targets[:, None]
+        self._log_p = logits.float().log_softmax(-1)
+        self._p = self._log_p.exp()
+        self.ce = self._ce(self._log_p)
+
+    def compare(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the cross-entropies of other logits, and KL(these || others), both (n,) nats."""
+        log_q = logits.float().log_softmax(-1)
+        return self._ce(log_q), torch.linalg.vecdot(self._p, self._log_p - log_q)
+
+    def _ce(self, log_q: torch.Tensor) -> torch.Tensor:
+        return -log_q.gather(-1, self._targets).squeeze(-1)
+
+
 def token_losses(
     head: _Head, states: torch.Tensor, input_ids: torch.Tensor, scored: torch.Tensor
 ) -> torch.Tensor:
@@ -116,35 +127,6 @@ def token_losses(
     before, targets = _pairs(states, scored), input_ids[scored]
     losses = [cross_entropy(head(before[rows]), targets[rows]) for rows in _chunks(head, before)]
     return _spread(losses, scored)
-
-
-def compare_losses(
-    head: _Head,
-    clean_states: torch.Tensor,
-    patched_states: torch.Tensor,
-    input_ids: torch.Tensor,
-    scored: torch.Tensor,
-) -> Comparison:
-    """Return the cross-entropies of a clean and a patched run, and the divergence between them.
-
-    Parameters
-    ----------
-    head
-        As in `token_losses`.
-    clean_states, patched_states : Tensor (batch, seq, d_model)
-        Final states of the two runs.
-    input_ids : Tensor (batch, seq) int64
-    scored : Tensor (batch, seq) bool
-    """
-    clean, patched = _pairs(clean_states, scored), _pairs(patched_states, scored)
-    targets = input_ids[scored]
-    columns: tuple[list[torch.Tensor], ...] = ([], [], [])
-    for rows in _chunks(head, clean):
-        clean_logits, patched_logits = head(clean[rows]), head(patched[rows])
-        columns[0].append(cross_entropy(clean_logits, targets[rows]))
-        columns[1].append(cross_entropy(patched_logits, targets[rows]))
-        columns[2].append(kl_divergence(clean_logits, patched_logits))
-    return Comparison(*(_spread(column, scored) for column in columns))
 
 
 def _pairs(states: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:

@@ -1,54 +1,102 @@
-"""Which jobs have their results, once all that are wanted are known.
+"""Which results are there, once all that are wanted are known.
 
-For most jobs `saeflow.plan.jobfile.is_current` says it. A store whose data were removed after
-their last reader counts as current while no reader needs them: what was made from them is there.
-Read `Current`.
+A result is there if its record states the expected identity and everything that it consists of has
+its size. A store whose data were removed after their last reader is there while no reader needs
+it: what was made from it exists. Read `Current`.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
-from saeflow.plan.job import Job
-from saeflow.plan.jobfile import has_bulk, is_current, is_released
-from saeflow.plan.parts import PART, shards_are_there
+from saeflow.inventory import is_whole
+from saeflow.plan.result import Result
+from saeflow.work import bulk_path, released_at
 
-HARVEST = "harvest_activations"
+HARVEST = "harvest"
 RELEASE = "release_activations"
 
 
+def read_record(path: Path) -> Mapping[str, Any]:
+    """Return a record, empty where there is none that can be read."""
+    try:
+        record = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def recorded_identity(record: Path) -> str | None:
+    """Return the identity that a record states, or None where there is no readable record."""
+    return read_record(record).get("identity")
+
+
+def has_bulk(result: Result) -> bool:
+    """Whether the result's bulk was finished under its identity, and has every file in its size."""
+    if result.suffix is None:
+        return False
+    return is_whole(bulk_path(result.output, result.identity, result.suffix))
+
+
+def is_released(result: Result) -> bool:
+    """Whether the result's bulk was finished, and its data removed after their last reader."""
+    if result.suffix is None:
+        return False
+    return released_at(result.output, result.identity, result.suffix) is not None
+
+
+def has_files(record: Mapping[str, Any], files: Iterable[Path]) -> bool:
+    """Whether the files that a record lists are there, each in its size."""
+    listed = record.get("files", {})
+    for file in files:
+        try:
+            if file.stat().st_size != listed[file.name]["bytes"]:
+                return False
+        except (OSError, KeyError, TypeError):
+            return False
+    return True
+
+
 class Current:
-    """Says of each job whether its result is there and will do.
+    """Says of each result whether it is there and will do.
 
     Parameters
     ----------
     wanted
-        Every job of a run: whether a removed store is needed depends on those that read it.
+        Every result of a run: whether a removed store is needed depends on those that read it.
     """
 
-    def __init__(self, wanted: Iterable[Job]) -> None:
-        self._known: dict[Job, bool] = {}
-        self._readers: dict[Job, list[Job]] = defaultdict(list)
-        for job in wanted:
-            if job.rule != RELEASE:
-                for other in job.upstream():
-                    self._readers[other].append(job)
+    def __init__(self, wanted: Iterable[Result]) -> None:
+        self._known: dict[Result, bool] = {}
+        self._readers: dict[Result, list[Result]] = defaultdict(list)
+        for result in wanted:
+            if result.rule != RELEASE:
+                for other in result.upstream():
+                    self._readers[other].append(result)
 
-    def __call__(self, job: Job) -> bool:
-        """Whether the job need not run."""
-        if job not in self._known:
-            self._known[job] = self._find(job)
-        return self._known[job]
+    def __call__(self, result: Result) -> bool:
+        """Whether the result need not be made."""
+        if result not in self._known:
+            self._known[result] = self._find(result)
+        return self._known[result]
 
-    def needing(self, job: Job) -> list[Job]:
-        """Return the readers of a job that have yet to be computed from its data."""
-        return [reader for reader in self._readers[job] if not (self(reader) or has_bulk(reader))]
+    def needing(self, result: Result) -> list[Result]:
+        """Return the readers of a result that have yet to be computed from its data."""
+        return [
+            reader for reader in self._readers[result] if not (self(reader) or has_bulk(reader))
+        ]
 
-    def _find(self, job: Job) -> bool:
-        if not is_current(job) or (job.rule == PART and not shards_are_there(job)):
+    def _find(self, result: Result) -> bool:
+        record = read_record(result.output)
+        if record.get("identity") != result.identity:
             return False
-        if job.rule == RELEASE:
-            store = job.inputs["activations"]
+        if result.rule == RELEASE:
+            store = result.inputs["activations"]
             return is_released(store) and self(store)
-        return not (is_released(job) and self.needing(job))
+        if result.suffix is None:
+            return has_files(record, result.files)
+        return has_bulk(result) or (is_released(result) and not self.needing(result))

@@ -1,4 +1,4 @@
-"""The jobs that take SAEs from elsewhere: `import_sae`. Read `import_job`."""
+"""SAEs that are taken from elsewhere. Read `imported_sae`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from saeflow import registry
 from saeflow.config.recipes import BASELINES
-from saeflow.plan.job import Job
 from saeflow.plan.local import hash_local
+from saeflow.plan.result import Result
 
 PLACEHOLDERS = ("hook", "site", "block", "seed")
 """What a path or a folder may name in braces: one entry then serves many places."""
@@ -51,10 +51,16 @@ def architecture_modules(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"saeflow.sae.architectures.{one}" for one in names)
 
 
-def import_job(
-    entry: Mapping[str, Any], output: Path, *, model: Job, hook: str, seed: int, where: str
-) -> Job:
-    """Return the job that brings an SAE of others into our form.
+def imported_sae(
+    entry: Mapping[str, Any],
+    output: Path,
+    *,
+    place: Mapping[str, str],
+    model: Result,
+    seed: int,
+    where: str,
+) -> Result:
+    """Return an SAE of others in our form.
 
     Parameters
     ----------
@@ -62,28 +68,31 @@ def import_job(
         Under ``saes``, with defaults filled in.
     output
         The SAE's record.
+    place
+        Its model, dataset, packing and hook.
     model
-        The job of the model that it belongs to.
-    hook, seed
-        Its place.
+        The model that it belongs to.
+    seed
+        What ``{seed}`` in a path stands for.
     where
         The entry in the configuration, for messages.
     """
-    settings = {**entry, "hook": hook}
+    settings = {**entry, "hook": place["hook"]}
     for name in _PLACES:
         if settings.get(name):
-            settings[name] = filled(settings[name], hook, seed)
+            settings[name] = filled(settings[name], place["hook"], seed)
     arguments: dict[str, Any] = {}
     if "path" in settings:
         arguments["path"] = settings.pop("path")
         settings |= _hashes(Path(arguments["path"]), f"{where} > path")
     formats = registry.names("sae.formats") if entry["format"] == "auto" else [entry["format"]]
-    return Job(
-        rule="import_sae",
+    return Result(
+        rule="import_saes",
+        place=place,
         output=output,
         settings=settings,
         inputs={"model": model},
-        modules=(
+        code_roots=(
             *architecture_modules(entry),
             "saeflow.sae.saved.foreign",
             *(f"saeflow.sae.formats.{name}" for name in formats),

@@ -15,7 +15,7 @@ from saeflow import paths
 from saeflow.errors import ConfigError
 from saeflow.files import canonical_json, sha256_file, sha256_text, write_json
 
-CACHE = Path(paths.LOCAL_HASHES)
+CACHE = Path(paths.CACHE) / "local-hashes.json"
 
 
 def hash_local(path: Path, *, where: str) -> str:

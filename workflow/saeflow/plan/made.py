@@ -1,7 +1,7 @@
 """What results were made from: the parts of every identity, kept so that they can be compared.
 
 A record says under which identity it was made, and a hash does not say what it is the hash of.
-So each job leaves a description of its parts, in a file named by the identity: it can be missing
+So each job leaves a description of the parts, in a file named by the identity: it can be missing
 but never wrong, and those of earlier settings stay. No decision rests on it; `saeflow why` reads
 it, and `saeflow clean` removes it with the result.
 """
@@ -17,23 +17,30 @@ from saeflow import paths
 from saeflow.files import write_atomic
 from saeflow.identity import identity_of
 
-_PARTS = ("rule", "settings", "code", "inputs")
+_PARTS = ("settings", "code", "inputs")
 
 
-def remember(job: Mapping[str, Any]) -> None:
-    """Write down what a job was made from, unless that is known.
+def remember(rule: str, result: Mapping[str, Any]) -> None:
+    """Write down what a result was made from, unless that is known.
 
     Parameters
     ----------
-    job
-        The content of a job file.
+    rule
+        The rule that made it.
+    result
+        As `saeflow.plan.passes.describe` gives it.
     """
-    path = paths.made_file(job["output"], job["identity"])
-    if path.exists():
-        return
-    description = {name: job[name] for name in _PARTS}
-    text = json.dumps(description, sort_keys=True, indent=1, ensure_ascii=False)
-    write_atomic(path, text.encode(), flush=False)
+    path = paths.made_file(result["record"], result["identity"])
+    if not path.exists():
+        description = {"rule": rule, **{name: result[name] for name in _PARTS}}
+        _write(path, description)
+
+
+def keep_code(digest: str, closure: Mapping[str, str]) -> None:
+    """Write down of which definitions a digest of code is, unless that is known."""
+    path = code_file(digest)
+    if not path.exists():
+        _write(path, closure)
 
 
 def recall(record: Path, identity: str) -> dict[str, Any] | None:
@@ -42,15 +49,35 @@ def recall(record: Path, identity: str) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``rule``, ``settings``, ``code`` and ``inputs`` (record and identity by name); None where
-        there is none, or it is damaged: its parts must hash to the identity.
+        ``rule``, ``settings``, ``code`` (digest by definition, empty where it was not kept) and
+        ``inputs`` (record and identity by name); None where there is none, or it is damaged: its
+        parts must hash to the identity.
     """
     try:
         description = json.loads(paths.made_file(record, identity).read_bytes())
         parts = {**description, "inputs": _identities(description["inputs"])}
-        return description if identity_of(**parts) == identity else None
+        if identity_of(**parts) != identity:
+            return None
+        return {**description, "code": _recall_code(description["code"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _recall_code(digest: str) -> dict[str, str]:
+    try:
+        return json.loads(code_file(digest).read_bytes())
+    except (OSError, ValueError):
+        return {}
+
+
+def code_file(digest: str) -> Path:
+    """Return where the definitions behind a digest of code are listed."""
+    return Path(paths.CODE) / f"{digest[:16]}.json"
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False)
+    write_atomic(path, text.encode(), flush=False)
 
 
 def _identities(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,188 +1,268 @@
-"""The last part of a plan: tables, figures and the report of each study.
-
-`saeflow.plan.studies` says what a study is.
-"""
+"""What people look at: the tables, figures and report that the studies' specifications ask for."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from saeflow import paths
+from saeflow import paths, registry
 from saeflow.errors import ConfigError
-from saeflow.files import sha256_file
-from saeflow.plan.current import HARVEST, RELEASE
-from saeflow.plan.job import SOURCE_ROOT, Job
-from saeflow.plan.parts import Parts
+from saeflow.files import canonical_json, sha256_file, sha256_text
+from saeflow.metrics.registry import MEASURES, METRICS
+from saeflow.plan.current import HARVEST, RELEASE, Current
+from saeflow.plan.find import find_defined
 from saeflow.plan.plan import Plan
-from saeflow.registry import load
+from saeflow.plan.result import SOURCE_ROOT, Result, with_upstream
+from saeflow.studies.study import Figure, Study, Table
 
 STYLE = SOURCE_ROOT / "saeflow" / "figures" / "saeflow.mplstyle"
-CAPTIONS = SOURCE_ROOT / "report"
 PAGE = SOURCE_ROOT / "saeflow" / "report"
-MODELS = "models"
-"""The study that is made without being asked for, where a model was trained on the world."""
+SAE, SIMULATION = "sae", "simulation"
+"""Kinds of results that tables read, besides measures."""
 
 
 class Outputs:
-    """The jobs that make what people look at.
+    """The tables, figures and report of a configuration.
 
     Parameters
     ----------
     plan
-        The plan of everything before them.
+        Everything that they are made from.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.studies = {name: load("plan.studies", name) for name in self._names()}
-        self._jobs: dict[tuple[str, str], Job] = {}
+        self.studies: dict[str, Study] = {name: study for name, study in self._find()}
+        self._made: dict[Path, Result] = {}
+        self._by_path: dict[Path, Result] = {}
 
-    def _names(self) -> list[str]:
-        """Return the studies of the configuration, after that of the models if there is one."""
-        about_models = any(True for _ in load("plan.studies", MODELS).rows(self.plan.config))
-        return [*([MODELS] if about_models else []), *sorted(self.plan.config["studies"])]
+    def _find(self) -> Iterator[tuple[str, Study]]:
+        """Yield the studies that are made without being asked for, then those asked for."""
+        asked = self.plan.config["studies"]
+        found = {name: registry.load("studies", name) for name in registry.names("studies")}
+        for name, module in found.items():
+            automatic = getattr(module, "STUDY", None) and module.STUDY.automatic
+            if name not in asked and automatic and automatic(self.plan.config):
+                yield name, module.STUDY
+        for name in sorted(asked):
+            yield name, found[name].STUDY
 
-    def tables(self, study: str) -> list[Job]:
-        """Return the tables of a study."""
-        names = self.studies[study].tables(self.plan.config)
-        return [self.table(study, name) for name in names]
+    def _section(self, study: str) -> Mapping[str, Any]:
+        return self.plan.config["studies"].get(study, {})
 
-    def figures(self, study: str) -> list[Job]:
-        """Return the figures of a study."""
-        names = self.studies[study].figures(self.plan.config)
-        return [self.figure(study, name) for name in names]
+    def _rows(self, study: str) -> list[dict[str, Any]]:
+        return list(self.studies[study].rows(self.plan.config, self._section(study)))
 
-    def table(self, study: str, table: str) -> Job:
-        """Return the job that makes one table."""
-        key = (study, table)
-        if key not in self._jobs:
-            self._jobs[key] = self._table(study, table)
-        return self._jobs[key]
+    # -- tables -------------------------------------------------------------------------------
 
-    def _table(self, study: str, table: str) -> Job:
-        module = self.studies[study]
-        stem = paths.fill(paths.TABLE, study=study, table=table)
-        rows = list(module.rows(self.plan.config))
-        return Job(
-            rule=f"tabulate_{study}",
-            output=stem.with_name(f"{stem.name}.json"),
-            # The names of models and recipes are columns, and no part of what they name.
-            settings={
-                "table": table,
-                **({} if table in module.OF_NO_ROW else {"rows": rows}),
-                **(self.plan.resampling if table in module.RESAMPLED else {}),
-            },
-            inputs={kind: module.records(self.plan, kind) for kind in module.TABLES[table]},
-            modules=(f"saeflow.tables.{study}.{table}",),
-            files=(stem.with_name(f"{stem.name}.csv"),),
+    def tables(self, study: str) -> dict[str, Result]:
+        """Return the tables of a study that have something to show, by name."""
+        config, section = self.plan.config, self._section(study)
+        left_out = {name for name, settings in config["measures"].items() if settings is None}
+        return {
+            name: self.table(study, name)
+            for name, table in self.studies[study].tables.items()
+            if not left_out & {*table.reads} and table.when(config, section)
+        }
+
+    def table(self, study: str, name: str) -> Result:
+        """Return one table."""
+        output = paths.fill(paths.TABLE, study=study, table=name)
+        if output not in self._made:
+            self._made[output] = self._table(study, output, self.studies[study].tables[name])
+        return self._made[output]
+
+    def _table(self, study: str, output: Path, table: Table) -> Result:
+        formulas = [METRICS[name].formula for name in table.metrics]
+        settings: dict[str, Any] = {
+            "study": study,
+            "build": table.build,
+            "metrics": list(table.metrics),
+            "options": dict(table.options),
+        }
+        if table.reads != (SIMULATION,):  # the names of what it is about are columns
+            settings["rows"] = self._rows(study)
+        if table.resampled:
+            settings |= self.plan.resampling
+        return Result(
+            rule="tabulate",
+            place={"study": study},
+            output=output,
+            settings=settings,
+            inputs={kind: tuple(self._read(study, kind)) for kind in table.reads},
+            code_roots=(
+                table.build,
+                *(f"{one.__module__}:{one.__qualname__.partition('.')[0]}" for one in formulas),
+            ),
+            files=(output.with_suffix(".csv"),),
         )
 
-    def figure(self, study: str, figure: str) -> Job:
-        """Return the job that draws one figure from its table."""
-        stem = paths.fill(paths.FIGURE, study=study, figure=figure)
-        table = self.studies[study].FIGURES[figure]
-        key = (study, f"{figure}.figure")
-        if key not in self._jobs:
-            self._jobs[key] = Job(
-                rule=f"plot_{study}",
-                output=stem.with_name(f"{stem.name}.json"),
-                settings={"figure": figure, "style_sha256": sha256_file(STYLE)},
-                inputs={"table": self.table(study, table)},
-                modules=(f"saeflow.figures.{study}.{figure}",),
-                files=tuple(stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")),
-            )
-        return self._jobs[key]
+    def _read(self, study: str, kind: str) -> Iterator[Result]:
+        """Yield the results of one kind that a study's tables read, in the order of its rows."""
+        if kind == SIMULATION:
+            yield self._simulation(study)
+            return
+        for row in self._rows(study):
+            if kind == SAE:
+                yield self.plan.sae(**row)
+            elif MEASURES[kind].of == SAE:
+                on = self._section(study)["evaluate_on"]
+                on = {"eval_dataset": on["dataset"], "eval_packing": on["packing"]}
+                yield self.plan.measurement(kind, **on, **row)
+            else:
+                on = {"eval_dataset": row["dataset"], "eval_packing": row["packing"]}
+                yield self.plan.measurement_of_model(kind, model=row["model"], **on)
 
-    def report(self) -> Job:
-        """Return the job that builds the report."""
-        page = [f for f in PAGE.iterdir() if f.suffix in (".html", ".css", ".js")]
-        return Job(
+    def _simulation(self, study: str) -> Result:
+        output = paths.fill(paths.SIMULATION, study=study)
+        if output not in self._made:
+            simulate = self.studies[study].simulation
+            self._made[output] = Result(
+                rule="simulate",
+                place={"study": study},
+                output=output,
+                settings={"simulate": simulate, **self._section(study)["theory"]},
+                code_roots=(simulate,),
+                files=(output.with_suffix(".csv"),),
+            )
+        return self._made[output]
+
+    # -- figures and the report ---------------------------------------------------------------
+
+    def figures(self, study: str) -> dict[str, Result]:
+        """Return the figures of a study that have something to show, by name."""
+        config, section, tables = self.plan.config, self._section(study), self.tables(study)
+        return {
+            name: self.figure(study, name)
+            for name, figure in self.studies[study].figures.items()
+            if figure.table in tables and figure.when(config, section)
+        }
+
+    def figure(self, study: str, name: str) -> Result:
+        """Return one figure."""
+        output = paths.fill(paths.FIGURE, study=study, figure=name)
+        if output not in self._made:
+            figure = self.studies[study].figures[name]
+            self._made[output] = self._figure(study, output, figure)
+        return self._made[output]
+
+    def _figure(self, study: str, output: Path, figure: Figure) -> Result:
+        return Result(
+            rule="plot",
+            place={"study": study},
+            output=output,
+            settings={
+                "study": study,
+                "draw": figure.draw,
+                "select": figure.select,
+                "options": dict(figure.options),
+                "labels": {name: METRICS[name].axis for name in figure.labels},
+                "style_sha256": sha256_file(STYLE),
+            },
+            inputs={"table": self.table(study, figure.table)},
+            code_roots=tuple(filter(None, (figure.draw, figure.select))),
+            files=(output.with_suffix(".pdf"), output.with_suffix(".png")),
+        )
+
+    def report(self) -> Result:
+        """Return the report."""
+        page = sorted(f for f in PAGE.iterdir() if f.suffix in (".html", ".css", ".js"))
+        summaries = [study.summary for study in self.studies.values() if study.summary]
+        return Result(
             rule="build_report",
+            place={},
             output=Path(paths.REPORT_RECORD),
             settings={
                 "studies": list(self.studies),
-                "captions": _hashes(CAPTIONS, CAPTIONS.rglob("*.rst")),
-                "page": _hashes(PAGE, page),
+                "texts_sha256": sha256_text(canonical_json(self._texts())),
+                "page": {file.name: sha256_file(file) for file in page},
             },
             inputs={
-                "figures": tuple(job for study in self.studies for job in self.figures(study)),
-                "tables": tuple(job for study in self.studies for job in self.tables(study)),
+                "figures": tuple(f for study in self.studies for f in self.figures(study).values()),
+                "tables": tuple(t for study in self.studies for t in self.tables(study).values()),
             },
+            code_roots=("saeflow.metrics.metric:Metric", *summaries),
             files=(Path(paths.REPORT),),
         )
 
-    def wanted(self) -> set[Job]:
-        """Return every job of a whole run: what the report needs, and what is tidied up."""
-        return {*self._needed, *self.releases.values()}
+    def _texts(self) -> dict[str, Any]:
+        """Return the words of the report that no table or figure has."""
+        return {
+            "metrics": [[m.name, m.axis, m.text, m.source, m.direction] for m in METRICS.values()],
+            "measures": [[m.name, m.text] for m in MEASURES.values()],
+            **{
+                name: [
+                    *(study.title, study.introduction, study.key_figure, study.summary),
+                    {figure: [f.title, f.caption] for figure, f in study.figures.items()},
+                ]
+                for name, study in self.studies.items()
+            },
+        }
 
-    def targets(self, study: str) -> Iterator[str]:
-        """Yield the files of a study's tables and figures, and what is tidied up after them."""
-        jobs = (*self.tables(study), *self.figures(study))
-        for job in jobs:
-            yield from (str(file) for file in job.files)
-        made = _with_upstream(jobs)
-        yield from (str(job.output) for job in self.releases.values() if made >= {*job.after})
-
-    @cached_property
-    def _needed(self) -> set[Job]:
-        """Every job that the report needs, itself included."""
-        return _with_upstream([self.report()])
-
-    @cached_property
-    def parts(self) -> Parts:
-        """The jobs that share the passes of the harvest."""
-        stores = (job for job in self._needed if job.rule == HARVEST)
-        return Parts(stores, self.plan.config["harvest"]["jobs"])
+    # -- what a run wants ---------------------------------------------------------------------
 
     @cached_property
-    def releases(self) -> dict[Path, Job]:
-        """The jobs that remove temporary stores after their last reader, by their record."""
+    def _needed(self) -> set[Result]:
+        return with_upstream([self.report()])
+
+    @cached_property
+    def wanted(self) -> set[Result]:
+        """Every result of a whole run: what the report needs, and what is tidied up."""
+        return {*self._needed, *self._releases}
+
+    def of_study(self, study: str) -> set[Result]:
+        """Return what one study's tables and figures need, and what is tidied up after them."""
+        if study not in self.studies:
+            return set()
+        needed = with_upstream([*self.tables(study).values(), *self.figures(study).values()])
+        return needed | {one for one in self._releases if needed.issuperset(one.after)}
+
+    def find(self, path: Path) -> Result | None:
+        """Return the result of a record or file: one that is wanted, or that is defined."""
+        if not self._by_path:
+            for one in self.wanted:
+                self._by_path |= dict.fromkeys((one.output, *one.files), one)
+        return self._by_path.get(path) or find_defined(self.plan, path)
+
+    def leading_to(self, records: list[Path]) -> set[Result]:
+        """Return the results of some records with everything that they are made from."""
+        found = {record: self.find(record) for record in records}
+        if unknown := [str(record) for record, result in found.items() if result is None]:
+            raise ConfigError(
+                "nothing in this configuration makes this",
+                where=self.plan.file,
+                got=", ".join(unknown),
+            )
+        return with_upstream([result for result in found.values() if result is not None])
+
+    @cached_property
+    def current(self) -> Current:
+        """Says which results are there."""
+        return Current(self.wanted)
+
+    @cached_property
+    def _releases(self) -> list[Result]:
+        """The removals of temporary stores, each after the last of their readers."""
         activations = self.plan.config["activations"]
         if activations["live"] or not activations["temporary"]:
-            return {}
-        readers: dict[Job, list[Job]] = defaultdict(list)
-        for job in sorted(self._needed, key=lambda job: job.output):
-            for store in job.inputs.values():
-                if isinstance(store, Job) and store.rule == HARVEST:
-                    readers[store].append(job)
-        jobs = [_release(store, tuple(after)) for store, after in readers.items()]
-        return {job.output: job for job in jobs}
-
-    def release(self, **wildcards: str) -> Job:
-        """Return the job that removes a temporary store; wildcards of the store."""
-        record = paths.fill(paths.RELEASED_ACTIVATIONS, **wildcards)
-        if record not in self.releases:
-            raise ConfigError(
-                "this store is not temporary, or nothing wanted reads it",
-                where=record,
-                expected="one of " + ", ".join(map(str, self.releases)),
-            )
-        return self.releases[record]
+            return []
+        readers: dict[Result, list[Result]] = {}
+        for result in sorted(self._needed, key=lambda result: result.output):
+            for store in result.reads():
+                if store.rule == HARVEST:
+                    readers.setdefault(store, []).append(result)
+        return [_release(store, tuple(after)) for store, after in readers.items()]
 
 
-def _release(store: Job, readers: tuple[Job, ...]) -> Job:
-    return Job(
+def _release(store: Result, readers: tuple[Result, ...]) -> Result:
+    hook = store.settings["hook"]
+    return Result(
         rule=RELEASE,
-        output=store.output.with_name(f"{store.output.stem}.released.json"),
+        place={**store.place, "hook": hook},
+        output=paths.fill(paths.RELEASED_ACTIVATIONS, **store.place, hook=hook),
         settings={},
         inputs={"activations": store},
         after=readers,
     )
-
-
-def _with_upstream(jobs: Iterable[Job]) -> set[Job]:
-    found: set[Job] = set()
-    queue = list(jobs)
-    while queue:
-        job = queue.pop()
-        if job not in found:
-            found.add(job)
-            queue.extend(job.upstream())
-    return found
-
-
-def _hashes(root: Path, files: Iterable[Path]) -> dict[str, str]:
-    return {file.relative_to(root).as_posix(): sha256_file(file) for file in sorted(files)}

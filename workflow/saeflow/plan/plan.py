@@ -1,284 +1,248 @@
-"""From a configuration to its jobs: which exist, what each reads, what is in its identity.
+"""From a configuration to its results: which exist, what each reads, what is in its identity.
 
-`Plan` is the whole DAG in plain Python. Snakemake finds the same DAG through the rules' outputs
-and asks the plan for each job's inputs; the command line asks it what a result should be.
+`Plan` is the whole chain in plain Python, from sources to measurements. `saeflow.plan.outputs` adds
+what people look at, `saeflow.plan.passes` says which jobs make it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from saeflow import paths
+from saeflow.config.recipes import BASELINES, target_hook
 from saeflow.errors import ConfigError
-from saeflow.plan.imports import architecture_modules, import_job, is_imported
-from saeflow.plan.job import Job
+from saeflow.metrics.registry import MEASURES
+from saeflow.plan.imports import architecture_modules, imported_sae, is_imported
+from saeflow.plan.result import Result
 from saeflow.plan.sources import Sources
-from saeflow.plan.training import target_of, training_job
 
-MEASURES = {
-    "reconstruction": (
-        "cosine",
-        "dead",
-        "density",
-        "fvu",
-        "l0",
-        "l2_ratio",
-        "mse",
-        "reconstruction_bias",
-    ),
-    "language": (
-        "ce_loss",
-        "ce_loss_mean",
-        "ce_loss_sae",
-        "ce_loss_zero",
-        "ce_recovered_mean",
-        "ce_recovered_zero",
-        "delta_ce",
-        "kl",
-        "perplexity",
-        "perplexity_sae",
-    ),
-    "probes": (
-        "probe_accuracy",
-        "probe_accuracy_chance",
-        "probe_accuracy_codes",
-        "probe_accuracy_sae",
-        "probe_loss",
-        "probe_loss_chance",
-        "probe_loss_codes",
-        "probe_loss_sae",
-    ),
-}
-"""The metrics of each measure; a formula is in the identity of the measure that has it."""
-
-_RECORDS = {
-    "reconstruction": paths.RECONSTRUCTION,
-    "language": paths.LANGUAGE,
-    "probes": paths.PROBES,
-}
+OF_A_MODEL = "model"
+"""In the place of the hook where a measurement is of a language model itself."""
 
 
 class Plan(Sources):
-    """The jobs of one configuration, from its sources to the measures."""
+    """The results of one configuration, from its sources to the measurements."""
 
-    def activations(self, model: str, dataset: str, packing: str, hook: str) -> Job:
-        """Return the job that stores the activations of one hook, or says how to compute them.
+    def activations(self, model: str, dataset: str, packing: str, hook: str) -> Result:
+        """Return the stored activations of one hook, or what says how to compute them.
 
-        What computes live activations counts for the job that describes them, and so for all
+        What computes live activations counts for the result that describes them, and so for all
         that read them.
         """
-        is_live = self.config["activations"]["live"]
+        stored = self.config["activations"]
 
-        def build() -> Job:
-            return Job(
-                rule="harvest_activations",
-                output=paths.fill(
-                    paths.ACTIVATIONS, model=model, dataset=dataset, packing=packing, hook=hook
-                ),
-                settings={**_stored(self.config["activations"]), "hook": hook},
+        def build() -> Result:
+            place = {"model": model, "dataset": dataset, "packing": packing}
+            names = ("dtype", "batch_tokens", "shard_rows", "live")  # what can change its bytes
+            return Result(
+                rule="harvest",
+                place=place,
+                output=paths.fill(paths.ACTIVATIONS, **place, hook=hook),
+                settings={**{name: stored[name] for name in names}, "hook": hook},
                 inputs={
                     "model": self.model(model),
                     "tokens": self.tokens(self.tokenizer_name(model), dataset, packing),
                 },
-                modules=("saeflow.activations.calibration",) if is_live else (),
+                code_roots=("saeflow.activations.calibration",) if stored["live"] else (),
                 suffix=".zarr",
-                shared_pass=("harvest", model, dataset, packing),
             )
 
         return self._once(("activations", model, dataset, packing, hook), build)
 
-    def recipes(self, *, imported: bool) -> str:
-        """Return a regular expression for the names of SAEs that are imported, or trained."""
-        entries = self.config["saes"].items()
-        names = [re.escape(name) for name, entry in entries if is_imported(entry) == imported]
-        return "|".join(names) or r"(?!)"
+    # -- SAEs ---------------------------------------------------------------------------------
 
-    def sae(self, model: str, dataset: str, packing: str, hook: str, sae: str, seed: int) -> Job:
-        """Return the job that trains an SAE, or fine-tunes one (``parent~method``)."""
-        seed = int(seed)
-        key = (model, dataset, packing, hook, sae, str(seed))
-        return self._once(("sae", *key), lambda: self._sae(*key[:5], seed))
+    def sae(
+        self, model: str, dataset: str, packing: str, hook: str, sae: str, seed: int | str
+    ) -> Result:
+        """Return a trained SAE, an imported one, or a fine-tuned one (``parent~method``)."""
+        place = {"model": model, "dataset": dataset, "packing": packing, "hook": hook}
+        key = ("sae", *place.values(), sae, str(seed))
+        return self._once(key, lambda: self._sae(place, sae, int(seed)))
 
-    def _sae(self, model: str, dataset: str, packing: str, hook: str, sae: str, seed: int) -> Job:
-        place = dict(model=model, dataset=dataset, packing=packing, hook=hook)
+    def _sae(self, place: Mapping[str, str], sae: str, seed: int) -> Result:
         output = paths.fill(paths.SAE, **place, sae=sae, seed=seed)
-        recipe, _, method = sae.partition("~")
-        settings = self._entry("saes", recipe)
-        modules = architecture_modules(settings)
-        if is_imported(settings) and not method:
-            where = f"{self.file} > saes > {recipe}"
-            job = dict(model=self.model(model), hook=hook, seed=seed, where=where)
-            return import_job(settings, output, **job)
-        activations = self.activations(**place)
-        if not method:
-            return training_job(
-                settings,
-                output,
-                place=place,
-                seed=seed,
-                activations=activations,
-                target=self._target(settings, **place),
+        name, _, method = sae.partition("~")
+        recipe = self._entry("saes", name)
+        if method:
+            return self._finetuned(
+                place, output, recipe, name, self._entry("methods", method), seed
             )
-        tuning = self._entry("methods", method)
-        inputs = {"activations": activations, "parent": self.sae(**place, sae=recipe, seed=seed)}
+        if is_imported(recipe):
+            where = f"{self.file} > saes > {name}"
+            model = self.model(place["model"])
+            return imported_sae(recipe, output, place=place, model=model, seed=seed, where=where)
+        settings, inputs = {**recipe, "seed": seed}, {"activations": self.activations(**place)}
+        if target := self._target(recipe, place):
+            settings["target"], inputs["target"] = target.settings["hook"], target
+        return Result(
+            rule="train_saes",
+            place=place,
+            output=output,
+            settings=settings,
+            inputs=inputs,
+            code_roots=_training_modules(recipe),
+            suffix="",
+        )
+
+    def _finetuned(
+        self,
+        place: Mapping[str, str],
+        output: Any,
+        recipe: Mapping[str, Any],
+        parent: str,
+        tuning: Mapping[str, Any],
+        seed: int,
+    ) -> Result:
+        inputs = {
+            "activations": self.activations(**place),
+            "parent": self.sae(**place, sae=parent, seed=seed),
+        }
         if tuning["solver"] == "kl_mse":
+            model, on = place["model"], (place["dataset"], place["packing"])
             inputs["model"] = self.model(model)
-            inputs["tokens"] = self.tokens(self.tokenizer_name(model), dataset, packing)
-        return Job(
-            rule="finetune_sae",
+            inputs["tokens"] = self.tokens(self.tokenizer_name(model), *on)
+        return Result(
+            rule="finetune_saes",
+            place=place,
             output=output,
             settings=tuning,
             inputs=inputs,
-            modules=(
-                *modules,
+            code_roots=(
+                *architecture_modules(recipe),
                 f"saeflow.finetune.methods.{tuning['method']}",
                 f"saeflow.finetune.solvers.{tuning['solver']}",
             ),
             suffix="",
-            shared_pass=("finetune", tuning["solver"], *place.values()),
         )
 
-    def _target(
-        self, recipe: Mapping[str, Any], model: str, dataset: str, packing: str, hook: str
-    ) -> Job | None:
-        """Return the job with the activations that a transcoder predicts."""
-        target = target_of(recipe, hook)
-        return None if target is None else self.activations(model, dataset, packing, target)
+    def _target(self, recipe: Mapping[str, Any], place: Mapping[str, str]) -> Result | None:
+        """Return the activations that a transcoder predicts."""
+        if recipe.get("target") is None:
+            return None
+        return self.activations(**{**place, "hook": target_hook(place["hook"], recipe["target"])})
 
-    def measure(self, measure: str, *, eval_dataset: str, eval_packing: str, **sae: Any) -> Job:
-        """Return the job that measures an SAE on a dataset's test split.
+    # -- measurements -------------------------------------------------------------------------
+
+    def measurement(
+        self, measure: str, *, eval_dataset: str, eval_packing: str, **sae: Any
+    ) -> Result:
+        """Return the sums that a measure adds up for an SAE on a dataset's test split.
 
         Parameters
         ----------
         measure
-            "reconstruction", "language" or "probes".
+            A name in `saeflow.metrics.registry.MEASURES`.
         eval_dataset, eval_packing
             What to measure on.
         **sae
             The wildcards of `sae`.
         """
+        on = {"eval_dataset": eval_dataset, "eval_packing": eval_packing}
 
-        def build() -> Job:
+        def build() -> Result:
             recipe = self._entry("saes", sae["sae"].partition("~")[0])
-            on = dict(dataset=eval_dataset, packing=eval_packing)
-            inputs, shared_pass = self._read_by(measure, recipe, sae, on)
-            return Job(
-                rule=f"measure_{measure}",
-                output=paths.fill(
-                    _RECORDS[measure], **sae, eval_dataset=eval_dataset, eval_packing=eval_packing
-                ),
+            made = self.sae(**sae)
+            inputs = self._read_by(measure, recipe, {**sae, **on})
+            place = {"measure": measure, "model": sae["model"], "hook": sae["hook"], **on}
+            return Result(
+                rule="measure",
+                place=place,
+                output=paths.fill(paths.MEASUREMENT, **sae, **on, measure=measure),
                 settings=self._measuring(measure),
-                inputs={"sae": self.sae(**sae), **inputs},
-                modules=(
-                    *architecture_modules(recipe),
-                    *(f"saeflow.metrics.formulas.{name}" for name in MEASURES[measure]),
-                ),
+                inputs={"sae": made, **inputs},
+                code_roots=(MEASURES[measure].compute, *architecture_modules(recipe)),
                 suffix="",
-                shared_pass=shared_pass,
+                apart=tuple(str(other.output) for other in inputs.values()),
             )
 
         names = tuple(str(value) for value in sae.values())
-        return self._once((measure, *names, eval_dataset, eval_packing), build)
+        return self._once((measure, *names, *on.values()), build)
+
+    def measurement_of_model(
+        self, measure: str, *, model: str, eval_dataset: str, eval_packing: str
+    ) -> Result:
+        """Return the sums that a measure adds up for a language model itself."""
+        on = {"eval_dataset": eval_dataset, "eval_packing": eval_packing}
+
+        def build() -> Result:
+            return Result(
+                rule="measure",
+                place={"measure": measure, "model": model, "hook": OF_A_MODEL, **on},
+                output=paths.fill(paths.MEASUREMENT_OF_MODEL, model=model, **on, measure=measure),
+                settings=self._measuring(measure),
+                inputs=self._read_by(measure, {}, {"model": model, **on}),
+                code_roots=(MEASURES[measure].compute,),
+                suffix="",
+            )
+
+        return self._once((measure, model, *on.values()), build)
 
     def _read_by(
-        self, measure: str, recipe: Mapping[str, Any], sae: Mapping[str, Any], on: Mapping[str, str]
-    ) -> tuple[dict[str, Job], tuple[str, ...]]:
-        """Return what a measure reads besides the SAE, and the key of the pass that it shares."""
-        model, hook = sae["model"], sae["hook"]
-        inputs = self._stores(recipe, model, hook, on)
-        shared_pass = (measure, model, hook, *on.values())
-        if measure == "language":
-            inputs["model"] = self.model(model)
-            inputs["tokens"] = self.tokens(self.tokenizer_name(model), **on)
-        if measure == "probes" and not self._has_training_split(**on):
-            place = dict(dataset=sae["dataset"], packing=sae["packing"])
-            inputs |= self._stores(recipe, model, hook, place, ("fitted", "fitted_target"))
-            shared_pass = (*shared_pass, *place.values())
-        if "target" in inputs:
-            shared_pass = (*shared_pass, target_of(recipe, hook))
-        return inputs, shared_pass
+        self, measure: str, recipe: Mapping[str, Any], of: Mapping[str, Any]
+    ) -> dict[str, Result]:
+        """Return what a measure reads besides the SAE; the inputs of one pass are the same."""
+        model, on = of["model"], (of["eval_dataset"], of["eval_packing"])
+        inputs: dict[str, Result] = {}
+        for name in MEASURES[measure].reads:
+            if name == "activations":
+                inputs |= self._stores(recipe, of, *on)
+            elif name == "fitted":
+                if not self._has_training_split(*on):
+                    names = ("fitted", "fitted_target")
+                    inputs |= self._stores(recipe, of, of["dataset"], of["packing"], names)
+            elif name == "model":
+                inputs["model"] = self.model(model)
+            elif name == "tokens":
+                inputs["tokens"] = self.tokens(self.tokenizer_name(model), *on)
+            elif name == "tokenizer":
+                inputs["tokenizer"] = self.tokenizer(self.tokenizer_name(model))
+            elif name == "dataset":
+                inputs["dataset"] = self.dataset(on[0])
+            else:
+                raise ValueError(f"the measure '{measure}' reads '{name}', which nothing gives")
+        return inputs
 
     def _stores(
         self,
         recipe: Mapping[str, Any],
-        model: str,
-        hook: str,
-        place: Mapping[str, str],
+        of: Mapping[str, Any],
+        dataset: str,
+        packing: str,
         names: tuple[str, str] = ("activations", "target"),
-    ) -> dict[str, Job]:
-        """Return the jobs with the activations of a place, and with what a transcoder predicts."""
-        jobs = (
-            self.activations(model=model, hook=hook, **place),
-            self._target(recipe, model=model, hook=hook, **place),
-        )
-        return {name: job for name, job in zip(names, jobs, strict=True) if job is not None}
+    ) -> dict[str, Result]:
+        """Return the activations of a place, and those that a transcoder predicts."""
+        place = {"model": of["model"], "dataset": dataset, "packing": packing, "hook": of["hook"]}
+        found = (self.activations(**place), self._target(recipe, place))
+        return {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
     def _has_training_split(self, dataset: str, packing: str) -> bool:
         limit = self._entry("packings", packing)["tokens"]["train"]
         return limit != 0 and self._entry("datasets", dataset)["splits"]["train"] > 0
+
+    def _measuring(self, measure: str) -> dict[str, Any]:
+        """Return the settings of a measure."""
+        own = self.config["measures"].get(measure, {})
+        if own is None:
+            raise ConfigError(
+                f"this configuration leaves out the measure '{measure}'",
+                where=f"{self.file} > measures > {measure}",
+                remedy="Set it to {}, or to its settings.",
+            )
+        return {"measure": measure, **own}
 
     @property
     def resampling(self) -> dict[str, int]:
         """The settings of intervals."""
         return {name: self.config["measures"][name] for name in ("bootstrap", "seed")}
 
-    def _measuring(self, measure: str) -> dict[str, Any]:
-        """Return the settings of a measure."""
-        probes = self.config["measures"]["probes"] if measure == "probes" else {}
-        if probes is None:
-            raise ConfigError(
-                "this configuration measures no probes",
-                where=f"{self.file} > measures > probes",
-                remedy="Set it to {}, or to what probes are asked.",
-            )
-        return {**self.resampling, **probes, "metrics": list(MEASURES[measure])}
 
-    def reconstruction(self, **wildcards: Any) -> Job:
-        """Return the job that measures what an SAE reconstructs."""
-        return self.measure("reconstruction", **wildcards)
-
-    def language(self, **wildcards: Any) -> Job:
-        """Return the job that measures the model with an SAE in place."""
-        return self.measure("language", **wildcards)
-
-    def probes(self, **wildcards: Any) -> Job:
-        """Return the job that has probes read what an SAE reconstructs."""
-        return self.measure("probes", **wildcards)
-
-    def simulation(self, study: str) -> Job:
-        """Return the job that trains the toys of a study's theory."""
-
-        def build() -> Job:
-            output = paths.fill(paths.SIMULATION, study=study)
-            settings = self.config["studies"][study]["theory"]
-            return Job(f"simulate_{study}", output, settings, files=(output.with_suffix(".csv"),))
-
-        return self._once(("simulation", study), build)
-
-    def benchmarks(self, model: str, dataset: str, packing: str) -> Job:
-        """Return the job that scores a model on a generated dataset's prompt sets."""
-
-        def build() -> Job:
-            tokenizer = self.tokenizer_name(model)
-            return Job(
-                rule="measure_benchmarks",
-                output=paths.fill(paths.BENCHMARKS, model=model, dataset=dataset, packing=packing),
-                settings=self.resampling,
-                inputs={
-                    "model": self.model(model),
-                    "tokenizer": self.tokenizer(tokenizer),
-                    "dataset": self.dataset(dataset),
-                    "tokens": self.tokens(tokenizer, dataset, packing),
-                },
-                suffix="",
-            )
-
-        return self._once(("benchmarks", model, dataset, packing), build)
-
-
-def _stored(activations: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that can change a store's bytes."""
-    names = ("dtype", "batch_tokens", "shard_rows", "live")
-    return {name: activations[name] for name in names}
+def _training_modules(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the modules that a training loads by name."""
+    modules = list(architecture_modules(recipe))
+    if recipe["architecture"] in BASELINES:
+        modules.append(f"saeflow.sae.baselines.{recipe['architecture']}")
+    modules += [f"saeflow.sae.penalties.{name}" for name in sorted(recipe.get("penalties", ()))]
+    if recipe.get("resample_tokens") is not None:
+        modules.append("saeflow.sae.remedies.resample")
+    return tuple(modules)

@@ -1,16 +1,15 @@
-"""The jobs that make models, tokenizers, datasets and tokens."""
+"""Models, tokenizers, datasets and tokens: everything before activations."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from saeflow import paths
 from saeflow.errors import ConfigError
-from saeflow.plan.job import Job, forget_code
 from saeflow.plan.local import hash_local
+from saeflow.plan.result import Result, look_at_source
 
 
 class Sources:
@@ -25,12 +24,12 @@ class Sources:
     """
 
     def __init__(self, config: Mapping[str, Any], *, file: str = "config.yaml") -> None:
-        forget_code()
+        look_at_source()
         self.config, self.file = config, file
-        self._jobs: dict[tuple[str, ...], Job] = {}
+        self._jobs: dict[tuple[str, ...], Result] = {}
         self._open: list[tuple[str, ...]] = []
 
-    def _once(self, key: tuple[str, ...], build: Callable[[], Job]) -> Job:
+    def _once(self, key: tuple[str, ...], build: Callable[[], Result]) -> Result:
         """Build each job once; a job that needs itself is an error of the configuration."""
         if key in self._open:
             chain = " -> ".join("/".join(k) for k in [*self._open, key])
@@ -53,39 +52,24 @@ class Sources:
                 expected="one of " + ", ".join(self.config[section]),
             ) from None
 
-    def names(self, section: str, *kinds: str) -> str:
-        """Return a regular expression for the names of a section's entries of some kinds.
-
-        Parameters
-        ----------
-        section
-            "models", "datasets", ...
-        kinds
-            Keys of which an entry must have one ("hub", "path"); none takes all entries.
-        """
-        entries = self.config[section].items()
-        found = [n for n, entry in entries if not kinds or any(k in entry for k in kinds)]
-        # A pattern that matches nothing keeps a rule out of a configuration without such entries.
-        return "|".join(re.escape(name) for name in found) or r"(?!)"
-
     # -- models and tokenizers ---------------------------------------------------------------
 
-    def model(self, model: str) -> Job:
-        """Return the job that makes a model: fetched, trained, or one of its checkpoints."""
+    def model(self, model: str) -> Result:
+        """Return a model: fetched, trained, or one of its checkpoints."""
         return self._once(("model", model), lambda: self._model(model))
 
-    def _model(self, model: str) -> Job:
+    def _model(self, model: str) -> Result:
         name, _, step = model.partition("@")
         entry = self._entry("models", name)
         if step:
-            return Job(
-                rule="select_checkpoint",
-                output=paths.fill(paths.CHECKPOINT, model=name, step=step),
-                settings={"step": int(step)},
-                inputs={"model": self.model(name)},
-                suffix="",
+            return self._alone(
+                "select_checkpoint",
+                paths.MODEL,
+                {"model": model},
+                {"step": int(step)},
+                {"model": self.model(name)},
             )
-        output = paths.fill(paths.MODEL, model=model)
+        place = {"model": model}
         if "train" in entry:
             settings = dict(entry["train"])
             dataset, packing = settings.pop("dataset"), settings.pop("packing")
@@ -94,7 +78,7 @@ class Sources:
                 "tokens": self.tokens(tokenizer, dataset, packing),
                 "tokenizer": self.tokenizer(tokenizer),
             }
-            return Job("train_lm", output, settings, inputs, suffix="")
+            return self._alone("train_lm", paths.MODEL, place, settings, inputs)
         source = _without(entry, "tokenizer")
         arguments: dict[str, Any] = {}
         if "path" in source:
@@ -102,11 +86,7 @@ class Sources:
             source["path_sha256"] = hash_local(
                 Path(arguments["path"]), where=f"{self.file} > models > {name} > path"
             )
-        return Job("fetch_model", output, source, arguments=arguments, suffix="")
-
-    def checkpoint(self, model: str, step: str) -> Job:
-        """Return the job that makes a model of one checkpoint."""
-        return self.model(f"{model}@{step}")
+        return self._alone("fetch_model", paths.MODEL, place, source, arguments=arguments)
 
     def tokenizer_name(self, model: str) -> str:
         """Return the name of the tokenizer that a model reads."""
@@ -114,37 +94,30 @@ class Sources:
         entry = self._entry("models", name)
         return entry["train"]["tokenizer"] if "train" in entry else entry.get("tokenizer", name)
 
-    def copied_tokenizers(self) -> str:
-        """Return a regular expression for the names of tokenizers that come from a model."""
-        entries = self.config["tokenizers"]
-        named = [name for name, entry in entries.items() if "model" in entry]
-        own = [name for name in self.config["models"] if name not in entries]
-        return "|".join(re.escape(name) for name in [*named, *own]) or r"(?!)"
-
-    def tokenizer(self, tokenizer: str) -> Job:
-        """Return the job that makes a tokenizer: trained, or taken from a model."""
+    def tokenizer(self, tokenizer: str) -> Result:
+        """Return a tokenizer: trained, or taken from a model."""
         return self._once(("tokenizer", tokenizer), lambda: self._tokenizer(tokenizer))
 
-    def _tokenizer(self, tokenizer: str) -> Job:
-        output = paths.fill(paths.TOKENIZER, tokenizer=tokenizer)
+    def _tokenizer(self, tokenizer: str) -> Result:
+        place = {"tokenizer": tokenizer}
         entry = self.config["tokenizers"].get(tokenizer, {"model": tokenizer})
         if "train" in entry:
             inputs = {"dataset": self.dataset(entry["train"])}
-            return Job("train_tokenizer", output, {}, inputs, suffix="")
+            return self._alone("train_tokenizer", paths.TOKENIZER, place, {}, inputs)
         inputs = {"model": self.model(entry["model"])}
-        return Job("copy_tokenizer", output, {}, inputs, suffix="")
+        return self._alone("copy_tokenizer", paths.TOKENIZER, place, {}, inputs)
 
     # -- texts --------------------------------------------------------------------------------
 
-    def dataset(self, dataset: str) -> Job:
-        """Return the job that makes a dataset."""
+    def dataset(self, dataset: str) -> Result:
+        """Return a dataset."""
         return self._once(("dataset", dataset), lambda: self._dataset(dataset))
 
-    def _dataset(self, dataset: str) -> Job:
+    def _dataset(self, dataset: str) -> Result:
         entry = dict(self._entry("datasets", dataset))
-        output = paths.fill(paths.DATASET, dataset=dataset)
+        place = {"dataset": dataset}
         if "generate" in entry:
-            return Job("generate_dataset", output, entry, suffix="")
+            return self._alone("generate_dataset", paths.DATASET, place, entry)
         if "sample" in entry:
             sample = dict(entry["sample"])
             model = sample.pop("model")
@@ -152,7 +125,8 @@ class Sources:
                 "model": self.model(model),
                 "tokenizer": self.tokenizer(self.tokenizer_name(model)),
             }
-            return Job("sample_dataset", output, {**entry, "sample": sample}, inputs, suffix="")
+            settings = {**entry, "sample": sample}
+            return self._alone("sample_dataset", paths.DATASET, place, settings, inputs)
         arguments: dict[str, Any] = {}
         if "path" in entry:
             arguments["path"] = entry.pop("path")
@@ -160,26 +134,44 @@ class Sources:
             entry["path_sha256"] = hash_local(
                 Path(arguments["path"]), where=f"{self.file} > datasets > {dataset} > path"
             )
-        return Job("fetch_dataset", output, entry, arguments=arguments, suffix="")
+        return self._alone("fetch_dataset", paths.DATASET, place, entry, arguments=arguments)
 
-    def tokens(self, tokenizer: str, dataset: str, packing: str) -> Job:
+    def tokens(self, tokenizer: str, dataset: str, packing: str) -> Result:
         """Return the job that cuts a dataset into sequences of tokens."""
 
-        def build() -> Job:
-            return Job(
-                rule="tokenize_dataset",
-                output=paths.fill(
-                    paths.TOKENS, tokenizer=tokenizer, dataset=dataset, packing=packing
-                ),
-                settings=self._entry("packings", packing),
-                inputs={
-                    "dataset": self.dataset(dataset),
-                    "tokenizer": self.tokenizer(tokenizer),
-                },
+        def build() -> Result:
+            return self._alone(
+                "tokenize_dataset",
+                paths.TOKENS,
+                {"tokenizer": tokenizer, "dataset": dataset, "packing": packing},
+                self._entry("packings", packing),
+                {"dataset": self.dataset(dataset), "tokenizer": self.tokenizer(tokenizer)},
                 suffix=".zarr",
             )
 
         return self._once(("tokens", tokenizer, dataset, packing), build)
+
+    def _alone(
+        self,
+        rule: str,
+        pattern: str,
+        place: Mapping[str, str],
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Result] | None = None,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        suffix: str = "",
+    ) -> Result:
+        """Return a result that is the only one of its place."""
+        return Result(
+            rule=rule,
+            place=place,
+            output=paths.fill(pattern, **place),
+            settings=settings,
+            inputs=inputs or {},
+            arguments=arguments or {},
+            suffix=suffix,
+        )
 
 
 def _without(entry: Mapping[str, Any], *keys: str) -> dict[str, Any]:

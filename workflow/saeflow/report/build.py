@@ -1,64 +1,59 @@
-"""From figure and table records to ``report.html``: `build_report` is the job."""
+"""From the tables and figures of studies to ``report.html``: `make_report` is the job."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
 
-from saeflow.figures.facts import sentence
-from saeflow.files import read_json
-from saeflow.metrics.registry import METRICS, SYMBOLS
-from saeflow.report.captions import read_caption
-from saeflow.report.parts import FigurePart, Section, Table, png_part, scores_part, table_part
+from saeflow import registry
+from saeflow.errors import SaeflowError
+from saeflow.files import read_json, write_atomic
+from saeflow.metrics.registry import MEASURES, METRICS, SYMBOLS
+from saeflow.report.facts import extent, what_was_run
+from saeflow.report.parts import caption_html, pack, picture
+from saeflow.studies.calling import call
+from saeflow.studies.study import Study
 from saeflow.tables.files import read_csv
+from saeflow.task import Task
+
+logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
-CAPTIONS = HERE.parents[1] / "report"
-
-TITLES = {"models": "The language models", "suppression": "Feature suppression"}
-FIRST = "models"
-
-# More rows than anybody reads: these stay in their CSV file.
-_MAX_ROWS = 600
-_SCORES = "language_model"
-
-_DIRECTIONS = {
-    "lower": "lower is better",
-    "higher": "higher is better",
-    "one": "1 is best",
-    "none": "",
-}
 
 
-def build_report(
-    figures: Sequence[Path], tables: Sequence[Path], *, captions: Path = CAPTIONS
+def make_report(tasks: Sequence[Task]) -> None:
+    """Write the page of each task from the tables and figures of its studies."""
+    for task in tasks:
+        with task.attempt():
+            names = task.settings["studies"]
+            studies = {name: registry.load("studies", name).STUDY for name in names}
+            (page,) = task.files
+            html = build_page(studies, task.inputs["figures"], task.inputs["tables"])
+            write_atomic(page, html.encode())
+            task.finish({})
+
+
+def build_page(
+    studies: Mapping[str, Study], figures: Sequence[Path], tables: Sequence[Path]
 ) -> str:
     """Return the report as HTML.
 
+    What cannot be shown is said in its place: no table, picture or summary costs the page.
+
     Parameters
     ----------
+    studies
+        Name -> specification, in the order of the page.
     figures
         Records of figures, ``figures/{study}/{figure}.json``; PDF and PNG lie beside them.
     tables
         Records of tables, ``tables/{study}/{table}.json``; the CSV lies beside them.
-    captions
-        Directory of the captions.
     """
-    frames = {(p.parent.name, p.stem): read_csv(p.with_suffix(".csv")) for p in map(Path, tables)}
-    by_study: dict[str, list[Path]] = {}
-    for path in map(Path, figures):
-        by_study.setdefault(path.parent.name, []).append(path)
-    for study, _ in frames:
-        by_study.setdefault(study, [])
-    order = sorted(by_study, key=lambda study: (study != FIRST, study))
-    return render([_section(study, by_study[study], frames, captions) for study in order])
-
-
-def render(sections: Sequence[Section]) -> str:
-    """Return the HTML of a report with these sections."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -68,54 +63,111 @@ def render(sections: Sequence[Section]) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template("report.html").render(
-        sections=sections,
-        metrics=list(METRICS.values()),
+        studies=[_study(*study, figures, tables) for study in studies.items()],
+        measures=list(MEASURES.values()),
         symbols=SYMBOLS,
-        directions=_DIRECTIONS,
         style=(HERE / "report.css").read_text(encoding="utf-8"),
         script=(HERE / "report.js").read_text(encoding="utf-8"),
     )
 
 
-def study_title(study: str) -> str:
-    """Return a study's heading."""
-    return TITLES.get(study, study.replace("_", " ").capitalize())
-
-
-def _section(
-    study: str,
-    figures: Iterable[Path],
-    frames: Mapping[tuple[str, str], pd.DataFrame],
-    captions: Path,
-) -> Section:
-    own = {name: frame for (of, name), frame in frames.items() if of == study}
-    scores, verdict = scores_part(own[_SCORES]) if _SCORES in own else ([], "")
-    return Section(
-        name=study,
-        title=study_title(study),
-        introduction=read_caption(captions, study),
-        figures=[_figure(study, path, captions) for path in figures],
-        tables=[_table(study, name, frame) for name, frame in own.items() if name != _SCORES],
-        scores=scores,
-        verdict=verdict,
+def _study(
+    name: str, study: Study, figures: Sequence[Path], tables: Sequence[Path]
+) -> dict[str, Any]:
+    """Return all that the page says of a study."""
+    drawn, made = (
+        {path.stem: path for path in map(Path, paths) if path.parent.name == name}
+        for paths in (figures, tables)
     )
+    tabulated = [_table(table, made[table]) for table in study.tables if table in made]
+    frames = {table["title"]: table["frame"] for table in tabulated if not table["problem"]}
+    pictures = [_figure(f, study, drawn[f], frames) for f in study.figures if f in drawn]
+    summary, problem = _attempt(call, study.summary, frames) if study.summary else ("", "")
+    return {
+        "name": name,
+        "title": study.title,
+        "introduction": caption_html(study.introduction),
+        "summary": str(summary or ""),
+        "problem": problem,
+        "verdicts": _verdicts(frames.get("published")),
+        "at_chance": _at_chance(frames.get("language_model")),
+        "run": what_was_run(frames.values(), _datasets(made.values())),
+        "key": [f for f in pictures if f["id"] == f"{name}-{study.key_figure}" and f["image"]],
+        "figures": pictures,
+        "tables": tabulated,
+    }
 
 
-def _figure(study: str, path: Path, captions: Path) -> FigurePart:
-    record = read_json(path)
-    image, width = png_part(path.with_suffix(".png").read_bytes())
-    return FigurePart(
-        name=path.stem,
-        title=record["title"],
-        image=image,
-        width=width,
-        caption=read_caption(captions, study, path.stem),
-        facts=sentence(record["facts"]),
-        pdf=f"figures/{study}/{path.stem}.pdf",
-        csv=f"tables/{study}/{record['table']}.csv",
-    )
+def _datasets(tables: Iterable[Path]) -> list[str]:
+    """Return what the records of tables say of the datasets of their SAEs and models."""
+    records = [record for record, _ in (_attempt(read_json, table) for table in tables) if record]
+    return sorted({name for record in records for name in record.get("datasets", ())})
 
 
-def _table(study: str, name: str, frame: pd.DataFrame) -> Table:
-    csv = f"tables/{study}/{name}.csv"
-    return table_part(name, frame if len(frame) <= _MAX_ROWS else frame.iloc[:0], csv=csv)
+def _figure(
+    name: str, study: Study, record: Path, frames: Mapping[str, pd.DataFrame]
+) -> dict[str, Any]:
+    figure = study.figures[name]
+    image, problem = _attempt(picture, record.with_suffix(".png"))
+    rows = frames.get(figure.table)
+    if rows is not None and figure.select:
+        rows, _ = _attempt(call, figure.select, rows)
+    return {
+        "id": f"{record.parent.name}-{name}",
+        "title": figure.title,
+        "caption": caption_html(figure.caption),
+        "facts": "" if rows is None else extent(rows),
+        "table": figure.table if figure.table in frames else "",
+        "pdf": _link(record, ".pdf"),
+        "image": image,
+        "problem": problem,
+    }
+
+
+def _table(name: str, record: Path) -> dict[str, Any]:
+    frame, problem = _attempt(read_csv, record.with_suffix(".csv"))
+    table = {
+        "id": f"{record.parent.name}-table-{name}", "title": name, "csv": _link(record, ".csv"),
+        "frame": frame, "problem": problem,
+    }  # fmt: skip
+    if problem:
+        return table
+    data, n_packed = pack(frame)
+    metrics = [metric for metric in METRICS if metric in frame]
+    return table | {
+        "data": data, "n_packed": n_packed, "facts": extent(frame), "metrics": metrics,
+    }  # fmt: skip
+
+
+def _link(record: Path, suffix: str) -> str:
+    """Return the path of a file beside a record, as seen from the page two directories above."""
+    return "/".join(record.with_suffix(suffix).parts[-3:])
+
+
+def _attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str]:
+    """Return what a function returns, and "", or None and what was wrong."""
+    try:
+        return read(*arguments), ""
+    except SaeflowError as error:  # its whole text names paths of this machine
+        logger.warning("%s", error)
+        return None, error.what + (f" ({error.got})" if error.got else "")
+
+
+def _verdicts(published: pd.DataFrame | None) -> dict[str, list[str]]:
+    """Return the claims of a publication by the verdict on them."""
+    if published is None or not {"verdict", "claim"} <= set(published.columns):
+        return {}
+    return {str(v): list(map(str, of["claim"])) for v, of in published.groupby("verdict")}
+
+
+def _at_chance(scores: pd.DataFrame | None) -> list[str]:
+    """Return the tasks that language models have not learned."""
+    if scores is None or not {"model", "task", "at_chance"} <= set(scores.columns):
+        return []
+    chosen = scores[scores["at_chance"].astype(str) == "True"]
+    several = scores["model"].nunique() > 1
+    names = [
+        task.replace("_", " ") + (f" ({model})" if several else "")
+        for model, task in zip(chosen["model"], chosen["task"].astype(str), strict=True)
+    ]
+    return list(dict.fromkeys(names))

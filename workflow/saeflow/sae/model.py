@@ -8,7 +8,7 @@ the architecture's module (`saeflow.sae.architectures.<name>`), training in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from saeflow import registry
+from saeflow.config.base import Section
 from saeflow.errors import ModelError
 from saeflow.sae import input_norm
 from saeflow.sae.sparse.codes import Codes, concatenate
@@ -34,7 +35,7 @@ class SAE:
     ----------
     architecture : str
         Module of `saeflow.sae.architectures` that encodes.
-    settings : object
+    settings : Section
         That module's ``Settings``: what the rule needs besides the weights (k of a top-k).
     weights : dict
         "W_enc" (d_in, d_sae), "b_enc" (d_sae,), "W_dec" (d_sae, d_in), "b_dec" (d_in,), and what
@@ -44,7 +45,7 @@ class SAE:
     """
 
     architecture: str
-    settings: Any
+    settings: Section
     weights: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -183,12 +184,12 @@ class SAE:
         return x.reshape(-1, self.d_in).to(self.W_enc)
 
 
-def describe(settings: Any) -> dict[str, Any]:
+def describe(settings: Section) -> dict[str, Any]:
     """Return an architecture's settings as plain values, for a file."""
-    return asdict(settings)
+    return settings.plain()
 
 
-def architecture_settings(name: str, values: Mapping[str, Any]) -> Any:
+def architecture_settings(name: str, values: Mapping[str, Any]) -> Section:
     """Return the ``Settings`` of the architecture ``name`` made of ``values``.
 
     Parameters
@@ -198,6 +199,5 @@ def architecture_settings(name: str, values: Mapping[str, Any]) -> Any:
     values
         Its own keys; unknown and missing ones are errors.
     """
-    from saeflow.sae.settings import build
-
-    return build(registry.load(ARCHITECTURES, name).Settings, values, where=f"architecture {name}")
+    settings = registry.load(ARCHITECTURES, name).Settings
+    return settings.read(values, where=f"architecture {name}")

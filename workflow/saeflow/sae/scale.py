@@ -16,8 +16,6 @@ from saeflow.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCALES = ("none", "mean_norm", "mean_square", "unit")
-
 _DIVIDED = ("b_enc", "b_dec", "b_gate", "b_mag", "threshold")
 """Weights in units of the activations."""
 _KEPT = ("W_dec", "r_mag")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-DECAYS = ("linear", "cosine")
-
 
 def learning_rate(
     base: float,

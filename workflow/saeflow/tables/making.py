@@ -1,4 +1,8 @@
-"""One table from records to CSV: `make_table` is the job."""
+"""Tables of a study from records to CSV: `make_tables` is the job; `make_simulation` another.
+
+Everything is read once for all tables: runs are shared by those that read the same records, and
+the files of a record by all.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +10,73 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saeflow import registry
-from saeflow.tables.files import write_csv
-from saeflow.tables.runs import read_runs
-from saeflow.tables.scores import read_scores
-from saeflow.tables.simulations import read_simulation
+import pandas as pd
 
-_OF_THE_PLAN = ("table", "rows")
-# What is not about an SAE has a reader of its own.
-_READERS = {"benchmarks": read_scores, "simulation": read_simulation}
+from saeflow.studies.calling import call
+from saeflow.tables.files import read_csv, write_csv
+from saeflow.tables.runs import Record, Run, read_runs
+from saeflow.task import Task
+
+SIMULATION = "simulation"
 
 
-def make_table(
-    study: str,
-    table: str,
-    records: Mapping[str, Sequence[Path]],
-    output: Path,
-    settings: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Build a table from records and write it.
+def make_tables(tasks: Sequence[Task]) -> None:
+    """Build tables and write them as CSV; one that cannot be built fails alone.
 
     Parameters
     ----------
-    study, table
-        The builder is ``saeflow.tables.<study>.<table>``.
-    records
-        Kind ("reconstruction", "language", "probes", "sae", "benchmarks", "simulation") -> paths
-        of records.
-    output
-        The CSV file.
-    settings
-        ``table`` and ``rows`` are the plan's; the rest goes to the builder by keyword
-        (``bootstrap`` and ``seed`` of `mse_reduction`).
-
-    Returns
-    -------
-    dict
-        What the table's record says: ``n_rows`` and ``columns``.
+    tasks
+        Settings ``build`` ("module:function"), ``options`` (its arguments), and of ``metrics``,
+        ``bootstrap`` and ``seed`` what it takes; inputs kind -> records, of measures, "sae" or
+        "simulation"; one file.
     """
-    module = registry.load(f"tables.{study}", table)
-    options = {key: value for key, value in settings.items() if key not in _OF_THE_PLAN}
-    frame = module.build(_read(module.READS, records), **options)
-    write_csv(frame, output)
-    return {"n_rows": len(frame), "columns": list(frame.columns)}
+    shared: dict[Path, Record] = {}
+    known: dict[tuple, Any] = {}
+    for task in tasks:
+        with task.attempt():
+            settings = task.settings
+            records = tuple((kind, tuple(map(Path, given))) for kind, given in task.inputs.items())
+            if records not in known:
+                known[records] = _read(dict(records), shared)
+            options = {name: settings[name] for name in ("bootstrap", "seed") if name in settings}
+            if settings["metrics"]:
+                options["metrics"] = settings["metrics"]
+            made = call(settings["build"], known[records], **options, **settings["options"])
+            _write(task, made, datasets=_datasets(known[records]))
 
 
-def _read(kinds: Sequence[str], records: Mapping[str, Sequence[Path]]) -> Any:
-    """Read the records: the runs of SAEs, or what another reader gives."""
-    if kinds[0] in _READERS:
-        return _READERS[kinds[0]](records[kinds[0]])
-    return read_runs(**{kind: records[kind] for kind in kinds})
+def _read(
+    records: Mapping[str, tuple[Path, ...]], shared: dict[Path, Record]
+) -> tuple[Run, ...] | pd.DataFrame:
+    """Return the runs of which there are records, or the simulation."""
+    if SIMULATION not in records:
+        return read_runs(shared=shared, **records)
+    (record,) = records[SIMULATION]
+    return read_csv(record.with_suffix(".csv"))
+
+
+def _datasets(given: tuple[Run, ...] | pd.DataFrame) -> list[str]:
+    """Return on which datasets the runs were trained and measured."""
+    keys = [] if isinstance(given, pd.DataFrame) else [run.key for run in given]
+    return sorted({name for key in keys for name in (key.dataset, key.eval_dataset)} - {""})
+
+
+def make_simulation(tasks: Sequence[Task]) -> None:
+    """Run the simulations of studies and write them as CSV.
+
+    Parameters
+    ----------
+    tasks
+        Settings ``simulate`` ("module:function"), with the rest as its argument; one file.
+    """
+    for task in tasks:
+        with task.attempt():
+            settings = dict(task.settings)
+            name = settings.pop("simulate")
+            _write(task, call(name, settings))
+
+
+def _write(task: Task, frame: pd.DataFrame, **facts: Any) -> None:
+    (file,) = task.files
+    write_csv(frame, file)
+    task.finish({"n_rows": len(frame), "columns": list(frame.columns), **facts})

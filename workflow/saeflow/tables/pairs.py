@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pandas as pd
 
 from saeflow.errors import DataError
-from saeflow.measures.intervals import Estimate, estimates
-from saeflow.tables.columns import runs_columns
-from saeflow.tables.runs import ORIGINAL, Key, Run
+from saeflow.metrics.intervals import Estimate, form
+from saeflow.metrics.metric import Formula
+from saeflow.tables.runs import DOCUMENT, ORIGINAL, Run
 
-Formula = Callable[[Mapping[str, np.ndarray]], np.ndarray]
-Read = Callable[[Run], pd.DataFrame]
+_COUNTS = ("tokens", "predictions")
 
 
 def pairs(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
@@ -37,63 +35,38 @@ def pairs(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
         yield by_key[run.key.parent], run
 
 
-def measured_and_trained(runs: Sequence[Run]) -> tuple[list[Run], dict[Key, Run]]:
-    """Split runs into those that were measured, and the SAEs themselves by `Key.training`."""
-    measured = [run for run in runs if run.key.eval_dataset]
-    return measured, {run.key: run for run in runs if not run.key.eval_dataset}
-
-
-def paired_table(
-    runs: Sequence[Run], name: str, read: Read, formula: Formula, *, bootstrap: int, seed: int
-) -> pd.DataFrame:
-    """Return one row per fine-tuned SAE with a number formed from its and its parent's sums.
+def compare(
+    parent: Run, tuned: Run, measure: str, formula: Formula, *, bootstrap: int = 0, seed: int = 0
+) -> Estimate:
+    """Form a number from the sums of two runs that were measured on the same documents.
 
     Parameters
     ----------
-    runs
-        Runs that have what ``read`` reads; the parent of each must be among them.
-    name
-        Of the number; ``name_low`` and ``name_high`` are its interval.
-    read
-        Gives a run's sums per document, with the columns document and tokens or predictions.
-    formula
-        From the sums "parent_<column>" and "tuned_<column>", or arrays of them, to the number.
+    parent, tuned
+        Two runs of ``measure``, whose sums the formula knows as "parent_<sum>" and "tuned_<sum>".
+    measure, formula
+        What was measured, and what is formed of it.
     bootstrap, seed
         Number of resamples, in which both have the same documents, and their seed.
     """
-    rows = []
-    for parent, tuned in pairs(runs):
-        found = compare(read(parent), read(tuned), formula, tuned, bootstrap=bootstrap, seed=seed)
-        ends = {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-        rows.append({**tuned.key.columns(), **tuned.extent(), **ends})
-    ends = [name, f"{name}_low", f"{name}_high"]
-    return pd.DataFrame(rows, columns=[*runs_columns(), "n_tokens", "n_documents", *ends])
-
-
-def compare(
-    before: pd.DataFrame,
-    after: pd.DataFrame,
-    formula: Formula,
-    tuned: Run,
-    *,
-    bootstrap: int,
-    seed: int,
-) -> Estimate:
-    """Return a number formed from two measurements of the same documents, with its interval."""
+    before, after = (run.documents(measure) for run in (parent, tuned))
     same = len(before) == len(after) and all(
         np.array_equal(before[column], after[column])
-        for column in ("document", "tokens", "predictions")
+        for column in (DOCUMENT, *_COUNTS)
         if column in before
     )
     if not same:
         raise DataError(
             "two SAEs were measured on different documents, so they cannot be compared in pairs",
             where=f"{tuned.key.sae}~{tuned.key.method}",
-            expected=f"the {len(before)} documents of {tuned.key.sae}",
+            expected=f"the {len(before)} documents of {parent.key.sae}~{parent.key.method}",
             got=f"{len(after)} documents",
         )
-    columns = {f"parent_{name}": before[name].to_numpy() for name in before}
-    columns |= {f"tuned_{name}": after[name].to_numpy() for name in after}
-    columns = {name: values for name, values in columns.items() if not name.endswith("_document")}
-    found = estimates({"it": formula}, columns, constants={}, samples=bootstrap, seed=seed)
-    return found["it"]
+    both = [
+        {f"parent_{name}": values for name, values in of_parent.items()}
+        | {f"tuned_{name}": values for name, values in of_tuned.items()}
+        for of_parent, of_tuned in zip(
+            *(run.records[measure].sums(bootstrap, seed) for run in (parent, tuned)), strict=True
+        )
+    ]
+    return form(formula, *both)

@@ -1,40 +1,52 @@
-"""What is known of one SAE on one evaluation set: its place in the study and its records.
+"""What is known of one SAE, or of one language model, on one evaluation set.
 
-`read_runs` collects it from files; every table is a pure function of its result.
+`read_runs` collects it from records; every table is a pure function of its result. Files beside a
+record are read when a table wants them, once for all tables of a study. Read `Run`.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from saeflow.errors import DamagedError
 from saeflow.files import read_json
+from saeflow.hooks import Hook
+from saeflow.metrics.intervals import Estimate, form, resample
+from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 from saeflow.work import bulk_of
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+logger = logging.getLogger(__name__)
 
 ORIGINAL = "original"
 """The method of an SAE that was not fine-tuned."""
 
-SITES = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
-MEASURES = ("reconstruction", "language", "probes")
+SAE = "sae"
+"""The kind of the SAEs' own records; the other kinds are measures."""
+
+DOCUMENTS, LATENTS, LOG = "documents.parquet", "latents.parquet", "log.csv"
+_WEIGHTS = "sae_weights.safetensors"
+DOCUMENT = "document"
 
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """Which SAE a run is about, and where it was evaluated.
+    """What a run is about, and where it was measured.
 
     Attributes
     ----------
-    model, dataset, packing, hook : str
-        What it was trained on.
+    model : str
+        The language model.
+    dataset, packing, hook : str
+        What the SAE was trained on; these and what follows are "" (0) for a run about a model.
     sae : str
         The recipe's name, without the method.
     seed : int
@@ -42,29 +54,33 @@ class Key:
     method : str
         How it was fine-tuned, or `ORIGINAL`.
     eval_dataset, eval_packing : str
-        What it was measured on; "" for its training.
+        What it was measured on; "" for an SAE as such.
     """
 
     model: str
-    dataset: str
-    packing: str
-    hook: str
-    sae: str
-    seed: int
-    method: str
+    dataset: str = ""
+    packing: str = ""
+    hook: str = ""
+    sae: str = ""
+    seed: int = 0
+    method: str = ORIGINAL
     eval_dataset: str = ""
     eval_packing: str = ""
 
     @classmethod
     def of_path(cls, record: Path) -> Key:
-        """Read the key from the path of ``sae.json`` or of a measure's record."""
-        parts, evaluation = Path(record).parts[:-1], ()
-        if parts[-3] == "on":
-            parts, evaluation = parts[:-3], parts[-2:]
+        """Read the key from the path of ``sae.json`` or of a measurement of an SAE."""
+        parts, evaluation = _split(record)
         model, dataset, packing, hook, sae, seed = parts[-6:]
         recipe, _, method = sae.partition("~")
         number = int(seed.removeprefix("seed-"))
         return cls(model, dataset, packing, hook, recipe, number, method or ORIGINAL, *evaluation)
+
+    @classmethod
+    def of_model(cls, record: Path) -> Key:
+        """Read the key from the path of a measurement of a model."""
+        parts, (dataset, packing) = _split(record)
+        return cls(parts[-1], eval_dataset=dataset, eval_packing=packing)
 
     @property
     def parent(self) -> Key:
@@ -77,13 +93,13 @@ class Key:
         return Key(**{**self.__dict__, "eval_dataset": "", "eval_packing": ""})
 
     def columns(self) -> dict[str, Any]:
-        """Return the key as the first columns of a table."""
-        site, _, block = self.hook.partition(".")
+        """Return the key as the first columns of a table of SAEs."""
+        hook = Hook.parse(self.hook)
         return {
             "model": self.model,
             "hook": self.hook,
-            "site": site,
-            "block": int(block),
+            "site": hook.site,
+            "block": hook.block,
             "sae": self.sae,
             "seed": self.seed,
             "method": self.method,
@@ -91,10 +107,14 @@ class Key:
 
     def order(self) -> tuple:
         """Return what rows are sorted by: topk-8 before topk-32, the original first."""
-        site, _, block = self.hook.partition(".")
-        rank = SITES.index(site) if site in SITES else len(SITES)
-        tuned = self.method != ORIGINAL
-        return (self.model, rank, int(block), _natural(self.sae), self.seed, tuned, self)
+        hook = Hook.parse(self.hook).order if self.hook else ()
+        return (self.model, hook, _natural(self.sae), self.seed, self.method != ORIGINAL, self)
+
+
+def _split(record: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the directories of a record: those of what was measured, and the evaluation set."""
+    parts = Path(record).parts[:-1]
+    return (parts[:-3], parts[-2:]) if parts[-3] == "on" else (parts, ())
 
 
 def _natural(name: str) -> list[tuple[bool, int | str]]:
@@ -103,109 +123,169 @@ def _natural(name: str) -> list[tuple[bool, int | str]]:
     return [(not p.isdigit(), int(p) if p.isdigit() else p) for p in parts]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
+class Record:
+    """A result on disk: what its record says, and the files beside it.
+
+    Attributes
+    ----------
+    facts : Mapping
+        The record.
+    read : callable
+        From a file's name to its content: a DataFrame, or the decoder's rows of weights.
+    """
+
+    facts: Mapping[str, Any]
+    read: Callable[[str], Any]
+    _tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _sums: dict[tuple[int, int], tuple[dict, dict]] = field(default_factory=dict)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table that lies beside the record; it is shared, so do not change it."""
+        if name not in self._tables:
+            self._tables[name] = self.read(name)
+        return self._tables[name]
+
+    def sums(self, bootstrap: int, seed: int) -> tuple[dict, dict]:
+        """Return sums over all documents, and (bootstrap,) over resampled ones, by name.
+
+        The numbers of the record (``d_in``) are among both.
+        """
+        key = (bootstrap, seed)
+        if key not in self._sums:
+            table = self.table(DOCUMENTS)
+            columns = {name: table[name].to_numpy(float) for name in table if name != DOCUMENT}
+            constants = {
+                name: np.float64(value)
+                for name, value in self.facts.items()
+                if isinstance(value, (int, float))
+            }
+            totals = constants | {name: column.sum() for name, column in columns.items()}
+            drawn = resample(columns, samples=bootstrap, seed=seed) if bootstrap else {}
+            self._sums[key] = totals, constants | drawn if drawn else {}
+        return self._sums[key]
+
+
+@dataclass(eq=False)
 class Run:
-    """One SAE on one evaluation set.
+    """One SAE, or one model, on one evaluation set.
 
     Attributes
     ----------
     key : Key
         Which.
     records : dict
-        "reconstruction", "language", "probes" or "sae" -> the record, of those that were read.
-    read_documents : callable
-        Gives the reconstruction's sums per document, a DataFrame.
-    read_latents : callable
-        Gives the reconstruction's sums per latent, a DataFrame.
-    read_predictions : callable
-        Gives the losses' sums per document, a DataFrame.
-    read_answers : callable
-        Gives the probes' sums per document, a DataFrame.
-    read_log : callable
-        Gives the training log, a DataFrame.
-    read_decoder : callable
-        Gives the decoder's rows, (d_sae, d_in) float64.
+        Measure or `SAE` -> what it gave, of those that were read.
     """
 
     key: Key
-    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    read_documents: Callable[[], pd.DataFrame] | None = None
-    read_latents: Callable[[], pd.DataFrame] | None = None
-    read_predictions: Callable[[], pd.DataFrame] | None = None
-    read_answers: Callable[[], pd.DataFrame] | None = None
-    read_log: Callable[[], pd.DataFrame] | None = None
-    read_decoder: Callable[[], np.ndarray] | None = None
+    records: Mapping[str, Record]
 
-    def metrics(self) -> dict[str, float | None]:
-        """Return name, name_low and name_high of each metric as columns."""
-        columns: dict[str, float | None] = {}
-        for measure in MEASURES:
-            for name, found in sorted(self.records.get(measure, {}).get("metrics", {}).items()):
-                columns[name] = found["value"]
-                columns[f"{name}_low"], columns[f"{name}_high"] = found["low"], found["high"]
-        return columns
+    @property
+    def sae(self) -> Mapping[str, Any]:
+        """The SAE's own record."""
+        return self.records[SAE].facts
+
+    def documents(self, measure: str) -> pd.DataFrame:
+        """Return a measure's sums per document."""
+        return self.records[measure].table(DOCUMENTS)
+
+    def latents(self) -> pd.DataFrame:
+        """Return the reconstruction's sums per latent."""
+        return self.records["reconstruction"].table(LATENTS)
+
+    def log(self) -> pd.DataFrame:
+        """Return the SAE's training log."""
+        return self.records[SAE].table(LOG)
+
+    def decoder(self) -> np.ndarray:
+        """Return the decoder's rows, (d_sae, d_in) float64; read anew each time."""
+        return self.records[SAE].read(_WEIGHTS)
 
     def extent(self) -> dict[str, int]:
-        """Return on how many tokens and documents it was measured."""
-        record = next(self.records[m] for m in MEASURES if m in self.records)
-        return {"n_tokens": record["n_tokens"], "n_documents": record["n_documents"]}
+        """Return on how many tokens and documents it was measured, by its first measure."""
+        facts = next(record.facts for kind, record in self.records.items() if kind != SAE)
+        return {name: facts[name] for name in ("n_tokens", "n_documents")}
+
+    def estimates(
+        self, metrics: Iterable[str], *, bootstrap: int = 0, seed: int = 0
+    ) -> dict[str, Estimate]:
+        """Form metrics from the sums of the measures that they belong to.
+
+        Parameters
+        ----------
+        metrics
+            Names, of metrics that are one number.
+        bootstrap, seed
+            Number of resamples of the documents, and their seed; 0 for no intervals.
+        """
+        found = {}
+        for name in metrics:
+            metric, record = METRICS[name], self.records[measure_of(name).name]
+            if metric.per == "token":
+                totals, drawn = record.sums(bootstrap, seed)
+                found[name] = form(metric.formula, totals, drawn)
+                if metric.doubt and (doubt := metric.doubt(totals)):
+                    logger.warning("%s of %s: %s", name, self.key, doubt)
+            else:  # of counts per latent, which are not kept per document
+                latents = record.table(LATENTS)
+                found[name] = form(metric.formula, {c: latents[c].to_numpy() for c in latents}, {})
+        return found
 
 
 def read_runs(
-    *,
-    reconstruction: Iterable[Path] = (),
-    language: Iterable[Path] = (),
-    probes: Iterable[Path] = (),
-    sae: Iterable[Path] = (),
-) -> list[Run]:
-    """Read records and what lies beside them.
+    *, shared: dict[Path, Record] | None = None, **kinds: Iterable[Path]
+) -> tuple[Run, ...]:
+    """Read records; the files beside them wait until a table wants them.
 
     Parameters
     ----------
-    reconstruction, language, probes, sae
-        Paths of records; those of one SAE and evaluation set make one run.
+    shared
+        What was read before by the path of its record; what is read now is added.
+    **kinds
+        Measure or `SAE` -> paths of records.
 
     Returns
     -------
-    list of Run
-        Sorted by `Key.order`. SAE records make runs of their own, without evaluation set.
+    tuple of Run
+        Sorted by `Key.order`. An SAE's record is part of the runs that measured it, and makes a
+        run of its own where none did.
     """
-    found: dict[Key, dict[str, Any]] = {}
-    kinds = {"reconstruction": reconstruction, "language": language, "probes": probes, "sae": sae}
-    for name, paths in kinds.items():
-        for path in paths:
-            run = found.setdefault(Key.of_path(path), {"records": {}})
-            run["records"][name] = _record(path)
-            if name == "reconstruction":
-                run["read_documents"] = partial(_bulk_table, path, "documents.parquet")
-                run["read_latents"] = partial(_bulk_table, path, "latents.parquet")
-            if name == "language":
-                run["read_predictions"] = partial(_bulk_table, path, "documents.parquet")
-            if name == "probes":
-                run["read_answers"] = partial(_bulk_table, path, "documents.parquet")
-            if name == "sae":
-                run["read_log"] = partial(_bulk_table, path, "log.csv")
-                run["read_decoder"] = partial(_decoder, path)
-    return [Run(key, **found[key]) for key in sorted(found, key=Key.order)]
+    shared = {} if shared is None else shared
+    found: dict[Key, dict[str, Record]] = {}
+    for kind, paths in kinds.items():
+        of_model = kind != SAE and MEASURES[kind].of != SAE
+        for path in map(Path, paths):
+            if path not in shared:
+                shared[path] = Record(_facts(path), partial(_beside, path))
+            key = Key.of_model(path) if of_model else Key.of_path(path)
+            found.setdefault(key, {})[kind] = shared[path]
+    trained = {key: own for key, own in found.items() if not key.eval_dataset}
+    for key, own in found.items():
+        if key.eval_dataset:
+            own |= trained.get(key.training, {})
+    measured = {key.training for key in found if key.eval_dataset}
+    keys = sorted(found.keys() - measured, key=Key.order)
+    return tuple(Run(key, found[key]) for key in keys)
 
 
-def _bulk_table(record: Path, name: str) -> pd.DataFrame:
-    """Read a table that lies in a record's bulk, when a table of the study wants it."""
-    import pandas as pd
-
+def _beside(record: Path, name: str) -> pd.DataFrame | np.ndarray:
+    """Read a file of a record's bulk."""
     path = bulk_of(record) / name
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    if path.suffix == ".csv":
+        return pd.read_csv(path)
+    if path.suffix == ".parquet":
+        from pyarrow.parquet import ParquetFile
 
-
-def _decoder(record: Path) -> np.ndarray:
-    """Read the decoder of an SAE."""
+        with ParquetFile(path) as file:  # a fifth of the time that pandas takes for so little
+            return file.read(use_threads=False).to_pandas()
     from safetensors import safe_open
 
-    with safe_open(bulk_of(record) / "sae_weights.safetensors", framework="numpy") as weights:
+    with safe_open(path, framework="numpy") as weights:
         return weights.get_tensor("W_dec").astype("float64")
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _facts(path: Path) -> dict[str, Any]:
     record = read_json(path)
     if not isinstance(record, dict):
         raise DamagedError("this is not a record", where=path, expected="a JSON object")

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 
 import numpy as np
 import pytest
 import torch
 
-from sae_stores import content, make_activations, place, published, sparse_data
+from sae_stores import (
+    content,
+    make_activations,
+    place,
+    published,
+    sparse_data,
+    task_of,
+    train_saes,
+    tune_saes,
+)
 from saeflow.activations.reader import open_store
 from saeflow.errors import ConfigError, DataError
 from saeflow.finetune.closed_form import Decoder, solve
@@ -18,7 +28,6 @@ from saeflow.finetune.solvers import exact
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.interrupt import Interrupted
 from saeflow.sae.saved.load import load_sae
-from saeflow.sae.training.sweep import train_sweep
 from saeflow.tokens.flags import excluded
 
 METHODS = ("scale", "unrotated_decoder", "decoder")
@@ -40,7 +49,7 @@ def activations(tmp_path_factory):
 def parents(tmp_path_factory, activations):
     root = tmp_path_factory.mktemp("parents")
     return {
-        name: published(root, name, lambda w, s=settings: train_sweep([(w, s)], activations))
+        name: published(root, name, lambda w, s=settings: train_saes([(w, s)], activations))
         for name, settings in PARENTS.items()
     }
 
@@ -54,7 +63,7 @@ def job(root, parents, parent, method, **settings):
 def together(tmp_path_factory, activations, parents):
     root = tmp_path_factory.mktemp("together")
     jobs = {(p, m): job(root, parents, p, m) for p in PARENTS for m in METHODS}
-    finetune_sweep(list(jobs.values()), activations)
+    tune_saes(list(jobs.values()), activations)
     return {key: work for key, (work, *_) in jobs.items()}
 
 
@@ -102,9 +111,9 @@ def test_steps_that_have_converged_reach_the_closed_form_and_never_less(
     settings = {"solver": "steps", "batch_size": 256, "learning_rate": 1e-2, "epochs": 100}
     for method in METHODS:
         best = job(tmp_path, parents, "relu", method, ridge=0.0)
-        finetune_sweep([best], activations)
+        tune_saes([best], activations)
         work = place(tmp_path, f"steps-{method}")
-        finetune_sweep([(work, {"method": method, **settings}, parents["relu"])], activations)
+        tune_saes([(work, {"method": method, **settings}, parents["relu"])], activations)
         errors = {}
         for name, found in (("exact", best[0]), ("steps", work)):
             sae = load_sae(found.final).to(dtype=torch.float64)
@@ -131,7 +140,7 @@ def test_the_codes_are_the_parents(parent, together, parents, activations):
 def test_alone_it_is_the_same_as_with_others(together, parents, activations, tmp_path):
     for method in METHODS:
         own = job(tmp_path, parents, "relu", method)
-        finetune_sweep([own], activations)
+        tune_saes([own], activations)
         assert content(own[0]) == content(together["relu", method])
 
 
@@ -151,18 +160,18 @@ def test_interrupted_it_goes_on_to_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(NormalEquations, "add", interrupted)
         with pytest.raises(Interrupted):
-            finetune_sweep([own], activations)
-        finetune_sweep([own], activations)
+            tune_saes([own], activations)
+        tune_saes([own], activations)
     assert sum(seen) == N_TRAIN + 10 * 32  # no row twice
     whole = job(tmp_path / "whole", parents, "relu", "decoder")
-    finetune_sweep([whole], activations)
+    tune_saes([whole], activations)
     assert content(own[0]) == content(whole[0])
 
 
 def test_fewer_tokens_are_the_first_ones(parents, activations, tmp_path):
     sae, x = load_sae(parents["relu"]), rows(activations, "train")[:700]
     own = job(tmp_path, parents, "relu", "decoder", tokens=700, ridge=1.0)
-    finetune_sweep([own], activations)
+    tune_saes([own], activations)
     sums = NormalEquations(sae.d_sae, sae.d_in)
     sums.add(sae.encode_sparse(x), x)
     start = Decoder(sae.W_dec.double().numpy(), sae.b_dec.double().numpy())
@@ -179,7 +188,7 @@ def test_fewer_tokens_are_the_first_ones(parents, activations, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"method": "encoder"}, ConfigError, "closed form"),
+        ({"method": "encoder"}, ConfigError, "one of scale, unrotated_decoder, decoder"),
         ({"ridge": -1.0}, ConfigError, "ridge"),
         ({"tokens": 10**6}, DataError, "1,000,000"),
     ],
@@ -187,11 +196,53 @@ def test_fewer_tokens_are_the_first_ones(parents, activations, tmp_path):
 def test_what_cannot_be_solved_is_refused(settings, error, message, parents, activations, tmp_path):
     own = job(tmp_path, parents, "relu", **{"method": "decoder", **settings})
     with pytest.raises(error, match=message):
-        finetune_sweep([own], activations)
+        tune_saes([own], activations)
 
 
 def test_without_validation_documents_the_ridge_must_be_given(parents, tmp_path):
     bare = make_activations(tmp_path / "bare", x=sparse_data(66 * 33, 12, 20, mean_l0=3))
-    with pytest.raises(DataError, match="ridge"):
-        finetune_sweep([job(tmp_path, parents, "relu", "decoder")], bare)
-    finetune_sweep([job(tmp_path, parents, "relu", "decoder", ridge=1.0)], bare)
+    tasks = [
+        task_of(
+            place(tmp_path, str(ridge)), {"solver": "exact", "method": "decoder", "ridge": ridge},
+            parent=parents["relu"], activations=bare,
+        )
+        for ridge in (None, 1.0)
+    ]  # fmt: skip
+    finetune_sweep(tasks)
+    assert "`ridge`" in str(tasks[0].error) and not tasks[0].finished
+    assert tasks[1].error is None and tasks[1].finished
+
+
+def test_activations_that_are_not_finite_are_the_failure_of_all(parents, tmp_path):
+    x = sparse_data(66 * 33, 12, 20, mean_l0=3)
+    damaged = make_activations(tmp_path / "damaged", x=x)
+    array = next(damaged.parent.glob("resid_post.0.*.zarr")) / "activations" / "c" / "1" / "0"
+    with array.open("r+b") as file:  # row 400 is of the second shard of 256 rows
+        file.seek((400 - 256) * 12 * 4)
+        file.write(struct.pack("<f", float("nan")))
+    with pytest.raises(DataError, match="not finite"):
+        tune_saes([job(tmp_path, parents, "relu", "decoder", ridge=1.0)], damaged)
+
+
+def test_the_sums_outlast_those_that_are_finished_first(
+    together, parents, activations, tmp_path, monkeypatch
+):
+    """A run that dies between two of a parent's tasks adds nothing up again."""
+    jobs = [job(tmp_path, parents, "relu", method) for method in METHODS]
+    saved, finished = exact.save, []
+
+    def dying(sae, directory, *rest, **options):
+        if finished:
+            raise KeyboardInterrupt
+        finished.append(directory)
+        saved(sae, directory, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exact, "save", dying)
+        with pytest.raises(KeyboardInterrupt):
+            tune_saes(jobs, activations, checkpoint_s=0)
+    assert [work.finished for work, *_ in jobs] == [True, False, False]
+    monkeypatch.setattr(NormalEquations, "add", None)
+    tune_saes(jobs, activations)
+    for method, (work, *_) in zip(METHODS, jobs, strict=True):
+        assert content(work) == content(together["relu", method])

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sae_reference import assert_close, autograd, random_weights
-from sae_stores import content, place, published
-from saeflow.errors import ConfigError
+from sae_stores import content, let_diverge, place, published, task_of, tune_saes
+from saeflow.config.training import Run
 from saeflow.finetune.solvers import kl_mse
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.interrupt import Interrupted
@@ -20,7 +20,6 @@ from saeflow.models.patched import PatchedModel
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.saved.save import header_of, save
-from saeflow.sae.settings import RunSettings
 from saeflow.sae.steps.step import State, Workspace
 from saeflow.sae.training import trainee
 from saeflow.tokens.sequences import sequences_of
@@ -59,7 +58,7 @@ def job(root, made, method, **settings):
 
 
 def tune(jobs, made):
-    finetune_sweep(
+    tune_saes(
         jobs, made["activations"], model=made["model"], tokens=made["tokens"], checkpoint_s=1e9
     )
 
@@ -75,28 +74,29 @@ def one_batch(made, **run):
     model = load_model(made["model"], "cpu")
     patched = PatchedModel(model, Hook.parse(HOOK))
     sequences = sequences_of(open_tokens(made["tokens"]), "train")
-    loader = kl_mse.SequenceLoader(patched, sequences, RunSettings(batch_size=80, **run), 1, None)
+    loader = kl_mse.SequenceLoader(patched, sequences, Run(batch_size=80, **run), 1, None)
     return model, patched, loader
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_gradient_is_that_of_the_whole_model_with_both_terms_alike(made, method):
+def test_the_gradient_is_that_of_the_whole_model_with_both_terms_alike(made, method, tmp_path):
     """Against autograd through the SAE and the hooked model, the ratio of the terms held."""
     model, patched, loader = one_batch(made)
     batch = next(iter(loader))
-    task = kl_mse.ModelTask(
-        {**COMMON, "method": method}, made["parent"], activations=made["activations"],
-        device=torch.device("cpu"), patched=patched,
+    task = task_of(
+        place(tmp_path, method), {**COMMON, "method": method},
+        parent=made["parent"], activations=made["activations"],
     )  # fmt: skip
-    weights = task.initial(batch)
+    objective = kl_mse.ModelObjective(task, load_sae(made["parent"]), patched)
+    weights = objective.initial(batch)
     gradients = {name: torch.full_like(w, 7.0) for name, w in weights.items()}
     state = State(0, torch.zeros(D_SAE, dtype=torch.bool), Workspace())
-    terms = task.step(weights, gradients, batch, state)
+    terms = objective.step(weights, gradients, batch, state)
     clean = model(batch.input_ids).logits.log_softmax(-1)
     scored = batch.before
 
     def losses(w):
-        own = {name: w.get(name, p) for name, p in task.parent.weights.items()}
+        own = {name: w.get(name, p) for name, p in objective.parent.weights.items()}
         f = (batch.x @ own["W_enc"] + own["b_enc"]).relu() * w["scale"]
         x_hat = f @ own["W_dec"] + own["b_dec"]
         mse = (x_hat - batch.x).square().mean()
@@ -132,9 +132,7 @@ def test_every_sequence_is_given_once_an_epoch_and_the_order_goes_on(made):
     first = iter(other)
     for _ in range(2):
         next(first)
-    again = kl_mse.SequenceLoader(
-        patched, other._sequences, RunSettings(batch_size=80), 1, other.state()
-    )
+    again = kl_mse.SequenceLoader(patched, other._sequences, Run(batch_size=80), 1, other.state())
     assert all(torch.equal(a, b.input_ids) for a, b in zip(batches[2:], again, strict=True))
 
 
@@ -186,6 +184,20 @@ def test_interrupted_it_goes_on_to_the_same_bytes(made, together, tmp_path, monk
         assert content(work) == content(together[method])
 
 
-def test_the_baseline_is_refused(made, tmp_path):
-    with pytest.raises(ConfigError, match="loss of its own"):
-        tune([job(tmp_path, made, "baseline")], made)
+def test_one_that_fails_leaves_the_others_alone(made, together, tmp_path, monkeypatch):
+    """The baseline cannot start, and a rate that is far too large diverges."""
+    let_diverge(monkeypatch)
+    jobs = {name: job(tmp_path, made, name) for name in ("baseline", "all", "decoder")}
+    jobs["diverging"] = job(tmp_path / "b", made, "all", learning_rate=1)
+    sources = {name: made[name] for name in ("activations", "model", "tokens")}
+    tasks = {
+        name: task_of(work, settings, parent=parent, **sources)
+        for name, (work, settings, parent) in jobs.items()
+    }
+    finetune_sweep(list(tasks.values()))
+    assert "loss of its own" in str(tasks["baseline"].error)
+    assert "diverged" in str(tasks["diverging"].error)
+    assert not tasks["baseline"].finished and not tasks["diverging"].finished
+    for name in ("all", "decoder"):
+        assert tasks[name].error is None
+        assert content(tasks[name].work) == content(together[name])

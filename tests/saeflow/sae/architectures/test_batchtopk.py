@@ -106,6 +106,6 @@ def test_outside_of_training_a_token_does_not_depend_on_the_others_and_l0_is_abo
 def test_k_is_a_mean_and_at_most_the_width():
     assert batchtopk.Settings(k=0.5).k == 0.5
     with pytest.raises(ConfigError):
-        batchtopk.Settings(k=0)
+        batchtopk.Settings.read({"k": 0}, where="")
     with pytest.raises(ConfigError, match="k is larger"):
         batchtopk.initial(batchtopk.Settings(k=9), 8, torch.randn(4, 4), torch.Generator())

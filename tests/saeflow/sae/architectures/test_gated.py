@@ -160,4 +160,4 @@ def test_sparse_and_dense_codes_are_the_same_numbers():
 @pytest.mark.parametrize("values", [{"l1": -1.0}, {"l1": 1.0, "center": "middle"}, {"l1": "much"}])
 def test_settings_that_mean_nothing_are_refused(values):
     with pytest.raises(ConfigError):
-        gated.Settings(**values)
+        gated.Settings.read(values, where="")

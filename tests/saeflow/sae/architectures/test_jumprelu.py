@@ -230,4 +230,4 @@ def test_sparse_and_dense_codes_are_the_same_numbers():
 )  # fmt: skip
 def test_settings_that_mean_nothing_are_refused(values):
     with pytest.raises(ConfigError):
-        jumprelu.Settings(**values)
+        jumprelu.Settings.read(values, where="")

@@ -11,12 +11,13 @@ from sae_reference import assert_close, autograd, run_step
 from sae_top_k import aux, of_batch, pre_of, prepared, without_buffers
 from saeflow.errors import ConfigError
 from saeflow.sae.architectures import batchtopk, matryoshka
+from saeflow.sae.architectures.matryoshka import ends, prefix_weights
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(4, 20))
 GROUPS = {
-    1: (1.0,),
-    2: (0.25, 0.75),
-    4: (0.25, 0.25, 0.25, 0.25),
+    1: [1.0],
+    2: [0.25, 0.75],
+    4: [0.25, 0.25, 0.25, 0.25],
 }
 
 
@@ -27,7 +28,8 @@ def reference(x, options, dead):
         f = of_batch(pre_of(w, options, x), max(1, int(options.k * len(x))))
         variance = (x - x.mean(0)).square().sum() if len(x) > 1 else 1.0
         value = 0.0
-        for end, weight in zip(options.ends(f.shape[1]), options.weights, strict=True):
+        parts = zip(ends(options, f.shape[1]), prefix_weights(options), strict=True)
+        for end, weight in parts:
             x_hat = f[:, :end] @ w["W_dec"][:end] + w["b_dec"]
             value = value + weight * (x_hat - x).square().sum() / variance
         if len(x) > 1:
@@ -98,8 +100,9 @@ def test_the_penalty_is_all_but_the_weighted_error_of_the_whole():
 
 def test_groups_end_at_the_nearest_latent_and_make_up_the_sae():
     tenths = matryoshka.Settings(k=1, group_fractions=[0.1] * 10)  # whose sum is below 1
-    assert tenths.ends(100) == list(range(10, 101, 10))
-    assert matryoshka.Settings(k=1, group_fractions=[0.38, 0.62]).ends(10) == [4, 10]
+    assert ends(tenths, 100) == list(range(10, 101, 10))
+    uneven = matryoshka.Settings(k=1, group_fractions=[0.38, 0.62])
+    assert ends(uneven, 10) == [4, 10]
 
 
 @pytest.mark.parametrize(
@@ -113,11 +116,11 @@ def test_groups_end_at_the_nearest_latent_and_make_up_the_sae():
 )
 def test_groups_that_mean_nothing_are_refused(values):
     with pytest.raises(ConfigError):
-        matryoshka.Settings(k=3, **values)
+        matryoshka.Settings.read({"k": 3, **values}, where="")
 
 
 def test_a_group_without_a_latent_is_refused():
     options = matryoshka.Settings(k=1, group_fractions=[0.01, 0.99])
     with pytest.raises(ConfigError, match="no latent"):
         matryoshka.initial(options, 8, torch.randn(4, 4), torch.Generator())
-    assert options.ends(100) == [1, 100]
+    assert ends(options, 100) == [1, 100]

@@ -170,7 +170,7 @@ def test_sparse_and_dense_codes_are_the_same_numbers():
 )
 def test_settings_that_mean_nothing_are_refused(values):
     with pytest.raises(ConfigError):
-        relu.Settings(**values)
+        relu.Settings.read(values, where="")
 
 
 def test_orthogonal_features_shrink_by_half_the_penalty_times_the_width():

@@ -103,7 +103,7 @@ def test_k_beyond_the_width_is_refused():
 @pytest.mark.parametrize("k", [0, -1, 1.5, True, "8"])
 def test_a_k_that_is_no_number_of_latents_is_refused(k):
     with pytest.raises(ConfigError):
-        topk.Settings(k=k)
+        topk.Settings.read({"k": k}, where="")
 
 
 def test_norm_scaled_selection_is_brought_to_unit_rows():

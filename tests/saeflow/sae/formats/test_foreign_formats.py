@@ -23,7 +23,7 @@ from foreign_files import (
     weights,
 )
 from saeflow.errors import DamagedError, ModelError
-from saeflow.sae.saved.foreign import Place, detect, export, our_hook, read_foreign
+from saeflow.sae.saved.foreign import Place, detect, export, read_foreign
 from saeflow.sae.saved.load import load_sae
 
 
@@ -331,16 +331,6 @@ def test_an_unknown_function_before_version_6_is_refused(tmp_path):
 
 
 # -- what all share --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [("blocks.3.hook_resid_post", "resid_post.3"), ("resid_pre.0", "resid_pre.0"),
-     ("blocks.3.attn.hook_z", None), ("blocks.1.mlp.hook_post", None), ("hook_embed", None),
-     ("blocks.x.hook_mlp_out", None)],
-)  # fmt: skip
-def test_hooks_are_translated_where_they_exist_here(theirs, ours):
-    assert our_hook(theirs) == ours
 
 
 def test_a_dictionary_of_an_unknown_class_is_refused(tmp_path):

@@ -7,12 +7,11 @@ import torch
 
 from sae_recipes import COMMON
 from sae_reference import random_weights
-from sae_stores import make_activations, place
+from sae_stores import make_activations, place, train_saes
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.remedies.resample import resample
 from saeflow.sae.steps.step import Batch
 from saeflow.sae.training import trainee
-from saeflow.sae.training.sweep import train_sweep
 
 DEAD = torch.arange(20) >= 15
 
@@ -161,5 +160,5 @@ def test_it_is_due_after_so_many_tokens_whatever_the_batches(
     recipe = {"architecture": "topk", "k": 1, **COMMON, "expansion": 10, "aux_coef": 0.0,
               "resample_tokens": 512, "resample_until_tokens": until, "dead_tokens": 32,
               "batch_size": batch_size}  # fmt: skip
-    train_sweep([(place(tmp_path, "a"), recipe)], make_activations(tmp_path / "store"))
+    train_saes([(place(tmp_path, "a"), recipe)], make_activations(tmp_path / "store"))
     assert when == expected

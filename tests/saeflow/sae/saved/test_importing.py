@@ -12,16 +12,19 @@ from huggingface_hub import constants
 from foreign_files import D_IN, D_SAE, json_file, random, weights
 from local_hub import COMMIT, local_hub
 from sae_reference import random_weights
+from sae_stores import content, place, task_of
 from saeflow import registry
-from saeflow.config.schema import load_schema
+from saeflow.config.saes import Import
+from saeflow.config.schema import choices
 from saeflow.errors import ConfigError, ModelError
 from saeflow.files import read_json, write_json
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.fits import FitWarning
-from saeflow.sae.saved.importing import import_sae, looks_centred
+from saeflow.sae.saved.importing import import_saes, looks_centred
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.saved.save import save
 from saeflow.work import hold
+from tiny_stores import raise_failure
 
 MODEL = {"name": "toy", "architecture": "Toy", "weights_sha256": "m" * 64, "d_model": D_IN}
 SETTINGS = {
@@ -35,9 +38,16 @@ def run(root, path, *, model=None, **settings):
     record = root / "model.json"
     write_json(record, {**MODEL, **(model or {})})
     with hold(root / "sae.json", "i" * 64) as work:
-        import_sae(work, {**SETTINGS, **settings}, record, path)
-        work.publish()
+        raise_failure([imported(work, {**SETTINGS, **settings}, record, path)])
     return load_sae(root / "sae.json")
+
+
+def imported(work, settings, model, path):
+    """Import an SAE in a pass of its own and return the task."""
+    task = task_of(work, settings, model=model)
+    task.arguments = {} if path is None else {"path": str(path)}
+    import_saes([task])
+    return task
 
 
 def theirs(path, *, cfg=None, tensors=None):
@@ -94,6 +104,22 @@ def test_an_sae_that_does_not_fit_is_refused(change, message, tmp_path):
     assert not (tmp_path / "sae.json").exists()
 
 
+def test_one_that_fails_leaves_the_others_alone(tmp_path):
+    """A missing file, and an SAE for another hook, among two that are as they should be."""
+    record, good = tmp_path / "model.json", theirs(tmp_path / "theirs")
+    write_json(record, MODEL)
+    tasks = []
+    for name, path in (("none", tmp_path / "none"), ("a", good), ("hook", good), ("b", good)):
+        settings = {**SETTINGS, "hook": "resid_post.1" if name == "hook" else SETTINGS["hook"]}
+        tasks.append(task_of(place(tmp_path, name), settings, model=record))
+        tasks[-1].arguments = {"path": str(path)}
+    import_saes(tasks)
+    none, a, hook, b = tasks
+    assert "none" in str(none.error) and "another hook" in str(hook.error)
+    assert not none.output.exists() and not hook.output.exists()
+    assert content(a.work) == content(b.work)
+
+
 def test_another_hook_may_be_accepted(tmp_path):
     path = theirs(tmp_path / "theirs")
     sae = run(tmp_path, path, hook="resid_post.1", accept=["hook"])
@@ -146,7 +172,7 @@ def test_weights_that_look_centred_are_mentioned(tmp_path):
 
 
 def test_the_configuration_knows_every_format():
-    known = load_schema()["$defs"]["sae_format"]["enum"]
+    known = choices(Import.model_fields["format"].annotation)
     assert set(known) == {"auto", *registry.names("sae.formats")}
 
 

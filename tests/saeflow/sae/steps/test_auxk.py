@@ -34,7 +34,7 @@ def test_the_scale_of_a_case_computed_by_hand(monkeypatch):
     W_dec = torch.tensor([[1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
     monkeypatch.setattr(auxk, "directions", lambda *_args, **_options: W_dec)
     x = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    settings = auxk.AuxSettings(center="zero")
+    settings = auxk.Aux(center="zero")
     both = auxk.initial_top_k(settings, lambda pre: top_k(pre, 2), 2, x, torch.Generator())
     torch.testing.assert_close(both["W_enc"], W_dec.T * (1.36 / 2.08))
     one = auxk.initial_top_k(settings, lambda pre: top_k(pre, 1), 2, x, torch.Generator())

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sae_stores import place
+from sae_stores import place, task_of
 from saeflow.errors import DataError
 from saeflow.sae.training import passes
-from saeflow.sae.training.train import SAETask
+from saeflow.sae.training.train import SAEObjective
 from saeflow.sae.training.trainee import Trainee
 
-SETTINGS = {"architecture": "relu", "l1": 0.1, "d_sae": 8, "batch_size": 16}
+SETTINGS = {"architecture": "relu", "l1": 0.1, "expansion": 2, "batch_size": 16, "seed": 0}
 
 
 class Batches:
@@ -31,9 +31,9 @@ class Batches:
 
 def run(root, batches, n_rows=64):
     rows = SimpleNamespace(d_in=4, d_out=4)  # no statistics are asked for
-    task = SAETask(SETTINGS, rows=rows, header={"hook": "resid_post.0"})
+    objective = SAEObjective(SETTINGS, rows=rows, header={"hook": "resid_post.0"})
     work = place(root, "a")
-    trainee = Trainee(work, task, task.run, d_in=4, d_sae=8)
+    trainee = Trainee(task_of(work, SETTINGS), objective)
     trainee.plan(n_rows)
     passes.run([trainee], lambda run, epochs, start: Batches(batches), hook="resid_post.0")
     return work

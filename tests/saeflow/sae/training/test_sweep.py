@@ -7,6 +7,7 @@ import itertools
 import os
 import pkgutil
 import random
+import re
 import signal
 import struct
 import time
@@ -14,8 +15,18 @@ import time
 import pytest
 import torch
 
-from sae_stores import ORIGIN, content, make_activations, place, sparse_data
+from sae_stores import (
+    ORIGIN,
+    content,
+    let_diverge,
+    make_activations,
+    place,
+    sparse_data,
+    task_of,
+    train_saes,
+)
 from saeflow.errors import ConfigError, DataError, ModelError
+from saeflow.files import read_json
 from saeflow.interrupt import Interrupted
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.training import checkpoint, trainee
@@ -32,7 +43,6 @@ SWEEP = {
     "twice": {**TOPK, "epochs": 2},
     "small-batches": {**RELU, "batch_size": 64},
     "other-order": {**RELU, "order_seed": 1},
-    "other-windows": {**RELU, "window_rows": 256},
 }
 
 
@@ -45,14 +55,14 @@ def activations(tmp_path_factory):
 def together(tmp_path_factory, activations):
     root = tmp_path_factory.mktemp("together")
     works = {name: place(root, name) for name in SWEEP}
-    train_sweep([(works[name], SWEEP[name]) for name in SWEEP], activations)
+    train_saes([(works[name], SWEEP[name]) for name in SWEEP], activations)
     return {name: content(work) for name, work in works.items()}
 
 
 @pytest.mark.parametrize("name", list(SWEEP))
 def test_an_sae_of_a_sweep_is_the_one_trained_alone(name, together, activations, tmp_path):
     work = place(tmp_path, name)
-    train_sweep([(work, SWEEP[name])], activations)
+    train_saes([(work, SWEEP[name])], activations)
     assert content(work) == together[name]
     assert {"cfg.json", "log.csv", "sae_weights.safetensors"} <= set(together[name])
 
@@ -81,7 +91,7 @@ def test_the_log_counts_what_was_trained(together, activations):
 
 def test_the_record_says_what_was_trained_on_what(together, activations, tmp_path):
     work = place(tmp_path, "relu")
-    train_sweep([(work, RELU)], activations)
+    train_saes([(work, RELU)], activations)
     record = work.manifest
     assert record["architecture"] == "relu" and record["settings"] == RELU
     assert (record["d_in"], record["d_sae"], record["hook"]) == (12, 24, "resid_post.0")
@@ -100,7 +110,7 @@ def test_decoder_rows_have_unit_norm_after_every_step(activations, tmp_path, mon
 
     monkeypatch.setattr(trainee.Trainee, "train", watched)
     works = [place(tmp_path, name) for name in ("relu", "topk")]
-    train_sweep([(works[0], RELU), (works[1], TOPK)], activations)
+    train_saes([(works[0], RELU), (works[1], TOPK)], activations)
     assert len(worst) == 32 and max(worst) < 1e-6
     for work in works:
         norms = load_sae(work.final).W_dec.norm(dim=1)
@@ -128,7 +138,7 @@ def in_child(action, *, kill_after=None, signum=signal.SIGKILL):
 
 def train_all(root, activations):
     works = [(place(root, name), SWEEP[name]) for name in NAMES]
-    train_sweep(works, activations, checkpoint_s=0)
+    train_saes(works, activations, checkpoint_s=0)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
@@ -188,7 +198,7 @@ def interrupt(works, activations, monkeypatch, *, which, at):
     with monkeypatch.context() as patch:
         patch.setattr(trainee.Trainee, "train", interrupted)
         with pytest.raises(Interrupted):
-            train_sweep(works, activations, checkpoint_s=0)
+            train_saes(works, activations, checkpoint_s=0)
 
 
 def test_a_request_to_stop_saves_first_and_the_next_run_goes_on(
@@ -201,7 +211,7 @@ def test_a_request_to_stop_saves_first_and_the_next_run_goes_on(
     monkeypatch.setattr(
         trainee.Trainee, "train", lambda self, *a: (train(self, *a), done.append(self.n_done))
     )
-    train_sweep([(work, RELU)], activations)
+    train_saes([(work, RELU)], activations)
     assert done[0] == 6
     assert content(work) == together["relu"]
 
@@ -212,8 +222,8 @@ def test_those_further_on_wait_for_the_others(together, activations, tmp_path, m
     interrupt(works[:1], activations, monkeypatch, which=0, at=9)
     interrupt(works, activations, monkeypatch, which=1, at=4)
     assert [checkpoint.load(work.path)[1]["n_done"] for work, _ in works] == [9, 4]
-    train_sweep(works[:1], activations)
-    train_sweep(works, activations)
+    train_saes(works[:1], activations)
+    train_saes(works, activations)
     for name, (work, _) in zip(names, works, strict=True):
         assert content(work) == together[name]
 
@@ -229,7 +239,7 @@ def test_a_damaged_checkpoint_starts_the_training_anew(
         (work.path / "log.csv").write_text("")
     else:
         saved.write_bytes(saved.read_bytes()[: 100 if damage == "torn" else 0])
-    train_sweep([(work, RELU)], activations)
+    train_saes([(work, RELU)], activations)
     assert content(work) == together["relu"]
 
 
@@ -238,30 +248,30 @@ def test_a_result_without_its_manifest_is_completed_not_trained_again(
 ):
     work = place(tmp_path, "relu")
     monkeypatch.setattr("saeflow.work.Work.finish", lambda self, manifest: None)
-    train_sweep([(work, RELU)], activations)
+    train_saes([(work, RELU)], activations)
     monkeypatch.undo()
     monkeypatch.setattr(trainee.Trainee, "train", None)
-    train_sweep([(work, RELU)], activations)
+    train_saes([(work, RELU)], activations)
     assert content(work) == together["relu"]
 
 
 def test_more_tokens_than_there_are_is_an_error_that_says_how_many(activations, tmp_path):
     with pytest.raises(DataError, match=r"at most 2,048 tokens.*got 2,049"):
-        train_sweep([(place(tmp_path, "a"), {**RELU, "tokens": 2049})], activations)
+        train_saes([(place(tmp_path, "a"), {**RELU, "tokens": 2049})], activations)
     with pytest.raises(DataError, match=r"2 epochs of 2,048.*got 4,097"):
-        train_sweep([(place(tmp_path, "a"), {**RELU, "tokens": 4097, "epochs": 2})], activations)
+        train_saes([(place(tmp_path, "a"), {**RELU, "tokens": 4097, "epochs": 2})], activations)
     with pytest.raises(DataError, match="one batch"):
-        train_sweep([(place(tmp_path, "a"), {**RELU, "batch_size": 4096})], activations)
+        train_saes([(place(tmp_path, "a"), {**RELU, "batch_size": 4096})], activations)
 
 
 def test_special_tokens_are_not_trained_on(tmp_path):
     x = sparse_data(66 * 33, 12, 20, mean_l0=3)
     expected = place(tmp_path, "expected")
-    train_sweep([(expected, RELU)], make_activations(tmp_path / "a", x=x))
+    train_saes([(expected, RELU)], make_activations(tmp_path / "a", x=x))
     huge = x.clone()
     huge[::33] = 1e6  # every sequence begins with BOS
     found = place(tmp_path, "found")
-    train_sweep([(found, RELU)], make_activations(tmp_path / "b", x=huge))
+    train_saes([(found, RELU)], make_activations(tmp_path / "b", x=huge))
     weights = "sae_weights.safetensors"
     assert content(found)[weights] == content(expected)[weights]
 
@@ -274,40 +284,67 @@ def test_activations_that_are_not_finite_name_hook_step_row_and_shard(value, tmp
     with shard.open("r+b") as file:
         file.seek((row - 256) * 12 * 4)
         file.write(struct.pack("<f", value))
-    work = place(tmp_path, "a")
+    tasks = [task_of(place(tmp_path, n), RELU, activations=record) for n in "ab"]
     with pytest.raises(DataError, match=r"resid_post\.0 > step \d+.*not finite") as failure:
-        train_sweep([(work, RELU)], record)
+        train_sweep(tasks)
     assert f"row {row} of resid_post.0, shard {shard}" in str(failure.value)
-    assert not work.finished
+    assert not any(task.finished or task.error for task in tasks)  # it is nobody's own
 
 
-def test_a_diverging_sae_is_named_and_leaves_the_others_alone(together, activations, tmp_path):
-    bad = {**RELU, "learning_rate": 1e30}
-    works = {name: place(tmp_path, name) for name in ("bad", "relu")}
-    with pytest.raises(ModelError, match=r"resid_post.0 > relu SAE \(seed 0\) > step"):
-        train_sweep([(works["bad"], bad), (works["relu"], RELU)], activations)
-    assert content(works["relu"]) == together["relu"] and not works["bad"].finished
-    own = place(tmp_path, "again")
-    train_sweep([(own, RELU), (works["bad"], bad)], activations)  # the companion's is not ours
-    assert own.finished
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rate": 1}, r"resid_post.0 > relu SAE \(seed 0\) > step .*diverged"),
+        ({"tokens": 2049}, "more activations than there are"),
+        ({"l2": 1.0}, "unknown key 'l2'"),
+    ],
+)
+def test_one_that_fails_is_named_and_leaves_the_others_alone(
+    first, change, message, together, activations, tmp_path, monkeypatch
+):
+    let_diverge(monkeypatch)
+    good = [task_of(place(tmp_path, n), SWEEP[n], activations=activations) for n in NAMES[:2]]
+    bad = task_of(place(tmp_path, "bad"), {**RELU, **change}, activations=activations)
+    train_sweep([bad, *good] if first else [*good, bad])
+    assert re.search(message, str(bad.error)) and not bad.finished
+    for name, task in zip(NAMES, good, strict=False):
+        assert task.error is None and read_json(task.output) == task.work.manifest
+        assert content(task.work) == together[name]
+
+
+def test_one_whose_result_cannot_be_written_leaves_the_others_alone(
+    together, activations, tmp_path, monkeypatch
+):
+    result = trainee.Trainee.result
+
+    def refused(self):
+        if self.n_done == self.n_steps and self.work.output.parent.name == "bad":
+            raise ModelError("no evidence")
+        return result(self)
+
+    monkeypatch.setattr(trainee.Trainee, "result", refused)
+    tasks = [task_of(place(tmp_path, n), RELU, activations=activations) for n in ("bad", "relu")]
+    train_sweep(tasks)
+    assert "no evidence" in str(tasks[0].error) and not tasks[0].finished
+    assert content(tasks[1].work) == together["relu"]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"l2": 1.0}, "unknown setting"),
-        ({"d_sae": 8}, "width is given once"),
-        ({"batch_size": 0}, "batch_size must be larger"),
-        ({"learning_rate": "fast"}, "learning_rate must be larger"),
+        ({"l2": 1.0}, "unknown key 'l2'"),
+        ({"batch_size": 0}, "batch_size: .*at least 1; got 0"),
+        ({"learning_rate": "fast"}, "learning_rate: .*a number; got fast"),
         ({"architecture": "rellu"}, "there is no 'rellu'"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(change, message, activations, tmp_path):
     with pytest.raises(ValueError, match=message):
-        train_sweep([(place(tmp_path, "a"), {**RELU, **change})], activations)
+        train_saes([(place(tmp_path, "a"), {**RELU, **change})], activations)
 
 
 def test_a_missing_setting_is_named(activations, tmp_path):
     settings = {name: value for name, value in RELU.items() if name != "l1"}
     with pytest.raises(ConfigError, match="l1"):
-        train_sweep([(place(tmp_path, "a"), settings)], activations)
+        train_saes([(place(tmp_path, "a"), settings)], activations)

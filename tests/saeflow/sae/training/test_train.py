@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from sae_recipes import plain
-from sae_stores import make_activations, place, sparse_data
+from sae_stores import make_activations, place, sparse_data, train_saes
 from saeflow import registry
 from saeflow.errors import ConfigError
 from saeflow.sae.model import ARCHITECTURES, architecture_settings
 from saeflow.sae.saved.load import load_sae
-from saeflow.sae.training.sweep import train_sweep
 from saeflow.sae.training.trainee import Trainee
 
 X = sparse_data(66 * 33, 12, 20, mean_l0=3)
@@ -28,7 +27,7 @@ def activations(tmp_path_factory):
 
 def trained(root, activations, name, **settings):
     work = place(root, name)
-    train_sweep([(work, {**plain()[name], **settings})], activations, checkpoint_s=0)
+    train_saes([(work, {**plain()[name], **settings})], activations, checkpoint_s=0)
     return work.final
 
 
@@ -46,7 +45,6 @@ def test_top_k_saes_begin_at_their_full_learning_rate_unless_told_otherwise(
     assert rates[0][0] == pytest.approx(0.01)
     assert rates[512][0] == pytest.approx(0.01 * 64 / 512)
     assert (rates[None] == rates[0]) == (name in AT_ONCE)
-    assert registry.load(ARCHITECTURES, name).Settings.warm_up == (name not in AT_ONCE)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,7 +92,7 @@ def test_bfloat16_products_leave_weights_and_moments_float32_and_are_in_the_head
 
 
 def test_an_unknown_precision_of_products_is_refused(activations, tmp_path):
-    with pytest.raises(ConfigError, match=r"unknown matmul_dtype[\s\S]*float32 \| bfloat16"):
+    with pytest.raises(ConfigError, match="matmul_dtype: .*one of float32, bfloat16; got float16"):
         trained(tmp_path, activations, "relu", matmul_dtype="float16")
 
 
@@ -105,8 +103,8 @@ def test_an_untrained_transcoder_encodes_as_the_autoencoder_of_its_seed(
     y = make_activations(tmp_path / "y", x=0.01 * X + 3, hook="mlp_out.0")
     settings = {**plain()[name], "tokens": 0, "subtract_b_dec": False}
     works = place(tmp_path, "auto"), place(tmp_path, "transcoder")
-    train_sweep([(works[0], settings)], activations)
-    train_sweep([(works[1], {**settings, "target": "mlp_out.0"})], activations, target_record=y)
+    train_saes([(works[0], settings)], activations)
+    train_saes([(works[1], {**settings, "target": "mlp_out.0"})], activations, target=y)
     auto, transcoder = (load_sae(work.final) for work in works)
     assert torch.equal(transcoder.encode(X), auto.encode(X))
     torch.testing.assert_close(transcoder.W_dec.norm(dim=1), torch.ones(24))
@@ -117,9 +115,6 @@ def test_groups_read_from_a_file_are_those_of_the_code():
     read = architecture_settings(
         "matryoshka", {"k": 3, "group_fractions": [1 / 16, 1 / 8, 1 / 4, 9 / 16]}
     )
-    assert read == default and hash(read) == hash(default)
-    weighted = [
-        architecture_settings("matryoshka", {"k": 3, "group_weights": kind([1, 1, 1, 2])})
-        for kind in (list, tuple)
-    ]
-    assert weighted[0] == weighted[1] != default
+    assert read == default
+    weighted = architecture_settings("matryoshka", {"k": 3, "group_weights": [1, 1, 1, 2]})
+    assert weighted != default

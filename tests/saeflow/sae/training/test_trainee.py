@@ -1,4 +1,4 @@
-"""One training's counters, constraint and schedule, with a task that does as it is told."""
+"""One training's counters, constraint and schedule, with an objective that does as it is told."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import csv
 import pytest
 import torch
 
-from sae_stores import place
+from sae_stores import place, task_of
+from saeflow.config.training import Training
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.settings import RunSettings
 from saeflow.sae.steps.step import Batch, Terms, Workspace
 from saeflow.sae.training import checkpoint
-from saeflow.sae.training.trainee import Task, Trainee
+from saeflow.sae.training.trainee import Objective, Trainee
 
 
-class Told(Task):
-    """A task with two latents: the first is active always, the second in the steps given."""
+class Told(Objective):
+    """Two latents: the first is active always, the second in the steps given."""
 
-    name = "told"
+    name, d_in, d_sae = "told", 3, 2
     unit_rows = ("W_dec",)
 
     def __init__(self, active_steps):
@@ -46,9 +46,10 @@ class Told(Task):
         return SAE("relu", settings, {**weights, **others}, {"training": training})
 
 
-def make(root, task, **changes):
+def make(root, objective, **changes):
     settings = {"batch_size": 10, "tokens": 100, "dead_tokens": 30, "log_tokens": 10, **changes}
-    trainee = Trainee(place(root, "a"), task, RunSettings(**settings), d_in=3, d_sae=2)
+    objective.run = Training(**settings)
+    trainee = Trainee(task_of(place(root, "a"), settings), objective)
     trainee.plan(1000)
     return trainee
 
@@ -66,17 +67,17 @@ def drive(trainee, n_steps):
 @pytest.mark.parametrize(("batch_size", "dead_tokens"), [(5, 36), (10, 31), (5, 40), (10, 40)])
 def test_a_latent_is_dead_after_so_many_tokens_without_firing(batch_size, dead_tokens, tmp_path):
     # it fires in the batch that ends at token 50, and in no other
-    task = Told({50 // batch_size - 1})
-    trainee = make(tmp_path, task, batch_size=batch_size, dead_tokens=dead_tokens)
+    objective = Told({50 // batch_size - 1})
+    trainee = make(tmp_path, objective, batch_size=batch_size, dead_tokens=dead_tokens)
     trainee.resume(torch.device("cpu"))
     drive(trainee, 100 // batch_size)
     dead = {int(row["tokens"]): int(row["dead"]) for row in log_of(trainee)}
     assert dead == {10: 0, 20: 0, 30: 0, 40: 1, 50: 0, 60: 0, 70: 0, 80: 0, 90: 1, 100: 1}
-    seen = [second for _, second in task.dead]  # before each step
+    seen = [second for _, second in objective.dead]  # before each step
     n_alive = -(-dead_tokens // batch_size)
     assert seen[: n_alive + 1] == [False] * n_alive + [True]
-    assert task.revivable[:n_alive] == [False] * (n_alive - 1) + [True]  # after each step
-    assert not any(first for first, _ in task.dead)
+    assert objective.revivable[:n_alive] == [False] * (n_alive - 1) + [True]  # after each step
+    assert not any(first for first, _ in objective.dead)
 
 
 def test_the_count_of_silent_tokens_survives_a_resume(tmp_path):
@@ -115,14 +116,14 @@ def test_the_schedule_counts_tokens_not_steps(batch_size, tmp_path):
 
 
 def test_a_schedule_that_is_not_given_is_a_share_of_the_run():
-    assert RunSettings().schedule(1000) == (50, 200)
-    assert RunSettings(warmup_tokens=7, decay_tokens=0).schedule(1000) == (7, 0)
+    assert Training().schedule(1000) == (50, 200)
+    assert Training(warmup_tokens=7, decay_tokens=0).schedule(1000) == (7, 0)
 
 
-class Pull(Task):
-    """A task whose gradient is one, of weights in the precision of the batch."""
+class Pull(Objective):
+    """Its gradient is one, of weights in the precision of the batch."""
 
-    name = "pull"
+    name, d_in, d_sae = "pull", 3, 2
     unit_rows = ()
 
     def initial(self, batch):

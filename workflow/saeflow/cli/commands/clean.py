@@ -1,8 +1,9 @@
 """List what lies under results/ and belongs to nothing that the configuration wants.
 
-Finished and unfinished data of other settings, hooks or code; job files, logs and descriptions of
-what is gone; temporary files of processes that were killed. "Latest data" are stale, yet the last
-that were made there. Nothing is removed without --yes, and never what a running process works on.
+Finished and unfinished data of other settings, hooks or code; plans, receipts, logs and
+descriptions of what is gone; temporary files of processes that were killed. "Latest data" are
+stale, yet the last that were made there. Nothing is removed without --yes, and never what a
+running process works on.
 Where several configurations share results/, name them all.
 """
 
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
     files = options.configfile
     studies = [open_study(file) for file in files]
-    wanted = [job for study in studies for job in (*study.wanted.values(), *study.parts)]
+    wanted = [result for study in studies for result in study.outputs.wanted]
     found = find_garbage(wanted)
     busy = {piece.path for piece in found if is_busy(piece)}
     free = [piece for piece in found if piece.path not in busy]

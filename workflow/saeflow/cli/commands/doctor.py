@@ -8,6 +8,10 @@ from __future__ import annotations
 import argparse
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from saeflow.cli.study import Study
 
 HELP = "print versions, device, disk, network, and what blocks the configuration"
 
@@ -77,13 +81,13 @@ def _examine(file: Path, answers: bool) -> tuple[list[tuple[str, str]], list[str
         if missing := list(blocks.missing_paths(config, file)):
             return [], missing
         study = open_study(file)
-        problems = list(blocks.blocks(study.plan, study.wanted, Path(paths.RESULTS), hub=answers))
-        need = blocks.disk_need(study.wanted)
+        problems = list(blocks.blocks(study.outputs, Path(paths.RESULTS), hub=answers))
+        need = blocks.disk_need(study.outputs)
     except SaeflowError as error:
         return [], [str(error)]
     facts = [
         ("studies", ", ".join(sorted(config["studies"]))),
-        ("jobs", _progress(study.wanted)),
+        ("results", _progress(study)),
         ("disk needed", f"about {size(need.n_bytes)} more" if need.n_bytes else "none"),
     ]
     if need.unknown:
@@ -91,8 +95,6 @@ def _examine(file: Path, answers: bool) -> tuple[list[tuple[str, str]], list[str
     return facts, problems
 
 
-def _progress(wanted: dict) -> str:
-    from saeflow.plan.current import Current
-
-    done = sum(map(Current(wanted.values()), wanted.values()))
-    return f"{len(wanted)}, of which {done} are done"
+def _progress(study: Study) -> str:
+    wanted = study.outputs.wanted
+    return f"{len(wanted)}, of which {sum(map(study.outputs.current, wanted))} are there"

@@ -42,7 +42,7 @@ def _find(name: str, configfile: Path) -> tuple[Path, bool]:
     from saeflow.config.reading import read_config
     from saeflow.errors import ConfigError
     from saeflow.files import read_json
-    from saeflow.plan.jobfile import recorded_identity
+    from saeflow.plan.current import recorded_identity
     from saeflow.work import bulk_of
 
     if (Path(name) / "config.json").is_file():
@@ -59,7 +59,7 @@ def _find(name: str, configfile: Path) -> tuple[Path, bool]:
         raise ConfigError(
             f"the model '{name}' is not here yet",
             where=record,
-            remedy=f"Run `snakemake --cores all {record}`.",
+            remedy=f"Run `saeflow make {record}`.",
         )
     trusted = bool(read_json(record).get("trust_remote_code", False))
     return bulk_of(record), trusted

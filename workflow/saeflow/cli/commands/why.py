@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from saeflow.cli.causes import Cause
-    from saeflow.plan.job import Job
+    from saeflow.plan.result import Result
 
 HELP = "say which part of a result's identity changed"
 _MOST_CHANGES = 12
@@ -27,82 +27,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the answer."""
-    from saeflow.cli.study import bulk_parts, find_job, inside, open_study
-    from saeflow.plan.current import Current
-    from saeflow.plan.jobfile import is_released
+    from saeflow.cli.study import bulk_parts, find_result, inside, open_study
+    from saeflow.plan.current import is_released
 
     target = inside(options.target)
     study = open_study(options.configfile)
-    job = find_job(study, target)
-    if job.output not in study.wanted:
+    result = find_result(study, target)
+    if result.output not in study.wanted:
         print(f"({study.file} defines this, but no study of it wants it)")
     bulk = bulk_parts(target)
-    if bulk and not job.identity.startswith(bulk[1]["identity"]):
-        _tell_old_bulk(job, target, bulk[1]["identity"])
-    elif is_released(job):
-        _tell_released(job, Current(study.wanted.values()).needing(job))
+    if bulk and not result.identity.startswith(bulk[1]["identity"]):
+        _tell_old_bulk(result, target, bulk[1]["identity"])
+    elif is_released(result):
+        _tell_released(result, study.outputs.current.needing(result))
     else:
-        _tell(job)
+        _tell(result)
     return 0
 
 
-def _tell(job: Job) -> None:
-    """Print the state of the job's result, and what changed where it is of another identity."""
+def _tell(result: Result) -> None:
+    """Print the state of the result's result, and what changed where it is of another identity."""
     from saeflow.cli.causes import explain
     from saeflow.inventory import lost_files
-    from saeflow.plan.jobfile import has_bulk, recorded_identity
+    from saeflow.plan.current import has_bulk, recorded_identity
     from saeflow.work import bulk_path
 
-    found = recorded_identity(job.output)
-    finished = job.suffix is not None and has_bulk(job)
+    found = recorded_identity(result.output)
+    finished = result.suffix is not None and has_bulk(result)
     if found is None:
         if finished:
-            print(f"{job.output} is current: its data are complete; the next run publishes it.")
+            print(f"{result.output} is current: its data are complete; the next run publishes it.")
             return
-        state = "unreadable" if job.output.exists() else "not made yet, or deleted"
-        print(f"{job.output} is {state}.")
-        _tell_unfinished(job)
-    elif found != job.identity:
-        print(f"{job.output} is stale.")
-        _print_causes(explain(job, found))
+        state = "unreadable" if result.output.exists() else "not made yet, or deleted"
+        print(f"{result.output} is {state}.")
+        _tell_unfinished(result)
+    elif found != result.identity:
+        print(f"{result.output} is stale.")
+        _print_causes(explain(result, found))
         if finished:
             print("  The data of the present settings are there: the next run publishes them.")
         else:
-            _tell_unfinished(job)
-    elif job.suffix is not None and not finished:
-        damage = next(lost_files(bulk_path(job.output, job.identity, job.suffix)))
-        print(f"{job.output} has lost data: {damage.path} ({damage.what}).")
-    elif missing_files := [str(file) for file in job.files if not file.exists()]:
-        print(f"{job.output} is there, but {', '.join(missing_files)} is missing.")
+            _tell_unfinished(result)
+    elif result.suffix is not None and not finished:
+        damage = next(lost_files(bulk_path(result.output, result.identity, result.suffix)))
+        print(f"{result.output} has lost data: {damage.path} ({damage.what}).")
+    elif missing_files := [str(file) for file in result.files if not file.exists()]:
+        print(f"{result.output} is there, but {', '.join(missing_files)} is missing.")
     else:
-        print(f"{job.output} is current.")
+        print(f"{result.output} is current.")
 
 
-def _tell_released(job: Job, needing: list[Job]) -> None:
+def _tell_released(result: Result, needing: list[Result]) -> None:
     """Say that a store's data were removed, and who needs them again."""
     if not needing:
-        print(f"{job.output} is current. Its data were temporary and were removed after their")
+        print(f"{result.output} is current. Its data were temporary and were removed after their")
         print("  last reader; they are made anew when something needs them again.")
         return
     more = f" and {len(needing) - 1} more" if len(needing) > 1 else ""
     first = min(needing, key=lambda reader: reader.output)
-    print(f"{job.output}: its data were temporary and were removed after their last reader.")
+    print(f"{result.output}: its data were temporary and were removed after their last reader.")
     print(f"  They are made anew for {first.output}{more}.")
-    _tell_unfinished(job)
+    _tell_unfinished(result)
 
 
-def _tell_unfinished(job: Job) -> None:
+def _tell_unfinished(result: Result) -> None:
     from saeflow.work import bulk_path
 
-    if job.suffix is None:
+    if result.suffix is None:
         return
-    final = bulk_path(job.output, job.identity, job.suffix)
+    final = bulk_path(result.output, result.identity, result.suffix)
     partial = final.with_name(f"{final.name}.partial")
     if partial.is_dir():
         print(f"  Work on it was begun and goes on from {partial}.")
 
 
-def _tell_old_bulk(job: Job, target: Path, identity: str) -> None:
+def _tell_old_bulk(result: Result, target: Path, identity: str) -> None:
     from saeflow.cli.causes import explain
     from saeflow.files import read_json
     from saeflow.work import MANIFEST
@@ -113,7 +112,7 @@ def _tell_old_bulk(job: Job, target: Path, identity: str) -> None:
         target,
     )
     if manifest.is_file():
-        _print_causes(explain(job, read_json(manifest)["identity"]))
+        _print_causes(explain(result, read_json(manifest)["identity"]))
     else:
         print("  It was never finished; `saeflow clean` lists what nothing wants any more.")
 

@@ -1,5 +1,5 @@
 """How a method's weights are found: one module per way, loaded by name.
 
-A solver has ``run(works, activations_record, checkpoint_s)``, which finishes the unfinished works
-of one hook; see `saeflow.finetune.sweep`.
+A solver has ``run(tasks, checkpoint_s)``, which finishes the tasks, or lets them fail one by one;
+all have the same inputs but for ``parent``. See `saeflow.finetune.sweep`.
 """

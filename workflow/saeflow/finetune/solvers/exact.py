@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,23 +17,21 @@ import torch
 from saeflow import registry
 from saeflow.activations.excerpts import batches_in_order, ordinary_rows
 from saeflow.activations.reader import Store, open_store
-from saeflow.device import pick
-from saeflow.errors import ConfigError, DataError, SaeflowError
-from saeflow.finetune.closed_form import METHODS, Decoder, choose_ridge, solve
-from saeflow.finetune.normal import NormalEquations
+from saeflow.config.training import Exact
+from saeflow.errors import DataError
+from saeflow.finetune.closed_form import Decoder, choose_ridge, solve
+from saeflow.finetune.normal import NormalEquations, require_memory
 from saeflow.finetune.tune import METHODS as METHODS_PACKAGE
-from saeflow.finetune.tune import tuned_header, with_own_input_bias
+from saeflow.finetune.tune import load_parent, tuned_header, with_own_input_bias
 from saeflow.interrupt import Stop, interruptible
 from saeflow.logs import Progress
 from saeflow.sae.model import SAE
-from saeflow.sae.saved.fits import load_fitting, require_plain_input
 from saeflow.sae.saved.save import header_of, save
-from saeflow.sae.settings import build, not_negative, positive
 from saeflow.sae.training import checkpoint
 from saeflow.sae.training.rows import kept_rows
 from saeflow.sae.training.sweep import activations_header
+from saeflow.task import Task
 from saeflow.tokens.flags import excluded
-from saeflow.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -47,124 +43,93 @@ _EVIDENCE_ROWS = 1024
 STRENGTHS = (1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExactSettings:
-    """How one SAE is fine-tuned in closed form.
-
-    Attributes
-    ----------
-    solver : str
-        "exact".
-    method : str
-        scale, unrotated_decoder or decoder.
-    tokens : int | None
-        Activations to fit, from the beginning of the training split; None for all.
-    ridge : float | None
-        How many activations the parent's value is worth; None to choose it on the validation
-        documents.
-    """
-
-    solver: str
-    method: str
-    tokens: int | None = None
-    ridge: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        if self.method not in METHODS:
-            raise ConfigError(
-                "this method has no closed form", expected=" | ".join(METHODS), got=self.method
-            )
-        if self.tokens is not None:
-            positive("tokens", self.tokens)
-        if self.ridge is not None:
-            not_negative("ridge", self.ridge)
-
-
 class _Parent:
-    """One SAE, the sums over its codes, and the works that are solved from them."""
+    """One SAE, the sums over its codes, and the tasks that are solved from them."""
 
-    def __init__(
-        self, record: Path, tokens: int | None, activations: Path, device: torch.device
-    ) -> None:
+    def __init__(self, record: Path, tokens: int | None, activations: Path) -> None:
         self.record, self.tokens = record, tokens
-        self.sae = load_fitting(record, activations).to(device)
-        require_plain_input(self.sae, where=record)
-        self.works: list[tuple[Work, ExactSettings, Mapping[str, Any]]] = []
+        self.sae = load_parent(record, activations)
+        require_memory(self.sae.d_sae)
+        self.tasks: list[tuple[Task, Exact]] = []
 
     @property
     def place(self) -> Path:
-        """Where the sums are kept while they grow."""
-        return self.works[0][0].path
+        """Where the sums are kept while they grow: with the task that is finished last."""
+        return self.tasks[-1][0].work.path
 
     def new_sums(self) -> NormalEquations:
         return NormalEquations(self.sae.d_sae, self.sae.W_dec.shape[1])
 
 
-def run(
-    works: Sequence[tuple[Work, Mapping[str, Any], Path]],
-    activations_record: Path,
-    *,
-    checkpoint_s: float,
-) -> None:
-    """Fine-tune an SAE for each unfinished work; see `saeflow.finetune.sweep.finetune_sweep`."""
-    parents = _parents(works, activations_record)
-    with open_store(activations_record) as store, interruptible() as stop:
-        for parent in parents.values():
-            sums = _add_up(parent, store, "train", parent.tokens, checkpoint_s, stop)
-            needed = any(settings.ridge is None for _, settings, _ in parent.works)
+def run(tasks: Sequence[Task], *, checkpoint_s: float) -> None:
+    """Fine-tune the SAE of each task; see `saeflow.finetune.sweep.finetune_sweep`."""
+    with open_store(tasks[0].inputs["activations"]) as store, interruptible() as stop:
+        kept = kept_rows(store)
+        n_rows = {"train": len(kept), "validation": len(ordinary_rows(store, "validation"))}
+        evidence = store.activations.tensor(torch.from_numpy(kept[-_EVIDENCE_ROWS:]))
+        for parent in _parents(tasks, n_rows):
+            n_train = parent.tokens or n_rows["train"]
+            sums = _add_up(parent, store, "train", n_train, checkpoint_s, stop)
             validation = None
-            if needed:
-                validation = _add_up(parent, store, "validation", None, checkpoint_s, stop)
-            origin = activations_header(store.record)
-            last = torch.from_numpy(kept_rows(store)[-_EVIDENCE_ROWS:])
-            x = store.activations.tensor(last).to(parent.sae.W_enc)
-            for work, settings, raw in parent.works:
-                tuned = _solved(settings, raw, parent, origin, sums, validation)
-                work.restart()
-                save(tuned, work.path, x, rows="the last rows of the training split")
-                work.finish(header_of(work.path))
+            if any(settings.ridge is None for _, settings in parent.tasks):
+                n = n_rows["validation"]
+                validation = _add_up(parent, store, "validation", n, checkpoint_s, stop)
+            for task, settings in parent.tasks:
+                with task.attempt():
+                    tuned = _solved(settings, task, parent, store, sums, validation)
+                    task.work.restart()
+                    save(
+                        tuned,
+                        task.work.path,
+                        evidence.to(tuned.W_enc),
+                        rows="the last rows of the training split",
+                    )
+                    task.finish(header_of(task.work.path))
 
 
-def _parents(
-    works: Sequence[tuple[Work, Mapping[str, Any], Path]], activations: Path
-) -> dict[tuple, _Parent]:
-    """Group the works by the sums that they need; leave out companions that cannot start."""
+def _parents(tasks: Sequence[Task], n_rows: Mapping[str, int]) -> list[_Parent]:
+    """Group the tasks by the sums that they need; those that cannot start fail."""
     found: dict[tuple, _Parent] = {}
-    for index, (work, raw, record) in enumerate(works):
-        try:
-            settings = build(ExactSettings, raw, where=f"settings of {raw['method']}, exact")
-            key = (record, settings.tokens)
-            parent = found.get(key) or _Parent(*key, activations, pick())
-        except SaeflowError as error:
-            if index == 0:
-                raise
-            logger.error("%s is left to its own job: %s", work.output, error)
-            continue
-        found[key] = parent
-        parent.works.append((work, settings, raw))
-    return found
+    for task in tasks:
+        with task.attempt():
+            where = f"settings of {task.settings['method']}, exact"
+            settings = Exact.read(task.settings, where=where)
+            record = task.inputs["parent"]
+            _require_rows(settings, n_rows, record)
+            key = record, settings.tokens
+            if key not in found:
+                found[key] = _Parent(*key, task.inputs["activations"])
+            found[key].tasks.append((task, settings))
+    return list(found.values())
+
+
+def _require_rows(settings: Exact, n_rows: Mapping[str, int], where: Path) -> None:
+    if settings.tokens is not None and settings.tokens > n_rows["train"]:
+        raise DataError(
+            "the fit asks for more activations than there are",
+            where=where,
+            expected=f"at most {n_rows['train']:,} tokens",
+            got=f"{settings.tokens:,}",
+            remedy="Lower its `tokens` or tokenise more of the dataset.",
+        )
+    if settings.ridge is None and not n_rows["validation"]:
+        raise DataError(
+            "the validation split has no token",
+            where=where,
+            remedy="Give the packing some (`tokens`, the dataset's `splits`), or set the method's"
+            " `ridge`.",
+        )
 
 
 def _add_up(
     parent: _Parent,
     store: Store,
     split: str,
-    tokens: int | None,
+    tokens: int,
     checkpoint_s: float,
     stop: Stop,
 ) -> NormalEquations:
     """Return the sums over the first ``tokens`` rows of a split that are not excluded."""
-    limit = _n_rows(store, split)
-    if tokens is not None and tokens > limit:
-        raise DataError(
-            "the fit asks for more activations than there are",
-            where=parent.record,
-            expected=f"at most {limit:,} tokens",
-            got=f"{tokens:,}",
-            remedy="Lower its `tokens` or tokenise more of the dataset.",
-        )
-    tokens = limit if tokens is None else tokens
     sums, done = _resumed(parent, split)
     saved = time.monotonic()
     device = parent.sae.W_enc.device
@@ -176,6 +141,7 @@ def _add_up(
             x = x[torch.from_numpy(kept)].to(device)
             if len(x):
                 sums.add(parent.sae.encode_sparse(x), x)
+            _check_finite(sums, store, rows)
             bar.update(len(x))
             if stop.requested or time.monotonic() - saved >= checkpoint_s:
                 _save(parent, split, sums, rows.stop)
@@ -184,16 +150,13 @@ def _add_up(
     return sums
 
 
-def _n_rows(store: Store, split: str) -> int:
-    n = len(ordinary_rows(store, split))
-    if not n:
+def _check_finite(sums: NormalEquations, store: Store, rows: slice) -> None:
+    if not np.isfinite(sums.xx):
         raise DataError(
-            f"the {split} split has no token",
-            where=store.path,
-            remedy="Give the packing some (`tokens`, the dataset's `splits`)"
-            + (", or set the method's `ridge`." if split == "validation" else "."),
+            "the activations are not finite",
+            where=f"{store.path} ({store.hook}), rows {rows.start:,} to {rows.stop:,}",
+            remedy="`saeflow verify --discard` removes altered files; harvest this hook again.",
         )
-    return n
 
 
 def _save(parent: _Parent, split: str, sums: NormalEquations, done: int) -> None:
@@ -217,10 +180,10 @@ def _directory(parent: _Parent, split: str) -> Path:
 
 
 def _solved(
-    settings: ExactSettings,
-    raw: Mapping[str, Any],
+    settings: Exact,
+    task: Task,
     parent: _Parent,
-    origin: Mapping[str, Any],
+    store: Store,
     sums: NormalEquations,
     validation: NormalEquations | None,
 ) -> SAE:
@@ -252,5 +215,6 @@ def _solved(
         "W_dec": torch.from_numpy(found.W_dec).to(sae.W_dec),
         "b_dec": torch.from_numpy(found.b_dec).to(sae.b_dec),
     }
-    header = tuned_header(parent.sae, parent.record, origin, raw, training=training)
+    origin = activations_header(store.record)
+    header = tuned_header(parent.sae, parent.record, origin, task.settings, training=training)
     return SAE(sae.architecture, sae.settings, weights, header)

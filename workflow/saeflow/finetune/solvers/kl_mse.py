@@ -11,8 +11,8 @@ of the language measure. Read `run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,23 @@ import torch
 from torch import Tensor
 
 from saeflow.activations.reader import open_store
+from saeflow.config.training import Run
 from saeflow.device import pick
 from saeflow.errors import ConfigError
 from saeflow.finetune.squared_error import SquaredError
-from saeflow.finetune.tune import TuneTask
+from saeflow.finetune.tune import TuneObjective, load_parent
 from saeflow.models.hooks import Hook
 from saeflow.models.load import load_model_once
 from saeflow.models.loss import CHUNK_LOGITS, kl_divergence, scored_tokens
 from saeflow.models.patched import CleanPass, PatchedModel
-from saeflow.sae.settings import RunSettings
+from saeflow.sae.model import SAE
 from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares
 from saeflow.sae.training import passes
 from saeflow.sae.training.rows import SPLIT, kept_rows
 from saeflow.sae.training.sweep import plan_trainees
+from saeflow.task import Task
 from saeflow.tokens.sequences import Sequences, sequences_of
 from saeflow.tokens.store import open_tokens
-from saeflow.work import Work
 
 
 class ModelBatch(Batch):
@@ -81,7 +82,7 @@ class SequenceLoader:
         self,
         patched: PatchedModel,
         sequences: Sequences,
-        run: RunSettings,
+        run: Run,
         epochs: int,
         start: Mapping[str, Any] | None,
     ) -> None:
@@ -108,19 +109,11 @@ class SequenceLoader:
             yield ModelBatch(ids, real, ordinary, clean)
 
 
-class ModelTask(TuneTask):
+class ModelObjective(TuneObjective):
     """A trained SAE to be fitted with the model in the loop."""
 
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        parent_record: Path,
-        *,
-        activations: Path,
-        device: torch.device,
-        patched: PatchedModel,
-    ) -> None:
-        super().__init__(settings, parent_record, activations=activations, device=device)
+    def __init__(self, task: Task, parent: SAE, patched: PatchedModel) -> None:
+        super().__init__(task, parent)
         if not isinstance(self.fit, SquaredError):
             raise ConfigError(
                 "the baseline has a loss of its own",
@@ -171,33 +164,19 @@ class ModelTask(TuneTask):
         return total, gradient
 
 
-def run(
-    works: Sequence[tuple[Work, Mapping[str, Any], Path]],
-    activations_record: Path,
-    *,
-    checkpoint_s: float,
-    model: Path,
-    tokens: Path,
-) -> None:
-    """Fine-tune an SAE for each unfinished work; see `saeflow.finetune.sweep.finetune_sweep`."""
-    device = pick()
-    sequences = sequences_of(open_tokens(tokens), SPLIT)
-    with open_store(activations_record) as store:
-        patched = PatchedModel(load_model_once(model, device), Hook.parse(store.hook))
+def run(tasks: Sequence[Task], *, checkpoint_s: float) -> None:
+    """Fine-tune the SAE of each task; see `saeflow.finetune.sweep.finetune_sweep`."""
+    inputs, load = tasks[0].inputs, cache(load_parent)
+    sequences = sequences_of(open_tokens(inputs["tokens"]), SPLIT)
+    with open_store(inputs["activations"]) as store:
+        patched = PatchedModel(load_model_once(inputs["model"], pick()), Hook.parse(store.hook))
 
-        def maker(settings: Mapping[str, Any], parent: Path) -> Callable[[], ModelTask]:
-            return lambda: ModelTask(
-                settings, parent, activations=activations_record, device=device, patched=patched
-            )
+        def make(task: Task) -> ModelObjective:
+            return ModelObjective(task, load(task.inputs["parent"], inputs["activations"]), patched)
 
-        makers = [(work, maker(settings, parent)) for work, settings, parent in works]
-        trainees = plan_trainees(makers, len(kept_rows(store)))
-        failures = passes.run(
-            trainees,
+        passes.run(
+            plan_trainees(tasks, make, len(kept_rows(store))),
             lambda *position: SequenceLoader(patched, sequences, *position),
             hook=store.hook,
             checkpoint_s=checkpoint_s,
         )
-    for trainee, error in failures.items():
-        if trainee is trainees[0]:
-            raise error

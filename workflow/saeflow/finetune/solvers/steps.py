@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from functools import cache
 
-from saeflow.device import pick
-from saeflow.finetune.tune import TuneTask
-from saeflow.sae.training.sweep import run_tasks
-from saeflow.work import Work
+from saeflow.finetune.tune import TuneObjective, load_parent
+from saeflow.sae.training.sweep import fit
+from saeflow.task import Task
 
 
-def run(
-    works: Sequence[tuple[Work, Mapping[str, Any], Path]],
-    activations_record: Path,
-    *,
-    checkpoint_s: float,
-) -> None:
-    """Fine-tune an SAE for each unfinished work; see `saeflow.finetune.sweep.finetune_sweep`."""
-    device = pick()
+def run(tasks: Sequence[Task], *, checkpoint_s: float) -> None:
+    """Fine-tune the SAE of each task; see `saeflow.finetune.sweep.finetune_sweep`."""
+    activations, load = tasks[0].inputs["activations"], cache(load_parent)
 
-    def maker(settings: Mapping[str, Any], parent: Path) -> Callable[[], TuneTask]:
-        return lambda: TuneTask(settings, parent, activations=activations_record, device=device)
+    def make(task: Task) -> TuneObjective:
+        return TuneObjective(task, load(task.inputs["parent"], activations))
 
-    makers = [(work, maker(settings, parent)) for work, settings, parent in works]
-    run_tasks(makers, activations_record, checkpoint_s=checkpoint_s)
+    fit(tasks, make, activations, checkpoint_s=checkpoint_s)

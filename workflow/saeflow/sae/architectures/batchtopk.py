@@ -14,13 +14,14 @@ from typing import Any
 
 from torch import Tensor
 
+from saeflow.config.architectures import BatchTopK as Settings
+from saeflow.config.architectures import BatchTopKRecipe as Recipe
 from saeflow.sae.steps.auxk import top_k_terms
 from saeflow.sae.steps.backward import encoder_inputs, encoder_product
-from saeflow.sae.steps.batchwise import BatchSettings as Settings
 from saeflow.sae.steps.batchwise import encode_sparse, initial, select
 from saeflow.sae.steps.step import Batch, State, Terms
 
-__all__ = ["Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
+__all__ = ["Recipe", "Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
 
 BUFFERS = ("threshold",)
 LATENT_IS_PRE_ACTIVATION = True

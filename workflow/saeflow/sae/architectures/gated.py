@@ -14,14 +14,14 @@ rows have unit norm.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from saeflow.config.architectures import Gated as Settings
+from saeflow.config.architectures import GatedRecipe as Recipe
 from saeflow.sae.schedule import ramp
-from saeflow.sae.settings import not_negative, one_of
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.backward import (
@@ -32,45 +32,15 @@ from saeflow.sae.steps.backward import (
     take_off_input_share,
     write_decoder_gradients,
 )
-from saeflow.sae.steps.initial import CENTERS, tied
+from saeflow.sae.steps.initial import tied
 from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+
+__all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = False
 SAELENS = "gated"
 SAELENS_NAMES = ("gated",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings of the gated architecture.
-
-    Attributes
-    ----------
-    l1 : float
-        Coefficient of the sum of the gates, against the error's sum over d_in.
-    l1_warmup_tokens : int | None
-        Tokens over which the coefficient rises linearly from zero; None for a twentieth of the
-        run.
-    subtract_b_dec : bool
-        Encode x - b_dec, the published form; False encodes x.
-    center : str
-        Where b_dec starts: "zero", "mean" or "median" of a first batch.
-    """
-
-    unit_norm_decoder: ClassVar[bool] = True
-    warm_up: ClassVar[bool] = True
-    l1: float
-    l1_warmup_tokens: int | None = 0
-    subtract_b_dec: bool = True
-    center: str = "mean"
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        not_negative("l1", self.l1)
-        if self.l1_warmup_tokens is not None:
-            not_negative("l1_warmup_tokens", self.l1_warmup_tokens)
-        one_of("center", self.center, CENTERS)
 
 
 def initial(
@@ -182,5 +152,5 @@ def to_saelens(settings: Settings) -> dict[str, Any]:
 
 def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple:
     """Return the (settings, weights) of a SAELens "gated" SAE; its l1 is not known."""
-    settings = Settings(l1=0.0, subtract_b_dec=config.get("apply_b_dec_to_input", True))
-    return settings, weights
+    subtracted = config.get("apply_b_dec_to_input", True)
+    return Settings.read({"l1": 0.0, "subtract_b_dec": subtracted}, where="cfg.json"), weights

@@ -23,14 +23,14 @@ itself. One below zero acts as zero, and the penalty pulls it back.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from saeflow.config.architectures import JumpReLU as Settings
+from saeflow.config.architectures import JumpReLURecipe as Recipe
 from saeflow.sae.schedule import ramp
-from saeflow.sae.settings import not_negative, one_of, positive
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.auxk import add_aux
@@ -43,73 +43,15 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.steps.initial import CENTERS, tied
+from saeflow.sae.steps.initial import tied
 from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+
+__all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "jumprelu"
 SAELENS_NAMES = ("jumprelu",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings of the JumpReLU architecture.
-
-    Attributes
-    ----------
-    l0_coef : float
-        Coefficient of the penalty, against the error's sum over d_in.
-    target_l0 : float | None
-        Penalise the distance of l0 from this instead of l0 itself.
-    l0_warmup_tokens : int | None
-        Tokens over which the coefficient rises linearly from zero; None for a twentieth of the
-        run.
-    aux_coef : float
-        Coefficient of AuxK; 0 leaves it out.
-    aux_k : int | None
-        Dead latents that reconstruct the error; None for half of d_in.
-    bandwidth : float
-        Width of the kernel that estimates the thresholds' gradient.
-    init_threshold : float
-        Where the thresholds start.
-    subtract_b_dec : bool
-        Encode x - b_dec instead of x.
-    center : str
-        Where b_dec starts: "zero", "mean" or "median" of a first batch.
-    """
-
-    unit_norm_decoder: ClassVar[bool] = True
-    warm_up: ClassVar[bool] = True
-    l0_coef: float
-    target_l0: float | None = None
-    l0_warmup_tokens: int | None = 0
-    aux_coef: float = 0.0
-    aux_k: int | None = None
-    bandwidth: float = 0.001
-    init_threshold: float = 0.001
-    subtract_b_dec: bool = False
-    center: str = "mean"
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        for name in ("l0_coef", "aux_coef", "init_threshold"):
-            not_negative(name, getattr(self, name))
-        positive("bandwidth", self.bandwidth)
-        if self.l0_warmup_tokens is not None:
-            not_negative("l0_warmup_tokens", self.l0_warmup_tokens)
-        for name in ("target_l0", "aux_k"):
-            if getattr(self, name) is not None:
-                positive(name, getattr(self, name))
-        one_of("center", self.center, CENTERS)
-
-    def penalty(self, l0: float, state: State) -> tuple[float, float]:
-        """Return the penalty of a mean ``l0`` and its slope."""
-        coef = self.l0_coef * ramp(state.tokens, self.l0_warmup_tokens, state.total)
-        if self.target_l0 is None:
-            return coef * l0, coef
-        excess = l0 / self.target_l0 - 1
-        return coef * excess**2, 2 * coef * excess / self.target_l0
 
 
 def initial(
@@ -165,7 +107,7 @@ def step(
     f = near.with_values(z * on)
     found = reconstruct(f, weights, batch.target)
     n_active = int(on.sum())
-    penalty, slope = settings.penalty(n_active / n, state)
+    penalty, slope = _penalty(settings, n_active / n, state)
     d_x_hat = found.error.mul_(2 / n)
     d_f = found.pullback(d_x_hat)
     d_threshold = near.by_latent.sum((at * d_f).add_(slope / n).mul_(window))
@@ -179,6 +121,15 @@ def step(
     return Terms(found.total / n + penalty, found.total, penalty, n_active, fired)
 
 
+def _penalty(settings: Settings, l0: float, state: State) -> tuple[float, float]:
+    """Return the penalty of a mean ``l0`` and its slope."""
+    coef = settings.l0_coef * ramp(state.tokens, settings.l0_warmup_tokens, state.total)
+    if settings.target_l0 is None:
+        return coef * l0, coef
+    excess = l0 / settings.target_l0 - 1
+    return coef * excess**2, 2 * coef * excess / settings.target_l0
+
+
 def to_saelens(settings: Settings) -> dict[str, Any]:
     """Return the keys of SAELens' cfg.json that describe the rule."""
     return {"apply_b_dec_to_input": settings.subtract_b_dec}
@@ -186,5 +137,5 @@ def to_saelens(settings: Settings) -> dict[str, Any]:
 
 def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple:
     """Return the (settings, weights) of a SAELens "jumprelu" SAE; its coefficient is not known."""
-    settings = Settings(l0_coef=0.0, subtract_b_dec=config.get("apply_b_dec_to_input", True))
-    return settings, weights
+    subtracted = config.get("apply_b_dec_to_input", True)
+    return Settings.read({"l0_coef": 0.0, "subtract_b_dec": subtracted}, where="cfg.json"), weights

@@ -14,21 +14,21 @@ gradients: each latent is decoded once, whatever the number of groups.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from saeflow.config.architectures import Matryoshka as Settings
+from saeflow.config.architectures import MatryoshkaRecipe as Recipe
 from saeflow.errors import ConfigError
-from saeflow.sae.settings import not_negative, positive
 from saeflow.sae.steps import batchwise
 from saeflow.sae.steps.auxk import add_aux
 from saeflow.sae.steps.backward import encoder_inputs, encoder_product, write_encoder_gradients
-from saeflow.sae.steps.batchwise import BatchSettings, encode_sparse
+from saeflow.sae.steps.batchwise import encode_sparse
 from saeflow.sae.steps.step import Batch, State, Terms
 
-__all__ = ["Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
+__all__ = ["Recipe", "Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
 
 BUFFERS = ("threshold",)
 LATENT_IS_PRE_ACTIVATION = True
@@ -36,69 +36,30 @@ SAELENS = "jumprelu"
 SAELENS_NAMES = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(BatchSettings):
-    """Settings of the Matryoshka architecture, besides those of `BatchSettings`.
+def prefix_weights(settings: Settings) -> Sequence[float]:
+    """Return the weight of each prefix' error in the loss."""
+    given = settings.group_weights
+    return (1.0,) * len(settings.group_fractions) if given is None else given
 
-    Attributes
-    ----------
-    group_fractions : sequence of float
-        Each group's share of the latents; they add up to 1.
-    group_weights : sequence of float | None
-        Weight of each prefix' error in the loss; None for 1 each.
-    """
 
-    group_fractions: Sequence[float] = (1 / 16, 1 / 8, 1 / 4, 9 / 16)
-    group_weights: Sequence[float] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        super().__post_init__()
-        for name in ("group_fractions", "group_weights"):  # a file's are lists
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
-        for share in self.group_fractions:
-            positive("group_fractions", share)
-        if abs(sum(self.group_fractions) - 1) > 1e-6:
-            raise ConfigError(
-                "the groups do not make up the SAE",
-                expected="group_fractions that add up to 1",
-                got=sum(self.group_fractions),
-            )
-        weights = self.weights
-        for weight in weights:
-            not_negative("group_weights", weight)
-        if len(weights) != len(self.group_fractions) or not weights[-1] > 0:
-            raise ConfigError(
-                "group_weights do not fit group_fractions",
-                expected=f"{len(self.group_fractions)} weights, the last above 0",
-                got=list(weights),
-            )
-
-    @property
-    def weights(self) -> Sequence[float]:
-        """Weight of each prefix."""
-        n = len(self.group_fractions)
-        return (1.0,) * n if self.group_weights is None else self.group_weights
-
-    def ends(self, d_sae: int) -> list[int]:
-        """Return the first latent after each group of an SAE with ``d_sae`` latents."""
-        shares = self.group_fractions
-        ends = [round(sum(shares[: g + 1]) * d_sae) for g in range(len(shares))]
-        if any(end <= start for start, end in zip([0, *ends], ends, strict=False)):
-            raise ConfigError(
-                "a group has no latent",
-                expected=f"group_fractions of at least 1 / {d_sae}",
-                got=list(shares),
-            )
-        return ends
+def ends(settings: Settings, d_sae: int) -> list[int]:
+    """Return the first latent after each group of an SAE with ``d_sae`` latents."""
+    shares = settings.group_fractions
+    found = [round(sum(shares[: g + 1]) * d_sae) for g in range(len(shares))]
+    if any(end <= start for start, end in zip([0, *found], found, strict=False)):
+        raise ConfigError(
+            "a group has no latent",
+            expected=f"group_fractions of at least 1 / {d_sae}",
+            got=list(shares),
+        )
+    return found
 
 
 def initial(
     settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Return first weights, from a first batch ``x`` (n, d_in), as `batchwise.initial`."""
-    settings.ends(d_sae)
+    ends(settings, d_sae)
     return batchwise.initial(settings, d_sae, x, generator)
 
 
@@ -118,21 +79,22 @@ def step(
     inputs = encoder_inputs(weights, settings, batch.x, state.workspace)
     pre = encoder_product(weights["W_enc"], weights["b_enc"], inputs, state.workspace)
     f = batchwise.select(pre, weights, settings, tokens=state.tokens)
-    nested = f.split(settings.ends(f.d_sae))
+    nested = f.split(ends(settings, f.d_sae))
     parts, pullback = nested.decode_with_pullback(weights["W_dec"])
     errors = parts.view(len(batch), -1, parts.shape[1])
     totals = _accumulate(errors, weights["b_dec"], batch.target)
     scale = batch.variance or 1.0  # equal activations: nothing to explain, an unscaled error
     left = errors[:, -1].neg() if settings.aux_coef and bool(state.dead.any()) else None
-    _sum_gradients(errors, [2 * weight / scale for weight in settings.weights])
+    weighing = prefix_weights(settings)
+    _sum_gradients(errors, [2 * weight / scale for weight in weighing])
     d_f = pullback(parts)
     nested.by_latent.matmul(f.values, parts, out=gradients["W_dec"])
     torch.sum(errors[:, 0], 0, out=gradients["b_dec"])
     write_encoder_gradients(weights, gradients, settings, f, d_f, inputs)
-    weighted = sum(w * total for w, total in zip(settings.weights, totals, strict=True)) / scale
+    weighted = sum(w * total for w, total in zip(weighing, totals, strict=True)) / scale
     if left is not None:
         weighted += add_aux(weights, gradients, settings, inputs, pre, left, state)
-    penalty = weighted - settings.weights[-1] * totals[-1] / scale
+    penalty = weighted - weighing[-1] * totals[-1] / scale
     return Terms(weighted, totals[-1], penalty, f.n_active, f.by_latent.counts > 0)
 
 

@@ -18,16 +18,15 @@ NOTE: the slope of f^p has no bound at zero. Below `FLOOR` the line through zero
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from saeflow.errors import ConfigError
+from saeflow.config.architectures import PAnneal as Settings
+from saeflow.config.architectures import PAnnealRecipe as Recipe
 from saeflow.sae.architectures.relu import encode, encode_sparse
 from saeflow.sae.schedule import ramp
-from saeflow.sae.settings import not_negative, one_of, positive
 from saeflow.sae.steps.backward import (
     active,
     encoder_inputs,
@@ -36,10 +35,10 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.steps.initial import CENTERS, tied
+from saeflow.sae.steps.initial import tied
 from saeflow.sae.steps.step import Batch, State, Terms
 
-__all__ = ["encode", "encode_sparse"]
+__all__ = ["Recipe", "Settings", "encode", "encode_sparse"]
 
 BUFFERS = ("_coefficient", "_updates", "_recent")
 LATENT_IS_PRE_ACTIVATION = True
@@ -50,62 +49,17 @@ RECENT = 10
 FLOOR = 1e-6
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings of the p-annealing architecture.
+def exponent(settings: Settings, updates: int) -> float:
+    """Return p after so many updates."""
+    return 1 + (settings.p_end - 1) * updates / settings.n_updates
 
-    Attributes
-    ----------
-    l1 : float
-        Coefficient of the penalty while p is 1, against the error's sum over d_in.
-    p_end : float
-        The last p, above 0 and at most 1.
-    n_updates : int
-        Steps from 1 to ``p_end``.
-    anneal_start_tokens, anneal_end_tokens : int | None
-        When p leaves 1, and the end of the last step's time; None for a twentieth of the run and
-        for its end.
-    l1_warmup_tokens : int | None
-        Tokens over which the coefficient rises linearly from zero; None for a twentieth of the
-        run.
-    subtract_b_dec : bool
-        Encode x - b_dec, the published form; False encodes x.
-    center : str
-        Where b_dec starts: "zero", "mean" or "median" of a first batch.
-    """
 
-    unit_norm_decoder: ClassVar[bool] = True
-    warm_up: ClassVar[bool] = True
-    l1: float
-    p_end: float = 0.2
-    n_updates: int = 10
-    anneal_start_tokens: int | None = None
-    anneal_end_tokens: int | None = None
-    l1_warmup_tokens: int | None = 0
-    subtract_b_dec: bool = True
-    center: str = "mean"
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        not_negative("l1", self.l1)
-        positive("n_updates", self.n_updates)
-        positive("p_end", self.p_end)
-        if self.p_end > 1:
-            raise ConfigError("p_end must be at most 1", got=repr(self.p_end))
-        for name in ("anneal_start_tokens", "anneal_end_tokens", "l1_warmup_tokens"):
-            if getattr(self, name) is not None:
-                not_negative(name, getattr(self, name))
-        one_of("center", self.center, CENTERS)
-
-    def p(self, updates: int) -> float:
-        """Return p after so many updates."""
-        return 1 + (self.p_end - 1) * updates / self.n_updates
-
-    def due(self, update: int, total: int) -> float:
-        """Return after how many of the run's ``total`` tokens the update (1 the first) comes."""
-        start = total // 20 if self.anneal_start_tokens is None else self.anneal_start_tokens
-        end = total if self.anneal_end_tokens is None else self.anneal_end_tokens
-        return start + (update - 1) / self.n_updates * max(0, end - start)
+def due(settings: Settings, update: int, total: int) -> float:
+    """Return after how many of the run's ``total`` tokens the update (1 the first) comes."""
+    start, end = settings.anneal_start_tokens, settings.anneal_end_tokens
+    start = total // 20 if start is None else start
+    end = total if end is None else end
+    return start + (update - 1) / settings.n_updates * max(0, end - start)
 
 
 def initial(
@@ -165,14 +119,14 @@ def _anneal(weights: Mapping[str, Tensor], settings: Settings, state: State) -> 
     """Return p of a step; where it falls, bring the coefficient to it."""
     updates, recent = weights["_updates"], weights["_recent"]
     done = int(updates)
-    if done < settings.n_updates and state.tokens >= settings.due(done + 1, state.total):
+    if done < settings.n_updates and state.tokens >= due(settings, done + 1, state.total):
         done += 1
         updates.fill_(done)
         now, then = recent.sum(0).tolist()
         if then > 0:
             weights["_coefficient"].mul_(now / then)
         recent.zero_()
-    return settings.p(done)
+    return exponent(settings, done)
 
 
 def _remember(
@@ -187,18 +141,18 @@ def _remember(
     done = int(weights["_updates"])
     if done == settings.n_updates:
         return
-    if state.tokens + (RECENT + 1) * n <= settings.due(done + 1, state.total):
+    if state.tokens + (RECENT + 1) * n <= due(settings, done + 1, state.total):
         return
     recent = weights["_recent"]
     recent[:-1] = recent[1:].clone()
-    recent[-1, 0], recent[-1, 1] = term / n, _power(f, settings.p(done + 1))[0] / n
+    recent[-1, 0], recent[-1, 1] = term / n, _power(f, exponent(settings, done + 1))[0] / n
 
 
 def last_loss(settings: Settings, weights: Mapping[str, Tensor]) -> dict[str, float]:
     """Return the coefficient and p that the annealing has come to, for the header."""
     return {
         "coefficient": float(weights["_coefficient"]),
-        "p": settings.p(int(weights["_updates"])),
+        "p": exponent(settings, int(weights["_updates"])),
     }
 
 
@@ -211,7 +165,7 @@ def held_loss(
         "_updates": like.new_ones(1),
         "_recent": like.new_zeros(RECENT, 2),
     }
-    return replace(settings, p_end=last["p"], n_updates=1), buffers
+    return settings.model_copy(update={"p_end": last["p"], "n_updates": 1}), buffers
 
 
 def to_saelens(settings: Settings) -> dict[str, Any]:

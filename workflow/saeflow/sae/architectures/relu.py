@@ -17,14 +17,14 @@ their size.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from saeflow.config.architectures import ReLU as Settings
+from saeflow.config.architectures import ReLURecipe as Recipe
 from saeflow.sae.schedule import ramp
-from saeflow.sae.settings import not_negative, one_of
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.backward import (
@@ -36,8 +36,10 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.steps.initial import CENTERS, center, directions, transposed
+from saeflow.sae.steps.initial import center, directions, transposed
 from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+
+__all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True
@@ -46,49 +48,6 @@ SAELENS_NAMES = ("standard",)
 
 FREE_NORM = 0.1
 _TINY = 1e-12
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings of the ReLU architecture.
-
-    Attributes
-    ----------
-    l1 : float
-        Coefficient of the sum of the code, against the error's mean over d_in.
-    error : str
-        "mean" or "sum" of the squared error over d_in.
-    norm_weighted : bool
-        Weigh each latent in the penalty by the norm of its decoder row, and leave that norm free.
-    l1_warmup_tokens : int | None
-        Tokens over which the coefficient rises linearly from zero; None for a twentieth of the
-        run.
-    subtract_b_dec : bool
-        Encode x - b_dec instead of x.
-    center : str
-        Where b_dec starts: "zero", "mean" or "median" of a first batch.
-    """
-
-    warm_up: ClassVar[bool] = True
-    l1: float
-    error: str = "mean"
-    norm_weighted: bool = False
-    l1_warmup_tokens: int | None = 0
-    subtract_b_dec: bool = False
-    center: str = "mean"
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        not_negative("l1", self.l1)
-        if self.l1_warmup_tokens is not None:
-            not_negative("l1_warmup_tokens", self.l1_warmup_tokens)
-        one_of("error", self.error, ("mean", "sum"))
-        one_of("center", self.center, CENTERS)
-
-    @property
-    def unit_norm_decoder(self) -> bool:
-        """Whether decoder rows keep norm 1."""
-        return not self.norm_weighted
 
 
 def initial(
@@ -179,5 +138,5 @@ def to_saelens(settings: Settings) -> dict[str, Any]:
 
 def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple:
     """Return the (settings, weights) of a SAELens "standard" SAE; its l1 is not known."""
-    settings = Settings(l1=0.0, subtract_b_dec=config.get("apply_b_dec_to_input", True))
-    return settings, weights
+    subtracted = config.get("apply_b_dec_to_input", True)
+    return Settings.read({"l1": 0.0, "subtract_b_dec": subtracted}, where="cfg.json"), weights

@@ -9,43 +9,26 @@ their transpose, b_dec as the geometric median of a first batch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from saeflow.config.architectures import TopK as Settings
+from saeflow.config.architectures import TopKRecipe as Recipe
 from saeflow.errors import ConfigError
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.select import top_k
-from saeflow.sae.steps.auxk import AuxSettings, initial_top_k, require_width, top_k_terms
+from saeflow.sae.steps.auxk import initial_top_k, require_width, top_k_terms
 from saeflow.sae.steps.backward import encoder_inputs, encoder_product
 from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+
+__all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
 LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "topk"
 SAELENS_NAMES = ("topk",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(AuxSettings):
-    """Settings of the TopK architecture, besides those of `AuxSettings`.
-
-    Attributes
-    ----------
-    k : int
-        Latents active per input, at most.
-    """
-
-    unit_norm_decoder: ClassVar[bool] = True
-    k: int
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        super().__post_init__()
-        if not isinstance(self.k, int) or isinstance(self.k, bool) or self.k < 1:
-            raise ConfigError("k must be a whole number of at least 1", got=repr(self.k))
 
 
 def initial(
@@ -101,7 +84,9 @@ def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple
     """
     if "k" not in config:
         raise ConfigError("a TopK SAE says its k", where="cfg.json > k", got="no k")
-    settings = Settings(k=int(config["k"]), subtract_b_dec=config.get("apply_b_dec_to_input", True))
+    subtracted = config.get("apply_b_dec_to_input", True)
+    found = {"k": int(config["k"]), "subtract_b_dec": subtracted}
+    settings = Settings.read(found, where="cfg.json")
     if config.get("rescale_acts_by_decoder_norm", False):
         norm = weights["W_dec"].norm(dim=1)
         weights = {

@@ -3,7 +3,7 @@
 A baseline is fitted to the training rows at once, without steps, and is an SAE like any other: of
 an architecture, with weights, in the same files. A module has
 
-    Settings                                frozen dataclass of its settings
+    Settings                                its settings, a class of `saeflow.config.saes`
     ARCHITECTURE                            the architecture that it is an SAE of
     fit(settings, rows, generator)          -> (the architecture's settings, weights)
 """

@@ -6,36 +6,17 @@ least squared error, the fair comparison at equal l0; with all of them x_hat is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from saeflow.config.saes import PCA as Settings
 from saeflow.errors import ConfigError
-from saeflow.sae.settings import positive
 from saeflow.sae.training.baseline import signed
 from saeflow.sae.training.rows import TrainingRows
 
 ARCHITECTURE = "relu"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings of PCA.
-
-    Attributes
-    ----------
-    components : int | None
-        Components to keep; None for all.
-    """
-
-    components: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        if self.components is not None:
-            positive("components", self.components)
 
 
 def fit(

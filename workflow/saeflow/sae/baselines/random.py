@@ -9,40 +9,18 @@ learned.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from saeflow.sae.settings import positive
+from saeflow.config.saes import Random as Settings
 from saeflow.sae.sparse.select import top_k
 from saeflow.sae.steps.initial import directions
 from saeflow.sae.training.rows import TrainingRows
 
 ARCHITECTURE = "topk"
 _DRAWN_ROWS, _BLOCK_ROWS = 1 << 15, 1 << 12
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings of the random dictionary.
-
-    Attributes
-    ----------
-    k : int
-        Latents active per input, at most.
-    expansion : float
-        d_sae / d_in.
-    """
-
-    k: int
-    expansion: float = 4.0
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        positive("k", self.k)
-        positive("expansion", self.expansion)
 
 
 def fit(

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saeflow.sae.training.baseline import NoSettings, signed
+from saeflow.config.saes import Zero as Settings
+from saeflow.sae.training.baseline import signed
 from saeflow.sae.training.rows import TrainingRows
 
 ARCHITECTURE = "relu"
-Settings = NoSettings
 
 
 def fit(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from saeflow.errors import DamagedError, ModelError
 from saeflow.files import read_json, write_atomic, write_json
+from saeflow.hooks import SITES, Hook
 from saeflow.sae.saved import fold
 from saeflow.sae.saved.foreign import Foreign, Place, cannot, number, sources
 
@@ -38,7 +39,7 @@ _NAMES = {
     "gate_bias": "b_gate", "mag_bias": "b_mag",
 }  # fmt: skip
 _LINEAR = {"encoder.weight": "W_enc", "decoder.weight": "W_dec"}  # stored transposed
-_SUBMODULE = re.compile(r"(resid_post|resid_pre|attn_out|mlp_out)_layer_(\d+)")
+_SUBMODULE = re.compile(rf"({'|'.join(SITES)})_layer_(\d+)")
 
 
 def fits(place: Place) -> bool:
@@ -96,7 +97,7 @@ def _unit_rows(W_dec: Tensor) -> bool:
 
 def _hook(trainer: Mapping[str, Any]) -> str | None:
     match = _SUBMODULE.fullmatch(str(trainer.get("submodule_name")))
-    return f"{match[1]}.{int(match[2])}" if match else None
+    return str(Hook(match[1], int(match[2]))) if match else None
 
 
 def write(foreign: Foreign, directory: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from saeflow.files import read_json
+from saeflow.hooks import SITES
 from saeflow.sae.saved.foreign import Foreign, Place, sources
 
 TITLE = "Neel Nanda's state dict"
 _KEYS = {"W_enc", "b_enc", "W_dec", "b_dec"}
-_SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 
 
 def fits(place: Place) -> bool:
@@ -34,7 +34,7 @@ def read(place: Place) -> Foreign:
         "model_name": cfg.get("model_name"),
         "context_length": cfg.get("seq_len"),
         # TransformerLens' default takes the mean off what is written to the residual stream
-        "center_input": None if hook is None else any(site in hook for site in _SITES),
+        "center_input": None if hook is None else any(site in hook for site in SITES),
         "source": sources(place.path, _cfg(place.path)),
     }
     rule = {"architecture": "standard", "apply_b_dec_to_input": True}

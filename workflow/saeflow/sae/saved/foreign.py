@@ -26,6 +26,7 @@ from torch import Tensor
 from saeflow import registry
 from saeflow.errors import ModelError
 from saeflow.files import sha256_file
+from saeflow.hooks import Hook
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.saved import pickles
 from saeflow.sae.saved.save import config, lasting
@@ -198,8 +199,8 @@ def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
     known = {name: value for name, value in facts.items() if value is not None}
     hook = known.pop("hook", None)
     if hook is not None:
-        ours = our_hook(hook)
-        known["hook" if ours else "foreign_hook"] = ours or hook
+        ours = Hook.find(hook)
+        known["hook" if ours else "foreign_hook"] = str(ours or hook)
     name = known.pop("model_name", None)
     return known | ({"model": {"name": name}} if name is not None else {})
 
@@ -235,25 +236,6 @@ def no_architecture(where: Path) -> ModelError:
         got="none",
         remedy="Add the key, if you know it; it is never assumed.",
     )
-
-
-_SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
-
-
-def our_hook(name: str) -> str | None:
-    """Return our name of TransformerLens' hook, None where there is none.
-
-    ``blocks.3.hook_resid_post`` is resid_post.3; our own names stay.
-    """
-    site, _, block = name.partition(".")
-    if site in _SITES and block.isdigit():
-        return name
-    parts = name.split(".")
-    if len(parts) == 3 and parts[0] == "blocks" and parts[1].isdigit():
-        site = parts[2].removeprefix("hook_")
-        if site in _SITES:
-            return f"{site}.{int(parts[1])}"
-    return None
 
 
 def as_foreign(sae: SAE) -> Foreign:

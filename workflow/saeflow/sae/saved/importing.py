@@ -1,15 +1,15 @@
-"""An SAE from elsewhere, brought into our form and checked against where it shall be used.
+"""SAEs from elsewhere, brought into our form and checked against where they shall be used.
 
-Its files are read once; afterwards it is an SAE like any other. Read `import_sae`.
+Their files are read once; afterwards they are SAEs like any other. Read `import_saes`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from saeflow import registry
 from saeflow.errors import ConfigError, ModelError
@@ -20,9 +20,7 @@ from saeflow.sae.saved.fits import FitWarning, check_fits
 from saeflow.sae.saved.load import header_at, load_sae
 from saeflow.sae.saved.save import header_of, save
 from saeflow.sae.training.log import TrainLog
-
-if TYPE_CHECKING:
-    from saeflow.work import Work
+from saeflow.task import Task
 
 _MODEL_FACTS = ("name", "architecture", "weights_sha256", "source")
 _NEEDED = "the SAE's files"
@@ -30,32 +28,30 @@ _NEEDED = "the SAE's files"
 _CENTRED_BIAS, _CENTRED_ROWS = 1e-2, 0.1
 
 
-def import_sae(
-    work: Work, settings: Mapping[str, Any], model: Path, path: Path | None = None
-) -> None:
-    """Read an SAE of any known format and finish its work.
+def import_saes(tasks: Sequence[Task]) -> None:
+    """Read an SAE of any known format for each unfinished task.
+
+    One that is for another width, hook, model or architecture than asked for, or that the hub
+    does not give, leaves the others alone.
 
     Parameters
     ----------
-    work
-        Held work.
-    settings
-        ``hook``, ``format``, ``entry``, ``center_input``, ``accept``, ``architecture`` (null where
-        anything will do), and ``hub``, ``revision`` and ``folder`` or ``file`` without a path.
-    model
-        The record of the model that it belongs to.
-    path
-        Its local file or directory.
-
-    Raises
-    ------
-    ModelError
-        If it is for another width, hook, model or architecture than asked for.
-    NetworkError, ConfigError
-        If the hub does not answer, or has no such files.
+    tasks
+        Settings: ``hook``, ``format``, ``entry``, ``center_input``, ``accept``, ``architecture``
+        (null where anything will do), and ``hub``, ``revision`` and ``folder`` or ``file`` where
+        the arguments have no ``path``, its local file or directory. Input: ``model``, the record
+        of the model that it belongs to.
     """
-    source = Path(path) if path is not None else _fetched(settings)
-    facts = read_json(model)
+    for task in tasks:
+        if not task.finished:
+            with task.attempt():
+                _import(task)
+
+
+def _import(task: Task) -> None:
+    settings, work, path = task.settings, task.work, task.arguments.get("path")
+    source = _fetched(settings) if path is None else Path(path)
+    facts = read_json(task.inputs["model"])
     sae = _read(source, settings)
     where = path or f"{settings['hub']}/{settings.get('folder') or settings.get('file') or ''}"
     _check(sae, settings, facts, where)
@@ -63,7 +59,7 @@ def import_sae(
     ours = SAE(sae.architecture, sae.settings, sae.weights, header)
     TrainLog(work.path, every=1, d_in=header["d_in"]).start()  # nobody trained it here
     save(ours, work.path, evidence_of=source if header_or_none(source) else None)
-    work.finish(header_of(work.path))
+    task.finish(header_of(work.path))
 
 
 def _header(sae: SAE, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import safetensors.torch
 from torch import Tensor
 
 from saeflow.files import read_json, write_atomic, write_json
+from saeflow.hooks import Hook
 from saeflow.sae.model import SAE, describe
 from saeflow.sae.saved import evidence
 
@@ -34,7 +35,6 @@ FORMAT = 2
 
 # Decides how SAELens reads the keys: without a version of at least 6 it converts old ones.
 SAELENS_VERSION = "6.0.0"
-_SITES = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 _SAELENS_NORMS = {"layer_norm": "layer_norm", "constant_norm": "constant_norm_rescale"}
 _OWN = ("format", "architecture", "architecture_settings", "dtype", "evidence")
 
@@ -131,10 +131,8 @@ def config(sae: SAE, facts: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def transformer_lens_hook(hook: str | None) -> str | None:
     """Return TransformerLens' name of our hook: ``resid_post.3`` is blocks.3.hook_resid_post."""
-    if hook is None:
-        return None
-    site, _, block = hook.partition(".")
-    return f"blocks.{block}.hook_{site}" if site in _SITES else hook
+    found = Hook.find(hook)
+    return hook if found is None else found.transformer_lens
 
 
 def header_of(directory: Path) -> dict[str, Any]:

@@ -95,7 +95,9 @@ class Codes:
         """Return the codes of the entries that ``keep`` (n_active,) bool marks."""
         kept = F.pad(keep.cumsum(0, dtype=torch.int32), (1, 0))
         offsets = kept.index_select(0, self.offsets)
-        return replace(self, values=self.values[keep], index=self.index[keep], offsets=offsets)
+        places = keep.nonzero().squeeze(1)
+        values, index = (part.index_select(0, places) for part in (self.values, self.index))
+        return replace(self, values=values, index=index, offsets=offsets)
 
     def split(self, ends: Sequence[int]) -> Codes:
         """Return the same entries with one row per input and group of latents.

@@ -12,14 +12,12 @@ and b_dec only through their input.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from saeflow.config.architectures import Aux
 from saeflow.errors import ConfigError
-from saeflow.sae.settings import not_negative, one_of, positive
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.select import keep_top_k
 from saeflow.sae.steps.backward import (
@@ -27,43 +25,12 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.steps.initial import CENTERS, center, directions, transposed
+from saeflow.sae.steps.initial import center, directions, transposed
 from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares, variance
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuxSettings:
-    """Settings that the top-k family shares.
-
-    Attributes
-    ----------
-    aux_coef : float
-        Coefficient of AuxK; 0 leaves it out.
-    aux_k : int | None
-        Dead latents that reconstruct the error; None for half of d_in.
-    subtract_b_dec : bool
-        Encode x - b_dec, the published form; False encodes x.
-    center : str
-        Where b_dec starts: "zero", "mean" or "median" of a first batch.
-    """
-
-    # Gao et al. and Bussmann et al. train at a constant rate from the first step (their code)
-    warm_up: ClassVar[bool] = False
-    aux_coef: float = 1 / 32
-    aux_k: int | None = None
-    subtract_b_dec: bool = True
-    center: str = "median"
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        if self.aux_k is not None:
-            positive("aux_k", self.aux_k)
-        not_negative("aux_coef", self.aux_coef)
-        one_of("center", self.center, CENTERS)
-
-
 def initial_top_k(
-    settings: AuxSettings,
+    settings: Aux,
     select: Callable[[Tensor], Codes],
     d_sae: int,
     x: Tensor,
@@ -101,7 +68,7 @@ def require_width(k: float, d_sae: int) -> None:
 def top_k_terms(
     weights: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
-    settings: AuxSettings,
+    settings: Aux,
     batch: Batch,
     state: State,
     *,
@@ -140,7 +107,7 @@ def top_k_terms(
 def add_aux(
     weights: Mapping[str, Tensor],
     gradients: Mapping[str, Tensor],
-    settings: AuxSettings,
+    settings: Aux,
     inputs: Tensor,
     pre: Tensor,
     error: Tensor,

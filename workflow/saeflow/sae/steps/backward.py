@@ -28,9 +28,9 @@ from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.step import Workspace, sum_of_squares
 
 # Share of active entries below which sparse arithmetic is faster than dense products; measured
-# between d_in 128, d_sae 512 and d_in 512, d_sae 4096. The path depends on this batch alone, so
-# a resumed run takes the same one.
-SPARSE_BELOW = 0.08
+# between d_in 64, d_sae 256 (where both cost alike) and d_in 768, d_sae 12288. The path depends on
+# this batch alone, so a resumed run takes the same one.
+SPARSE_BELOW = 0.12
 
 
 class Reconstruction(NamedTuple):

@@ -10,17 +10,15 @@ latent, all equal, so that our files are JumpReLU SAEs to any reader, as SAELens
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from saeflow.sae.settings import positive
+from saeflow.config.architectures import BatchTopK
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.sparse.select import batch_top_k
-from saeflow.sae.steps.auxk import AuxSettings, initial_top_k, require_width
+from saeflow.sae.steps.auxk import initial_top_k, require_width
 from saeflow.sae.steps.backward import active, pre_activations
 from saeflow.sae.steps.step import Workspace
 
@@ -29,31 +27,8 @@ from saeflow.sae.steps.step import Workspace
 _MARGIN = 0.8
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchSettings(AuxSettings):
-    """Settings of a selection over the batch, besides those of `AuxSettings`.
-
-    Attributes
-    ----------
-    k : float
-        Latents active per input, in the mean of a batch.
-    threshold_tokens : int
-        The threshold is the mean over all tokens so far, and later over about so many.
-    """
-
-    unit_norm_decoder: ClassVar[bool] = True
-    k: float
-    threshold_tokens: int = 100_000
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        super().__post_init__()
-        positive("k", self.k)
-        positive("threshold_tokens", self.threshold_tokens)
-
-
 def initial(
-    settings: BatchSettings, d_sae: int, x: Tensor, generator: torch.Generator
+    settings: BatchTopK, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Return first weights, from a first batch ``x`` (n, d_in), and the threshold that it gives.
 
@@ -70,7 +45,7 @@ def initial(
 
 def encode_sparse(
     weights: Mapping[str, Tensor],
-    settings: BatchSettings,
+    settings: BatchTopK,
     x: Tensor,
     workspace: Workspace | None = None,
 ) -> Codes | DenseCodes:
@@ -80,7 +55,7 @@ def encode_sparse(
 
 
 def select(
-    pre: Tensor, weights: Mapping[str, Tensor], settings: BatchSettings, *, tokens: int
+    pre: Tensor, weights: Mapping[str, Tensor], settings: BatchTopK, *, tokens: int
 ) -> Codes:
     """Return the codes of a batch in training and let the threshold follow.
 
@@ -101,6 +76,6 @@ def select(
     return codes
 
 
-def _n_wanted(settings: BatchSettings, batch: Tensor) -> int:
+def _n_wanted(settings: BatchTopK, batch: Tensor) -> int:
     """Return how many entries of a batch (n, ...) are active."""
     return max(1, int(settings.k * len(batch)))

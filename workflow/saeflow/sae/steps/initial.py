@@ -5,9 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from saeflow.sae.settings import one_of
-
-CENTERS = ("zero", "mean", "median")
 _MEDIAN_STEPS = 50
 
 
@@ -23,10 +20,10 @@ def directions(d_sae: int, d_in: int, *, generator: torch.Generator, like: Tenso
 def center(kind: str, x: Tensor) -> Tensor:
     """Return where the decoder's bias starts, (d_in,), from a first batch ``x`` (n, d_in).
 
-    "median" is the geometric median, the point with the least mean distance, by Weiszfeld's
-    iteration: a few activations of huge norm do not move it (OpenAI's TopK recipe).
+    ``kind`` is "zero", "mean" or "median". The last is the geometric median, the point with the
+    least mean distance, by Weiszfeld's iteration: a few activations of huge norm do not move it
+    (OpenAI's TopK recipe).
     """
-    one_of("center", kind, CENTERS)
     if kind == "zero":
         return x.new_zeros(x.shape[1])
     point = x.mean(0)

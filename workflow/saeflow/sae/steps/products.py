@@ -11,9 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-DTYPES = ("float32", "bfloat16")
-"""What a recipe's ``matmul_dtype`` may be."""
-
 
 def mm(a: Tensor, b: Tensor, dtype: str, out: Tensor | None = None) -> Tensor:
     """Return ``a @ b``, (n, m), in the precision of ``a``.
@@ -23,7 +20,7 @@ def mm(a: Tensor, b: Tensor, dtype: str, out: Tensor | None = None) -> Tensor:
     a, b
         (n, d) and (d, m).
     dtype
-        One of `DTYPES`, to which the factors are rounded; "float32" leaves them as they are.
+        "bfloat16", to which the factors are rounded, or "float32", which leaves them as they are.
     out
         Where to write the result.
     """

@@ -2,12 +2,8 @@
 
 An architecture is one module in `architectures/` with
 
-    Settings                                   frozen dataclass of its own settings. It has, as a
-                                               setting or fixed for the class:
-                                               subtract_b_dec: whether it encodes x - b_dec
-                                               unit_norm_decoder: whether decoder rows keep norm 1
-                                               warm_up: whether the learning rate rises at the
-                                               start of a run whose recipe does not say
+    Settings, Recipe                           its own settings, and those with the options of
+                                               training: classes of `saeflow.config.architectures`
     BUFFERS                                    names of the weights that no gradient moves: the
                                                step changes them itself, in place, or nobody does
                                                (one whose name begins with "_" is of training

@@ -1,4 +1,4 @@
-"""Fit a baseline, and finish its work: an SAE like any other, made without steps.
+"""Fit a baseline, and finish its task: an SAE like any other, made without steps.
 
 What the baselines are is in the modules of `saeflow.sae.baselines`. Read `fit_baseline`.
 """
@@ -6,7 +6,6 @@ What the baselines are is in the modules of `saeflow.sae.baselines`. Read `fit_b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,36 +14,27 @@ from torch import Tensor
 from saeflow import registry
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.save import header_of, save
-from saeflow.sae.settings import build
 from saeflow.sae.training.log import TrainLog
 from saeflow.sae.training.rows import TrainingRows
-from saeflow.work import Work
+from saeflow.task import Task
 
 BASELINES = "sae.baselines"
 _EVIDENCE_ROWS = 1024
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoSettings:
-    """Of a baseline that has no settings."""
-
-
-def fit_baseline(
-    work: Work, settings: Mapping[str, Any], rows: TrainingRows, header: Mapping[str, Any]
-) -> None:
-    """Fit a baseline to the training rows and finish its work.
+def fit_baseline(task: Task, rows: TrainingRows, header: Mapping[str, Any]) -> None:
+    """Fit a baseline to the training rows and finish its task.
 
     Parameters
     ----------
-    work
-        Its place.
-    settings
-        Resolved settings of the job: ``architecture`` (the baseline's name), ``seed`` and its own.
+    task
+        Its settings are ``architecture`` (the baseline's name), ``seed`` and its own.
     rows
         What it is fitted to.
     header
         What its metadata say besides.
     """
+    settings, work = task.settings, task.work
     sae = baseline(settings, rows)
     facts = {
         **header,
@@ -64,15 +54,15 @@ def fit_baseline(
         drawn.x,
         rows="a draw of training rows",
     )
-    work.finish(header_of(work.path))
+    task.finish(header_of(work.path))
 
 
 def baseline(settings: Mapping[str, Any], rows: TrainingRows) -> SAE:
-    """Return a fitted baseline; arguments as in `fit_baseline`."""
+    """Return a fitted baseline; its settings and rows are those of `fit_baseline`."""
     name = settings["architecture"]
     module = registry.load(BASELINES, name)
-    own = {k: v for k, v in settings.items() if k not in ("architecture", "seed")}
-    options = build(module.Settings, own, where=f"settings of the baseline {name}")
+    own = {key: value for key, value in settings.items() if key != "seed"}
+    options = module.Settings.read(own, where=f"settings of the baseline {name}")
     generator = torch.Generator().manual_seed(settings["seed"])
     values, weights = module.fit(options, rows, generator)
     return SAE(module.ARCHITECTURE, architecture_settings(module.ARCHITECTURE, values), weights)

@@ -7,7 +7,6 @@ alone, to the last bit. A trainee that resumes further on waits for the pass to 
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,22 +16,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saeflow.config.training import Training
 from saeflow.device import pick
-from saeflow.errors import DataError, SaeflowError
+from saeflow.errors import DataError
 from saeflow.interrupt import Stop, interruptible
 from saeflow.logs import Progress
-from saeflow.sae.settings import RunSettings
 from saeflow.sae.steps.step import Batch, Workspace
 from saeflow.sae.training.trainee import Trainee
-
-logger = logging.getLogger(__name__)
 
 CHECKPOINT_S = 60.0
 _ALIGNMENT_BYTES = 64
 
 # Opens an iterable of (batch, d_in) batches, of pairs (x, target) or of `Batch`, that has a
 # ``state()``: (settings, epochs, start)
-OpenLoader = Callable[[RunSettings, int, dict[str, Any] | None], Any]
+OpenLoader = Callable[[Training, int, dict[str, Any] | None], Any]
 
 
 def run(
@@ -42,8 +39,10 @@ def run(
     hook: str,
     checkpoint_s: float = CHECKPOINT_S,
     find_damage: Callable[[], str] | None = None,
-) -> dict[Trainee, SaeflowError]:
-    """Train every trainee to its end and finish its work.
+) -> None:
+    """Train every trainee to its end and finish its task.
+
+    One that fails on its own (a training that diverged) leaves the others alone.
 
     Parameters
     ----------
@@ -59,28 +58,26 @@ def run(
     find_damage
         Called when a batch is not finite: says which row of which shard it is, for the message.
 
-    Returns
-    -------
-    dict
-        The errors of trainees that failed on their own (a training that diverged); one's failure
-        leaves the others alone.
+    Raises
+    ------
+    DataError
+        If a batch is not finite, or there are too few.
     """
-    failures: dict[Trainee, SaeflowError] = {}
     groups: dict[tuple, list[Trainee]] = {}
     for trainee in trainees:
         if trainee.trained:
-            trainee.finish()
+            with trainee.task.attempt():
+                trainee.finish()
         else:
             groups.setdefault(_order(trainee.run), []).append(trainee)
     with interruptible() as stop:
         for group in groups.values():
-            failures |= _Pass(group, open_loader, hook, checkpoint_s, stop, find_damage).run()
-    return failures
+            _Pass(group, open_loader, hook, checkpoint_s, stop, find_damage).run()
 
 
-def _order(settings: RunSettings) -> tuple:
+def _order(settings: Training) -> tuple:
     """Return what decides which batches come in which order."""
-    return settings.batch_size, settings.order_seed, settings.window_rows
+    return settings.batch_size, settings.order_seed
 
 
 class _Pass:
@@ -100,15 +97,14 @@ class _Pass:
         self._find_damage = find_damage
         self._device = pick()
         self._workspace = Workspace()
-        self.failures: dict[Trainee, SaeflowError] = {}
 
-    def run(self) -> dict[Trainee, SaeflowError]:
+    def run(self) -> None:
         for trainee in self._waiting:
             trainee.resume(self._device)
         first = min(self._waiting, key=lambda trainee: trainee.n_done)
         settings, step = first.run, first.n_done
         n_steps = max(trainee.n_steps for trainee in self._waiting)
-        epochs = max(trainee.run.epochs or 1 for trainee in self._waiting)
+        epochs = max(trainee.run.epochs for trainee in self._waiting)
         loader = self._open_loader(settings, epochs, first.loader_state)
         saved = time.monotonic()
         with Progress(
@@ -127,7 +123,6 @@ class _Pass:
                     self._save(loader.state(), step)
                     saved = time.monotonic()
                     self._stop.check()
-        return self.failures
 
     def _batches(self, loader: Any, step: int) -> Iterator[Batch]:
         """Yield batches until no trainee waits for one."""
@@ -161,18 +156,14 @@ class _Pass:
                 " in float32 if float16 overflows.",
             )
         for trainee in [t for t in self._waiting if t.n_done == step]:
-            try:
+            with trainee.task.attempt():
                 if trainee.n_steps:
                     trainee.train(batch, self._workspace)
                 else:  # the first weights are all that is wanted
                     trainee.begin(batch)
-            except SaeflowError as error:
-                logger.error("%s: %s", self._hook, error)
-                self.failures[trainee] = error
-                self._waiting.remove(trainee)
-                continue
-            if trainee.n_done >= trainee.n_steps:
-                trainee.finish()
+                if trainee.n_done >= trainee.n_steps:
+                    trainee.finish()
+            if trainee.task.error or trainee.n_done >= trainee.n_steps:
                 self._waiting.remove(trainee)
 
     def _save(self, loader_state: dict[str, Any], step: int) -> None:

@@ -6,6 +6,7 @@ Baselines, which take no steps, are fitted there too.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,18 +19,18 @@ from saeflow.activations.layout import ARRAY, read_layout, shard_name
 from saeflow.activations.loader import Loader
 from saeflow.activations.mixing import predict
 from saeflow.activations.reader import Store, open_store
+from saeflow.config.training import Training
 from saeflow.device import pick
 from saeflow.errors import SaeflowError
 from saeflow.files import read_json
-from saeflow.sae.settings import RunSettings
 from saeflow.sae.training import passes
 from saeflow.sae.training.baseline import BASELINES, fit_baseline
 from saeflow.sae.training.pairs import Pairs, require_pair
 from saeflow.sae.training.rows import SPLIT, TrainingRows, kept_rows
-from saeflow.sae.training.train import SAETask
-from saeflow.sae.training.trainee import Task, Trainee
+from saeflow.sae.training.train import SAEObjective
+from saeflow.sae.training.trainee import Objective, Trainee
+from saeflow.task import Task
 from saeflow.tokens.flags import POLICY
-from saeflow.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -40,57 +41,88 @@ _FINGERPRINT = ("identity", "rms", "mean_norm")
 _BLOCK_ROWS = 8192
 
 
-def train_sweep(
-    works: Sequence[tuple[Work, Mapping[str, Any]]],
-    activations_record: Path,
-    *,
-    target_record: Path | None = None,
-    checkpoint_s: float = passes.CHECKPOINT_S,
-) -> None:
-    """Train an SAE for each unfinished work, all in one pass over the activations.
+def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOINT_S) -> None:
+    """Train the SAE of each unfinished task, in one pass over the activations of each target.
 
     Each SAE is bit-identical to one trained alone with the same number of threads, however often
-    either run was killed and started again.
+    either run was killed and started again. One that fails leaves the others alone.
 
     Parameters
     ----------
-    works
-        Places and resolved settings; the first is the job's own, the others its companions.
-    activations_record
-        results/activations/.../{hook}.json.
-    target_record
-        The same of the hook that transcoders predict; None for autoencoders.
+    tasks
+        With resolved settings. Inputs: ``activations``, results/activations/.../{hook}.json; of a
+        transcoder also ``target``, the same of the hook that it predicts.
     checkpoint_s
         Seconds between two checkpoints.
 
     Raises
     ------
     SaeflowError
-        The failure of the first work. That of a companion is logged: its own job meets it.
+        If activations are damaged or too few for anything.
     """
-    header = activations_header(read_json(activations_record))
-    if target_record is not None:
-        target = activations_header(read_json(target_record))
-        header["target"] = {"hook": target["hook"], **target["activations"]}
-    rows = TrainingRows(activations_record, target_record)
+    each_group(
+        tasks,
+        lambda task: (task.inputs["activations"], task.inputs.get("target")),
+        lambda group, records: _train(group, *records, checkpoint_s),
+    )
 
-    def maker(settings: Mapping[str, Any]) -> Callable[[], SAETask]:
-        return lambda: SAETask(settings, rows=rows, header=header)
 
-    baselines = registry.names(BASELINES)
-    makers, failure = [], None
-    for number, (work, settings) in enumerate(works):
-        if settings["architecture"] not in baselines:
-            makers.append((work, maker(settings)))
-        elif not work.finished:
-            try:
-                fit_baseline(work, settings, rows, header)
-            except SaeflowError as error:
-                logger.error("%s: %s", work.output, error)
-                failure = failure or (error if number == 0 else None)
-    run_tasks(makers, activations_record, target_record=target_record, checkpoint_s=checkpoint_s)
-    if failure:
-        raise failure
+def each_group(
+    tasks: Sequence[Task],
+    key: Callable[[Task], tuple],
+    run: Callable[[list[Task], tuple], None],
+) -> None:
+    """Run the unfinished tasks of each key, in the order of the keys.
+
+    Parameters
+    ----------
+    tasks
+        Those of a pass.
+    key
+        What tasks must have in common to be run together.
+    run
+        Called with some tasks and their key.
+
+    Raises
+    ------
+    SaeflowError
+        The first that ``run`` raised, after the other groups.
+    """
+    groups: dict[tuple, list[Task]] = defaultdict(list)
+    for task in tasks:
+        if not task.finished:
+            groups[key(task)].append(task)
+    failures = []
+    for shared in sorted(groups, key=lambda shared: tuple(map(str, shared))):
+        try:
+            run(groups[shared], shared)
+        except SaeflowError as error:
+            failures.append(error)
+    for error in failures[1:]:
+        logger.error("%s", error)
+    if failures:
+        raise failures[0]
+
+
+def _train(tasks: list[Task], activations: Path, target: Path | None, checkpoint_s: float) -> None:
+    """Train those that read the same activations and predict the same ones."""
+    header = activations_header(read_json(activations))
+    if target is not None:
+        facts = activations_header(read_json(target))
+        header["target"] = {"hook": facts["hook"], **facts["activations"]}
+    rows = TrainingRows(activations, target)
+    baselines, to_train = registry.names(BASELINES), []
+    for task in tasks:
+        if task.settings["architecture"] in baselines:
+            with task.attempt():
+                fit_baseline(task, rows, header)
+        else:
+            to_train.append(task)
+
+    def make(task: Task) -> SAEObjective:
+        return SAEObjective(task.settings, rows=rows, header=header)
+
+    fit(to_train, make, activations, target=target, checkpoint_s=checkpoint_s)
 
 
 def activations_header(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,66 +132,54 @@ def activations_header(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**origin, "activations": fingerprint, "excluded_tokens": list(POLICY)}
 
 
-def run_tasks(
-    makers: Sequence[tuple[Work, Callable[[], Task]]],
-    activations_record: Path,
+def fit(
+    tasks: Sequence[Task],
+    make: Callable[[Task], Objective],
+    activations: Path,
     *,
-    target_record: Path | None = None,
+    target: Path | None = None,
     checkpoint_s: float,
 ) -> None:
-    """Fit the tasks of one hook in one pass; raise the failure of the first.
+    """Fit what the tasks ask for in one pass over the activations.
 
     Parameters
     ----------
-    makers
-        Places, and what makes each task. A task has, besides what `Task` says, ``run`` (its
-        `RunSettings`), ``d_in`` and ``d_sae``.
-    activations_record
+    tasks
+        Unfinished ones.
+    make
+        Returns the objective of a task.
+    activations
         results/activations/.../{hook}.json.
-    target_record
+    target
         The same of the hook whose activations are the targets; None for the hook itself.
     checkpoint_s
         Seconds between two checkpoints.
     """
-    makers = [(work, make) for work, make in makers if not work.finished]
-    if not makers:
+    if not tasks:
         return
     with ExitStack() as stack:
-        stores = [
-            stack.enter_context(open_store(record))
-            for record in (activations_record, target_record)
-            if record is not None
-        ]
-        if len(stores) == 2:
+        records = [activations] if target is None else [activations, target]
+        stores = [stack.enter_context(open_store(record)) for record in records]
+        if target is not None:
             require_pair(*stores)
-        trainees = plan_trainees(makers, len(kept_rows(stores[0])))
-        failures = passes.run(
-            trainees,
+        passes.run(
+            plan_trainees(tasks, make, len(kept_rows(stores[0]))),
             _loader_of(stores),
             hook=stores[0].hook,
             checkpoint_s=checkpoint_s,
             find_damage=lambda: _damage(stores),
         )
-    for trainee, error in failures.items():
-        if trainee is trainees[0]:
-            raise error
 
 
 def plan_trainees(
-    makers: Sequence[tuple[Work, Callable[[], Task]]], n_available: int
+    tasks: Sequence[Task], make: Callable[[Task], Objective], n_available: int
 ) -> list[Trainee]:
-    """Return the planned trainees, without companions that cannot start."""
-    trainees: list[Trainee] = []
-    for work, make in makers:
-        try:
-            task = make()
-            trainee = Trainee(work, task, task.run, d_in=task.d_in, d_sae=task.d_sae)
+    """Return the planned trainees of the tasks that can start; the others fail."""
+    trainees = []
+    for task in tasks:
+        with task.attempt():
+            trainee = Trainee(task, make(task))
             trainee.plan(n_available)
-        except SaeflowError as error:
-            if not trainees:
-                raise
-            logger.error("%s is left to its own job: %s", work.output, error)
-        else:
             trainees.append(trainee)
     return trainees
 
@@ -167,8 +187,7 @@ def plan_trainees(
 def _loader_of(stores: Sequence[Store]) -> passes.OpenLoader:
     """Return what opens a loader over the training split of a store, or of a pair."""
 
-    def open_loader(run: RunSettings, epochs: int, start: dict[str, Any] | None) -> Loader | Pairs:
-        options = {} if run.window_rows is None else {"window_rows": run.window_rows}
+    def open_loader(run: Training, epochs: int, start: dict[str, Any] | None) -> Loader | Pairs:
         loaders = [
             Loader(
                 store,
@@ -178,7 +197,6 @@ def _loader_of(stores: Sequence[Store]) -> passes.OpenLoader:
                 epochs=epochs,
                 start=start,
                 device=pick(),
-                **options,
             )
             for store in stores
         ]

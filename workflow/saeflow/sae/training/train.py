@@ -1,6 +1,6 @@
-"""Train one architecture's SAE: the `Task` that `trainee.py` drives.
+"""Train one architecture's SAE: the `Objective` that `trainee.py` drives.
 
-Read `SAETask`; `sweep.train_sweep` is what a job calls.
+Read `SAEObjective`; `sweep.train_sweep` is what a pass calls.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from saeflow import registry
+from saeflow.config.architectures import Recipe
 from saeflow.errors import ConfigError
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.scale import factor, fold
-from saeflow.sae.settings import TrainSettings, split
 from saeflow.sae.steps.initial import center, directions
 from saeflow.sae.steps.step import Batch, State, Terms
 from saeflow.sae.training import further
@@ -26,14 +26,14 @@ from saeflow.sae.training.trainee import Revived
 REMEDIES = "sae.remedies"
 
 
-class SAETask:
+class SAEObjective:
     """An SAE, or a transcoder, to be trained from the beginning.
 
     Parameters
     ----------
     settings
-        Resolved settings of the job: keys of `TrainSettings` and of the architecture's
-        ``Settings``.
+        Of the result: those of the architecture's ``Recipe``, and ``seed``, of the initial weights
+        alone: SAEs that differ in it share their batches.
     rows
         The rows that it is trained on.
     header
@@ -41,10 +41,10 @@ class SAETask:
 
     Attributes
     ----------
-    run : TrainSettings
-        The settings that all architectures share.
-    rule : object
-        The architecture's own settings.
+    run : Recipe
+        The settings.
+    rule : Section
+        Those among them that are the architecture's own, its ``Settings``.
     d_in, d_sae : int
         Widths.
     """
@@ -54,17 +54,15 @@ class SAETask:
     ) -> None:
         name = settings["architecture"]
         self._module = registry.load(ARCHITECTURES, name)
-        self.run, self.rule = split(
-            settings, TrainSettings, self._module.Settings, where=f"settings of a {name} SAE"
-        )
-        if self.run.warmup_tokens is None and not self.rule.warm_up:
-            self.run = dataclasses.replace(self.run, warmup_tokens=0)
-        self.d_in, self.d_sae = rows.d_in, self.run.width(rows.d_in)
+        recipe = {key: value for key, value in settings.items() if key != "seed"}
+        self.run: Recipe = self._module.Recipe.read(recipe, where=f"settings of a {name} SAE")
+        self.rule, self.seed = self.run.part(self._module.Settings), settings["seed"]
+        self.d_in, self.d_sae = rows.d_in, round(self.run.expansion * rows.d_in)
         self._rows, self._settings, self._header = rows, dict(settings), dict(header)
-        self.name = f"{header['hook']} > {name} SAE (seed {self.run.seed})"
+        self.name = f"{header['hook']} > {name} SAE (seed {self.seed})"
         self.unit_rows = ("W_dec",) if self.rule.unit_norm_decoder else ()
         self.buffers = self._module.BUFFERS
-        self._further = further.terms(self.run.penalties)
+        self._further = further.terms(self.run.penalties.plain())
         if self.run.target is not None and self.rule.subtract_b_dec:
             raise ConfigError(
                 "a transcoder's decoder bias is in the space of its target",
@@ -90,7 +88,7 @@ class SAETask:
     def initial(self, batch: Batch) -> dict[str, Tensor]:
         """Return first weights, from a first batch and the seed."""
         batch = self._scaled(batch)
-        generator = torch.Generator().manual_seed(self.run.seed)
+        generator = torch.Generator().manual_seed(self.seed)
         weights = self._module.initial(self.rule, self.d_sae, batch.x, generator)
         if self.run.target is not None:
             # the encoder keeps what follows from its input; the decoder lives with the target
@@ -129,9 +127,9 @@ class SAETask:
         if not bool(dead.any()):
             return None
         remedy = registry.load(REMEDIES, "resample")
-        inputs = self._rows.draw(run.resample_inputs, run.seed, tokens).to(dead.device)
+        inputs = self._rows.draw(run.resample_inputs, self.seed, tokens).to(dead.device)
         sae = self._sae(weights)
-        latents = remedy.resample(sae, dead, self._scaled(inputs), (run.seed, tokens, 1))
+        latents = remedy.resample(sae, dead, self._scaled(inputs), (self.seed, tokens, 1))
         names = (*remedy.CHANGED, "threshold")
         return Revived(latents, tuple(n for n in names if n in weights and n not in self.buffers))
 
@@ -146,7 +144,7 @@ class SAETask:
             **self._header,
             "d_in": self.d_in,
             "d_sae": self.d_sae,
-            "seed": self.run.seed,
+            "seed": self.seed,
             "settings": self._settings,
             "training": facts,
         }

@@ -1,7 +1,7 @@
 """One set of weights in training: its optimizer, counters, log and checkpoint.
 
 A trainee sees one batch after another from whoever drives the pass (`passes.py`) and knows
-nothing of the others. What is fitted, and by which rule, is its `Task`. Read `Trainee.train`.
+nothing of the others. What is fitted, and by which rule, is its `Objective`. Read `Trainee.train`.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from saeflow.config.training import Training
 from saeflow.errors import DataError, ModelError
 from saeflow.sae.model import SAE
 from saeflow.sae.saved.save import CONFIG_NAME, FILES, config, header_of, save
 from saeflow.sae.schedule import learning_rate
-from saeflow.sae.settings import RunSettings
 from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 from saeflow.sae.training import checkpoint
 from saeflow.sae.training.log import LOG_NAME, TrainLog
 from saeflow.sae.training.optim import Adam, clip, normalise, remove_parallel
+from saeflow.task import Task
 from saeflow.tracking import tracker
-from saeflow.work import Work
 
 _RESULT = (*FILES, LOG_NAME)
 
 
 class Revived(NamedTuple):
-    """Dead latents that a task gave new weights.
+    """Dead latents that an objective gave new weights.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Revived(NamedTuple):
     names: tuple[str, ...]
 
 
-class Task(Protocol):
+class Objective(Protocol):
     """What is fitted: an architecture's SAE, or a fine-tuning method's part of one.
 
     A class that inherits from it has no buffers and leaves dead latents alone unless it says so.
@@ -52,6 +52,10 @@ class Task(Protocol):
     ----------
     name : str
         For messages.
+    run : Training
+        Batch size, tokens, schedule.
+    d_in, d_sae : int
+        Widths.
     unit_rows : tuple[str, ...]
         Weights whose rows have unit norm.
     buffers : tuple[str, ...]
@@ -59,6 +63,9 @@ class Task(Protocol):
     """
 
     name: str
+    run: Training
+    d_in: int
+    d_sae: int
     unit_rows: tuple[str, ...]
     buffers: tuple[str, ...] = ()
 
@@ -91,18 +98,14 @@ class Task(Protocol):
 
 
 class Trainee:
-    """A `Task` in training, in the place of one job.
+    """An `Objective` in training, in the place of its result.
 
     Parameters
     ----------
-    work
-        Where log, checkpoints and the result are written.
     task
+        The result; log and checkpoints are written where its bulk will be.
+    objective
         What is fitted.
-    run
-        Batch size, tokens, schedule.
-    d_in, d_sae
-        Widths.
 
     Attributes
     ----------
@@ -112,34 +115,34 @@ class Trainee:
         The loader's position at ``n_done``; None at the start.
     """
 
-    def __init__(self, work: Work, task: Task, run: RunSettings, *, d_in: int, d_sae: int) -> None:
-        self.work, self.task, self.run = work, task, run
-        self.d_sae = d_sae
+    def __init__(self, task: Task, objective: Objective) -> None:
+        self.task, self.work, self.objective = task, task.work, objective
+        self.run = objective.run
         self.n_done, self.n_steps = 0, 0
         self.loader_state: dict[str, Any] | None = None
         self.weights: dict[str, Tensor] = {}
         self._last_batch: Batch | None = None
-        self.log = TrainLog(work.path, every=run.log_tokens, d_in=d_in)
+        self.log = TrainLog(self.work.path, every=self.run.log_tokens, d_in=objective.d_in)
 
     def plan(self, n_available: int) -> None:
         """Decide the number of steps, given how many activations an epoch offers."""
         run = self.run
-        limit = n_available * (run.epochs or 1)
+        limit = n_available * run.epochs
         tokens = limit if run.tokens is None else run.tokens
         if tokens > limit:
             raise DataError(
                 "the training asks for more activations than there are",
-                where=self.task.name,
+                where=self.objective.name,
                 expected=f"at most {limit:,} tokens"
-                + (f" ({run.epochs} epochs of {n_available:,})" if run.epochs else ""),
+                + (f" ({run.epochs} epochs of {n_available:,})" if run.epochs > 1 else ""),
                 got=f"{tokens:,}",
-                remedy="Lower its `tokens`, tokenise more of the dataset, or declare `epochs`.",
+                remedy="Lower its `tokens`, tokenise more of the dataset, or raise `epochs`.",
             )
         self.n_steps = tokens // run.batch_size
         if not self.n_steps and run.tokens != 0:
             raise DataError(
                 "there are fewer activations than one batch holds",
-                where=self.task.name,
+                where=self.objective.name,
                 expected=f"at least {run.batch_size:,}",
                 got=f"{tokens:,}",
             )
@@ -188,7 +191,7 @@ class Trainee:
 
     def _build(self, weights: dict[str, Tensor]) -> None:
         self.weights = weights
-        moved = {name: w for name, w in weights.items() if name not in self.task.buffers}
+        moved = {name: w for name, w in weights.items() if name not in self.objective.buffers}
         self._gradients = {name: torch.zeros_like(w) for name, w in moved.items()}
         run = self.run
         self._adam = Adam(
@@ -198,13 +201,13 @@ class Trainee:
             epsilon=run.adam_epsilon,
         )
         device = next(iter(weights.values())).device
-        self._silent = torch.zeros(self.d_sae, dtype=torch.int64, device=device)
+        self._silent = torch.zeros(self.objective.d_sae, dtype=torch.int64, device=device)
 
     def begin(self, batch: Batch) -> None:
         """Take the first weights from a first batch, unless there are weights."""
         self._last_batch = batch
         if not self.weights:
-            self._build(self.task.initial(batch))
+            self._build(self.objective.initial(batch))
 
     def train(self, batch: Batch, workspace: Workspace) -> None:
         """Do one step."""
@@ -213,14 +216,14 @@ class Trainee:
         total = self.n_steps * run.batch_size
         rate = self._rate(tokens, len(batch), total)
         state = State(tokens, self._silent >= run.dead_tokens, workspace, total)
-        terms = self.task.step(self.weights, self._gradients, batch, state)
+        terms = self.objective.step(self.weights, self._gradients, batch, state)
         self._check_finite(terms.loss)
-        for name in self.task.unit_rows:
+        for name in self.objective.unit_rows:
             remove_parallel(self._gradients[name], self.weights[name])
         if run.clip_norm is not None:
             clip(self._gradients, run.clip_norm)
         self._adam.step(rate)
-        for name in self.task.unit_rows:
+        for name in self.objective.unit_rows:
             normalise(self.weights[name])
         self._silent.add_(len(batch)).masked_fill_(terms.fired, 0)
         self.n_done += 1
@@ -242,7 +245,7 @@ class Trainee:
 
     def _revive(self, batch: int, total: int) -> None:
         tokens, dead = self.n_done * self.run.batch_size, self._silent >= self.run.dead_tokens
-        found = self.task.revive(self.weights, dead, tokens=tokens, batch=batch, total=total)
+        found = self.objective.revive(self.weights, dead, tokens=tokens, batch=batch, total=total)
         if found is None:
             return
         for name in found.names:
@@ -272,7 +275,7 @@ class Trainee:
         if not math.isfinite(loss):
             raise ModelError(
                 "the loss is not finite: the training diverged",
-                where=f"{self.task.name} > step {self.n_done + 1}",
+                where=f"{self.objective.name} > step {self.n_done + 1}",
                 got=loss,
                 remedy="Lower its learning_rate; the last checkpoint is kept.",
             )
@@ -280,7 +283,7 @@ class Trainee:
     def result(self) -> SAE:
         """Return the SAE that the weights make now."""
         training = {"tokens": self.n_done * self.run.batch_size, "final": self.log.last}
-        return self.task.result(self.weights, training)
+        return self.objective.result(self.weights, training)
 
     def finish(self) -> None:
         """Write the result, unless it is there, and complete the work."""
@@ -292,7 +295,7 @@ class Trainee:
         for file in self.work.path.iterdir():
             if file.name not in _RESULT:  # the checkpoint, and what a kill left of writing one
                 file.unlink()
-        self.work.finish(header_of(self.work.path))
+        self.task.finish(header_of(self.work.path))
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,0 +1,56 @@
+"""Measures as the script runs them: the tasks of one pass, held and handed to the library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saeflow import registry
+from saeflow.metrics.registry import MEASURES
+from saeflow.task import Task
+from saeflow.work import hold
+
+
+def measure(
+    name: str, root: Path, saes: Mapping[str, Path], settings: Mapping[str, Any] = {}, **inputs: Any
+) -> dict[str, Task]:
+    """Measure SAEs in one pass and return their tasks by name; inputs of None are left out."""
+    inputs = {key: record for key, record in inputs.items() if record is not None}
+    tasks = {}
+    with ExitStack() as stack:
+        for sae, record in saes.items():
+            work = stack.enter_context(hold(root / sae / f"{name}.json", sae.ljust(64, "0")))
+            own = {"sae": record, **inputs}
+            tasks[sae] = Task(
+                work.output, work.identity, {"measure": name, **settings}, own, work=work
+            )
+        registry.function(MEASURES[name].compute)(list(tasks.values()))
+    return tasks
+
+
+def table(task: Task, name: str = "documents") -> pd.DataFrame:
+    """Return a table of a finished task."""
+    return pd.read_parquet(task.work.final / f"{name}.parquet")
+
+
+def values(task: Task) -> dict[str, float]:
+    """Return the metrics of a finished measurement of an SAE that need no parent."""
+    measure = MEASURES[task.settings["measure"]]
+    sums = dict(table(task).sum())
+    if measure.name == "reconstruction":
+        latents = table(task, "latents")["fired"].to_numpy()
+        sums |= {"d_in": task.work.manifest["d_in"], "fired": latents}
+    return formed(measure.name, sums)
+
+
+def formed(measure: str, sums: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a measure that need no parent, formed of sums over all documents."""
+    wide = {name: np.asarray(value, dtype=np.float64) for name, value in sums.items()}
+    metrics = [metric for metric in MEASURES[measure].metrics if not metric.paired]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {metric.name: metric.formula(wide) for metric in metrics}

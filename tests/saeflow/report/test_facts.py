@@ -1,0 +1,52 @@
+import pandas as pd
+
+from saeflow.report.facts import extent, what_was_run
+
+
+def saes(**columns):
+    """Return a table of three SAEs, one of them fine-tuned."""
+    key = {
+        "model": "world-s", "hook": "resid_post.0", "sae": ["relu", "topk", "relu"], "seed": 0,
+        "method": ["original", "original", "decoder"],
+    }  # fmt: skip
+    return pd.DataFrame({**key, **columns})
+
+
+def test_a_table_of_metrics_says_on_how_much_it_rests():
+    table = saes(n_tokens=15_000, n_documents=[60, 60, 61], l0=8.0, l0_low=7.0, l0_high=9.0)
+    assert extent(table) == (
+        "3 SAEs (1 seed of each). Measured on 15,000 tokens of 60 to 61 documents of the test"
+        " split, special tokens left out. Intervals: 95 % bootstrap over documents."
+    )
+
+
+def test_without_measurements_no_tokens_and_no_intervals_are_named():
+    assert extent(saes(r=0.5, r_low=0.4, r_high=0.6)) == "3 SAEs (1 seed of each)."
+    assert extent(pd.DataFrame({"claim": ["a"]})) == extent(pd.DataFrame()) == ""
+
+
+def test_scores_say_how_many_prompts():
+    scores = pd.DataFrame({"task": ["cloze", "held_out_loss"], "n": [400, 98_000]})
+    assert extent(scores).startswith("400 to 98,000 prompts or tokens a task. Intervals: 95 %, Wil")
+
+
+def test_a_number_that_is_none_takes_nothing_away():
+    odd = saes(n_tokens=[float("inf"), float("nan"), 10.0], n_documents=[None, None, None])
+    assert "Measured on 10 tokens of the test split" in extent(odd)
+
+
+def test_what_was_run_is_collected_from_all_tables():
+    scores = pd.DataFrame({"model": ["world-s"], "task": ["last_word"]})
+    tables = [scores, saes(n_tokens=5), saes(n_tokens=7, n_documents=2)]
+    assert what_was_run(tables, ["world"]) == {
+        "Models": "world-s",
+        "Datasets": "world",
+        "Hooks": "resid_post.0",
+        "Recipes": "relu, topk",
+        "Fine-tuned by": "decoder",
+        "SAEs": "2 original, 1 fine-tuned",
+        "Seeds": "0",
+        "Measured on": "5 to 7 tokens of 2 documents",
+        "Tasks": "last word",
+    }
+    assert what_was_run([], []) == {}

@@ -1,0 +1,23 @@
+"""A study of one table and one figure, all of it."""
+
+from saeflow.studies.study import Figure, Study, Table
+
+
+def shares(runs):
+    import pandas as pd
+
+    fired = {run.key.sae: (run.latents()["fired"] > 0).mean() for run in runs}
+    return pd.DataFrame(fired.items(), columns=["sae", "share"])
+
+
+def draw(table):
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing()
+    drawing.subplots().barh(table["sae"], table["share"])
+    return drawing
+
+
+TABLES = {"alive": Table(f"{__name__}:shares", ("reconstruction",))}
+FIGURES = {"alive": Figure("alive", "Live latents", "The share that fires.", f"{__name__}:draw")}
+STUDY = Study("What is alive", "Which latents fire at all?", TABLES, FIGURES)

@@ -1,0 +1,276 @@
+"""What a pass has to do: rows, bytes, files, and how much there is to compute.
+
+Sizes of stores are exact where their tokens are known. Computing is counted in seconds of an
+assumed core, roughly, but in one way for all passes of a kind: `saeflow.cost.speeds` compares
+passes to come with those that were timed. Read `Works`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from saeflow.config.recipes import BASELINES
+from saeflow.cost.guess import ZERO, Guess, UnknownError, total
+from saeflow.cost.shapes import Shape, shape_of
+from saeflow.cost.tokens import Tokens, manifest_of, tokens_of
+from saeflow.models.training_plan import training_plan
+from saeflow.plan.current import read_record
+from saeflow.plan.result import Result
+
+OPERATIONS_PER_S = 4e10
+"""Of the assumed core, in products of matrices."""
+
+_NETWORK_BYTES_PER_S, _DISK_BYTES_PER_S = 2e7, 3e8
+_GENERATED_PER_S, _TOKENIZED_PER_S = 4e5, 3e5
+_SECONDS = {"simulate": 20.0, "plot": 1.5}  # a result; one of another rule takes 1
+
+_WEIGHT_BYTES, _TOKEN_BYTES, _DOCUMENT_BYTES = 4, 1.1, 3.0  # of tokens and words compressed
+_WEB_DOCUMENT_BYTES, _SMALL_BYTES = 4700.0, 1.5e5
+_METADATA_FILES = 8
+
+_BACKWARD = 3  # a training step takes three times the operations of a forward pass
+_SAMPLING = 4  # a token at a time
+_PRODUCTS = {
+    **{"topk": 3, "batchtopk": 3, "matryoshka": 4, "relu": 6, "jumprelu": 7, "p_anneal": 8},
+    **{"gated": 10, "exact": 1, "steps": 3, "kl_mse": 6},
+}  # of a batch and W_enc, which a step of a training or of a solver takes
+_OTHER_PRODUCTS = 6
+_IMPORTED_EXPANSION = 16
+
+
+class Work(NamedTuple):
+    """What a pass does.
+
+    Attributes
+    ----------
+    rows : Guess
+        Rows or tokens that are processed.
+    amount : Guess
+        Seconds of the assumed core; how far off only as far as the rows are.
+    n_bytes, files : Guess
+        What is written.
+    count : float
+        Of what speeds are compared by: rows, of SAEs those of each; results where there are none.
+    unknown : str
+        Why there are no figures, where there are none.
+    """
+
+    rows: Guess = ZERO
+    amount: Guess = ZERO
+    n_bytes: Guess = ZERO
+    files: Guess = ZERO
+    count: float = 0.0
+    unknown: str = ""
+
+
+def together(works: Iterable[Work]) -> Work:
+    """Return the sum of what some passes do, without those of which nothing is known."""
+    works = list(works)
+    unknown = next((work.unknown for work in works if work.unknown), "")
+    return Work(
+        *map(total, zip(*(work[:4] for work in [Work(), *works]), strict=True)), unknown=unknown
+    )
+
+
+def kind_of(result: Result) -> str:
+    """Return the rule, and of a measurement which: speeds of other kinds tell nothing."""
+    return f"measure {result.place['measure']}" if result.rule == "measure" else result.rule
+
+
+def model_of(result: Result) -> Result | None:
+    """Return the model that a result is made with, or that made the activations that it reads."""
+    store = result.inputs.get("activations")
+    return result.inputs.get("model") or (store and store.inputs["model"])
+
+
+def store_size(
+    n_rows: int, d_model: int, dtype: str, shard_rows: int | None = None
+) -> tuple[int, int]:
+    """Return the bytes of all shards of a hook's store, and the files of the store: exact."""
+    from saeflow.activations.layout import plan_layout
+
+    layout = plan_layout(n_rows, d_model, dtype, shard_rows)
+    n_bytes = sum(map(layout.file_bytes, range(layout.n_shards)))
+    return n_bytes, 3 * layout.n_shards + _METADATA_FILES  # two small files for each shard
+
+
+class Works:
+    """Finds the work of passes, a method per rule, and what is known of what they read.
+
+    Attributes
+    ----------
+    notes : dict
+        What had to be assumed, each once, in order.
+    """
+
+    def __init__(self) -> None:
+        self.notes: dict[str, None] = {}
+        self.tokens, self.shape = cache(self._tokens), cache(self._shape)
+
+    def __call__(self, results: Sequence[Result]) -> Work:
+        """Return the work of a pass that makes some results."""
+        try:
+            work = getattr(self, f"_{results[0].rule}", self._small)(results)
+        except UnknownError as reason:
+            return Work(unknown=str(reason))
+        return work._replace(count=work.count or work.rows.value or len(results))
+
+    def _tokens(self, store: Result) -> Tokens:
+        """Return the tokens of a token store."""
+        tokens = tokens_of(store)
+        self._note(store, tokens.note)
+        return tokens
+
+    def _shape(self, model: Result) -> Shape:
+        """Return the shape of a model."""
+        tokenizer = model.inputs.get("tokenizer")
+        shape = shape_of(model, tokenizer and manifest_of(tokenizer).get("vocab_size"))
+        self._note(model, shape.note)
+        return shape
+
+    def width(self, sae: Result, d_in: int) -> int:
+        """Return d_sae of an SAE; it is assumed of one from elsewhere that is not there yet."""
+        if "parent" in sae.inputs:
+            return self.width(sae.inputs["parent"], d_in)
+        recipe = sae.settings
+        if recipe.get("d_sae") or recipe.get("expansion"):
+            return recipe.get("d_sae") or round(recipe["expansion"] * d_in)
+        if recipe.get("architecture") in BASELINES:  # a direction and its opposite
+            return 2 * (recipe.get("components") or d_in)
+        record = read_record(sae.output)
+        if record.get("identity") == sae.identity:
+            return record["d_sae"]
+        self._note(sae, f"{_IMPORTED_EXPANSION} latents for each input, while it is not imported")
+        return _IMPORTED_EXPANSION * d_in
+
+    def _note(self, of: Result, text: str) -> None:
+        if text:
+            self.notes.setdefault(f"{of.output.parent}: {text}")
+
+    # -- sources ------------------------------------------------------------------------------
+
+    def _generate_dataset(self, results: Sequence[Result]) -> Work:
+        words = Guess(results[0].settings["generate"]["n_tokens"], 1.05)
+        n_bytes = words.scaled(_DOCUMENT_BYTES, 1.2)
+        return Work(words, words.scaled(1 / _GENERATED_PER_S), n_bytes, Guess(9, 1.5))
+
+    def _fetch_dataset(self, results: Sequence[Result]) -> Work:
+        settings = results[0].settings
+        if "hub" not in settings:
+            return self._small(results)
+        n = settings.get("n_documents")
+        if n is None:
+            raise UnknownError(f"{settings['hub']} is not fetched: its size is not known")
+        n_bytes = Guess(n * _WEB_DOCUMENT_BYTES, 3.0)
+        return Work(Guess(n), n_bytes.scaled(1 / _NETWORK_BYTES_PER_S), n_bytes, Guess(3, 1.5))
+
+    def _sample_dataset(self, results: Sequence[Result]) -> Work:
+        sample, shape = results[0].settings["sample"], self.shape(results[0].inputs["model"])
+        tokens = Guess(sample["n_documents"] * sample["max_tokens"], 2.0)
+        amount = tokens.scaled(_SAMPLING * 2 * shape.n_parameters / OPERATIONS_PER_S)
+        return Work(tokens, amount, tokens.scaled(4.0, 1.5), Guess(2, 1.5))
+
+    def _tokenize_dataset(self, results: Sequence[Result]) -> Work:
+        n = self.tokens(results[0]).all
+        files = Guess(n.value / (1 << 22) * 6 + 16, 1.3)
+        return Work(n, n.scaled(1 / _TOKENIZED_PER_S), n.scaled(_TOKEN_BYTES, 1.5), files)
+
+    def _fetch_model(self, results: Sequence[Result]) -> Work:
+        n_bytes = Guess(self.shape(results[0]).n_parameters * _WEIGHT_BYTES, 2.0)
+        rate = _NETWORK_BYTES_PER_S if "hub" in results[0].settings else _DISK_BYTES_PER_S
+        return Work(ZERO, n_bytes.scaled(1 / rate), n_bytes, Guess(8, 1.5))
+
+    _select_checkpoint = _fetch_model
+
+    def _train_lm(self, results: Sequence[Result]) -> Work:
+        plan, shape = training_plan(results[0].settings), self.shape(results[0])
+        tokens = Guess((plan.n_steps + plan.induction_steps) * plan.batch_tokens)
+        amount = tokens.scaled(2 * _BACKWARD * shape.n_parameters / OPERATIONS_PER_S)
+        n = 1 + len(plan.checkpoint_steps())
+        return Work(
+            tokens, amount, Guess(shape.n_parameters * _WEIGHT_BYTES * n, 1.3), Guess(3 * n, 1.3)
+        )
+
+    # -- activations and SAEs -----------------------------------------------------------------
+
+    def _harvest(self, results: Sequence[Result]) -> Work:
+        settings, inputs, n = results[0].settings, results[0].inputs, len(results)
+        if settings["live"]:  # what is stored says how to compute them
+            return self._small(results)
+        rows, d = self.tokens(inputs["tokens"]).all, self.shape(inputs["model"]).d_model
+        layout = settings["dtype"], settings.get("shard_rows")
+        n_bytes, n_files = store_size(round(rows.value), d, *layout)
+        written = Guess(n_bytes * n, rows.times)
+        computed = rows.scaled(max(map(self._forward, results)) / OPERATIONS_PER_S)
+        amount = total([computed, written.scaled(1 / _DISK_BYTES_PER_S)])
+        return Work(rows, amount, written, Guess(n_files * n, rows.times))
+
+    def _forward(self, store: Result) -> float:
+        """Return the operations that the activations of a token take."""
+        shape = self.shape(store.inputs["model"])
+        n_blocks = 1 + int(re.search(r"\d+$", store.settings["hook"])[0])
+        return 2 * min(n_blocks, shape.n_layers) * shape.block_parameters
+
+    def _import_saes(self, results: Sequence[Result]) -> Work:
+        n_bytes = self._weights(results, self.shape(results[0].inputs["model"]).d_model)
+        amount = n_bytes.scaled(1 / _NETWORK_BYTES_PER_S)
+        return Work(ZERO, amount, n_bytes, Guess(4 * len(results), 1.5))
+
+    def _train_saes(self, results: Sequence[Result]) -> Work:
+        store = results[0].inputs["activations"]
+        shape = self.shape(store.inputs["model"])
+        n_train = self.tokens(store.inputs["tokens"]).splits["train"]
+        groups, operations, count = {}, [], 0.0
+        for one in results:
+            run = one.settings
+            rows = n_train.scaled(run.get("epochs") or 1)
+            if run.get("tokens") is not None:
+                rows = Guess(run["tokens"])
+            name = run.get("solver") or run["architecture"]
+            products = _PRODUCTS.get(name, _OTHER_PRODUCTS)
+            per_row = 2 * products * shape.d_model * self.width(one, shape.d_model)
+            if name == "kl_mse":
+                per_row += 2 * _BACKWARD * shape.n_parameters
+            operations.append(rows.scaled(per_row))
+            count += rows.value
+            shared = ("solver", "batch_size", "order_seed", "window_rows")
+            group = (*map(run.get, shared), one.inputs["parent"] if name == "exact" else None)
+            groups[group] = max(groups.get(group, ZERO), rows)
+        rows = total(groups.values())  # a group shares its batches, or the sums that it solves
+        if store.settings["live"]:
+            operations.append(rows.scaled(self._forward(store)))
+        amount = total(operations).scaled(1 / OPERATIONS_PER_S)
+        n_bytes = self._weights(results, shape.d_model)
+        return Work(rows, amount, n_bytes, Guess(5 * len(results), 1.5), count)
+
+    _finetune_saes = _train_saes
+
+    def _weights(self, saes: Sequence[Result], d: int) -> Guess:
+        """Return the bytes of some SAEs."""
+        n = sum(2 * (d + 1) * self.width(one, d) + d for one in saes)
+        return Guess(n * _WEIGHT_BYTES, 4.0 if saes[0].rule == "import_saes" else 1.02)
+
+    # -- measurements, and all else -----------------------------------------------------------
+
+    def _measure(self, results: Sequence[Result]) -> Work:
+        inputs, model, small = results[0].inputs, model_of(results[0]), self._small(results)
+        store = inputs.get("activations")
+        tokens = inputs.get("tokens") or (store and store.inputs["tokens"])
+        if model is None or tokens is None:
+            return small
+        rows, shape = self.tokens(tokens).splits["test"], self.shape(model)
+        saes = [one.inputs["sae"] for one in results if "sae" in one.inputs]
+        operations = sum(4 * shape.d_model * self.width(one, shape.d_model) for one in saes)
+        if "model" in inputs:  # once as it is, and once with each SAE in a hook's place
+            operations += 2 * shape.n_parameters * (1 + len(saes))
+        if store and store.settings["live"]:
+            operations += self._forward(store)
+        amount = rows.scaled(operations / OPERATIONS_PER_S)
+        return small._replace(rows=rows, amount=amount, count=rows.value * len(results))
+
+    def _small(self, results: Sequence[Result]) -> Work:
+        n, seconds = len(results), _SECONDS.get(results[0].rule, 1.0)
+        return Work(ZERO, Guess(seconds * n), Guess(_SMALL_BYTES * n, 4.0), Guess(4 * n, 1.5))

@@ -1,1 +1,0 @@
-"""The figures about the language models: `TABLE`, `TITLE` and `draw(table)`."""

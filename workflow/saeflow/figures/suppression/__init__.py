@@ -1,1 +1,0 @@
-"""The figures of the suppression study, one module each: `TABLE`, `TITLE` and `draw(table)`."""

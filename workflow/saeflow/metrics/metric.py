@@ -1,0 +1,93 @@
+"""What a metric is, and what a measure is: declarations that planning reads, without torch.
+
+A measure is a module of `saeflow.metrics` that ends with ``MEASURE``: its metrics, each formula
+beside its label, unit and source, and the name of the function that adds up the sums they need.
+Read `Metric` and `Measure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+Sums = Mapping[str, np.ndarray]
+Formula = Callable[[Sums], np.ndarray]
+
+
+class Metric(NamedTuple):
+    """A number formed from sums.
+
+    Attributes
+    ----------
+    name : str
+        Its key everywhere: config, tables, columns.
+    label : str
+        The axis label, without the unit.
+    text : str
+        The definition in one line; `saeflow.metrics.registry.SYMBOLS` explains the letters.
+    formula : callable
+        From sums by name, each a float64 scalar or an array of resamples, to the number.
+    source : str
+        Where the definition comes from.
+    unit : str
+        "" for ratios and counts without a unit.
+    direction : str
+        What is better: "lower", "higher", "one" (the closer to 1), or "none" (it describes).
+    per : str
+        "token" where tokens are averaged into one number, "latent" for one number per latent,
+        "width" for a share of the SAE's latents.
+    paired : bool
+        Whether it is formed from the sums of an SAE and of the one that it was fine-tuned from, on
+        the same documents: keys "tuned_<sum>" and "parent_<sum>".
+    doubt : callable, optional
+        From the sums of all documents to what makes this number doubtful, in words; "" for
+        nothing.
+    """
+
+    name: str
+    label: str
+    text: str
+    formula: Formula
+    source: str
+    unit: str = ""
+    direction: str = "none"
+    per: str = "token"
+    paired: bool = False
+    doubt: Callable[[Sums], str] | None = None
+
+    @property
+    def axis(self) -> str:
+        """The axis label with the unit."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+class Measure(NamedTuple):
+    """A measurement: one pass that adds up sums for every result that is wanted of it.
+
+    Attributes
+    ----------
+    name : str
+        Its key everywhere: config, paths, tables.
+    text : str
+        What is measured, in a sentence.
+    compute : str
+        The function, "saeflow.measures.reconstruction:measure_reconstruction"; called with the
+        list of `saeflow.task.Task`. Each task's work gets ``documents.parquet`` (sums per
+        document) and what else the formulas need.
+    metrics : tuple of Metric
+        What is formed of the sums.
+    reads : tuple of str
+        Inputs besides the SAE: "activations" (and "target" of transcoders), "model" and "tokens",
+        "fitted" (activations whose training split probes are fitted to), "dataset", "tokenizer".
+    of : str
+        "sae" for a measurement of each SAE; "model" for one of each language model.
+    """
+
+    name: str
+    text: str
+    compute: str
+    metrics: tuple[Metric, ...]
+    reads: tuple[str, ...] = ("activations",)
+    of: str = "sae"

@@ -1,0 +1,77 @@
+"""What the rule files ask of a plan: targets, what comes before a pass, and what it takes.
+
+Snakemake's graph holds what is not there yet, and nothing else: each pass by its receipt. Read
+`Jobs`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from saeflow import paths
+from saeflow.plan.outputs import Outputs
+from saeflow.plan.passes import Pass, Schedule, write_plan
+from saeflow.plan.result import Result
+
+MAKE = "SAEFLOW_MAKE"
+"""Environment variable with the results, a line each, that `saeflow make` asks for."""
+
+_DEFAULT_MB = 4000
+
+
+class Jobs:
+    """The passes of a run, for Snakemake.
+
+    Parameters
+    ----------
+    outputs
+        What the configuration wants; None inside a job of a cluster, whose own Snakemake runs what
+        was planned and plans nothing.
+    """
+
+    def __init__(self, outputs: Outputs | None) -> None:
+        self._outputs = outputs
+        self._passes: dict[str, Pass] = {}
+
+    def all(self, _wildcards: Any = None) -> list[str]:
+        """Return what a whole run has to leave, or the results that `saeflow make` asks for."""
+        if self._outputs is None:
+            return []
+        asked = [Path(line) for line in os.environ.get(MAKE, "").splitlines()]
+        if asked:
+            return self._receipts(self._outputs.leading_to(asked), asked)
+        return self._receipts(self._outputs.wanted, [Path(paths.REPORT)])
+
+    def study(self, name: str) -> list[str]:
+        """Return what the tables and figures of one study have to leave."""
+        if self._outputs is None:
+            return []
+        wanted = self._outputs.of_study(name)
+        return self._receipts(wanted, [file for one in wanted for file in one.files])
+
+    def before(self, wildcards: Any) -> list[str]:
+        """Return the receipts of the passes that come before a pass."""
+        one = self._passes.get(wildcards.plan)
+        return [str(other.receipt) for other in one.before] if one else []
+
+    def memory(self, wildcards: Any, attempt: int = 1) -> int:
+        """Return the megabytes that a pass may take: more where an attempt failed before."""
+        plan = paths.plan_file(wildcards.plan)
+        peak = json.loads(plan.read_bytes()).get("memory_bytes") if plan.exists() else None
+        return attempt * max(_DEFAULT_MB, math.ceil(1.5 * (peak or 0) / 1e6))
+
+    def _receipts(self, wanted: Iterable[Result], there: Iterable[Path]) -> list[str]:
+        """Plan what is missing; where nothing is, return files that exist: nothing is to do."""
+        outputs = self._outputs
+        assert outputs is not None
+        divided = outputs.plan.config.get("jobs", {})
+        passes = list(Schedule(wanted, outputs.current, divided))
+        for one in passes:
+            write_plan(one)
+            self._passes[one.plan] = one
+        return [str(one.receipt) for one in passes] or sorted(map(str, there))

@@ -1,1 +1,0 @@
-"""The numbers that the five posts published, one module per study."""

@@ -1,0 +1,84 @@
+"""On how much tables rest: SAEs, seeds, tokens, documents and prompts, in words.
+
+`extent` is for under one figure or table, `what_was_run` for all tables of a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from saeflow.tables.runs import ORIGINAL
+
+_SAE = ["model", "hook", "sae", "seed", "method"]
+
+
+def extent(table: pd.DataFrame) -> str:
+    """Return on how much a table rests, and what its intervals are."""
+    parts = []
+    if n_saes := len(_saes([table])):
+        seeds = _count(table["seed"].nunique(), "seed")
+        parts.append(f"{_count(n_saes, 'SAE')} ({seeds} of each).")
+    if measured := _measured([table]):
+        parts.append(f"Measured on {measured} of the test split, special tokens left out.")
+        if any(str(name).endswith("_low") for name in table.columns):
+            parts.append("Intervals: 95 % bootstrap over documents.")
+    if "task" in table and (prompts := _range([table], "n")):
+        parts.append(f"{prompts} prompts or tokens a task.")
+        parts.append("Intervals: 95 %, Wilson over prompts; for a loss, bootstrap over documents.")
+    return " ".join(parts)
+
+
+def what_was_run(tables: Iterable[pd.DataFrame], datasets: Iterable[str]) -> dict[str, str]:
+    """Return what the tables of a study are about, in words by kind; only what they name."""
+    tables = list(tables)
+    methods = _saes(tables)["method"]
+    n_original = int((methods == ORIGINAL).sum())
+    kinds = {"original": n_original, "fine-tuned": len(methods) - n_original}
+    saes = [f"{n:,} {kind}" for kind, n in kinds.items() if n]
+    found = {
+        "Models": ", ".join(_names(tables, "model")),
+        "Datasets": ", ".join(datasets),
+        "Hooks": ", ".join(_names(tables, "hook")),
+        "Recipes": ", ".join(_names(tables, "sae")),
+        "Fine-tuned by": ", ".join(m for m in _names(tables, "method") if m != ORIGINAL),
+        "SAEs": ", ".join(saes),
+        "Seeds": ", ".join(_names(tables, "seed")),
+        "Measured on": _measured(tables),
+        "Tasks": ", ".join(name.replace("_", " ") for name in _names(tables, "task")),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def _measured(tables: Sequence[pd.DataFrame]) -> str:
+    tokens, documents = _range(tables, "n_tokens"), _range(tables, "n_documents")
+    text = f"{tokens} tokens" if tokens else ""
+    return f"{text} of {documents} documents" if text and documents else text
+
+
+def _saes(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    whole = [table[_SAE] for table in tables if {*_SAE} <= {*table.columns}]
+    return pd.concat(whole).drop_duplicates() if whole else pd.DataFrame(columns=_SAE)
+
+
+def _names(tables: Sequence[pd.DataFrame], column: str) -> list[str]:
+    """Return the distinct values of a column, in the order in which they come."""
+    named = [table[column].dropna() for table in tables if column in table]
+    return list(dict.fromkeys(str(value) for values in named for value in values.unique()))
+
+
+def _range(tables: Sequence[pd.DataFrame], column: str) -> str:
+    """Return the least and the largest number of a column, "" where it has none."""
+    columns = [pd.to_numeric(t[column], errors="coerce") for t in tables if column in t]
+    values = np.concatenate([np.asarray(c, float) for c in columns] or [np.empty(0)])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return ""
+    low, high = f"{values.min():,.0f}", f"{values.max():,.0f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -1,0 +1,238 @@
+"""What a study is: a specification that planning reads, without torch, pandas or matplotlib.
+
+A study is a package (or one module) of `saeflow.studies` with ``STUDY``. Functions that build
+tables and draw figures are named "module:function" and loaded by the jobs that use them. For what
+many studies show there are short ways to write an entry, at the end. Read `Study`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from saeflow.metrics.registry import MEASURES, measure_of
+
+_TABLES = "saeflow.tables.builders"
+_FIGURES = "saeflow.figures"
+
+Config = Mapping[str, Any]
+Row = dict[str, Any]
+When = Callable[[Config, Config], bool]
+
+
+def always(config: Config, section: Config) -> bool:  # noqa: ARG001
+    """Say that there is something to show in every configuration."""
+    return True
+
+
+def every_sae(config: Config, section: Config) -> Iterator[Row]:  # noqa: ARG001
+    """Yield every SAE of a study: each recipe at each hook of each model with each seed.
+
+    Parameters
+    ----------
+    config
+        The whole configuration, with defaults filled in.
+    section
+        That of the study.
+
+    Yields
+    ------
+    dict
+        model, dataset, packing, hook, sae, seed: the wildcards of an SAE's path.
+    """
+    place = section["train_on"]
+    for model in section["models"]:
+        for hook in section["hooks"]:
+            for sae in section["saes"]:
+                for seed in section["seeds"]:
+                    yield {
+                        "model": model,
+                        "dataset": place["dataset"],
+                        "packing": place["packing"],
+                        "hook": hook,
+                        "sae": sae,
+                        "seed": seed,
+                    }
+
+
+class Table(NamedTuple):
+    """A tidy table.
+
+    Attributes
+    ----------
+    build : str
+        "module:function"; called with the runs (`saeflow.tables.runs.read_runs`) of the study's
+        rows, or what its first kind of ``reads`` gives, and ``options`` by keyword.
+    reads : tuple of str
+        Kinds of results: names of measures, "sae" for the SAEs themselves, "simulation".
+    metrics : tuple of str
+        Names of metrics that it forms; given to the builder as ``metrics``, and in the table's
+        identity are the formulas of these and no others.
+    options : Mapping
+        Further arguments of the builder, as JSON.
+    resampled : bool
+        Whether it has intervals: the builder gets ``bootstrap`` and ``seed``.
+    when : callable
+        (config, section) -> whether a configuration has something for it.
+    """
+
+    build: str
+    reads: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}
+    resampled: bool = False
+    when: When = always
+
+
+class Figure(NamedTuple):
+    """A figure of one table.
+
+    Attributes
+    ----------
+    table : str
+        The table that it shows.
+    title : str
+        Its heading.
+    caption : str
+        What was measured and how to read it, in reStructuredText; indented like a docstring.
+    draw : str
+        "module:function"; called with the table (a DataFrame) and ``options`` by keyword, and with
+        ``labels`` where there are any.
+    select : str
+        "module:function" that gives of a table the rows that are drawn; "" for all. What the
+        report says of the figure's extent is about these.
+    options : Mapping
+        Further arguments, as JSON.
+    labels : tuple of str
+        Metrics whose axis labels it shows; drawn with ``labels={metric: "label (unit)"}``.
+    when : callable
+        (config, section) -> whether a configuration has something for it, beside its table.
+    """
+
+    table: str
+    title: str
+    caption: str
+    draw: str
+    select: str = ""
+    options: Mapping[str, Any] = {}
+    labels: tuple[str, ...] = ()
+    when: When = always
+
+
+class Study(NamedTuple):
+    """A study.
+
+    Attributes
+    ----------
+    title : str
+        Its heading.
+    introduction : str
+        What it asks and does, in reStructuredText; indented like a docstring.
+    tables : Mapping
+        Name -> `Table`.
+    figures : Mapping
+        Name -> `Figure`, in the order of the report.
+    key_figure : str
+        The one that the report opens with.
+    summary : str
+        "module:function": from the study's tables, name -> DataFrame, to what was found, as a
+        paragraph of plain text; "" for none.
+    section : str
+        "module:Class" of the study's section of the configuration, a
+        `saeflow.config.sections.StudySection`; "" for that base class itself.
+    rows : callable
+        (config, section) -> the SAEs that it is about, or the models: wildcards of their paths.
+    automatic : callable or None
+        (config) -> whether the study is made without being asked for; None for never.
+    simulation : str
+        "module:function" that computes what some table reads as "simulation" from the section's
+        ``theory``; "" for none.
+    """
+
+    title: str
+    introduction: str
+    tables: Mapping[str, Table]
+    figures: Mapping[str, Figure]
+    key_figure: str = ""
+    summary: str = ""
+    section: str = ""
+    rows: Callable[[Config, Config], Iterator[Row]] = every_sae
+    automatic: Callable[[Config], bool] | None = None
+    simulation: str = ""
+
+
+def metrics_of(*measures: str) -> list[str]:
+    """Return the metrics of measures that are one number of one SAE."""
+    return [
+        metric.name
+        for measure in measures
+        for metric in sorted(MEASURES[measure].metrics)
+        if metric.per != "latent" and not metric.paired
+    ]
+
+
+def metrics_table(
+    *metrics: str, reads: tuple[str, ...] = (), when: When = always, **options: Any
+) -> Table:
+    """Return a table of metrics with their intervals, a row per SAE.
+
+    Parameters
+    ----------
+    *metrics
+        Names; their measures are read, and ``reads``.
+    reads, when
+        As of `Table`; "sae" for ``facts``.
+    **options
+        As of `saeflow.tables.builders.metrics_table`.
+    """
+    build = f"{_TABLES}:metrics_table"
+    return Table(build, _reads(metrics) + reads, metrics, options, resampled=True, when=when)
+
+
+def paired_table(*metrics: str, when: When = always) -> Table:
+    """Return a table of what fine-tuning changed: paired metrics, a row per fine-tuned SAE."""
+    build = f"{_TABLES}:paired_table"
+    return Table(build, _reads(metrics), metrics, resampled=True, when=when)
+
+
+def training_logs(*quantities: str) -> Table:
+    """Return a table of the training logs, a row per logged step of each SAE."""
+    return Table(f"{_TABLES}:training_logs", ("sae",), options={"quantities": quantities})
+
+
+def bars(
+    table: str,
+    value: str = "",
+    *,
+    title: str,
+    caption: str,
+    label: str = "",
+    select: str = "",
+    **options: Any,
+) -> Figure:
+    """Return bars by layer and method, a panel per recipe.
+
+    Parameters
+    ----------
+    table, value
+        The table and its column, which has the table's name if none is given: a metric, or
+        something else that has a ``label``.
+    title, caption, select
+        As of `Figure`.
+    label, **options
+        As of `saeflow.figures.bars.bars_by_layer`.
+    """
+    value = value or table
+    labels = () if label else (value,)
+    given = {"value": value, "label": label, **options}
+    return Figure(table, title, caption, f"{_FIGURES}.bars:bars_by_layer", select, given, labels)
+
+
+def frontier(table: str, value: str, *, title: str, caption: str) -> Figure:
+    """Return a metric against L0: a panel per hook, an SAE tied to what it became."""
+    draw, labels = f"{_FIGURES}.frontier:frontier", ("l0", value)
+    return Figure(table, title, caption, draw, options={"value": value}, labels=labels)
+
+
+def _reads(metrics: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(measure_of(name).name for name in metrics))

@@ -1,0 +1,212 @@
+"""The figures that only this study has: latents against what the theory says, and the post's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from saeflow.errors import DataError
+from saeflow.figures.panels import (
+    arms,
+    by_place,
+    few_ticks,
+    label_outer,
+    layer_axis,
+    layer_label,
+    legend_above,
+    panel_grid,
+)
+from saeflow.figures.scatter import scatter
+from saeflow.figures.style import INK, SERIES, Look, method_looks, use_style
+
+_CAUSES = {"strength": (SERIES[1], "log strength"), "frequency": (SERIES[0], "log frequency")}
+_KINDS = {"plain": "full", "partial": "none"}
+_SOLVERS = {"steps": "by steps", "exact": "closed form"}
+_METHODS = ("baseline", "scale", "unrotated_decoder", "decoder")
+_OFFSET = 0.12
+_GROUP_WIDTH = 0.7
+_LINE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 2))}
+_CURVE = {"color": INK, "linewidth": 1.0}
+_LATENT = {"color": SERIES[0], "marker": "o", "linestyle": "", "markersize": 1.5, "alpha": 0.6}
+_PUBLISHED = {"color": INK, "marker": "_", "markersize": 14, "markeredgewidth": 1.6}
+_OURS = {"color": SERIES[0], "marker": "o", "markersize": 5}
+
+
+def decoder_tuned(table: pd.DataFrame) -> pd.DataFrame:
+    """Select the live latents of SAEs whose decoder was fitted: in closed form, else by steps."""
+    chosen = table[table["live"] & (table["fit"] == "decoder")]
+    if chosen.empty:
+        raise DataError(
+            "no SAE of the study had its decoder fine-tuned",
+            remedy="Add a method with `method: decoder` to the study.",
+        )
+    solvers = set(chosen["solver"])
+    return chosen[chosen["solver"] == ("exact" if "exact" in solvers else "steps")]
+
+
+def with_prediction(table: pd.DataFrame) -> pd.DataFrame:
+    """Select those of `decoder_tuned` that an L1 penalty has weakened."""
+    chosen = decoder_tuned(table)
+    return chosen[chosen["predicted"].notna() & (chosen["strength"] > 0)]
+
+
+def increase_of_latents(table: pd.DataFrame) -> Figure:
+    """Draw latents in the colour of what scaling adds to their strength.
+
+    As a share of c d / 2, which makes SAEs of several penalties comparable, where all have one.
+    """
+    if table["predicted"].isna().any():
+        return scatter(table, value="increase", label="Additive increase")
+    table = table.assign(share=table["increase"] / table["predicted"])
+    return scatter(table, value="share", label="Increase / (c d / 2)")
+
+
+def scaling_and_theory(table: pd.DataFrame) -> Figure:
+    """Draw the scaling of latents against their strength, and the curve of the theory.
+
+    A feature that the penalty made c d / 2 weaker, to a mean activation of a, is scaled back by
+    (a + c d / 2) / a.
+    """
+    with use_style():
+        titles, parts = by_place(table, table["hook"] + ", " + table["sae"])
+        figure, panels = panel_grid(titles, panel_size=(1.75, 1.65))
+        for key, ax in panels.items():
+            chosen = parts[key]
+            a = np.geomspace(chosen["strength"].min(), chosen["strength"].max(), 100)
+            ax.plot(chosen["strength"], chosen["scaling"], **_LATENT)
+            ax.plot(a, 1 + chosen["predicted"].iloc[0] / a, **_CURVE)
+            ax.set_xscale("log")
+            ax.set_yscale("log")
+        label_outer(panels.values(), x="Mean activation where active", y="Scaling")
+        handles = [
+            Line2D([], [], **{**_LATENT, "markersize": 3}, label="a latent"),
+            Line2D([], [], label="theory, one feature", **_CURVE),
+        ]
+        legend_above(figure, handles)
+    return figure
+
+
+def of_decoders(table: pd.DataFrame) -> pd.DataFrame:
+    """Select the correlations that are drawn: plain and partial ones of fine-tuned decoders."""
+    return table[
+        (table["fit"] == "decoder") & table["solver"].isin(_SOLVERS) & table["kind"].isin(_KINDS)
+    ]
+
+
+def correlations(table: pd.DataFrame) -> Figure:
+    """Draw correlations: one panel per effect, recipe and solver, a group of points per layer.
+
+    Hollow points are partial correlations, with the other cause held.
+    """
+    table = table.sort_values("solver", key=lambda s: s.map(list(_SOLVERS).index), kind="stable")
+    with use_style():
+        places = table["effect"] + ", " + table["sae"] + "\n" + table["solver"].map(_SOLVERS)
+        titles, parts = by_place(table, places)
+        figure, panels = panel_grid(titles, panel_size=(1.9, 1.65))
+        for key, ax in panels.items():
+            _correlations(ax, parts[key], layer_axis(ax, table))
+        label_outer(panels.values(), x=layer_label(table), y="Pearson r")
+        common = {"linestyle": "", "marker": "o", "markersize": 3.5}
+        handles = [
+            Line2D([], [], color=colour, label=name, **common) for colour, name in _CAUSES.values()
+        ]
+        held = Line2D([], [], color=INK, fillstyle="none", label="the other held", **common)
+        legend_above(figure, [*handles, held])
+    return figure
+
+
+def _correlations(ax: Axes, chosen: pd.DataFrame, positions: Mapping[str, int]) -> None:
+    ax.axhline(0, color=INK, linewidth=0.6)
+    combinations = [(cause, kind) for cause in _CAUSES for kind in _KINDS]
+    for index, (cause, kind) in enumerate(combinations):
+        rows = chosen[(chosen["cause"] == cause) & (chosen["kind"] == kind)]
+        x = rows["hook"].map(positions).astype(float) + (index - 1.5) * _OFFSET
+        ax.errorbar(
+            x, rows["r"], yerr=arms(rows, "r"), linestyle="", marker="o",
+            markersize=3.5, color=_CAUSES[cause][0], fillstyle=_KINDS[kind], elinewidth=0.8,
+        )  # fmt: skip
+    ax.set_ylim(-1.05, 1.05)
+
+
+def shift_by_penalty(table: pd.DataFrame) -> Figure:
+    """Draw medians and quartiles over live latents, a group per recipe in order of its penalty.
+
+    Dashed: the increase is c d / 2.
+    """
+    ends = ["increase", "increase_low", "increase_high"]
+    table = table.assign(**{name: table[name] / table["predicted"] for name in ends})
+    with use_style():
+        looks = method_looks(table["method"])
+        titles, parts = by_place(table, table["hook"])
+        figure, panels = panel_grid(titles, panel_size=(1.9, 1.75))
+        recipes = table.drop_duplicates("sae").sort_values("predicted", kind="stable")
+        for key, ax in panels.items():
+            _increases(ax, parts[key], recipes["sae"].tolist(), looks)
+            few_ticks(ax)
+            names = recipes["sae"] + "\n" + recipes["predicted"].map("{:.3g}".format)
+            ax.set_xticks(range(len(names)), names)
+        label_outer(panels.values(), x="SAE, and its c d / 2", y="Increase / (c d / 2)")
+        handles = [
+            Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=look.label)
+            for look in looks.values()
+        ]
+        legend_above(figure, [*handles, Line2D([], [], label="as predicted", **_LINE)])
+    return figure
+
+
+def _increases(
+    ax: Axes, chosen: pd.DataFrame, recipes: Sequence[str], looks: Mapping[str, Look]
+) -> None:
+    ax.axhline(1.0, **_LINE)
+    ax.axhline(0.0, color=INK, linewidth=0.6)
+    width = _GROUP_WIDTH / len(looks)
+    for index, (method, look) in enumerate(looks.items()):
+        rows = chosen[chosen["method"] == method]
+        at = rows["sae"].map(recipes.index).astype(float)
+        ax.errorbar(
+            at + (index - (len(looks) - 1) / 2) * width, rows["increase"],
+            yerr=arms(rows, "increase"), linestyle="", color=look.colour, marker=look.marker,
+            markersize=4, elinewidth=0.8,
+        )  # fmt: skip
+    ax.set_xlim(-0.6, len(recipes) - 0.4)
+
+
+def published_beside_ours(
+    table: pd.DataFrame, *, values: Sequence[str], labels: Mapping[str, str]
+) -> Figure:
+    """Draw the effects by method: means over SAEs, bars from the lowest to the highest SAE.
+
+    Parameters
+    ----------
+    table
+        The table of claims, among them one per effect and method.
+    values
+        The effects, metrics, of which each has a panel.
+    labels
+        Metric -> axis label.
+    """
+    with use_style():
+        figure = Figure(figsize=(5.2, 2.4), layout="constrained")
+        axes = figure.subplots(1, len(values))
+        looks = method_looks(_METHODS)
+        for ax, effect in zip(axes, values, strict=True):
+            claims = table.set_index("claim").reindex([f"{effect}, {m}" for m in _METHODS])
+            x = range(len(_METHODS))
+            ax.axhline(0, color=INK, linewidth=0.6)
+            ends = [claims["ours"] - claims["lowest"], claims["highest"] - claims["ours"]]
+            ax.errorbar(x, claims["ours"], yerr=ends, linestyle="", elinewidth=0.8, **_OURS)
+            ax.plot(x, claims["published"], linestyle="", zorder=3, **_PUBLISHED)
+            ax.set_xticks(x, [looks[m].label.replace(" ", "\n") for m in _METHODS])
+            ax.set_xlim(-0.5, len(_METHODS) - 0.5)
+            ax.set_ylabel(labels[effect])
+        handles = [
+            Line2D([], [], linestyle="", label="published (Pythia-70m)", **_PUBLISHED),
+            Line2D([], [], linestyle="", label="here, mean and range over SAEs", **_OURS),
+        ]
+        legend_above(figure, handles)
+    return figure

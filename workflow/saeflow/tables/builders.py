@@ -1,0 +1,126 @@
+"""The tables that any study may have: of metrics, of what fine-tuning changed, of training logs.
+
+A builder gets runs and gives a tidy DataFrame, a row per SAE or per line of its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from saeflow.metrics.intervals import Estimate
+from saeflow.metrics.registry import METRICS, measure_of
+from saeflow.tables.pairs import compare, pairs
+from saeflow.tables.runs import ORIGINAL, Run
+
+KEY = ("model", "hook", "site", "block", "sae", "seed", "method")
+"""The columns that identify an SAE: those of `saeflow.tables.runs.Key.columns`."""
+
+EXTENT = ("n_tokens", "n_documents")
+
+
+def metrics_table(
+    runs: Sequence[Run],
+    *,
+    metrics: Sequence[str],
+    bootstrap: int = 0,
+    seed: int = 0,
+    facts: Sequence[str] = (),
+    originals: bool = False,
+) -> pd.DataFrame:
+    """Return one row per SAE: its key, facts, extent, and metrics with their intervals.
+
+    Parameters
+    ----------
+    runs
+        Runs of the measures that the metrics belong to.
+    metrics
+        Names, in the order of the columns.
+    bootstrap, seed
+        Number of resamples and their seed.
+    facts
+        Columns from the SAE's own record, such as "architecture".
+    originals
+        Whether SAEs that were fine-tuned are left out.
+    """
+    rows = [
+        {
+            **run.key.columns(),
+            **{name: run.sae[name] for name in facts},
+            **run.extent(),
+            **columns(run.estimates(metrics, bootstrap=bootstrap, seed=seed)),
+        }
+        for run in runs
+        if not originals or run.key.method == ORIGINAL
+    ]
+    return pd.DataFrame(rows, columns=[*KEY, *facts, *EXTENT, *_names(metrics)])
+
+
+def paired_table(
+    runs: Sequence[Run], *, metrics: Sequence[str], bootstrap: int = 0, seed: int = 0
+) -> pd.DataFrame:
+    """Return one row per fine-tuned SAE: paired metrics of it and its parent, with intervals.
+
+    Parameters
+    ----------
+    runs
+        Runs of the measures that the metrics belong to; the parent of each must be among them.
+    metrics
+        Names of paired metrics, in the order of the columns.
+    bootstrap, seed
+        Number of resamples, in which both have the same documents, and their seed.
+    """
+    rows = []
+    for parent, tuned in pairs(runs):
+        found = {
+            name: compare(
+                parent, tuned, measure_of(name).name, METRICS[name].formula,
+                bootstrap=bootstrap, seed=seed,
+            )
+            for name in metrics
+        }  # fmt: skip
+        rows.append({**tuned.key.columns(), **tuned.extent(), **columns(found)})
+    return pd.DataFrame(rows, columns=[*KEY, *EXTENT, *_names(metrics)])
+
+
+def training_logs(runs: Sequence[Run], *, quantities: Sequence[str]) -> pd.DataFrame:
+    """Return one row per logged step of each SAE's training, without fine-tuning.
+
+    Parameters
+    ----------
+    runs
+        The SAEs.
+    quantities
+        Columns of the logs, beside the tokens; empty where a log has none of that name.
+    """
+    wanted = ["tokens", *quantities]
+    return stack(
+        (
+            run.log().reindex(columns=wanted).assign(**run.key.columns())
+            for run in runs
+            if run.key.method == ORIGINAL
+        ),
+        [*KEY, *wanted],
+    )
+
+
+def columns(found: Mapping[str, Estimate]) -> dict[str, float | None]:
+    """Return name, name_low and name_high of each estimate as columns."""
+    return {
+        f"{name}{end}": value
+        for name, estimate in found.items()
+        for end, value in zip(("", "_low", "_high"), estimate, strict=True)
+    }
+
+
+def stack(parts: Iterable[pd.DataFrame], wanted: Sequence[str]) -> pd.DataFrame:
+    """Put tables one under the other, with these columns; without any tables, an empty one."""
+    parts = list(parts)
+    if not parts:
+        return pd.DataFrame(columns=list(wanted))
+    return pd.concat(parts, ignore_index=True)[list(wanted)]
+
+
+def _names(metrics: Iterable[str]) -> list[str]:
+    return [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]

@@ -1,1 +1,0 @@
-"""The tables about the language models: `READS` and `build(models)`."""

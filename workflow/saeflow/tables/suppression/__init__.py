@@ -1,1 +1,0 @@
-"""The tables of the suppression study, one module each: `READS` and `build(runs)`."""

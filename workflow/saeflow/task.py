@@ -1,0 +1,90 @@
+"""One result that a pass is to make: what is known of it, and where it goes.
+
+A script hands the tasks of its pass to the library. Each is finished, or fails, on its own: one
+that fails leaves the others alone. Read `Task`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from saeflow.errors import DiskFullError, SaeflowError
+from saeflow.files import write_json
+from saeflow.inventory import hash_file
+from saeflow.logs import count_result
+from saeflow.work import Work
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Task:
+    """A result to be made.
+
+    Attributes
+    ----------
+    output : Path
+        The record, a small JSON file that appears last.
+    identity : str
+        Of the result.
+    settings : Mapping
+        What can change the result's bytes.
+    inputs : dict
+        Records of what it is made from by name: a path, or a list of paths.
+    arguments : Mapping
+        What is needed besides, such as where a local file lies.
+    files : tuple of Path
+        What it consists of, where that is not a directory of its own (tables, figures).
+    work : Work or None
+        The held place of its bulk; None for one that consists of ``files``.
+    error : SaeflowError or None
+        Why it could not be made.
+    """
+
+    output: Path
+    identity: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    work: Work | None = None
+    error: SaeflowError | None = None
+    _done: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the result is there."""
+        return self._done if self.work is None else self.work.finished
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Publish the result: its bulk or files are complete, ``facts`` go into its record."""
+        if self.work is not None:
+            self.work.finish(facts)
+            return
+        hashes = {
+            file.name: {"bytes": file.stat().st_size, "xxh3_128": hash_file(file)}
+            for file in self.files
+        }
+        write_json(self.output, {**facts, "identity": self.identity, "files": hashes})
+        self._done = True
+        count_result()
+
+    def fail(self, error: SaeflowError) -> None:
+        """Note why the result cannot be made; the pass goes on with the others."""
+        self.error = error
+        logger.error("%s: %s", self.output, error)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Fail this task alone where the block raises; a full disk is everybody's, and raised."""
+        try:
+            yield
+        except DiskFullError:
+            raise
+        except SaeflowError as error:
+            self.fail(error)

@@ -1,1 +1,0 @@
-"""Small models whose answer is known."""
