@@ -75,7 +75,8 @@ class Outputs:
         return self._made[output]
 
     def _table(self, study: str, output: Path, table: Table) -> Result:
-        formulas = [METRICS[name].formula for name in table.metrics]
+        metrics = [METRICS[name] for name in table.metrics]
+        formulas = filter(None, (one for m in metrics for one in (m.formula, m.doubt)))
         settings: dict[str, Any] = {
             "study": study,
             "build": table.build,

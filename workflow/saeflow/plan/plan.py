@@ -17,6 +17,7 @@ from saeflow.plan.imports import architecture_modules, imported_sae, is_imported
 from saeflow.plan.result import Result
 from saeflow.plan.sources import Sources
 
+_LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
 OF_A_MODEL = "model"
 """In the place of the hook where a measurement is of a language model itself."""
 
@@ -44,7 +45,7 @@ class Plan(Sources):
                     "model": self.model(model),
                     "tokens": self.tokens(self.tokenizer_name(model), dataset, packing),
                 },
-                code_roots=("saeflow.activations.calibration",) if stored["live"] else (),
+                code_roots=_LIVE if stored["live"] else (),
                 suffix=".zarr",
             )
 

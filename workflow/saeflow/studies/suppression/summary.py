@@ -89,7 +89,7 @@ def _sparsity(kept: pd.DataFrame) -> Iterator[str]:
         named = ", ".join(
             f"{method} ({low:.3g} to {high:.3g} times)" for method, low, high in moved.itertuples()
         )
-        yield f"L0 is another one after {named}."
+        yield f"L0 is changed by {named}."
 
 
 def _ratios(kept: pd.DataFrame) -> pd.Series:
