@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -118,3 +119,33 @@ def test_planning_leaves_everything_alone_that_a_job_reads(tree):
     after = state()
     assert {p: after[p] for p in before} == before
     assert {p.parent.name for p in after.keys() - before.keys()} <= {".plans", "code"}
+
+
+def test_a_study_is_one_file_and_is_found_by_its_name(tmp_path):
+    tree = Tree.make(tmp_path / "tree")
+    made_up = Path(__file__).parents[1] / "saeflow/studies/made_up.py"
+    assert len(made_up.read_text().splitlines()) <= 25
+    shutil.copy(made_up, tree.path / "workflow/saeflow/studies/made_up.py")
+    keys = ("models", "train_on", "evaluate_on", "hooks", "saes")
+    tree.configure(
+        lambda config: config.update(
+            studies={"made_up": {key: config["studies"]["suppression"][key] for key in keys}}
+        )
+    )
+    rules = {one["rule"] for one in tree.ask("passes")}
+    assert {"train_saes", "measure", "tabulate", "plot", "build_report"} <= rules
+    assert not {"finetune_saes", "simulate"} & rules
+    done = tree.snakemake("-n", "made_up")
+    assert "receipts/plot/made_up/" in done.stdout and "build_report" not in done.stdout
+
+
+def test_imported_saes_can_be_measured_without_any_training(tree):
+    from dag.edits import add_import
+
+    add_import(tree)
+    tree.configure(
+        lambda config: config["studies"]["suppression"].update(saes=["theirs"], methods=[])
+    )
+    assert {result.split()[0] for result in tree.stale()} == {
+        "import_saes", "measure", "tabulate", "plot", "build_report",
+    }  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from saeflow.errors import BusyError, DamagedError
 from saeflow.files import hash_tree, read_json, sha256_file
 from saeflow.inventory import INVENTORY, MANIFEST, is_whole
-from saeflow.work import bulk_of, hold, try_hold
+from saeflow.work import bulk_of, hold
 
 IDENTITY = "0123456789abcdef" * 4
 OTHER = "f" * 64
@@ -179,15 +179,13 @@ def test_two_processes_never_hold_one_place(tmp_path):
     output = tmp_path / "a.json"
     process = _holder(output, 60)
     try:
-        with try_hold(output, IDENTITY) as work:
-            assert work is None
         with pytest.raises(BusyError, match=r"a\.json"), hold(output, IDENTITY, wait_s=0):
             pass
     finally:
         process.kill()
         process.wait()
-    with try_hold(output, IDENTITY) as work:  # the lock died with its process
-        assert work is not None
+    with hold(output, IDENTITY, wait_s=0) as work:  # the lock died with its process
+        assert not work.finished
 
 
 def test_a_waiting_process_finds_the_work_done(tmp_path):

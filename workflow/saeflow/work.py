@@ -26,7 +26,7 @@ from typing import Any
 from saeflow.errors import DamagedError
 from saeflow.files import fsync_dir, naming_full_disk, read_json, write_atomic, write_json
 from saeflow.inventory import MANIFEST, is_whole, lost_files, write_inventory
-from saeflow.locks import locked, try_lock
+from saeflow.locks import locked
 from saeflow.logs import count_result
 
 logger = logging.getLogger(__name__)
@@ -226,13 +226,6 @@ def hold(
     """
     with locked(output, wait_s, shared=shared):
         yield Work(output, identity, suffix)
-
-
-@contextmanager
-def try_hold(output: Path, identity: str, suffix: str = "") -> Iterator[Work | None]:
-    """Like `hold`, but give None at once when another process holds the place."""
-    with try_lock(output) as free:
-        yield Work(output, identity, suffix) if free else None
 
 
 def sync_tree(directory: Path) -> None:
