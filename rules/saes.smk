@@ -6,6 +6,8 @@ rule train_saes:
         paths.receipt("train_saes"),
     log:
         paths.log("train_saes"),
+    # What most others wait for goes first: short passes are left to fill the end.
+    priority: 20
     conda:
         "../envs/torch.yaml"
     threads: max(1, CORES // 2)
@@ -42,6 +44,7 @@ rule finetune_saes:
         paths.receipt("finetune_saes"),
     log:
         paths.log("finetune_saes"),
+    priority: 10
     conda:
         "../envs/torch.yaml"
     threads: max(1, CORES // 2)

@@ -71,6 +71,8 @@ class Jobs(Section):
     """The SAEs from elsewhere at a hook."""
     measure: Count = 1
     """The SAEs of a hook that are measured on one dataset."""
+    plot: Count = 1
+    """The figures of a study."""
 
 
 class Probes(Section):
