@@ -321,7 +321,11 @@ def committed(place):
         return False
 
 
-@pytest.mark.parametrize("lengths", [RAGGED, EQUAL], ids=["ragged", "equal"])
+@pytest.mark.parametrize(
+    "lengths",
+    [RAGGED, pytest.param(EQUAL, marks=pytest.mark.slow)],
+    ids=["ragged", "equal"],
+)
 def test_killed_at_random_points_it_ends_with_the_bytes_of_an_uninterrupted_run(
     model_record, tmp_path, lengths, processes
 ):

@@ -175,6 +175,7 @@ def test_a_part_that_was_killed_continues_beside_another(sources, tmp_path, proc
         assert content(record) == whole[hook]
 
 
+@pytest.mark.slow
 def test_parts_do_not_wait_for_one_another(sources, tmp_path, processes):
     model, tokens, whole = sources
     first = started(processes, tmp_path, model, tokens, 1, 2)
@@ -196,6 +197,7 @@ def test_parts_do_not_wait_for_one_another(sources, tmp_path, processes):
     }
 
 
+@pytest.mark.slow
 def test_the_store_is_completed_only_after_a_part_that_still_runs(sources, tmp_path, processes):
     model, tokens, whole = sources
     running = started(processes, tmp_path, model, tokens, 1, 1)
