@@ -189,7 +189,15 @@ def test_a_lost_shard_is_redone_and_nothing_below_it_runs(tree):
 def test_two_results_of_a_fresh_study_can_be_asked_for_then_the_study_by_name(tree):
     place = "results/saes/small/texts/ctx-64/resid_post.1"
     wanted = [f"{place}/topk/seed-0/sae.json", f"{place}/relu/seed-0/sae.json"]
-    tree.snakemake(SAEFLOW_MAKE="\n".join(wanted))
+    command = "import sys; from saeflow.cli.main import main; sys.exit(main())"
+    made = subprocess.run(
+        [sys.executable, "-c", command, "make", *wanted],
+        cwd=tree.path,
+        env={"PYTHONPATH": str(tree.path / "workflow"), "PATH": "/usr/bin:/bin", "HOME": "/tmp"},
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
     assert all((tree.path / record).exists() for record in wanted)
     assert not {"measure", "tabulate"} & {*rules(tree)}
     tree.snakemake("suppression")
