@@ -292,35 +292,32 @@ EXECUTED = (a_constant, a_result, a_statement, a_default)
 NEUTRAL_EDITS = (a_comment, a_docstring, an_annotation, an_argument, the_order)
 
 
-@pytest.mark.parametrize("name", ROOTS)
-def test_an_edit_of_what_runs_is_seen_and_names_the_definition(tree, name):
+def edits(tree, name, kinds):
+    """Yield edits of definitions that a root reaches: closures before and after, kind, where."""
     rng, before, n = random.Random(name), closure(tree, name), 0
     while n < N_EDITS:
         module, _, definition = rng.choice(list(before)).partition(":")
-        edit = rng.choice(EXECUTED)
+        edit = rng.choice(kinds)
         if definition == "<import>":
             continue
         after = edited(tree, name, file_of(tree, module), edit, definition, rng)
         if after is not None:
             n += 1
-            place = f"{module}:{definition}"
-            assert after.get(place) != before[place], (edit.__name__, place)
-            changed = {before[key] for key in before if after.get(key, before[key]) != before[key]}
-            assert changed == {before[place]}  # with the other names of "A, B = 1, 2"
+            yield before, after, edit.__name__, f"{module}:{definition}"
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_an_edit_of_what_runs_is_seen_and_names_the_definition(tree, name):
+    for before, after, edit, where in edits(tree, name, EXECUTED):
+        assert after.get(where) != before[where], (edit, where)
+        changed = {before[key] for key in before if after.get(key, before[key]) != before[key]}
+        assert changed == {before[where]}  # with the other names of "A, B = 1, 2"
 
 
 @pytest.mark.parametrize("name", ROOTS)
 def test_an_edit_of_anything_else_is_not_seen(tree, name):
-    rng, before, n = random.Random(name), closure(tree, name), 0
-    while n < N_EDITS:
-        module, _, definition = rng.choice(list(before)).partition(":")
-        edit = rng.choice(NEUTRAL_EDITS)
-        if definition == "<import>":
-            continue
-        after = edited(tree, name, file_of(tree, module), edit, definition, rng)
-        if after is not None:
-            n += 1
-            assert after == before, (edit.__name__, f"{module}:{definition}")
+    for before, after, edit, where in edits(tree, name, NEUTRAL_EDITS):
+        assert after == before, (edit, where)
 
 
 @pytest.mark.parametrize("name", ROOTS)

@@ -97,6 +97,16 @@ def plan_file(plan: str) -> Path:
     return Path(PLANS) / f"{plan}.json"
 
 
+def progress_file(plan: str) -> Path:
+    """Return where a job says how far it is."""
+    return Path(PROGRESS) / f"{plan}.json"
+
+
+def code_file(digest: str) -> Path:
+    """Return where the definitions behind a digest of code are listed."""
+    return Path(CODE) / f"{digest[:16]}.json"
+
+
 def made_file(record: Path, identity: str) -> Path:
     """Return where the description of what a record was made from lies."""
     relative = Path(record).relative_to(RESULTS)

@@ -64,7 +64,7 @@ def run(main: Callable[..., None], *, network: bool = False) -> None:
     options = parser.parse_args()
     _set_environment(options.threads, network=network)
     _set_logging(options.log)
-    logs.report_to(paths.fill(paths.PROGRESS + "/{plan}.json", plan=options.plan))
+    logs.report_to(paths.progress_file(options.plan))
     try:
         plan = read_json(paths.plan_file(options.plan))
         failed = run_pass(main, plan)

@@ -122,11 +122,11 @@ class Pass:
 
     def report(self) -> Mapping[str, Any]:
         """Return what its job says of its progress (`saeflow.logs.report_to`), or nothing."""
-        return read(self.root / paths.PROGRESS / f"{self.plan}.json")
+        return read(self.root / paths.progress_file(self.plan))
 
     def forget_report(self) -> None:
         """Remove what a job that was killed may have left."""
-        (self.root / paths.PROGRESS / f"{self.plan}.json").unlink(missing_ok=True)
+        (self.root / paths.progress_file(self.plan)).unlink(missing_ok=True)
 
     def doing(self) -> str:
         """Return its progress in words; nothing before its job reports any."""

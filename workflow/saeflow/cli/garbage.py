@@ -18,7 +18,7 @@ from saeflow import paths
 from saeflow.cli.study import BULK
 from saeflow.locks import lock_path, try_lock
 from saeflow.plan.current import HARVEST, read_record, recorded_identity
-from saeflow.plan.made import code_file, recall
+from saeflow.plan.made import recall
 from saeflow.plan.result import Result
 from saeflow.readers import try_lock_unread
 from saeflow.work import (
@@ -236,13 +236,13 @@ def _descriptions(
             identity = next(filter(None, (recorded_identity(directory / n) for n in names)), None)
             if identity and directory not in gone:
                 queue.append((directory.parent / f"{match['stem']}.json", identity))
-    kept: set[Path] = {code_file(result.code) for result in wanted}
+    kept: set[Path] = {paths.code_file(result.code) for result in wanted}
     while queue:
         record, identity = queue.pop()
         path = paths.made_file(record, identity)
         if path in kept:
             continue
-        kept |= {path, code_file(str(read_record(path).get("code")))}
+        kept |= {path, paths.code_file(str(read_record(path).get("code")))}
         was = recall(record, identity)
         for inputs in was["inputs"].values() if was else ():
             for one in inputs if isinstance(inputs, list) else [inputs]:

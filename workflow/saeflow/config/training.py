@@ -60,6 +60,17 @@ class Training(Run):
     """Longest gradient of all weights together; longer ones are shortened to it."""
 
 
+Trained = Literal[
+    "scale",
+    "unrotated_decoder",
+    "decoder",
+    "encoder",
+    "unrotated_encoder",
+    "unrotated_all",
+    "all",
+]
+
+
 class Steps(Run):
     """Fine-tune a trained SAE by gradient steps, without its sparsity penalty.
 
@@ -68,16 +79,7 @@ class Steps(Run):
 
     solver: Literal["steps"] = "steps"
     """By gradient steps."""
-    method: Literal[
-        "scale",
-        "unrotated_decoder",
-        "decoder",
-        "encoder",
-        "unrotated_encoder",
-        "unrotated_all",
-        "all",
-        "baseline",
-    ]
+    method: Literal[Trained, "baseline"]
     """What is trained besides a factor per latent. scale: nothing; unrotated_decoder: the
     decoder's bias; decoder: the decoder and its bias; encoder: the encoder and its bias;
     unrotated_encoder: the encoder's bias; unrotated_all: both biases; all: everything.
@@ -93,15 +95,7 @@ class KlMse(Run):
     solver: Literal["kl_mse"]
     """By gradient steps on the error and the divergence of the model's predictions, which count
     alike."""
-    method: Literal[
-        "scale",
-        "unrotated_decoder",
-        "decoder",
-        "encoder",
-        "unrotated_encoder",
-        "unrotated_all",
-        "all",
-    ]
+    method: Trained
     """What is trained besides a factor per latent, as with gradient steps; all stands for all
     weights."""
 

@@ -23,11 +23,10 @@ from saeflow.figures.panels import (
     legend_above,
     panel_grid,
 )
-from saeflow.figures.style import INK, Look, method_looks, use_style
+from saeflow.figures.style import INK, REFERENCE, Look, method_looks, use_style
 
 _GROUP_WIDTH = 0.8
 _MANY = 6  # methods, whose bars want wider panels
-_LINE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 2))}
 _SEED = {
     "color": INK,
     "marker": "o",
@@ -82,7 +81,7 @@ def bars_by_layer(
             if line is not None:
                 # The line would hide behind the axis where all bars are above it.
                 ax.use_sticky_edges = False
-                ax.axhline(line[0], **_LINE)
+                ax.axhline(line[0], **REFERENCE)
         label_outer(panels.values(), x=layer_label(table), y=label)
         legend_above(figure, _handles(looks, line))
     return figure
@@ -122,5 +121,5 @@ def _handles(looks: dict[str, Look], line: tuple[float, str] | None) -> list[Art
     handles: list[Artist] = [Patch(color=look.colour, label=look.label) for look in looks.values()]
     handles.append(Line2D([], [], linestyle="", label="a seed, 95 % interval", **_SEED))
     if line is not None:
-        handles.append(Line2D([], [], label=line[1], **_LINE))
+        handles.append(Line2D([], [], label=line[1], **REFERENCE))
     return handles

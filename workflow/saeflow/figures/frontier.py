@@ -25,9 +25,7 @@ from saeflow.figures.panels import (
     pair_grid,
     panel_grid,
 )
-from saeflow.figures.style import INK, Look, architecture_looks, method_looks, use_style
-
-_LINE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 2))}
+from saeflow.figures.style import REFERENCE, Look, architecture_looks, method_looks, use_style
 
 
 def frontier(table: pd.DataFrame, *, value: str, labels: Mapping[str, str]) -> Figure:
@@ -136,14 +134,14 @@ def by_architecture(
         figure, pairs = pair_grid(titles, sharey=True)
         for key, pair in pairs.items():
             for ax, value in zip(pair, values, strict=True):
-                ax.axhline(line[0], **_LINE)
+                ax.axhline(line[0], **REFERENCE)
                 _joined(ax, parts[key], value, looks)
                 l0_axis(ax, table["l0"])
                 if ax.get_subplotspec().is_first_col():
                     ax.set_ylabel({**labels, **names}[value])
             pair[-1].set_xlabel(labels["l0"])
         handles = [Line2D([], [], label=look.label, **_hollow(look)) for look in looks.values()]
-        legend_above(figure, [*handles, Line2D([], [], label=line[1], **_LINE)])
+        legend_above(figure, [*handles, Line2D([], [], label=line[1], **REFERENCE)])
     return figure
 
 

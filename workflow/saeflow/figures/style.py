@@ -15,6 +15,8 @@ import matplotlib as mpl
 STYLE_FILE = Path(__file__).parent / "saeflow.mplstyle"
 
 INK = "#222222"
+REFERENCE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 2))}
+"""A line that is no data: no suppression, no change, as predicted."""
 MUTED = "#6b6b6b"
 WARNING = "#b3261e"
 

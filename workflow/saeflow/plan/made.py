@@ -38,7 +38,7 @@ def remember(rule: str, result: Mapping[str, Any]) -> None:
 
 def keep_code(digest: str, closure: Mapping[str, str]) -> None:
     """Write down of which definitions a digest of code is, unless that is known."""
-    path = code_file(digest)
+    path = paths.code_file(digest)
     if not path.exists():
         _write(path, closure)
 
@@ -65,14 +65,9 @@ def recall(record: Path, identity: str) -> dict[str, Any] | None:
 
 def _recall_code(digest: str) -> dict[str, str]:
     try:
-        return json.loads(code_file(digest).read_bytes())
+        return json.loads(paths.code_file(digest).read_bytes())
     except (OSError, ValueError):
         return {}
-
-
-def code_file(digest: str) -> Path:
-    """Return where the definitions behind a digest of code are listed."""
-    return Path(paths.CODE) / f"{digest[:16]}.json"
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

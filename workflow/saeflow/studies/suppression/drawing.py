@@ -22,7 +22,7 @@ from saeflow.figures.panels import (
     panel_grid,
 )
 from saeflow.figures.scatter import scatter
-from saeflow.figures.style import INK, SERIES, Look, method_looks, use_style
+from saeflow.figures.style import INK, REFERENCE, SERIES, Look, method_looks, use_style
 
 _CAUSES = {"strength": (SERIES[1], "log strength"), "frequency": (SERIES[0], "log frequency")}
 _KINDS = {"plain": "full", "partial": "none"}
@@ -30,7 +30,6 @@ _SOLVERS = {"steps": "by steps", "exact": "closed form"}
 _METHODS = ("baseline", "scale", "unrotated_decoder", "decoder")
 _OFFSET = 0.12
 _GROUP_WIDTH = 0.7
-_LINE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 2))}
 _CURVE = {"color": INK, "linewidth": 1.0}
 _LATENT = {"color": SERIES[0], "marker": "o", "linestyle": "", "markersize": 1.5, "alpha": 0.6}
 _PUBLISHED = {"color": INK, "marker": "_", "markersize": 14, "markeredgewidth": 1.6}
@@ -155,14 +154,14 @@ def shift_by_penalty(table: pd.DataFrame) -> Figure:
             Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=look.label)
             for look in looks.values()
         ]
-        legend_above(figure, [*handles, Line2D([], [], label="as predicted", **_LINE)])
+        legend_above(figure, [*handles, Line2D([], [], label="as predicted", **REFERENCE)])
     return figure
 
 
 def _increases(
     ax: Axes, chosen: pd.DataFrame, recipes: Sequence[str], looks: Mapping[str, Look]
 ) -> None:
-    ax.axhline(1.0, **_LINE)
+    ax.axhline(1.0, **REFERENCE)
     ax.axhline(0.0, color=INK, linewidth=0.6)
     width = _GROUP_WIDTH / len(looks)
     for index, (method, look) in enumerate(looks.items()):
