@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saeflow.cost.guess import UnknownError
-from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.hub import snapshot
+from saeflow.models.facts import read_facts, text_part
 from saeflow.plan.current import has_bulk
 from saeflow.plan.result import Result
 from saeflow.work import bulk_path
 
-_GATED = ("llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3")
+_GATED = ("llama", "mistral", "gemma", "gemma2", "gemma3_text", "qwen2", "qwen3")
 
 
 class Shape(NamedTuple):
@@ -101,29 +101,19 @@ def shape_of(model: Result, vocab_size: int | None = None) -> Shape:
         directory = Path(name)
     else:
         directory = snapshot(name, settings["revision"], kind="model")
-    if shape := _read(directory / "config.json"):
+    if shape := _read(directory):
         return shape
     if name not in PUBLISHED:
         raise UnknownError(f"the shape of {name} is not known before it is fetched")
     return PUBLISHED[name]._replace(note=f"the published shape of {name}, which is not fetched yet")
 
 
-def _read(file: Path) -> Shape | None:
-    try:
-        config = read_json(file)
-    except (SaeflowError, OSError):
+def _read(directory: Path) -> Shape | None:
+    facts = read_facts(directory)
+    if facts is None or None in (facts.d_model, facts.n_layers, facts.vocab_size):
         return None
-
-    def size(*names: str) -> int | None:
-        return next((config[name] for name in names if config.get(name) is not None), None)
-
-    d_model, n_layers = (
-        size("hidden_size", "n_embd", "d_model"),
-        size("num_hidden_layers", "n_layer"),
-    )
-    if d_model is None or n_layers is None or "vocab_size" not in config:
-        return None
-    d_mlp = size("intermediate_size", "n_inner", "ffn_dim") or 4 * d_model
-    family = config.get("model_type", "")
-    tied = config.get("tie_word_embeddings", family == "gpt2")
-    return Shape(family, d_model, n_layers, d_mlp, config["vocab_size"], tied)
+    config = text_part(read_json(directory / "config.json"))
+    widths = (config.get(name) for name in ("intermediate_size", "n_inner", "ffn_dim"))
+    d_mlp = next((w for w in widths if isinstance(w, int)), 4 * facts.d_model)
+    tied = config.get("tie_word_embeddings", facts.family == "gpt2")
+    return Shape(facts.family, facts.d_model, facts.n_layers, d_mlp, facts.vocab_size, tied)
