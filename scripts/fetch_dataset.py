@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from saeflow.script import run
 from saeflow.task import Task
 
@@ -13,8 +11,7 @@ def main(*, tasks: list[Task]) -> None:
     from saeflow.datasets.prepare import prepare_dataset
 
     (task,) = tasks
-    path = task.arguments.get("path")
-    prepare_dataset(task.work, task.settings, path=path and Path(path))
+    prepare_dataset(task.work, task.settings, path=task.arguments.get("path"))
 
 
 if __name__ == "__main__":

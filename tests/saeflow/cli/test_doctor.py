@@ -87,7 +87,8 @@ def test_every_missing_local_path_is_listed(tree, saeflow):
     tree.configure(change)
     code, printed = saeflow("doctor")
     assert code == 1
-    assert "config.yaml > datasets > texts > path: there is no none.txt" in printed
+    assert "config.yaml > datasets > texts > path: there is no such file" in printed
+    assert "got none.txt" in printed
     assert "config.yaml > models > m > path: there is no no/model" in printed
 
 

@@ -37,6 +37,7 @@ FILES = {
 }
 CHILD = """
 import json, sys
+import pyarrow as pa
 import saeflow.hub
 from saeflow.datasets.hub import hub_source
 saeflow.hub._WAITS_S = (0.01,)
@@ -44,7 +45,7 @@ answers = []
 for settings in json.loads(sys.argv[1]):
     try:
         batches = hub_source(settings).batches()
-        answers.append([row for batch in batches for row in batch.to_pylist()])
+        answers.append([row for b in batches for row in pa.table(b.columns).to_pylist()])
     except Exception as error:
         answers.append(f"{type(error).__name__} {error}")
 print(json.dumps(answers))

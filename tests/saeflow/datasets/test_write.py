@@ -6,8 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from saeflow.datasets.columns import Batch, columns_of
+from saeflow.datasets.source import Source
 from saeflow.datasets.split import split_of
-from saeflow.datasets.write import Source, write_documents
+from saeflow.datasets.write import write_documents
 from saeflow.errors import DataError
 
 FRACTIONS = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -15,7 +17,7 @@ FRACTIONS = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 def source(*batches, text="text"):
     tables = [pa.RecordBatch.from_pylist(batch) for batch in batches]
-    return Source("a source", tables[0].schema, lambda: iter(tables), text)
+    return Source("a source", lambda: (Batch(columns_of(one, text)) for one in tables), text)
 
 
 def read(directory):
@@ -91,5 +93,7 @@ def test_a_column_of_numbers_is_no_text(tmp_path):
 
 def test_two_columns_never_become_one(tmp_path):
     batch = [{"body": "a", "text": "b", "source_text": "c"}]
-    with pytest.raises(DataError, match="same name"):
-        write_documents(tmp_path, source(batch, text="body"), FRACTIONS, 0)
+    write_documents(tmp_path, source(batch, text="body"), {"test": 1.0}, 0)
+    assert read(tmp_path) == [
+        {"document": 0, "text": "a", "split": "test", "source_text_": "b", "source_text": "c"}
+    ]

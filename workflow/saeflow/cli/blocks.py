@@ -10,6 +10,8 @@ from saeflow.cli import machine
 from saeflow.cli.words import size
 from saeflow.cost.speeds import Speeds
 from saeflow.cost.summary import summarise
+from saeflow.datasets.files import find_files
+from saeflow.errors import ConfigError
 from saeflow.hub import snapshot
 from saeflow.plan.current import has_bulk
 from saeflow.plan.outputs import Outputs
@@ -34,8 +36,16 @@ def missing_paths(config: Mapping[str, Any], file: Path) -> Iterator[str]:
     """Yield a line for every local path of the configuration that is not there."""
     for section in ("models", "datasets", "saes"):
         for name, entry in config[section].items():
-            if "path" in entry and "{" not in entry["path"] and not Path(entry["path"]).exists():
-                yield f"{file} > {section} > {name} > path: there is no {entry['path']}"
+            if "path" not in entry or (section == "saes" and "{" in entry["path"]):
+                continue
+            where = f"{file} > {section} > {name} > path"
+            if section == "datasets":
+                try:
+                    find_files(entry["path"], where=where, separator=entry.get("separator"))
+                except ConfigError as error:
+                    yield str(error)
+            elif not Path(entry["path"]).expanduser().exists():
+                yield f"{where}: there is no {entry['path']}"
 
 
 def unfetched(outputs: Outputs) -> Iterator[str]:

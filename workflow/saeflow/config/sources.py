@@ -207,18 +207,21 @@ class HubDataset(Dataset):
     split: str
     """The hub's split to read."""
     text: str = "text"
-    """The column that holds the text."""
+    """The column that holds the text; `meta.body` is the field `body` of the column `meta`."""
     n_documents: LeftOut[Count] = None
     """Read this many documents; all by default."""
 
 
 class LocalDataset(Dataset):
-    """A local text, JSON Lines, CSV or Parquet file, followed by content."""
+    """Local files with text, JSON Lines, CSV or Parquet, followed by content."""
 
     path: Text
-    """The file; relative to the working directory."""
+    """A file (.txt, .jsonl, .ndjson, .csv, .parquet; all but Parquet also .gz or .zst), a directory
+    of such files, or a pattern ("shards/*.jsonl.zst"); relative to the working directory."""
     text: str = "text"
-    """The column that holds the text."""
+    """The column that holds the text; `meta.body` is the field `body` of the column `meta`."""
+    separator: LeftOut[Text] = None
+    """The line between the documents of a .txt, such as <|endoftext|>; blank lines by default."""
 
 
 class World(Section):

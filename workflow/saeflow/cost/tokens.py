@@ -6,10 +6,10 @@ Read `tokens_of`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from saeflow.cost.guess import Guess, UnknownError, total
+from saeflow.datasets.files import compression_of, find_files
 from saeflow.files import read_json
 from saeflow.plan.current import has_bulk
 from saeflow.plan.result import Result
@@ -19,6 +19,7 @@ BYTES_PER_TOKEN = {"train_tokenizer": 4.7, "copy_tokenizer": 4.3}
 """Assumed of English text: a word and its space (the built-in world's mean), or a piece of it."""
 
 _WEB_DOCUMENT_TOKENS = 1100
+_COMPRESSED = 3.0  # bytes of text for each of gzip or Zstandard
 
 
 class Tokens(NamedTuple):
@@ -81,8 +82,11 @@ def _text_tokens(dataset: Result, tokenizer: Result) -> tuple[Guess, str]:
         most = settings["sample"]["n_documents"] * settings["sample"]["max_tokens"]
         return Guess(most, 2.0), "sampled documents of the greatest length"
     if "path" in dataset.arguments:
-        n_bytes = Path(dataset.arguments["path"]).stat().st_size
-        note = f"a token for {per_token} bytes of {dataset.arguments['path']}"
+        files = find_files(path := dataset.arguments["path"], where=path)
+        n_bytes = sum(
+            file.stat().st_size * (_COMPRESSED if compression_of(file) else 1) for file in files
+        )
+        note = f"a token for {per_token} bytes of {path}"
         return Guess(n_bytes / per_token, 1.5), note
     if settings.get("n_documents"):
         note = f"{_WEB_DOCUMENT_TOKENS:,} tokens a document, as in OpenWebText"

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
-import pyarrow as pa
-
-from saeflow.datasets.write import BATCH_DOCUMENTS, Source
+from saeflow.datasets.columns import Batch, Types, columns_of
+from saeflow.datasets.source import BATCH_DOCUMENTS, Source
 from saeflow.errors import ConfigError
 from saeflow.hub import clear_errors, offline, require_commit, unreachable
 
@@ -39,14 +38,16 @@ def hub_source(settings: Mapping[str, Any]) -> Source:
         dataset = _dataset(builder, settings["split"], n_documents).with_format("arrow")
         # A stream knows its columns, and touches the network, only when it is read.
         first = next(iter(dataset.iter(batch_size=1)), None)
+    text = settings.get("text", "text")
     schema = (dataset.features.arrow_schema if first is None else first.schema).remove_metadata()
+    types = Types([columns_of(schema.empty_table(), text)])
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator[Batch]:
         with clear_errors(name, revision, kind="dataset", needed=_NEEDED):
             for table in dataset.iter(batch_size=BATCH_DOCUMENTS):
-                yield from table.cast(schema).combine_chunks().to_batches()
+                yield Batch(columns_of(table, text))
 
-    return Source(name, schema, batches, settings.get("text", "text"))
+    return Source(name, batches, text, lambda: types)
 
 
 def _builder(settings: Mapping[str, Any]) -> Any:

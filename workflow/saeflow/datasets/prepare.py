@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saeflow.datasets.files import find_files
 from saeflow.datasets.hub import hub_source
 from saeflow.datasets.local import local_source
 from saeflow.datasets.write import write_documents
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from saeflow.work import Work
 
 
-def prepare_dataset(work: Work, settings: Mapping[str, Any], path: Path | None = None) -> None:
+def prepare_dataset(work: Work, settings: Mapping[str, Any], path: str | None = None) -> None:
     """Write a dataset's documents with their split and finish with its record.
 
     Parameters
@@ -22,15 +22,17 @@ def prepare_dataset(work: Work, settings: Mapping[str, Any], path: Path | None =
     work
         Held work; nothing is done if it is finished.
     settings
-        ``splits`` and ``splits_seed``, ``text``; ``hub`` and what
+        ``splits`` and ``splits_seed``, ``text``, ``separator``; ``hub`` and what
         `saeflow.datasets.hub.hub_source` reads unless ``path`` is given.
     path
-        A local file.
+        What `saeflow.datasets.files.find_files` takes.
     """
     if work.finished:
         return
     if path is None:
         source = hub_source(settings)
     else:
-        source = local_source(path, settings.get("text", "text"))
+        separator = settings.get("separator")
+        files = find_files(path, where=path, separator=separator)
+        source = local_source(files, path, settings.get("text", "text"), separator)
     work.finish(write_documents(work.path, source, settings["splits"], settings["splits_seed"]))

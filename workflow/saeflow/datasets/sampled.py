@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from saeflow.datasets.write import Source, write_documents
+from saeflow.datasets.columns import Batch
+from saeflow.datasets.source import Source
+from saeflow.datasets.write import write_documents
 from saeflow.files import write_atomic
 from saeflow.interrupt import interruptible
 from saeflow.logs import Progress
@@ -23,8 +25,6 @@ from saeflow.models.sample import BATCH_DOCUMENTS, sample_documents
 
 if TYPE_CHECKING:
     from saeflow.work import Work
-
-_SCHEMA = pa.schema([pa.field("text", pa.string())])
 
 
 def sample_dataset(work: Work, settings: Mapping[str, Any], model: Path, tokenizer: Path) -> None:
@@ -46,12 +46,12 @@ def sample_dataset(work: Work, settings: Mapping[str, Any], model: Path, tokeniz
     directory.mkdir(exist_ok=True)
     _sample(directory, dict(settings["sample"]), model, tokenizer)
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator[Batch]:
         for file in sorted(directory.glob("*.json")):
             texts = json.loads(file.read_bytes())
-            yield pa.record_batch([pa.array(texts, pa.string())], schema=_SCHEMA)
+            yield Batch({"text": pa.array(texts, pa.string())})
 
-    source = Source("documents sampled from the model", _SCHEMA, batches)
+    source = Source("documents sampled from the model", batches)
     facts = write_documents(work.path, source, settings["splits"], settings["splits_seed"])
     shutil.rmtree(directory)
     work.finish(facts)

@@ -1,12 +1,12 @@
 """Write a dataset's documents, whatever they come from, in bounded memory.
 
-Read `write_documents` first; `Source` is what the modules of this package make.
+Read `write_documents`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +14,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from saeflow.datasets.columns import text_of
+from saeflow.datasets.source import Source
 from saeflow.datasets.split import SPLITS, splits_of
 from saeflow.errors import DataError
 
+logger = logging.getLogger(__name__)
+
 FILE = "documents.parquet"
-BATCH_DOCUMENTS = 1024
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|begin_of_text|>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<eos>",
+    "<bos>",
+    "</s>",
+)
+"""Texts that known tokenizers have for the beginning and the end of a document."""
+
 _OWN_COLUMNS = ("document", "text", "split")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Rows of text on their way into a dataset.
-
-    Attributes
-    ----------
-    name : str
-        Where they come from, for messages.
-    schema : Schema
-        The columns.
-    batches : callable
-        Gives a fresh iterator over record batches of that schema.
-    text : str
-        Name of the column with the text.
-    """
-
-    name: str
-    schema: pa.Schema
-    batches: Callable[[], Iterator[pa.RecordBatch]]
-    text: str = "text"
 
 
 def write_documents(
@@ -55,44 +48,59 @@ def write_documents(
         Where to write.
     source
         The rows. Those with nothing but white space are left out and counted as ``n_blank``.
-        Columns beside the text are kept; one called like a column of ours gets the prefix
-        ``source_``.
+        Columns beside the text are kept, see `saeflow.datasets.columns`; one called like a column
+        of ours gets the prefix ``source_``.
     fractions, seed
         See `saeflow.datasets.split.split_of`.
 
     Returns
     -------
     dict
-        ``n_documents`` and ``n_characters`` by split, ``n_blank``, ``columns``.
+        ``n_documents`` and ``n_characters`` by split; ``n_blank``; ``n_replaced``, how often
+        something was no character; ``n_with_special_tokens``, documents by the text of a token
+        in them; ``columns``, and ``columns_as_json``, those of them that have no type.
 
     Raises
     ------
     DataError
         If the text's column is missing or holds no text, or there is no document.
     """
-    names = _new_names(source)
+    types, counts = source.column_types(), _Counts()
+    names = _new_names([name for name in types if name != source.text])
     columns = [pa.field("document", pa.int64()), pa.field("text", pa.string())]
     columns += [pa.field("split", pa.string())]
-    columns += [source.schema.field(old).with_name(new) for old, new in names.items()]
-    counts = _Counts()
-    with pq.ParquetWriter(Path(directory) / FILE, pa.schema(columns)) as writer:
-        for batch in source.batches():
-            batch = _without_blank(batch, source, counts)
-            texts = batch.column(source.text).to_pylist()
-            splits = splits_of(texts, fractions, seed)
-            first = counts.total
-            counts.add(texts, splits)
-            numbers = pa.array(range(first, counts.total), pa.int64())
-            own = [numbers, pa.array(texts, pa.string()), pa.array(splits, pa.string())]
-            others = [batch.column(old) for old in names]
-            writer.write_batch(pa.record_batch([*own, *others], schema=pa.schema(columns)))
+    columns += [pa.field(new, types.of(old)) for old, new in names.items()]
+    schema = pa.schema(columns)
+    with pq.ParquetWriter(Path(directory) / FILE, schema) as writer:
+        for batch, n_replaced in source.batches():
+            found = text_of(batch, source.text, source.name, counts.total + counts.blank + 1)
+            others = [types.array(old, batch.get(old), len(found)) for old in names]
+            full = pc.not_equal(pc.utf8_length(pc.utf8_trim_whitespace(found)), 0)
+            texts, others = found.filter(full), [other.filter(full) for other in others]
+            splits = splits_of(texts.to_pylist(), fractions, seed)
+            numbers = pa.array(range(counts.total, counts.total + len(texts)), pa.int64())
+            own = [numbers, texts, pa.array(splits, pa.string())]
+            writer.write_batch(pa.record_batch([*own, *others], schema=schema))
+            counts.add(texts.to_pylist(), splits)
+            counts.blank += len(found) - len(texts)
+            counts.replaced += n_replaced
     if not counts.total:
-        raise DataError("there is no document with any text", where=source.name)
+        raise DataError(
+            "there is no document with any text",
+            where=source.name,
+            got=f"{counts.blank} without",
+            remedy="Name the column that holds the text with `text:` in the dataset's entry.",
+        )
+    as_json = [names[name] for name in types.as_json if name in names]
+    counts.log(source, as_json)
     return {
         "n_documents": counts.documents,
         "n_characters": counts.characters,
         "n_blank": counts.blank,
-        "columns": [column.name for column in columns],
+        "n_replaced": counts.replaced,
+        "n_with_special_tokens": counts.special,
+        "columns": schema.names,
+        "columns_as_json": as_json,
     }
 
 
@@ -102,7 +110,8 @@ class _Counts:
     def __init__(self) -> None:
         self.documents = dict.fromkeys(SPLITS, 0)
         self.characters = dict.fromkeys(SPLITS, 0)
-        self.blank = 0
+        self.blank = self.replaced = 0
+        self.special: dict[str, int] = {}
 
     @property
     def total(self) -> int:
@@ -112,39 +121,42 @@ class _Counts:
         for text, split in zip(texts, splits, strict=True):
             self.documents[split] += 1
             self.characters[split] += len(text)
+        for token in SPECIAL_TOKENS:
+            n = sum(token in text for text in texts)
+            if n:
+                self.special[token] = self.special.get(token, 0) + n
+
+    def log(self, source: Source, as_json: list[str]) -> None:
+        """Say what a reader of the record would want to have been told."""
+        if as_json:
+            logger.info(
+                "%s: kept as JSON text, not being of one type: %s", source.name, ", ".join(as_json)
+            )
+        if self.replaced:
+            logger.warning(
+                "%s: %d times something was no character (half of an emoji, a broken byte) and"
+                " was replaced by U+FFFD",
+                source.name,
+                self.replaced,
+            )
+        for token, n in self.special.items():
+            logger.warning(
+                "%s: '%s' stands in %d of %d documents; where it stands on lines of its own between"
+                " the documents of a .txt, set `separator: '%s'` in the dataset's entry",
+                source.name,
+                token,
+                n,
+                self.total,
+                token,
+            )
 
 
-def _new_names(source: Source) -> dict[str, str]:
+def _new_names(names: Sequence[str]) -> dict[str, str]:
     """Map the columns beside the text to the names under which they are kept."""
-    if source.text not in source.schema.names:
-        raise DataError(
-            f"there is no column '{source.text}'",
-            where=source.name,
-            expected=f"`text:` to be one of {', '.join(source.schema.names)}",
-            remedy="Name the column that holds the text with `text:` in the dataset's entry.",
-        )
-    kind = source.schema.field(source.text).type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise DataError(
-            f"the column '{source.text}' holds no text", where=source.name, got=str(kind)
-        )
-    others = [name for name in source.schema.names if name != source.text]
-    names = {name: f"source_{name}" if name in _OWN_COLUMNS else name for name in others}
-    if len(set(names.values())) < len(names):
-        raise DataError(
-            "two columns would have the same name", where=source.name, got=", ".join(others)
-        )
-    return names
-
-
-def _without_blank(batch: pa.RecordBatch, source: Source, counts: _Counts) -> pa.RecordBatch:
-    column = batch.column(source.text)
-    if column.null_count:
-        row = counts.total + counts.blank + column.is_null().to_pylist().index(True) + 1
-        raise DataError(
-            f"a row has no value in the column '{source.text}'", where=f"{source.name} > row {row}"
-        )
-    full = pc.not_equal(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0)
-    kept = batch.filter(full)
-    counts.blank += batch.num_rows - kept.num_rows
+    kept: dict[str, str] = {}
+    for name in names:
+        new = f"source_{name}" if name in _OWN_COLUMNS else name
+        while new in kept.values() or (new != name and new in names):
+            new += "_"
+        kept[name] = new
     return kept

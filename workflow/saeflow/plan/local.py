@@ -44,6 +44,14 @@ def hash_local(path: Path, *, where: str) -> str:
     )
 
 
+def hash_files(files: list[Path]) -> str:
+    """Return the hash of one file's content, or of those of several, in their order."""
+    hashes = _hash_files(files)
+    if len(files) == 1:
+        return hashes[files[0]]
+    return sha256_text(canonical_json([hashes[file] for file in files]))
+
+
 def _hash_files(files: list[Path]) -> dict[Path, str]:
     cache = _read_cache()
     hashes, changed = {}, False

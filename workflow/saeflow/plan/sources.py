@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import paths
+from saeflow.datasets.files import find_files, kind_of
 from saeflow.errors import ConfigError
-from saeflow.plan.local import hash_local
+from saeflow.plan.local import hash_files, hash_local
 from saeflow.plan.result import Result, look_at_source
 
 
@@ -129,11 +130,11 @@ class Sources:
             return self._alone("sample_dataset", paths.DATASET, place, settings, inputs)
         arguments: dict[str, Any] = {}
         if "path" in entry:
+            where = f"{self.file} > datasets > {dataset} > path"
             arguments["path"] = entry.pop("path")
-            entry["format"] = Path(arguments["path"]).suffix
-            entry["path_sha256"] = hash_local(
-                Path(arguments["path"]), where=f"{self.file} > datasets > {dataset} > path"
-            )
+            files = find_files(arguments["path"], where=where, separator=entry.get("separator"))
+            entry["format"] = kind_of(files[0])
+            entry["path_sha256"] = hash_files(files)
         return self._alone("fetch_dataset", paths.DATASET, place, entry, arguments=arguments)
 
     def tokens(self, tokenizer: str, dataset: str, packing: str) -> Result:

@@ -1,0 +1,117 @@
+"""CSV: a line of names, then a row each; fields with commas, quotes or line breaks in quotes."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from saeflow.datasets.columns import Batch, Column, Types, distinct, no_column
+from saeflow.datasets.lines import is_whole, lines, refuse_surrogates, without_surrogates
+from saeflow.datasets.source import Source, batched
+from saeflow.errors import DataError
+
+_ABSENT = pa.array(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None"])
+_KINDS = (pa.int64(), pa.float64(), pa.bool_(), pa.string())
+"""What the values of a column are: the first that all of them can be read as."""
+
+
+def read(files: Sequence[Path], name: str, text: str) -> Source:
+    """Open CSV files; each has its own line of names.
+
+    Parameters
+    ----------
+    files
+        In UTF-8.
+    name
+        Of the source.
+    text
+        The column with the text, which stays as it is written. Others become numbers or truth
+        values where all their values can be read so.
+    """
+
+    def batches() -> Iterator[Batch]:
+        for file in files:
+            for rows in batched(_rows(file, text)):
+                yield _batch(rows)
+
+    def types() -> Types:
+        kinds: dict[str, pa.DataType] = {}
+        for columns, _ in batches():
+            for column, values in columns.items():
+                first = 3 if column == text else _KINDS.index(kinds.get(column, _KINDS[0]))
+                kinds[column] = next(k for k in _KINDS[first:] if _fits(values, k))
+        return _Read([pa.schema(list(kinds.items()))])
+
+    return Source(name, batches, text, types)
+
+
+class _Read(Types):
+    """The types that a CSV's strings are read as."""
+
+    def array(self, name: str, column: Column | None, length: int) -> pa.Array:
+        read = column if column is None else _as(column, self.of(name))
+        return super().array(name, read, length)
+
+
+def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.reader((line + "\n" for _, line in lines(path)), strict=True)
+    names: list[str] = []
+    try:
+        for row in reader:
+            where = f"{path} > line {reader.line_num}"
+            if not row:  # a blank line
+                continue
+            if not names:
+                names = distinct(row)
+                if text not in names:
+                    raise no_column(text, names, where)
+                continue
+            if len(row) != len(names):
+                raise _unreadable(where, f"{len(row)} fields of {len(names)}")
+            found = dict(zip(names, row, strict=True))
+            if not is_whole(found[text]):
+                refuse_surrogates(found[text], where)
+            yield found
+    except csv.Error as error:
+        raise _unreadable(f"{path} > line {reader.line_num}", str(error)) from error
+
+
+def _unreadable(where: str, got: str) -> DataError:
+    return DataError(
+        "the file is not readable CSV",
+        where=where,
+        expected="as many fields as names, separated by commas",
+        got=got,
+        remedy='Put fields with commas, line breaks or quotes in quotes: "so, ""quoted""".',
+    )
+
+
+def _batch(rows: list[dict[str, str]]) -> Batch:
+    columns: dict[str, pa.Array] = {}
+    n_replaced = 0
+    for name in rows[0]:
+        values, n = without_surrogates([row[name] for row in rows])
+        columns[name] = pa.array(values, pa.string())
+        n_replaced += n
+    return Batch(columns, n_replaced)
+
+
+def _fits(values: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        _as(values, kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_string(kind):
+        return values
+    absent = pc.is_in(values, value_set=_ABSENT)
+    return pc.if_else(absent, pa.scalar(None, pa.string()), values).cast(kind)

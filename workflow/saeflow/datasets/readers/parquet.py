@@ -1,0 +1,59 @@
+"""Parquet: columns with their types, which say by themselves what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from saeflow.datasets.columns import Batch, Types, columns_of
+from saeflow.datasets.source import BATCH_DOCUMENTS, Source
+from saeflow.errors import DataError
+
+
+def read(files: Sequence[Path], name: str, text: str) -> Source:
+    """Open Parquet files.
+
+    Parameters
+    ----------
+    files
+        Their columns may differ.
+    name
+        Of the source.
+    text
+        The column with the text; ``meta.body`` is the field ``body`` of ``meta``.
+    """
+
+    def batches() -> Iterator[Batch]:
+        for file in files:
+            with _open(file) as opened:
+                for batch in opened.iter_batches(batch_size=BATCH_DOCUMENTS):
+                    yield Batch(columns_of(batch, text))
+
+    def types() -> Types:
+        return Types(columns_of(_schema(file).empty_table(), text) for file in files)
+
+    return Source(name, batches, text, types)
+
+
+def _schema(file: Path) -> pa.Schema:
+    with _open(file) as opened:
+        return opened.schema_arrow
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a file; what Arrow cannot read in it is a `DataError`."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            "the file is not readable Parquet",
+            where=path,
+            got=str(error).splitlines()[0],
+            remedy="Copy or fetch it again; it may have been cut off.",
+        ) from error
