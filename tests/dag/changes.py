@@ -275,12 +275,14 @@ CHANGES = (
     # -- what was made
     Change(
         "a figure is deleted",
-        lambda tree: (tree.path / "results/figures/suppression/l0_by_method.png").unlink(),
+        lambda tree: (
+            tree.path / "results/studies/config/figures/suppression/l0_by_method.png"
+        ).unlink(),
         {"plot l0_by_method"},
     ),
     Change(
         "a table is cut short",
-        lambda tree: cut(tree, "results/tables/suppression/l0.csv"),
+        lambda tree: cut(tree, "results/studies/config/tables/suppression/l0.csv"),
         {"tabulate l0"},
     ),
     Change(

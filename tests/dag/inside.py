@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def outputs():
-    """Plan the tree's configuration."""
+def outputs(file="config.yaml"):
+    """Plan a configuration of the tree's."""
     from saeflow.config.checks import resolve
     from saeflow.config.reading import read_config
     from saeflow.plan.outputs import Outputs
     from saeflow.plan.plan import Plan
 
-    return Outputs(Plan(resolve(read_config(Path("config.yaml")))))
+    return Outputs(Plan(resolve(read_config(Path(file)), file=file)))
 
 
 def stale():
@@ -98,6 +98,11 @@ def _row_table(store):
             (rows.path / "token_id").write_text("x")
             rows.finish({})
     return rows.final.name
+
+
+def read_by(file, record):
+    """Return the identities of what a result of a configuration reads, sorted."""
+    return sorted(one.identity for one in outputs(file).find(Path(record)).reads())
 
 
 def described(rule):

@@ -9,16 +9,23 @@ import sys
 import time
 
 import pytest
+import yaml
 
 from dag.edits import add_sae, code, study
 from dag.jobs import HOOKS, TABLES
 from dag.tree import ROOT, Tree
 
 PRETEND = '''"""Pretend."""
-import os, time
+import json, os, time
 from pathlib import Path
 from saeflow.errors import DataError
+from saeflow.files import read_json
 from saeflow.script import run
+
+def identities(task):
+    lists = [one if isinstance(one, list) else [one] for one in task.inputs.values()]
+    read = [path for paths in lists for path in paths]
+    return json.dumps(sorted(read_json(path)["identity"] for path in read))
 
 def main(*, tasks, part=None):
     with Path("counted.txt").open("a") as file:
@@ -30,7 +37,7 @@ def main(*, tasks, part=None):
             continue
         for file in task.files:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("x")
+            file.write_text(identities(task))
         if task.work is not None:
             (task.work.path / ("data" if part is None else f"part-{{part[0]}}")).write_text("x")
         if part is None:
@@ -105,7 +112,7 @@ ALL = sorted(
 def test_each_pass_runs_once_from_nothing_after_an_added_sae_and_after_a_kill(tree):
     tree.snakemake()
     assert rules(tree) == ALL
-    assert (tree.path / "results/report.html").exists()
+    assert (tree.path / "results/studies/config/report.html").exists()
     again = tree.snakemake()
     assert "Nothing to be done" in again.stdout + again.stderr
     assert counted(tree) == []
@@ -202,9 +209,9 @@ def test_two_results_of_a_fresh_study_can_be_asked_for_then_the_study_by_name(tr
     assert not {"measure", "tabulate"} & {*rules(tree)}
     tree.snakemake("suppression")
     shown = {"theory"}.union(*map(set, TABLES.values()))
-    figures = tree.path / "results/figures/suppression"
+    figures = tree.path / "results/studies/config/figures/suppression"
     assert {path.stem for path in figures.glob("*.pdf")} == shown
-    assert not (tree.path / "results/report.html").exists()
+    assert not (tree.path / "results/studies/config/report.html").exists()
 
 
 def test_a_running_job_makes_what_it_was_planned_with(tree):
@@ -219,6 +226,31 @@ def test_a_running_job_makes_what_it_was_planned_with(tree):
     assert running.returncode == 0, output
     made = list(tree.path.glob("results/.made/saes/**/topk/**/sae.*.json"))
     assert {json.loads(path.read_text())["settings"]["k"] for path in made} == {4}
+
+
+def test_two_configurations_side_by_side_share_what_is_the_same(tree):
+    """Another recipe of the same name and a study of fewer hooks, run at once, then in turn."""
+    other = yaml.safe_load((tree.path / "config.yaml").read_text())
+    other["saes"]["topk"]["k"] = 8
+    other["studies"]["suppression"]["hooks"] = [HOOKS[0]]
+    (tree.path / "wide.yaml").write_text(yaml.safe_dump(other))
+    runs = [begin(tree, *more, SLOW="0.1") for more in ([], ["--configfile", "wide.yaml"])]
+    for run in runs:
+        output, _ = run.communicate(timeout=300)
+        assert run.returncode == 0, output
+    passes = counted(tree)
+    assert [rule for rule, _, _ in passes].count("train_lm") == 1
+    studies = tree.path / "results/studies"
+    assert {path.parent.name for path in studies.glob("*/report.html")} == {"config", "wide"}
+    for name in ("config", "wide"):
+        table = f"results/studies/{name}/tables/suppression/l0.csv"
+        read = json.loads((tree.path / table).read_text())
+        assert read == tree.ask("read_by", f"{name}.yaml", table)
+    before = {path: path.read_bytes() for path in studies.rglob("*.*")}
+    for arguments in ([], ["--configfile", "wide.yaml"], []):
+        tree.snakemake(*arguments)  # what has the other's name now is published again, not made
+        assert counted(tree) == []
+    assert {path: path.read_bytes() for path in studies.rglob("*.*")} == before
 
 
 def test_threads_and_profiles_change_nothing(tree):

@@ -151,7 +151,7 @@ def _answer(directory: Path, name: str, arguments: tuple, pipe) -> None:
 
 def shorten(path: str) -> str:
     """Drop what all paths of the small configuration have in common."""
-    path = path.removeprefix("results/").removesuffix(".json")
+    path = path.removeprefix("results/").removesuffix(".json").removeprefix("studies/config/")
     for prefix in ("saes/small/texts/ctx-64/", "activations/small/texts/ctx-64/"):
         path = path.removeprefix(prefix)
     for stem in ("tables/suppression/", "figures/suppression/"):

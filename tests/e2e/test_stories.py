@@ -41,13 +41,15 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 def test_the_clean_model_has_its_known_perplexity(finished):
     """4.72: the model's own perplexity on these stories, with BOS and at most 512 tokens."""
-    values = pd.read_csv(finished / "results/tables/suppression/metrics.csv").perplexity
+    values = pd.read_csv(
+        finished / "results/studies/config/tables/suppression/metrics.csv"
+    ).perplexity
     assert values.max() - values.min() < 1e-6
     assert values.iloc[0] == pytest.approx(4.72, abs=0.05)
 
 
 def test_fine_tuning_the_decoder_side_leaves_l0_as_it_is(finished):
-    table = pd.read_csv(finished / "results/tables/suppression/frontier.csv")
+    table = pd.read_csv(finished / "results/studies/config/tables/suppression/frontier.csv")
     frozen = table.method.isin(
         ["original", "scale", "unrotated_decoder", "decoder", "decoder-exact"]
     )
@@ -58,9 +60,9 @@ def test_fine_tuning_the_decoder_side_leaves_l0_as_it_is(finished):
 
 
 def test_the_report_and_every_figure_are_there(finished):
-    assert (finished / "results/report.html").stat().st_size > 100_000
-    pdfs = sorted(p.stem for p in (finished / "results/figures").rglob("*.pdf"))
-    pngs = sorted(p.stem for p in (finished / "results/figures").rglob("*.png"))
+    assert (finished / "results/studies/config/report.html").stat().st_size > 100_000
+    pdfs = sorted(p.stem for p in (finished / "results/studies/config/figures").rglob("*.pdf"))
+    pngs = sorted(p.stem for p in (finished / "results/studies/config/figures").rglob("*.png"))
     assert pdfs == pngs
     assert len(pdfs) >= 6
 

@@ -75,7 +75,10 @@ def test_what_a_pass_makes_is_counted(tmp_path, nouns, part, words):
         (
             "tabulate",
             {"study": "suppression"},
-            ["results/tables/suppression/loss.json", "results/tables/suppression/shrinkage.json"],
+            [
+                "results/studies/config/tables/suppression/loss.json",
+                "results/studies/config/tables/suppression/shrinkage.json",
+            ],
             ["loss", "shrinkage"],
         ),
         ("train_lm", {"model": "world-s"}, ["results/models/world-s/model.json"], ["model"]),

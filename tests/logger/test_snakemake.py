@@ -84,8 +84,11 @@ def test_a_dry_run_is_a_table_of_what_would_be_made(passes):
     passes.add(
         D,
         "tabulate",
-        {"study": "suppression"},
-        [f"results/tables/suppression/{name}.json" for name in ("loss", "shrinkage")],
+        {"configuration": "config", "study": "suppression"},
+        [
+            f"results/studies/config/tables/suppression/{name}.json"
+            for name in ("loss", "shrinkage")
+        ],
     )
     passes.saes(B, "resid_post.1", ["topk"])
     passes.saes(A, "resid_post.0", ["topk", "relu", "gated", "jumprelu", "batch_topk", "p_anneal"])

@@ -29,26 +29,52 @@ def open_store(path: str | Path) -> Store:
     return open_(Path(path))
 
 
-def read_table(study: str, table: str, *, results: str | Path = paths.RESULTS) -> pd.DataFrame:
+def read_table(
+    study: str,
+    table: str,
+    *,
+    configuration: str | None = None,
+    results: str | Path = paths.RESULTS,
+) -> pd.DataFrame:
     """Return a table of a study.
 
     Parameters
     ----------
     study, table
         Such as "suppression" and "frontier".
+    configuration
+        The name of the configuration (``mine`` for ``mine.yaml``); None where only one has made
+        this table.
     results
         The directory with the results.
 
     Raises
     ------
     DataError
-        If there is no such table; the message lists those there are.
+        If there is no such table, or if several configurations have one; the message lists what
+        there is.
     """
     from saeflow.tables.files import read_csv
 
-    record = paths.fill(paths.TABLE, study=study, table=table).relative_to(paths.RESULTS)
-    file = (Path(results) / record).with_suffix(".csv")
-    if not file.is_file():
-        known = ", ".join(sorted(p.stem for p in file.parent.glob("*.csv"))) or "none yet"
-        raise DataError("there is no such table", where=file, expected=known)
-    return read_csv(file)
+    def files(configuration: str, table: str) -> list[Path]:
+        pattern = paths.fill(paths.TABLE, configuration=configuration, study=study, table=table)
+        found = Path(results).glob(f"{pattern.relative_to(paths.RESULTS).with_suffix('.csv')}")
+        return sorted(found)
+
+    found = files(configuration or "*", table)
+    if not found:
+        known = sorted({file.stem for file in files(configuration or "*", "*")})
+        raise DataError(
+            f"there is no table '{table}' of {study}",
+            where=results,
+            expected=", ".join(known) or "a study that was run",
+        )
+    if len(found) > 1:
+        names = sorted(file.parents[2].name for file in found)
+        raise DataError(
+            f"several configurations have a table '{table}' of {study}",
+            where=results,
+            got=", ".join(names),
+            remedy=f'Say which one is meant: read_table(..., configuration="{names[0]}").',
+        )
+    return read_csv(found[0])

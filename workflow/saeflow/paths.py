@@ -19,11 +19,12 @@ SAE_DIRECTORY = RESULTS + "/saes/{model}/{dataset}/{packing}/{hook}/{sae}/seed-{
 SAE = SAE_DIRECTORY + "/sae.json"
 MEASUREMENT = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/{measure}.json"
 MEASUREMENT_OF_MODEL = RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packing}/{measure}.json"
-SIMULATION = RESULTS + "/theory/{study}.json"
-TABLE = RESULTS + "/tables/{study}/{table}.json"
-FIGURE = RESULTS + "/figures/{study}/{figure}.json"
-REPORT = RESULTS + "/report.html"
-REPORT_RECORD = RESULTS + "/report.json"
+OF_CONFIGURATION = RESULTS + "/studies/{configuration}"
+SIMULATION = OF_CONFIGURATION + "/theory/{study}.json"
+TABLE = OF_CONFIGURATION + "/tables/{study}/{table}.json"
+FIGURE = OF_CONFIGURATION + "/figures/{study}/{figure}.json"
+REPORT = OF_CONFIGURATION + "/report.html"
+REPORT_RECORD = OF_CONFIGURATION + "/report.json"
 
 RECEIPTS = RESULTS + "/.receipts"
 PLANS = RESULTS + "/.plans"
@@ -50,15 +51,16 @@ PASSES = {
     "import_saes": f"{_OF_MODEL}/{{hook}}",
     "finetune_saes": f"{_OF_MODEL}/{{hook}}",
     "measure": "{measure}/{model}/{hook}/{eval_dataset}/{eval_packing}",
-    "simulate": "{study}",
-    "tabulate": "{study}",
-    "plot": "{study}",
-    "build_report": "report",
+    "simulate": "{configuration}/{study}",
+    "tabulate": "{configuration}/{study}",
+    "plot": "{configuration}/{study}",
+    "build_report": "{configuration}",
 }
 """The rules, which make passes, and the place of a pass: what its results have in common."""
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
 WILDCARDS = {
+    "configuration": _NAME,
     "model": _NAME + r"(@[0-9]+)?",
     "tokenizer": _NAME,
     "dataset": _NAME,

@@ -27,7 +27,7 @@ from saeflow.device import let_waiting_threads_sleep, machine
 from saeflow.errors import SaeflowError, StaleError
 from saeflow.files import read_json, sha256_file, write_json
 from saeflow.interrupt import Interrupted
-from saeflow.inventory import is_whole
+from saeflow.inventory import MANIFEST, is_whole
 from saeflow.plan.current import has_files, read_record, recorded_identity
 from saeflow.plan.made import remember
 from saeflow.readers import reading
@@ -199,11 +199,19 @@ def _stores(results: Iterable[Mapping[str, Any]]) -> list[Path]:
 
 
 def _checked(value: Any) -> Any:
-    """Return the record of an input, or the list of them, after a look at its identity."""
+    """Return the record of an input, or the list of them, after a look at its identity.
+
+    Where another configuration made its own result of that name meanwhile, the bulk that was
+    planned with is still there, and has a copy of its record.
+    """
     if isinstance(value, list):
         return [_checked(item) for item in value]
-    record = Path(value["record"])
+    record, suffix = Path(value["record"]), value["suffix"]
     found = recorded_identity(record)
+    if found != value["identity"] and suffix is not None:
+        bulk = bulk_path(record, value["identity"], suffix)
+        if is_whole(bulk):
+            return bulk / MANIFEST
     if found is None:
         raise StaleError(
             "an input is missing or unreadable",

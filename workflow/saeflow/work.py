@@ -75,6 +75,15 @@ def bulk_of(record: Path) -> Path:
     return bulk
 
 
+def published(record: Path) -> Path:
+    """Return the record that bulk is published by, given it or the manifest inside the bulk."""
+    record = Path(record)
+    if record.name != MANIFEST:
+        return record
+    identity = read_json(record)["identity"][:IDENTITY_CHARACTERS]
+    return record.parent.with_name(f"{record.parent.name.partition(f'.{identity}')[0]}.json")
+
+
 def released_at(output: Path, identity: str, suffix: str = "") -> int | None:
     """Return when released bulk had been made (st_mtime_ns); None for bulk that is not."""
     bulk = bulk_path(output, identity, suffix)

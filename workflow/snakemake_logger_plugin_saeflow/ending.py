@@ -18,8 +18,9 @@ def ending(run: Run, *, dry: bool) -> Iterator[str]:
         yield from _table(run)
     elif len(run.of(DONE)) == run.total:
         yield f"All is done: {passes(run.total)} in {duration(run.elapsed)}."
-        if any(one.rule == "build_report" for one in run.of(DONE)):
-            yield f"The report is {paths.REPORT}."
+        for one in run.of(DONE):
+            if one.rule == "build_report":
+                yield f"The report is {paths.fill(paths.REPORT, **one.place)}."
     else:
         yield from _what_is_left(run)
 

@@ -20,7 +20,7 @@ from snakemake_logger_plugin_saeflow.passes import (
 
 _RECEIPTS_READ = 30
 _MOST_TIMES = 3.0
-_OF_DATA = ("dataset", "packing", "eval_dataset", "eval_packing")
+_OF_DATA = ("configuration", "dataset", "packing", "eval_dataset", "eval_packing")
 
 
 class Run:

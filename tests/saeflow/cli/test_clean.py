@@ -145,7 +145,9 @@ def test_what_explains_a_stale_result_is_kept(tree, saeflow):
     entry("saes", "relu", l1=0.2)(tree)
     tree.pretend("train_saes")
     saeflow("clean", "--yes")
-    assert "was 0.1, is 0.2" in saeflow("why", "results/tables/suppression/l0.csv")[1]
+    assert (
+        "was 0.1, is 0.2" in saeflow("why", "results/studies/config/tables/suppression/l0.csv")[1]
+    )
 
 
 def test_row_tables_stay_as_long_as_activations_read_them(tree, saeflow):
@@ -182,12 +184,18 @@ def test_a_removal_that_was_killed_is_finished_the_next_time(tree, saeflow):
 
 def test_figures_and_tables_are_never_garbage(tree, saeflow):
     tree.configure(lambda c: c["studies"]["suppression"]["hooks"].remove("resid_post.2"))
-    other = tree.path / "results/figures/mine/old.pdf"
+    other = tree.path / "results/studies/config/figures/mine/old.pdf"
     other.parent.mkdir(parents=True)
     other.write_text("x")
     saeflow("clean", "--yes")
     assert other.exists()
-    assert (tree.path / "results/figures/suppression/l0_by_method.pdf").exists()
+    assert (tree.path / "results/studies/config/figures/suppression/l0_by_method.pdf").exists()
+
+
+def test_other_configurations_that_have_results_here_are_named(tree, saeflow):
+    assert "other configurations" not in saeflow("clean")[1]
+    (tree.path / "results/studies/wide").mkdir()
+    assert "of other configurations: wide." in saeflow("clean")[1]
 
 
 def test_nothing_outside_the_results_is_touched(tree, saeflow, tmp_path):
@@ -232,7 +240,7 @@ def test_temporary_files_of_killed_processes_are_removed_and_of_running_ones_kep
         pass
     left = [
         tree.path / RELU / f".sae.json.{gone.pid}.tmp",
-        tree.path / f"results/figures/suppression/.l0.pdf.{gone.pid}.tmp",
+        tree.path / f"results/studies/config/figures/suppression/.l0.pdf.{gone.pid}.tmp",
         tree.path / f"results/saes/.x.json.{gone.pid}.tmp",
     ]
     running = [file.with_name(file.name.replace(str(gone.pid), str(os.getpid()))) for file in left]

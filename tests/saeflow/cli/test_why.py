@@ -6,7 +6,7 @@ from dag.edits import entry, study
 
 SAES = "results/saes/small/texts/ctx-64/resid_post.1"
 RELU = f"{SAES}/relu/seed-0"
-FIGURE = "results/figures/suppression/l0_by_method.png"
+FIGURE = "results/studies/config/figures/suppression/l0_by_method.png"
 
 
 @pytest.mark.parametrize(
@@ -17,10 +17,10 @@ FIGURE = "results/figures/suppression/l0_by_method.png"
         f"./{RELU}/",
         f"{RELU}/on/texts/ctx-64/language.json",
         FIGURE,
-        "results/tables/suppression/l0.csv",
+        "results/studies/config/tables/suppression/l0.csv",
         "results/activations/small/texts/ctx-64/resid_post.1.json",
         "results/models/small",
-        "results/report.html",
+        "results/studies/config/report.html",
     ],
 )
 def test_every_kind_of_path_is_understood(tree, saeflow, target):
@@ -62,14 +62,14 @@ def test_a_cause_is_known_when_it_was_made_anew_and_only_what_is_below_is_stale(
 
 def test_alike_causes_are_told_once(tree, saeflow):
     entry("saes", "relu", l1=0.2)(tree)
-    printed = saeflow("why", "results/tables/suppression/l0.csv")[1]
+    printed = saeflow("why", "results/studies/config/tables/suppression/l0.csv")[1]
     assert f"train_saes: {RELU}/sae.json and 1 more" in printed
 
 
 def test_changed_code_is_told_by_definition(tree, process):
     old = 'sums["squared_error"] / sums["squared_deviation"]'
     tree.edit("workflow/saeflow/metrics/reconstruction.py", old, f"1 * {old}")
-    printed = process("why", "results/tables/suppression/frontier.csv")[1]
+    printed = process("why", "results/studies/config/tables/suppression/frontier.csv")[1]
     assert "code changed: saeflow.metrics.reconstruction:fvu\n" in printed
     assert "is current" in process("why", f"{RELU}/on/texts/ctx-64/reconstruction.json")[1]
 
@@ -82,7 +82,7 @@ def test_changed_text_is_told_by_its_hash(tree, saeflow):
 
 def test_inputs_that_came_are_told(tree, saeflow):
     study("hooks", "resid_post.3")(tree)
-    printed = saeflow("why", "results/tables/suppression/l0.csv")[1]
+    printed = saeflow("why", "results/studies/config/tables/suppression/l0.csv")[1]
     assert "input reconstruction: reads now results/saes/small/texts/ctx-64/resid_post.3" in printed
 
 
@@ -166,6 +166,6 @@ def test_asking_changes_nothing(tree, saeflow):
         return {p: p.read_bytes() for p in found if ".cache" not in p.parts}
 
     before = state()
-    saeflow("why", "results/report.html")
+    saeflow("why", "results/studies/config/report.html")
     saeflow("clean")
     assert state() == before

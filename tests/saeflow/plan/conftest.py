@@ -38,7 +38,14 @@ def make(place):
     ):
         return Result(
             rule=rule,
-            place={"model": "m", "dataset": "d", "packing": "p", "hook": hook, "study": "s"},
+            place={
+                "model": "m",
+                "dataset": "d",
+                "packing": "p",
+                "hook": hook,
+                "study": "s",
+                "configuration": "c",
+            },
             output=place.relative_to(place) / f"results/{name}.json",
             settings=settings,
             inputs=inputs or {},

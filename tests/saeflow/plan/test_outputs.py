@@ -98,15 +98,15 @@ def test_everything_wanted_leads_to_the_report_and_no_two_results_are_one_file(m
 
 def test_a_study_wants_its_tables_and_figures_and_no_report(make_outputs):
     wanted = {str(file) for one in make_outputs().of_study("suppression") for file in one.files}
-    assert "results/tables/suppression/l0.csv" in wanted
-    assert "results/figures/suppression/l0_by_method.pdf" in wanted
-    assert "results/report.html" not in wanted
+    assert "results/studies/config/tables/suppression/l0.csv" in wanted
+    assert "results/studies/config/figures/suppression/l0_by_method.pdf" in wanted
+    assert "results/studies/config/report.html" not in wanted
 
 
 def test_a_result_is_found_by_its_record_or_file_wanted_or_not(make_outputs):
     outputs = make_outputs(saes=["relu"])
     place = "results/saes/small/texts/ctx-64/resid_post.1"
-    assert outputs.find(Path("results/tables/suppression/l0.csv")).rule == "tabulate"
+    assert outputs.find(Path("results/studies/config/tables/suppression/l0.csv")).rule == "tabulate"
     unwanted = outputs.find(Path(f"{place}/topk/seed-0/sae.json"))
     assert unwanted.rule == "train_saes" and unwanted not in outputs.wanted
     assert outputs.find(Path(f"{place}/none/seed-0/sae.json")) is None

@@ -17,7 +17,7 @@ from saeflow.errors import DamagedError
 from saeflow.files import fsync_dir, read_json, write_json
 from saeflow.readers import try_lock_unread
 from saeflow.task import Task
-from saeflow.work import MANIFEST, RELEASED
+from saeflow.work import MANIFEST, RELEASED, published
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def release(record: Path) -> bool:
     Parameters
     ----------
     record
-        The published ``{hook}.json``.
+        The published ``{hook}.json``, or the manifest of bulk that it does not name any more.
 
     Returns
     -------
@@ -51,12 +51,12 @@ def release(record: Path) -> bool:
     The record, the manifest (as ``released.json``) with its hashes, the mean and the standard
     deviation stay. The array goes with its metadata, since Zarr reads missing shards as zeros.
     """
-    record = Path(record)
+    manifest, record = Path(record), published(record)
     with try_lock_unread(record) as free:
         if not free:
             logger.warning("%s is in use by another process and stays for now", record)
             return False
-        bulk = record.parent / read_json(record)["bulk"]
+        bulk = record.parent / read_json(manifest)["bulk"]
         if (bulk / MANIFEST).is_file():
             (bulk / MANIFEST).replace(bulk / RELEASED)
             fsync_dir(bulk)

@@ -5,6 +5,8 @@ What one section can tell by itself is checked by its class in `sections.py`. Re
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePath
 from typing import Any
 
 from saeflow.config.messages import no_such
@@ -30,6 +32,7 @@ def resolve(config: Any, *, file: str = "config.yaml") -> Config:
         Name of the file, for messages.
     """
     result = Sections.read(expand(config, file=file), where=file).plain()
+    result["name"] = result["name"] or _name_of(file)
     studies = {}
     for name, values in result["studies"].items():
         where = f"{file} > studies > {name}"
@@ -48,6 +51,12 @@ def resolve(config: Any, *, file: str = "config.yaml") -> Config:
         _check_study(result, where, values)
         section.check(result, values, where)
     return result
+
+
+def _name_of(file: str) -> str:
+    """Return the name of a configuration that has none: its file's, or its files'."""
+    stems = (PurePath(one).stem for one in file.split(", "))
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", "+".join(stems)).lstrip("._+-") or "config"
 
 
 def _check_model(config: Config, where: str, model: Config) -> None:

@@ -123,7 +123,7 @@ def _parts(key: str, annotation: Any) -> Iterator[str]:
             yield from (f"### `studies > {name}`", _about(section), _keys(section))
     elif is_section(annotation):
         yield _keys(annotation)
-    else:
+    elif get_origin(annotation) is dict:
         entry = get_args(annotation)[1]
         for tag, kind in (kinds_of(entry) or {"": entry}).items():
             yield f"### `{key} > NAME`{_mark(tag, kind)}"

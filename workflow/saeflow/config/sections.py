@@ -176,6 +176,9 @@ def section_of(study: str, *, where: object) -> type[StudySection]:
 class Config(Section):
     """What to compute. Nothing about machines belongs here; see the profiles for that."""
 
+    name: Name | None = None
+    """What its tables, figures and report are kept under, ``results/studies/{name}/``; null for the
+    name of the file. Give one where two files are called the same."""
     models: dict[Name, Model]
     """Language models by name."""
     tokenizers: dict[Name, Tokenizer] = {}

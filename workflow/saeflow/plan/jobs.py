@@ -45,7 +45,7 @@ class Jobs:
         asked = [Path(line) for line in os.environ.get(MAKE, "").splitlines()]
         if asked:
             return self._receipts(self._outputs.leading_to(asked), asked)
-        return self._receipts(self._outputs.wanted, [Path(paths.REPORT)])
+        return self._receipts(self._outputs.wanted, self._outputs.report().files)
 
     def study(self, name: str) -> list[str]:
         """Return what the tables and figures of one study have to leave."""

@@ -49,6 +49,11 @@ class Outputs:
         for name in sorted(asked):
             yield name, found[name].STUDY
 
+    @property
+    def _name(self) -> dict[str, str]:
+        """What tells this configuration's outputs from those of another one."""
+        return {"configuration": self.plan.config["name"]}
+
     def _section(self, study: str) -> Mapping[str, Any]:
         return self.plan.config["studies"].get(study, {})
 
@@ -69,7 +74,7 @@ class Outputs:
 
     def table(self, study: str, name: str) -> Result:
         """Return one table."""
-        output = paths.fill(paths.TABLE, study=study, table=name)
+        output = paths.fill(paths.TABLE, **self._name, study=study, table=name)
         if output not in self._made:
             self._made[output] = self._table(study, output, self.studies[study].tables[name])
         return self._made[output]
@@ -89,7 +94,7 @@ class Outputs:
             settings |= self.plan.resampling
         return Result(
             rule="tabulate",
-            place={"study": study},
+            place={**self._name, "study": study},
             output=output,
             settings=settings,
             inputs={kind: tuple(self._read(study, kind)) for kind in table.reads},
@@ -117,12 +122,12 @@ class Outputs:
                 yield self.plan.measurement_of_model(kind, model=row["model"], **on)
 
     def _simulation(self, study: str) -> Result:
-        output = paths.fill(paths.SIMULATION, study=study)
+        output = paths.fill(paths.SIMULATION, **self._name, study=study)
         if output not in self._made:
             simulate = self.studies[study].simulation
             self._made[output] = Result(
                 rule="simulate",
-                place={"study": study},
+                place={**self._name, "study": study},
                 output=output,
                 settings={"simulate": simulate, **self._section(study)["theory"]},
                 code_roots=(simulate,),
@@ -143,7 +148,7 @@ class Outputs:
 
     def figure(self, study: str, name: str) -> Result:
         """Return one figure."""
-        output = paths.fill(paths.FIGURE, study=study, figure=name)
+        output = paths.fill(paths.FIGURE, **self._name, study=study, figure=name)
         if output not in self._made:
             figure = self.studies[study].figures[name]
             self._made[output] = self._figure(study, output, figure)
@@ -152,7 +157,7 @@ class Outputs:
     def _figure(self, study: str, output: Path, figure: Figure) -> Result:
         return Result(
             rule="plot",
-            place={"study": study},
+            place={**self._name, "study": study},
             output=output,
             settings={
                 "study": study,
@@ -173,8 +178,8 @@ class Outputs:
         summaries = [study.summary for study in self.studies.values() if study.summary]
         return Result(
             rule="build_report",
-            place={},
-            output=Path(paths.REPORT_RECORD),
+            place=self._name,
+            output=paths.fill(paths.REPORT_RECORD, **self._name),
             settings={
                 "studies": list(self.studies),
                 "texts_sha256": sha256_text(canonical_json(self._texts())),
@@ -185,7 +190,7 @@ class Outputs:
                 "tables": tuple(t for study in self.studies for t in self.tables(study).values()),
             },
             code_roots=("saeflow.metrics.metric:Metric", *summaries),
-            files=(Path(paths.REPORT),),
+            files=(paths.fill(paths.REPORT, **self._name),),
         )
 
     def _texts(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Finished and unfinished data of other settings, hooks or code; plans, receipts, 
 descriptions of what is gone; temporary files of processes that were killed. "Latest data" are
 stale, yet the last that were made there. Nothing is removed without --yes, and never what a
 running process works on.
-Where several configurations share results/, name them all.
+Where several configurations share results/, name them all; tables, figures and reports are kept.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ def run(options: argparse.Namespace) -> int:
     busy = {piece.path for piece in found if is_busy(piece)}
     free = [piece for piece in found if piece.path not in busy]
     _list(found, busy)
+    if forgotten := _others({study.config["name"] for study in studies}):
+        print(
+            f"There are results of other configurations: {', '.join(forgotten)}. Name their files"
+            " too, or what only they want is listed here."
+        )
     total = size(sum(piece.n_bytes for piece in free))
     names = ", ".join(str(file) for file in files)
     if not free:
@@ -51,6 +56,14 @@ def run(options: argparse.Namespace) -> int:
         freed = size(sum(piece.n_bytes for piece in removed))
         print(f"Removed {count(len(removed), 'thing')}, {freed}.")
     return 0
+
+
+def _others(named: set[str]) -> list[str]:
+    """Return the names of configurations that have outputs here and were not named."""
+    from saeflow import paths
+
+    directory = paths.fill(paths.OF_CONFIGURATION, configuration="*")
+    return sorted({path.name for path in directory.parent.glob(directory.name)} - named)
 
 
 def _list(found: list[Garbage], busy: set) -> None:
