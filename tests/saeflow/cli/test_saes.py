@@ -17,6 +17,10 @@ from saeflow.sae.saved.load import load_sae
 from saeflow.sae.saved.save import header_of, save
 from saeflow.work import hold
 
+RECONSTRUCTION_SUMS = (
+    "tokens", "active", "activation", "squared_error", "squared_deviation", "squared_norm",
+    "squared_norm_hat", "inner", "directed", "norm_ratio", "cosine",
+)  # fmt: skip
 DENSITY = torch.arange(D_SAE).double() / 100
 
 
@@ -33,8 +37,11 @@ def published(root, *, k=3, seed=0, measured=False):
         with hold(root / "on/texts/ctx-64/reconstruction.json", "r" * 64) as work:
             table = pd.DataFrame({"latent": range(D_SAE), "fired": (DENSITY * 200).numpy()})
             table.to_parquet(work.path / "latents.parquet")
-            metrics = {"fvu": {"value": 0.25 + seed}, "l0": {"value": float(k)}}
-            work.finish({"n_tokens": 200, "metrics": metrics})
+            sums = dict.fromkeys(RECONSTRUCTION_SUMS, 1.0)
+            sums |= {"squared_error": 1.0 + 4 * seed, "squared_deviation": 4.0}
+            documents = pd.DataFrame([sums | {"document": 0}, sums | {"document": 1}])
+            documents.to_parquet(work.path / "documents.parquet")
+            work.finish({"n_tokens": 200, "d_in": D_IN})
             work.publish()
     return root / "sae.json"
 

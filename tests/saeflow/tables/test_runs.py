@@ -6,7 +6,7 @@ import pytest
 import made_up_study
 from saeflow import paths
 from saeflow.errors import DamagedError
-from saeflow.files import write_json
+from saeflow.files import read_json, write_json
 from saeflow.metrics.intervals import estimates
 from saeflow.metrics.registry import METRICS
 from saeflow.tables.runs import ORIGINAL, Key, read_runs
@@ -82,6 +82,15 @@ def test_measurements_of_one_sae_and_the_sae_itself_make_one_run(tmp_path):
     }  # fmt: skip
     (alone,) = read_runs(sae=kinds["sae"])
     assert alone.key.eval_dataset == "" and alone.log()["tokens"].tolist() == [100]
+
+
+def test_bulk_whose_record_names_another_result_is_read_by_its_manifest(tmp_path):
+    """Two configurations mean different things by one name; each reads what it was planned with."""
+    path = measured(tmp_path, "reconstruction", "tokens", active=[8.0, 18.0])
+    manifest = path.parent / read_json(path)["bulk"] / "manifest.json"
+    path.unlink()
+    (run,) = read_runs(reconstruction=[manifest])
+    assert run.key == Key(sae="a", **PLACE, **ON) and run.estimates(["l0"])["l0"].value == 2.6
 
 
 def test_what_is_known_already_is_read_once(tmp_path):

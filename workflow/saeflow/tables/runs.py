@@ -22,7 +22,7 @@ from saeflow.files import read_json
 from saeflow.hooks import Hook
 from saeflow.metrics.intervals import Estimate, form, resample
 from saeflow.metrics.registry import MEASURES, METRICS, measure_of
-from saeflow.work import bulk_of
+from saeflow.work import bulk_of, published
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +92,11 @@ class Key:
         """The key of the SAE itself, without an evaluation set."""
         return Key(**{**self.__dict__, "eval_dataset": "", "eval_packing": ""})
 
+    def __str__(self) -> str:
+        sae = self.sae if self.method == ORIGINAL else f"{self.sae}~{self.method}"
+        seed = f"seed {self.seed}" if self.sae else ""
+        return " ".join(filter(None, (self.model, self.hook, sae, seed)))
+
     def columns(self) -> dict[str, Any]:
         """Return the key as the first columns of a table of SAEs."""
         hook = Hook.parse(self.hook)
@@ -113,7 +118,7 @@ class Key:
 
 def _split(record: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the directories of a record: those of what was measured, and the evaluation set."""
-    parts = Path(record).parts[:-1]
+    parts = published(record).parts[:-1]
     return (parts[:-3], parts[-2:]) if parts[-3] == "on" else (parts, ())
 
 
@@ -257,7 +262,7 @@ def read_runs(
         of_model = kind != SAE and MEASURES[kind].of != SAE
         for path in map(Path, paths):
             if path not in shared:
-                shared[path] = Record(_facts(path), partial(_beside, path))
+                shared[path] = read_record(path)
             key = Key.of_model(path) if of_model else Key.of_path(path)
             found.setdefault(key, {})[kind] = shared[path]
     trained = {key: own for key, own in found.items() if not key.eval_dataset}
@@ -267,6 +272,11 @@ def read_runs(
     measured = {key.training for key in found if key.eval_dataset}
     keys = sorted(found.keys() - measured, key=Key.order)
     return tuple(Run(key, found[key]) for key in keys)
+
+
+def read_record(path: Path) -> Record:
+    """Read a record; the files beside it wait until they are wanted."""
+    return Record(_facts(path), partial(_beside, path))
 
 
 def _beside(record: Path, name: str) -> pd.DataFrame | np.ndarray:

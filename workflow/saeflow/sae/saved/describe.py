@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from saeflow.files import read_json
+from saeflow.metrics.registry import MEASURES
 from saeflow.sae.model import SAE
 from saeflow.sae.model import describe as settings_of
+from saeflow.studies.study import metrics_of
 
 _CHUNK = 1024
 
@@ -85,15 +86,16 @@ def _text(value: Any) -> str:
 
 
 def measured(record: Path) -> dict[tuple[str, str], float]:
-    """Return the metrics in ``on/{dataset}/{packing}/*.json`` beside an SAE's record."""
+    """Return the metrics of the measurements in ``on/{dataset}/{packing}/`` beside a record."""
+    from saeflow.tables.runs import Key, Run, read_record
+
     found = {}
     for file in sorted(Path(record).parent.glob("on/*/*/*.json")):
-        metrics = read_json(file).get("metrics", {})
-        place = "/".join(file.parent.parts[-2:])
-        for name, estimate in metrics.items():
-            value = estimate.get("value") if isinstance(estimate, Mapping) else estimate
-            if isinstance(value, int | float):
-                found[place, name] = float(value)
+        if file.stem in MEASURES:
+            run = Run(Key(str(Path(record).parent)), {file.stem: read_record(file)})
+            place = "/".join(file.parent.parts[-2:])
+            for name, estimate in run.estimates(metrics_of(file.stem)).items():
+                found[place, name] = float(estimate.value)
     return found
 
 
