@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -45,6 +46,12 @@ CORES = workflow.cores or 1
 
 wildcard_constraints:
     **paths.WILDCARDS,
+
+
+onsuccess:
+    # A job that fails in part is done, so that all that it costs nothing goes on.
+    if unmade := jobs.unmade():
+        raise WorkflowError(unmade)
 
 
 rule all:

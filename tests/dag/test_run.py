@@ -140,24 +140,41 @@ def test_each_pass_runs_once_from_nothing_after_an_added_sae_and_after_a_kill(tr
     assert tree.stale() == set()
 
 
-def test_one_result_that_fails_stops_no_other_of_its_pass(tree):
-    place = tree.path / "results/saes/small/texts/ctx-64"
-    failed = tree.snakemake(
-        "--keep-going", check=False, FAIL="train_saes", FAIL_AT="resid_post.2/relu/"
-    )
-    assert failed.returncode
+def test_one_result_that_fails_costs_only_what_is_made_of_it_alone(tree):
+    """The relu SAE of one hook fails: its fine-tuned one and their measures have nothing to read.
+
+    Tables, figures and the report are made of all others, and say what they lack.
+    """
+    results = tree.path / "results"
+    place = results / "saes/small/texts/ctx-64"
+    failed = tree.snakemake(check=False, FAIL="train_saes", FAIL_AT="resid_post.2/relu/")
+    assert failed.returncode, "though each job was done"
     text = failed.stdout + failed.stderr
-    assert "resid_post.2/relu/seed-0/sae.json: made to fail" in text
+    why = "results/saes/small/texts/ctx-64/resid_post.2/relu/seed-0/sae.json: made to fail"
+    assert why in text
     assert "log: results/logs/train_saes/small/texts/ctx-64/resid_post.2/" in text
-    kept = [place / "resid_post.1/relu", place / "resid_post.1/topk", place / "resid_post.2/topk"]
-    assert all((path / "seed-0/sae.json").exists() for path in kept)
-    before = {p: p.read_bytes() for path in kept for p in path.glob("seed-0/sae*/*")}
-    counted(tree)
+    assert text.index("Some results could not be made (and 7 that need them)") < text.rindex(why)
+    expected = list(ALL)
+    expected.remove("finetune_saes")  # at that hook there is nothing to fine-tune
+    assert rules(tree) == expected
+    made = {str(path.parents[1].relative_to(place)) for path in place.rglob("sae.json")}
+    others = {f"resid_post.1/{name}" for name in ("relu", "relu~scale", "topk")}
+    assert made == others | {"resid_post.2/topk"}
+    lacks = [[why.partition(": ")[0], f"{why}."]]
+    for record in ("tables/suppression/l2_ratio", "figures/suppression/l0_by_method", "report"):
+        assert json.loads((results / f"{record}.json").read_text())["missing"] == lacks
+    kept = {path: path.read_bytes() for path in place.rglob("sae*/*")}
+
+    again = tree.snakemake(check=False, FAIL="train_saes", FAIL_AT="resid_post.2/relu/")
+    assert again.returncode, "it is tried again, and what lacks it"
+    assert {"train_saes", "tabulate", "plot", "build_report"} <= {*rules(tree)}
     tree.snakemake()
     trained = [found for found in counted(tree) if found[0] == "train_saes"]
     assert [n for _, n, _ in trained] == [1] and "resid_post.2/relu/" in trained[0][2]
-    assert {p: p.read_bytes() for p in before} == before
+    assert {path: path.read_bytes() for path in kept} == kept
     assert tree.stale() == set()
+    assert "missing" not in json.loads((results / "report.json").read_text())
+    assert not list((results / ".failed").rglob("*.json"))
 
 
 def test_divided_passes_make_the_same_and_are_not_missed_afterwards(tree):

@@ -22,14 +22,16 @@ def main(plan, receipt, log):
     )
     content = json.loads(paths.plan_file(plan).read_text())
     logs.report_to(Path(paths.PROGRESS) / f"{plan}.json")
-    failed = 0
+    failed = {}
     with logs.Progress(4000, desc="training", unit="tokens") as bar:
         for _ in range(4):
             time.sleep(content["takes_s"] / 4)
             bar.update(1000)
     for result in content["results"]:
+        if result["record"] in content.get("left_out", {}):
+            continue
         if why := result.get("fails"):
-            failed += 1
+            failed[result["record"]] = why
             logging.error("%s: %s", result["record"], why)
             continue
         write_json(Path(result["record"]), {"identity": result["identity"]})
@@ -41,11 +43,12 @@ def main(plan, receipt, log):
     usage = logs.usage()
     logs.close_report()
     if failed:
-        logging.info("%d results failed", failed)
+        logging.info("%d results failed", len(failed))
         if not logs.followed():
             sys.stderr.write("the job's own words about its failure\n")
-        sys.exit(1)
-    write_json(Path(receipt), {"results": content["results"], "usage": usage})
+    left_out = content.get("left_out", {})
+    facts = {"results": content["results"], "failed": failed, "left_out": left_out}
+    write_json(Path(receipt), {**facts, "usage": usage})
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ NEUTRAL = {
         "activations.room": "refuses to begin what the disk cannot hold",
         "device": "which machine computes is no part of a result",
         "errors": "messages",
+        "failures": "notes what could not be made",
         "files": "writes bytes given to it, and hashes, one of which is this one",
         "interrupt": "ends a job early, to be resumed",
         "hooks": "names places in a model; which of them is a setting",

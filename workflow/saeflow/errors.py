@@ -19,7 +19,14 @@ class SaeflowError(ValueError):
         What would have been right, and what was there instead.
     remedy
         What to do about it, as an imperative sentence.
+
+    Attributes
+    ----------
+    passing : bool
+        Whether it lies in the moment or the machine, so that trying again may do.
     """
+
+    passing = False
 
     def __init__(
         self,
@@ -68,18 +75,39 @@ class StoreError(SaeflowError):
 class DamagedError(SaeflowError):
     """A file that should be complete is missing, truncated or altered."""
 
+    passing = True
+
 
 class DiskFullError(SaeflowError):
     """The disk, or the share of it that one may use, is full."""
+
+    passing = True
 
 
 class BusyError(SaeflowError):
     """Another process is doing the same work."""
 
+    passing = True
+
 
 class NetworkError(SaeflowError):
     """Something has to be fetched and the network does not answer."""
 
+    passing = True
+
 
 class StaleError(SaeflowError):
     """The code or an input changed between planning a job and running it."""
+
+    passing = True
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether an error may be gone when the same is tried again.
+
+    True also for what the system refuses (files, memory) and for an accelerator that fails.
+    """
+    if isinstance(error, SaeflowError):
+        return error.passing
+    of_torch = type(error).__module__.partition(".")[0] == "torch"
+    return of_torch or isinstance(error, OSError | MemoryError)

@@ -30,6 +30,7 @@ RECEIPTS = RESULTS + "/.receipts"
 PLANS = RESULTS + "/.plans"
 PROGRESS = RESULTS + "/.progress"
 MADE = RESULTS + "/.made"
+FAILED = RESULTS + "/.failed"
 CODE = MADE + "/code"
 CACHE = RESULTS + "/.cache"
 LOGS = RESULTS + "/logs"
@@ -111,5 +112,14 @@ def code_file(digest: str) -> Path:
 
 def made_file(record: Path, identity: str) -> Path:
     """Return where the description of what a record was made from lies."""
+    return Path(MADE) / _of(record, identity)
+
+
+def failure_file(record: Path, identity: str) -> Path:
+    """Return where it is noted why a result could not be made."""
+    return Path(FAILED) / _of(record, identity)
+
+
+def _of(record: Path, identity: str) -> Path:
     relative = Path(record).relative_to(RESULTS)
-    return Path(MADE) / relative.parent / f"{relative.stem}.{identity[:16]}.json"
+    return relative.parent / f"{relative.stem}.{identity[:16]}.json"

@@ -4,6 +4,10 @@ A script is ``def main(*, tasks)`` and ``if __name__ == "__main__": run(main)``.
 `saeflow.task.Task` for each result of its pass that is not there yet, their places held; a result
 is published when it is finished, so that nothing that follows can lose it. Where several jobs share
 the work on the same results, ``main`` also gets ``part``: (i, n), i from 1.
+
+A result that cannot be made is noted (`saeflow.failures`), and the job is done all the same, so
+that whatever does not need it goes on; the run as a whole then fails. The job itself fails where
+trying again may help.
 """
 
 from __future__ import annotations
@@ -19,16 +23,17 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from saeflow import logs, paths
+from saeflow import failures, logs, paths
 from saeflow.code import Source
 from saeflow.device import let_waiting_threads_sleep, machine
-from saeflow.errors import SaeflowError, StaleError
+from saeflow.errors import SaeflowError, StaleError, may_pass
+from saeflow.failures import MISSING, Cause
 from saeflow.files import read_json, sha256_file, write_json
 from saeflow.interrupt import Interrupted
 from saeflow.inventory import MANIFEST, is_whole
-from saeflow.plan.current import has_files, read_record, recorded_identity
+from saeflow.plan.current import has_files, read_record
 from saeflow.plan.made import remember
 from saeflow.readers import reading
 from saeflow.task import Task
@@ -44,6 +49,21 @@ _LOGGED_CHARACTERS = 300
 _EXIT_FAILED, _EXIT_STOPPED = 1, 143
 
 Plan = Mapping[str, Any]
+
+
+class Unmade(NamedTuple):
+    """The results that a pass was to make and did not.
+
+    Attributes
+    ----------
+    failed : dict
+        Record -> why.
+    left_out : dict
+        Record -> the failures of others that it would have needed.
+    """
+
+    failed: dict[Path, Exception]
+    left_out: dict[Path, tuple[Cause, ...]]
 
 
 def run(main: Callable[..., None], *, network: bool = False) -> None:
@@ -67,22 +87,25 @@ def run(main: Callable[..., None], *, network: bool = False) -> None:
     logs.report_to(paths.progress_file(options.plan))
     try:
         plan = read_json(paths.plan_file(options.plan))
-        failed = run_pass(main, plan)
-        if not failed:
-            write_json(options.receipt, _receipt(plan, options.threads))
+        unmade = run_pass(main, plan)
+        failed = unmade.failed
+        done = not any(map(may_pass, failed.values()))
+        if done:
+            write_json(options.receipt, _receipt(plan, unmade, options.threads))
     except Interrupted:
         logger.warning("stopped on request; the state is saved and the next run resumes")
         sys.exit(_EXIT_STOPPED)
     except Exception as error:
-        failed = {Path(): error}
+        failed, done = {Path(): error}, False
     finally:
         logs.close_report()
     if failed:
         _report(failed, options.receipt, options.log)
+    if not done:
         sys.exit(_EXIT_FAILED)
 
 
-def run_pass(main: Callable[..., None], plan: Plan) -> dict[Path, Exception]:
+def run_pass(main: Callable[..., None], plan: Plan) -> Unmade:
     """Make the results of a pass that are not there, and return why others could not be made.
 
     Parameters
@@ -96,31 +119,53 @@ def run_pass(main: Callable[..., None], plan: Plan) -> dict[Path, Exception]:
     ------
     StaleError
         If code or inputs are not those that were planned with.
+    Exception
+        What ended ``main`` and may be gone at the next try.
     """
     check_code(plan)
     missing = [result for result in plan["results"] if not _is_there(result)]
     logger.info("%s %s: %d results to make", plan["rule"], plan["place"], len(missing))
-    failed: dict[Path, Exception] = {}
+    unmade = Unmade(_failed_in_parts(plan), {})
+    found = {}
+    for result in missing:
+        record = Path(result["record"])
+        if record in unmade.failed:
+            continue
+        inputs, causes = _inputs(result)
+        if causes and (inputs is None or result["suffix"] is not None):
+            unmade.left_out[record] = causes
+        else:
+            found[record] = inputs, causes
+    missing = [result for result in missing if Path(result["record"]) in found]
     if missing:
         with ExitStack() as stack:
             for store in _stores(missing):
                 stack.enter_context(reading(store))
-            tasks = [_task(result, stack, shared=plan["part"] is not None) for result in missing]
+            tasks = [
+                _task(result, *found[Path(result["record"])], stack, shared=bool(plan["part"]))
+                for result in missing
+            ]
             tasks = [task for task in tasks if not task.finished]
             if tasks:
                 _call(main, tasks, plan["part"])
-            failed = _failures(tasks) if plan["part"] is None else {}
-    for result in plan["results"]:
-        if Path(result["record"]) not in failed and plan["part"] is None:
-            _remember(plan["rule"], result)
-    return failed
+            if plan["part"] is None:
+                unmade.failed.update(_failures(tasks))
+    for result in plan["results"] if plan["part"] is None else ():
+        _note(plan["rule"], result, unmade)
+    return unmade
 
 
 def _call(main: Callable[..., None], tasks: Sequence[Task], part: Sequence[int] | None) -> None:
     for task in tasks:
         logger.info("%s: %s", task.output, json.dumps(task.settings)[:_LOGGED_CHARACTERS])
     divided = "part" in inspect.signature(main).parameters
-    main(tasks=tasks, **({"part": part and tuple(part)} if divided else {}))
+    try:
+        main(tasks=tasks, **({"part": part and tuple(part)} if divided else {}))
+    except Exception as error:
+        if may_pass(error):
+            raise
+        for task in tasks:  # told once, at the end
+            task.error = task.error or error
 
 
 def _failures(tasks: Iterable[Task]) -> dict[Path, Exception]:
@@ -129,6 +174,28 @@ def _failures(tasks: Iterable[Task]) -> dict[Path, Exception]:
         output: error or SaeflowError("this was not made, and nobody said why", where=output)
         for output, error in unmade.items()
     }
+
+
+def _failed_in_parts(plan: Plan) -> dict[Path, Exception]:
+    """Return what jobs before this one, which did parts of its work, could not make."""
+    found: dict[Path, Exception] = {}
+    for receipt in plan.get("parts", ()):
+        for record, text in read_record(Path(receipt)).get("failed", {}).items():
+            found[Path(record)] = SaeflowError(text)
+    return found
+
+
+def _note(rule: str, result: Mapping[str, Any], unmade: Unmade) -> None:
+    """Write down why a result is not there or, if it is, from what it was made."""
+    record, identity = Path(result["record"]), result["identity"]
+    if error := unmade.failed.get(record):
+        failures.note(record, identity, [Cause(str(record), _text(error))])
+    elif causes := unmade.left_out.get(record):
+        failures.note(record, identity, causes)
+        logger.info("%s is left out: %s", record, "; ".join(failures.told(causes)))
+    else:
+        failures.forget(record, identity)
+        _remember(rule, result)
 
 
 def check_code(plan: Plan) -> None:
@@ -156,7 +223,7 @@ def _digest(path: Path) -> str | None:
 
 def _is_there(result: Mapping[str, Any]) -> bool:
     record = read_record(Path(result["record"]))
-    if record.get("identity") != result["identity"]:
+    if record.get("identity") != result["identity"] or MISSING in record:
         return False
     if result["suffix"] is None:
         files = [Path(file) for file in result["files"]]
@@ -164,11 +231,16 @@ def _is_there(result: Mapping[str, Any]) -> bool:
     return is_whole(bulk_path(Path(result["record"]), result["identity"], result["suffix"]))
 
 
-def _task(result: Mapping[str, Any], stack: ExitStack, *, shared: bool) -> Task:
+def _task(
+    result: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    missing: tuple[Cause, ...],
+    stack: ExitStack,
+    *,
+    shared: bool,
+) -> Task:
     """Return a result's task, its place held; one that is finished there is published."""
     output, identity = Path(result["record"]), result["identity"]
-    inputs = {name: _checked(value) for name, value in result["inputs"].items()}
-    _checked(result["after"])
     work = None
     if result["suffix"] is not None:
         work = stack.enter_context(hold(output, identity, result["suffix"], shared=shared))
@@ -182,6 +254,7 @@ def _task(result: Mapping[str, Any], stack: ExitStack, *, shared: bool) -> Task:
         arguments=result["arguments"],
         files=tuple(Path(file) for file in result["files"]),
         work=work,
+        missing=missing,
     )
 
 
@@ -198,35 +271,57 @@ def _stores(results: Iterable[Mapping[str, Any]]) -> list[Path]:
     return sorted(found)
 
 
-def _checked(value: Any) -> Any:
-    """Return the record of an input, or the list of them, after a look at its identity.
+def _inputs(result: Mapping[str, Any]) -> tuple[dict[str, Any] | None, tuple[Cause, ...]]:
+    """Return the records of the inputs that are there, and why others are not.
+
+    Lists are of those that are there; where an input that is none is missing, or all that lists
+    name, there are no inputs (None).
+    """
+    causes: list[Cause] = []
+    found: dict[str, Any] = {}
+    enough = all([_made(item, causes) for item in result["after"]])
+    n_named = n_there = 0
+    for name, value in result["inputs"].items():
+        if isinstance(value, list):
+            found[name] = [record for item in value if (record := _made(item, causes))]
+            n_named, n_there = n_named + len(value), n_there + len(found[name])
+        else:
+            found[name] = _made(value, causes)
+            enough = enough and found[name] is not None
+    enough = enough and (n_there > 0 or n_named == 0)
+    return found if enough else None, tuple(dict.fromkeys(causes))
+
+
+def _made(item: Mapping[str, Any], causes: list[Cause]) -> Path | None:
+    """Return the record of an input; None where that failed. What it lacks is added to ``causes``.
 
     Where another configuration made its own result of that name meanwhile, the bulk that was
     planned with is still there, and has a copy of its record.
     """
-    if isinstance(value, list):
-        return [_checked(item) for item in value]
-    record, suffix = Path(value["record"]), value["suffix"]
-    found = recorded_identity(record)
-    if found != value["identity"] and suffix is not None:
-        bulk = bulk_path(record, value["identity"], suffix)
-        if is_whole(bulk):
-            return bulk / MANIFEST
+    path, identity, suffix = Path(item["record"]), item["identity"], item["suffix"]
+    record = read_record(path)
+    found = record.get("identity")
+    if found == identity:
+        causes.extend(Cause(*cause) for cause in record.get(MISSING, ()))
+        return path
+    if suffix is not None and is_whole(bulk := bulk_path(path, identity, suffix)):
+        return bulk / MANIFEST
+    if why := failures.noted(path, identity):
+        causes.extend(why)
+        return None
     if found is None:
         raise StaleError(
             "an input is missing or unreadable",
-            where=record,
+            where=path,
             remedy="Run snakemake again: it makes it anew.",
         )
-    if found != value["identity"]:
-        raise StaleError(
-            "an input was made under other settings or code than planned",
-            where=record,
-            expected=value["identity"][:16],
-            got=found[:16],
-            remedy="Run snakemake again; `saeflow why` tells what differs.",
-        )
-    return record
+    raise StaleError(
+        "an input was made under other settings or code than planned",
+        where=path,
+        expected=identity[:16],
+        got=found[:16],
+        remedy="Run snakemake again; `saeflow why` tells what differs.",
+    )
 
 
 def _remember(rule: str, result: Mapping[str, Any]) -> None:
@@ -236,13 +331,18 @@ def _remember(rule: str, result: Mapping[str, Any]) -> None:
         logger.warning("what this was made from could not be written down: %s", error)
 
 
-def _receipt(plan: Plan, threads: int) -> dict[str, Any]:
-    """Return what a finished pass leaves: what it covers, and how fast it was."""
+def _receipt(plan: Plan, unmade: Unmade, threads: int) -> dict[str, Any]:
+    """Return what a finished pass leaves: what it covers, what of it failed, how fast it was."""
     return {
         "rule": plan["rule"],
         "place": plan["place"],
         "part": plan["part"],
         "results": [{key: one[key] for key in ("record", "identity")} for one in plan["results"]],
+        "failed": {str(record): _text(error) for record, error in unmade.failed.items()},
+        "left_out": {
+            str(record): [list(cause) for cause in causes]
+            for record, causes in unmade.left_out.items()
+        },
         "work": plan["work"],
         "machine": machine(),
         "speeds": logs.speeds(),
@@ -281,24 +381,26 @@ def _set_logging(log: Path | None) -> None:
 
 
 def _report(failed: Mapping[Path, Exception], receipt: Path, log: Path | None) -> None:
-    """Tell the screen each failure in a line, then where the log is and how it ends."""
-    texts = []
+    """Tell the screen each failure in a line, then where the log is and how it ends.
+
+    One that several results share is told once.
+    """
+    texts = {}
     for output, error in failed.items():
-        error = _explained(error)
-        known = isinstance(error, SaeflowError)
-        text = str(error) if known else f"{type(error).__name__}: {error}"
-        texts.append(text if output == Path() or str(output) in text else f"{output}: {text}")
+        text = _text(error)
+        alone = sum(other is error for other in failed.values()) == 1
+        told = text if not alone or output == Path() or str(output) in text else f"{output}: {text}"
+        texts[told] = error
     if log is None:
-        for error in failed.values():
+        for text, error in texts.items():
             if not isinstance(error, SaeflowError):
                 traceback.print_exception(error)
-        for text in texts:
             logger.error("%s", text)
         return
     file = logging.getLogger().handlers[-1].stream  # type: ignore[attr-defined]
     try:
         last = log.read_text().splitlines()[-_LAST_LINES:]
-        for error, text in zip(failed.values(), texts, strict=True):
+        for text, error in texts.items():
             if not isinstance(error, SaeflowError):
                 file.write("".join(traceback.format_exception(error)))
             file.write(f"ERROR {text}\n")
@@ -310,6 +412,12 @@ def _report(failed: Mapping[Path, Exception], receipt: Path, log: Path | None) -
     rule = receipt.relative_to(paths.RECEIPTS).parent if paths.RECEIPTS in str(receipt) else receipt
     lines = [*(f"error in {rule}: {text}" for text in texts), f"  log: {log}"]
     sys.stderr.write("\n".join([*lines, *(f"  | {line}" for line in last)]) + "\n")
+
+
+def _text(error: Exception) -> str:
+    """Return the message of an error, with the kind of one that nobody foresaw."""
+    error = _explained(error)
+    return str(error) if isinstance(error, SaeflowError) else f"{type(error).__name__}: {error}"
 
 
 def _explained(error: Exception) -> Exception:

@@ -7,13 +7,14 @@ that fails leaves the others alone. Read `Task`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from saeflow.errors import DiskFullError, SaeflowError
+from saeflow.errors import DiskFullError, SaeflowError, may_pass
+from saeflow.failures import MISSING, Cause
 from saeflow.files import write_json
 from saeflow.inventory import hash_file
 from saeflow.logs import count_result
@@ -42,7 +43,10 @@ class Task:
         What it consists of, where that is not a directory of its own (tables, figures).
     work : Work or None
         The held place of its bulk; None for one that consists of ``files``.
-    error : SaeflowError or None
+    missing : tuple of Cause
+        Why its lists of inputs are not complete: it is made of what there is, and its record says
+        so.
+    error : Exception or None
         Why it could not be made.
     """
 
@@ -53,7 +57,8 @@ class Task:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     work: Work | None = None
-    error: SaeflowError | None = None
+    missing: tuple[Cause, ...] = ()
+    error: Exception | None = None
     _done: bool = False
 
     @property
@@ -70,21 +75,37 @@ class Task:
             file.name: {"bytes": file.stat().st_size, "xxh3_128": hash_file(file)}
             for file in self.files
         }
-        write_json(self.output, {**facts, "identity": self.identity, "files": hashes})
+        lacks = {MISSING: [list(cause) for cause in self.missing]} if self.missing else {}
+        write_json(self.output, {**facts, **lacks, "identity": self.identity, "files": hashes})
         self._done = True
         count_result()
 
-    def fail(self, error: SaeflowError) -> None:
+    def fail(self, error: Exception) -> None:
         """Note why the result cannot be made; the pass goes on with the others."""
         self.error = error
-        logger.error("%s: %s", self.output, error)
+        known = isinstance(error, SaeflowError)
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        logger.error("%s: %s", self.output, text, exc_info=None if known else error)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Fail this task alone where the block raises; a full disk is everybody's, and raised."""
-        try:
+        """Fail this task alone where the block raises, see `attempting`."""
+        with attempting([self]):
             yield
-        except DiskFullError:
+
+
+@contextmanager
+def attempting(tasks: Iterable[Task]) -> Iterator[None]:
+    """Fail the unfinished ones of some tasks where the block raises.
+
+    What the system refuses is everybody's, and raised: a full disk, too little memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        known = isinstance(error, SaeflowError) and not isinstance(error, DiskFullError)
+        if may_pass(error) and not known:
             raise
-        except SaeflowError as error:
-            self.fail(error)
+        for task in tasks:
+            if not task.finished and task.error is None:
+                task.fail(error)

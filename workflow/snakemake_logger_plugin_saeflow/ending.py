@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from saeflow import paths
 from saeflow.logs import duration
-from snakemake_logger_plugin_saeflow.passes import DONE, FAILED, STOPPED, some
+from snakemake_logger_plugin_saeflow.passes import DONE, FAILED, LEFT_OUT, STOPPED, some
 from snakemake_logger_plugin_saeflow.run import Run, passes
 
 
@@ -26,7 +26,7 @@ def ending(run: Run, *, dry: bool) -> Iterator[str]:
 
 
 def _what_is_left(run: Run) -> Iterator[str]:
-    counts = [(len(run.of(state)), state) for state in (DONE, FAILED, STOPPED)]
+    counts = [(len(run.of(state)), state) for state in (DONE, FAILED, LEFT_OUT, STOPPED)]
     counts.append((run.total - len(run.passes), "not begun"))
     words = ", ".join(f"{n} {state}" for n, state in counts if n)
     yield f"{passes(run.total)}: {words}, after {duration(run.elapsed)}."
@@ -35,6 +35,8 @@ def _what_is_left(run: Run) -> Iterator[str]:
         yield f"{one.rule} {run.where(one)} failed:"
         yield from one.failure()
     yield ""
+    if any(one.rule == "build_report" for one in run.of(DONE)):
+        yield f"The report is {paths.REPORT}, of what there is."
     if run.of(FAILED):
         yield "What was made is kept. Mend the cause and run again: only what is missing is made."
     else:

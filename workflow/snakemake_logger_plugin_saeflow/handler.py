@@ -15,9 +15,17 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from saeflow.cli.words import count
+from saeflow.failures import SUMMARY
 from saeflow.logs import FOLLOWED, duration
 from snakemake_logger_plugin_saeflow.ending import ending
-from snakemake_logger_plugin_saeflow.passes import DONE, FAILED, RUNNING, STOPPED, Pass, read_plan
+from snakemake_logger_plugin_saeflow.passes import (
+    FAILED,
+    LEFT_OUT,
+    RUNNING,
+    STOPPED,
+    Pass,
+    read_plan,
+)
 from snakemake_logger_plugin_saeflow.run import Run, passes
 from snakemake_logger_plugin_saeflow.screen import Screen
 
@@ -130,11 +138,20 @@ class LogHandler(LogHandlerBase):
     def _finish(self, job: int) -> None:
         one = self._run and self._run.passes.get(job)
         if one:
-            one.end(DONE)
-            text = f"{one.what() or 'done'} in {duration(one.elapsed)}"
-            if not self._screen.live:  # it has a line that says so all the time
-                text = f"{text:<20}  {self._run.so_far()}"
-            self._write(self._line(one, text), *self._warnings(one))
+            one.settle()
+            self._write(self._line(one, self._outcome(one)), *self._warnings(one))
+
+    def _outcome(self, one: Pass) -> str:
+        """Return what became of a pass whose job is done."""
+        if one.state == FAILED:
+            return _failed(one)
+        if one.state == LEFT_OUT:
+            return "left out: what it needs failed"
+        text = f"{one.what() or 'done'} in {duration(one.elapsed)}"
+        if one.n_left_out:
+            text += f", {one.n_left_out} left out"
+        # on a terminal a line of its own says so all the time
+        return text if self._screen.live else f"{text:<20}  {self._run.so_far()}"
 
     def _fail(self, job: int, message: str, logs: list[str]) -> None:
         one = self._run and self._run.passes.get(job)
@@ -146,9 +163,7 @@ class LogHandler(LogHandlerBase):
             one.end(STOPPED if self._stopping == "now" or one.was_stopped else FAILED)
             text = f"stopped after {duration(one.elapsed)}"
             if one.state == FAILED:
-                text = f"FAILED after {duration(one.elapsed)}"
-                if missing := len(one.missing()):
-                    text += f", {missing} of {one.what()} not made"
+                text = _failed(one)
             self._write(self._line(one, text))
 
     def _error(self, text: str) -> None:
@@ -157,7 +172,7 @@ class LogHandler(LogHandlerBase):
         whose = next((one for one in begun if one.plan and one.plan in text), None)
         if whose:
             whose.error = text
-        elif _AT_LEAST_ONE not in text:
+        elif _AT_LEAST_ONE not in text and SUMMARY not in text:  # the last lines say more
             self._write(text)
 
     def _message(self, text: str, level: int) -> None:
@@ -230,6 +245,12 @@ class LogHandler(LogHandlerBase):
                 self._told[one] = text
                 yield self._line(one, text)
         yield self._at_this_time(self._run.so_far())
+
+
+def _failed(one: Pass) -> str:
+    text = f"FAILED after {duration(one.elapsed)}"
+    missing = len(one.missing())
+    return f"{text}, {missing} of {one.what()} not made" if missing else text
 
 
 def _log_file(root: Path) -> str:

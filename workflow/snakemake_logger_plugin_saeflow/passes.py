@@ -21,6 +21,7 @@ _KILLED, _STOPPED = ("137", "SIGKILL"), ("130", "143", "SIGINT", "SIGTERM")
 _LAST_LINES, _MOST_RESULTS, _MOST_NAMES = 15, 10, 4
 
 DONE, FAILED, STOPPED, RUNNING = "done", "failed", "stopped", "running"
+LEFT_OUT = "left out"
 
 
 @dataclass(eq=False)
@@ -44,9 +45,12 @@ class Pass:
     logs : list of str
         Paths of its logs.
     state : str
-        RUNNING, DONE, FAILED, or STOPPED because somebody asked for it.
+        RUNNING, DONE, FAILED, LEFT_OUT because what it needs failed, or STOPPED because somebody
+        asked for it.
     error : str
         What Snakemake said of the failure.
+    n_left_out : int
+        Results that were not tried because what they need failed.
     """
 
     root: Path
@@ -58,6 +62,7 @@ class Pass:
     logs: list[str] = field(default_factory=list)
     state: str = RUNNING
     error: str = ""
+    n_left_out: int = 0
     _started: float = field(default_factory=lambda: time.monotonic())
     _seconds: float = 0.0
 
@@ -79,6 +84,16 @@ class Pass:
     def end(self, state: str) -> None:
         """Note that it is over."""
         self._seconds, self.state = self.elapsed, state
+
+    def settle(self) -> None:
+        """Note that its job is done, and what its receipt says of results that were not made."""
+        place = {**self.place, "plan": self.plan}
+        receipt = {}
+        if self.plan and self.rule in paths.PASSES:
+            receipt = read(self.root / paths.fill(paths.receipt(self.rule), **place))
+        self.n_left_out = len(receipt.get("left_out", ()))
+        everything = self.results and self.n_left_out == len(self.results)
+        self.end(FAILED if receipt.get("failed") else LEFT_OUT if everything else DONE)
 
     def where(self, hidden: Collection[str] = ()) -> str:
         """Return its place in words, without the wildcards in ``hidden``."""

@@ -1,8 +1,12 @@
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from dag.edits import entry, study
+from saeflow import failures
+from saeflow.failures import Cause
 
 SAES = "results/saes/small/texts/ctx-64/resid_post.1"
 RELU = f"{SAES}/relu/seed-0"
@@ -169,3 +173,17 @@ def test_asking_changes_nothing(tree, saeflow):
     saeflow("why", "results/studies/config/report.html")
     saeflow("clean")
     assert state() == before
+
+
+def test_why_something_could_not_be_made_is_told_of_it_and_of_what_lacks_it(tree, saeflow):
+    record, table = f"{RELU}/sae.json", "results/tables/suppression/l0.json"
+    identity = json.loads((tree.path / record).read_text())["identity"]
+    failures.note(Path(record), identity, [Cause(record, "it diverged.")])
+    shutil.rmtree(RELU)
+    printed = saeflow("why", RELU)[1]
+    assert f"{record} is not made yet" in printed and f"{record}: it diverged." in printed
+    content = json.loads((tree.path / table).read_text())
+    Path(table).write_text(json.dumps({**content, "missing": [[record, "it diverged."]]}))
+    printed = saeflow("why", table)[1]
+    assert f"{table} was made of what there was" in printed
+    assert f"{record}: it diverged." in printed

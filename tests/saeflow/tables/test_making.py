@@ -7,6 +7,7 @@ import pytest
 import made_up_study
 from saeflow import paths
 from saeflow.errors import DataError
+from saeflow.failures import Cause
 from saeflow.files import read_json, write_json
 from saeflow.studies.study import Table, metrics_table
 from saeflow.tables.files import read_csv, write_csv
@@ -52,6 +53,23 @@ def test_the_order_of_the_records_does_not_matter(records, tmp_path):
     other = task("l0", metrics_table("l0"), records[::-1], tmp_path / "b")
     make_tables([one, other])
     assert one.files[0].read_bytes() == other.files[0].read_bytes()
+
+
+def test_what_lacks_a_part_or_its_parent_is_left_out_where_others_failed(records, tmp_path):
+    """Another recipe's SAE was measured as fine-tuned alone: it cannot be paired with anything."""
+    alone = tmp_path / paths.fill(paths.MEASUREMENT, sae="b~scale", **MEASURED)
+    sums = {"document": [0, 1], "tokens": [10.0, 20.0], "active": [30.0, 60.0]}
+    made_up_study.publish(alone, {"n_tokens": 30, "n_documents": 2, "d_in": 4}, documents=sums)
+    one = task("l0", metrics_table("l0"), [*records, alone], tmp_path / "a")
+    one.missing = (Cause("results/b/sae.json", "it diverged"),)
+    make_tables([one])
+    assert one.finished
+    assert set(read_csv(one.files[0])["sae"]) == {"a"}
+    assert read_json(one.output)["missing"] == [["results/b/sae.json", "it diverged"]]
+    nothing = task("l0", metrics_table("l0"), [alone], tmp_path / "b")
+    nothing.missing = one.missing
+    make_tables([nothing])
+    assert "nothing that this table shows" in str(nothing.error)
 
 
 def test_a_record_is_read_once_for_all_tables(records, tmp_path, monkeypatch):

@@ -41,7 +41,8 @@ class Garbage(NamedTuple):
         A directory of bulk, or a small file.
     kind : str
         "earlier data", "latest data" (the last that was made there, but stale), "unfinished
-        data", "temporary file", "plan", "receipt", "description" or "log".
+        data", "temporary file", "plan", "receipt", "description", "note" (why something could not
+        be made) or "log".
     n_bytes : int
         What removing it frees.
     record : Path or None
@@ -65,7 +66,12 @@ def find_garbage(wanted: Collection[Result]) -> list[Garbage]:
     places = list(_places())
     bulk = sorted(_bulk(wanted, places), key=lambda piece: piece.path)
     gone = {piece.path for piece in bulk}
-    small = (*_of_passes(wanted), *_descriptions(wanted, places, gone))
+    noted = {paths.failure_file(result.output, result.identity) for result in wanted}
+    small = (
+        *_of_passes(wanted),
+        *_descriptions(wanted, places, gone),
+        *_files(paths.FAILED, noted, "note"),
+    )
     return [*bulk, *_temporary_files(places), *small]
 
 

@@ -27,11 +27,6 @@ def finetune_sweep(tasks: Sequence[Task], *, checkpoint_s: float = CHECKPOINT_S)
         start from; for "kl_mse" also ``model`` and ``tokens``.
     checkpoint_s
         Seconds between two checkpoints.
-
-    Raises
-    ------
-    SaeflowError
-        If activations, a model or tokens are damaged or too few for anything.
     """
     each_group(
         tasks,

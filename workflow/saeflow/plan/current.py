@@ -2,7 +2,8 @@
 
 A result is there if its record states the expected identity and everything that it consists of has
 its size. A store whose data were removed after their last reader is there while no reader needs
-it: what was made from it exists. Read `Current`.
+it: what was made from it exists. What was made without some of its inputs (`saeflow.failures`) is
+not what was asked for. Read `Current`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from saeflow.failures import MISSING
 from saeflow.inventory import is_whole
 from saeflow.plan.result import Result
 from saeflow.work import bulk_path, released_at
@@ -92,7 +94,7 @@ class Current:
 
     def _find(self, result: Result) -> bool:
         record = read_record(result.output)
-        if record.get("identity") != result.identity:
+        if record.get("identity") != result.identity or MISSING in record:
             return False
         if result.rule == RELEASE:
             store = result.inputs["activations"]

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import paths
+from saeflow.failures import SUMMARY, Cause, told
+from saeflow.plan.current import read_record
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.passes import Pass, Schedule, write_plan
 from saeflow.plan.result import Result
@@ -64,6 +66,19 @@ class Jobs:
         plan = paths.plan_file(wildcards.plan)
         peak = json.loads(plan.read_bytes()).get("memory_bytes") if plan.exists() else None
         return attempt * max(_DEFAULT_MB, math.ceil(1.5 * (peak or 0) / 1e6))
+
+    def unmade(self) -> str:
+        """Return what the passes of a run that is over could not make, in words; "" for nothing."""
+        failed: list[Cause] = []
+        left_out: set[str] = set()
+        for one in self._passes.values():
+            receipt = read_record(one.receipt)
+            failed += [Cause(*item) for item in receipt.get("failed", {}).items()]
+            left_out |= {*receipt.get("left_out", {})}
+        if not failed and not left_out:
+            return ""
+        more = f" (and {len(left_out)} that need them)" if left_out else ""
+        return "\n  ".join([f"{SUMMARY}{more}:", *told(failed)])
 
     def _receipts(self, wanted: Iterable[Result], there: Iterable[Path]) -> list[str]:
         """Plan what is missing; where nothing is, return files that exist: nothing is to do."""

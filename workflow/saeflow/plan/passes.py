@@ -80,8 +80,15 @@ class Pass:
         content = [
             [self.rule, dict(self.place), self.part, self._again],
             [[str(result.output), result.identity] for result in self.results],
+            *([parts] if (parts := [one.plan for one in self.divided]) else []),
         ]
         return sha256_text(canonical_json(content))[:_PLAN_CHARACTERS]
+
+    @property
+    def divided(self) -> tuple[Pass, ...]:
+        """Those among which its results were divided: what they cannot make is not tried again."""
+        same = (one for one in self.before if (one.rule, one.place) == (self.rule, self.place))
+        return tuple(one for one in same if one.part is None)
 
     @property
     def receipt(self) -> Path:
@@ -95,6 +102,7 @@ class Pass:
             "rule": self.rule,
             "place": dict(self.place),
             "part": self.part,
+            "parts": [str(one.receipt) for one in self.divided],
             "results": [describe(result) for result in self.results],
             "sources": source().files(roots),
             **foreseen(self),

@@ -12,9 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from saeflow.errors import DataError
+from saeflow.metrics.registry import MEASURES
 from saeflow.studies.calling import call
 from saeflow.tables.files import read_csv, write_csv
-from saeflow.tables.runs import Record, Run, read_runs
+from saeflow.tables.runs import SAE, Record, Run, read_runs
 from saeflow.task import Task
 
 SIMULATION = "simulation"
@@ -38,6 +40,8 @@ def make_tables(tasks: Sequence[Task]) -> None:
             records = tuple((kind, tuple(map(Path, given))) for kind, given in task.inputs.items())
             if records not in known:
                 known[records] = _read(dict(records), shared)
+                if task.missing:
+                    known[records] = _complete(known[records], dict(records), task.output)
             options = {name: settings[name] for name in ("bootstrap", "seed") if name in settings}
             if settings["metrics"]:
                 options["metrics"] = settings["metrics"]
@@ -53,6 +57,24 @@ def _read(
         return read_runs(shared=shared, **records)
     (record,) = records[SIMULATION]
     return read_csv(record.with_suffix(".csv"))
+
+
+def _complete(
+    given: tuple[Run, ...] | pd.DataFrame, kinds: Mapping[str, Any], where: Path
+) -> tuple[Run, ...] | pd.DataFrame:
+    """Return the runs of which everything is there, and their parents' too; others had failures."""
+    if isinstance(given, pd.DataFrame):
+        return given
+    of_saes = {kind for kind in kinds if kind == SAE or MEASURES[kind].of == SAE}
+    whole = {
+        run.key: run
+        for run in given
+        if (of_saes if run.key.sae else kinds.keys() - of_saes) <= run.records.keys()
+    }
+    found = tuple(run for run in whole.values() if run.key.parent in whole)
+    if not found:
+        raise DataError("nothing that this table shows could be made", where=where)
+    return found
 
 
 def _datasets(given: tuple[Run, ...] | pd.DataFrame) -> list[str]:

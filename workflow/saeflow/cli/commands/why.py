@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from saeflow.cli.causes import Cause
+    from saeflow.failures import Cause as Failure
     from saeflow.plan.result import Result
 
 HELP = "say which part of a result's identity changed"
@@ -48,8 +51,9 @@ def run(options: argparse.Namespace) -> int:
 def _tell(result: Result) -> None:
     """Print the state of the result's result, and what changed where it is of another identity."""
     from saeflow.cli.causes import explain
+    from saeflow.failures import MISSING, Cause, noted
     from saeflow.inventory import lost_files
-    from saeflow.plan.current import has_bulk, recorded_identity
+    from saeflow.plan.current import has_bulk, read_record, recorded_identity
     from saeflow.work import bulk_path
 
     found = recorded_identity(result.output)
@@ -60,10 +64,12 @@ def _tell(result: Result) -> None:
             return
         state = "unreadable" if result.output.exists() else "not made yet, or deleted"
         print(f"{result.output} is {state}.")
+        _print_failures(noted(result.output, result.identity))
         _tell_unfinished(result)
     elif found != result.identity:
         print(f"{result.output} is stale.")
         _print_causes(explain(result, found))
+        _print_failures(noted(result.output, result.identity))
         if finished:
             print("  The data of the present settings are there: the next run publishes them.")
         else:
@@ -71,10 +77,22 @@ def _tell(result: Result) -> None:
     elif result.suffix is not None and not finished:
         damage = next(lost_files(bulk_path(result.output, result.identity, result.suffix)))
         print(f"{result.output} has lost data: {damage.path} ({damage.what}).")
+    elif missing := read_record(result.output).get(MISSING):
+        print(f"{result.output} was made of what there was; the next run makes it anew.")
+        _print_failures([Cause(*one) for one in missing])
     elif missing_files := [str(file) for file in result.files if not file.exists()]:
         print(f"{result.output} is there, but {', '.join(missing_files)} is missing.")
     else:
         print(f"{result.output} is current.")
+
+
+def _print_failures(causes: Sequence[Failure]) -> None:
+    from saeflow.failures import told
+
+    if causes:
+        print("  The last run failed at")
+    for line in told(causes):
+        print(f"    {line}")
 
 
 def _tell_released(result: Result, needing: list[Result]) -> None:

@@ -21,7 +21,6 @@ from saeflow.activations.mixing import predict
 from saeflow.activations.reader import Store, open_store
 from saeflow.config.training import Training
 from saeflow.device import pick
-from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.sae.training import passes
 from saeflow.sae.training.baseline import BASELINES, fit_baseline
@@ -29,7 +28,7 @@ from saeflow.sae.training.pairs import Pairs, require_pair
 from saeflow.sae.training.rows import SPLIT, TrainingRows, kept_rows
 from saeflow.sae.training.train import SAEObjective
 from saeflow.sae.training.trainee import Objective, Trainee
-from saeflow.task import Task
+from saeflow.task import Task, attempting
 from saeflow.tokens.flags import POLICY
 
 logger = logging.getLogger(__name__)
@@ -54,11 +53,6 @@ def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOIN
         transcoder also ``target``, the same of the hook that it predicts.
     checkpoint_s
         Seconds between two checkpoints.
-
-    Raises
-    ------
-    SaeflowError
-        If activations are damaged or too few for anything.
     """
     each_group(
         tasks,
@@ -81,27 +75,15 @@ def each_group(
     key
         What tasks must have in common to be run together.
     run
-        Called with some tasks and their key.
-
-    Raises
-    ------
-    SaeflowError
-        The first that ``run`` raised, after the other groups.
+        Called with some tasks and their key; where it raises, they fail.
     """
     groups: dict[tuple, list[Task]] = defaultdict(list)
     for task in tasks:
         if not task.finished:
             groups[key(task)].append(task)
-    failures = []
     for shared in sorted(groups, key=lambda shared: tuple(map(str, shared))):
-        try:
+        with attempting(groups[shared]):
             run(groups[shared], shared)
-        except SaeflowError as error:
-            failures.append(error)
-    for error in failures[1:]:
-        logger.error("%s", error)
-    if failures:
-        raise failures[0]
 
 
 def _train(tasks: list[Task], activations: Path, target: Path | None, checkpoint_s: float) -> None:

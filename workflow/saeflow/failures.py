@@ -1,0 +1,77 @@
+"""Why results are not there: what jobs noted of those that they could not make.
+
+A result that fails costs no other one. Its job notes the cause in a file named by the identity,
+and so does, with the same cause, the job of what would have been made from it. What is made of
+several results, such as a table, is made of those that are there, and its record names the causes
+of what it lacks; it is not current. A note goes when its result comes. Read `Cause`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from saeflow import paths
+from saeflow.files import write_json
+
+MISSING = "missing"
+"""The key of a record with the causes of what it was made without."""
+
+SUMMARY = "Some results could not be made"
+"""How the message begins with which such a run ends."""
+
+
+class Cause(NamedTuple):
+    """Where something failed, and why.
+
+    Attributes
+    ----------
+    record : str
+        The record of the result that failed.
+    error : str
+        The message.
+    """
+
+    record: str
+    error: str
+
+
+def note(record: Path, identity: str, causes: Iterable[Cause]) -> None:
+    """Note why a result is not there."""
+    write_json(paths.failure_file(record, identity), [list(cause) for cause in causes])
+
+
+def forget(record: Path, identity: str) -> None:
+    """Remove the note of a result that is there, if there is one."""
+    with suppress(OSError):
+        paths.failure_file(record, identity).unlink()
+
+
+def noted(record: Path, identity: str) -> tuple[Cause, ...]:
+    """Return why a result could not be made when that was last tried; nothing if it was not."""
+    try:
+        return tuple(Cause(*one) for one in json.loads(_read(record, identity)))
+    except (OSError, ValueError, TypeError):
+        return ()
+
+
+def _read(record: Path, identity: str) -> bytes:
+    return paths.failure_file(record, identity).read_bytes()
+
+
+def told(causes: Iterable[Cause]) -> list[str]:
+    """Return causes in words, a line for each error."""
+    records: dict[str, list[str]] = {}
+    for record, error in dict.fromkeys(causes):
+        records.setdefault(error, []).append(record)
+    return [_line(error, found) for error, found in records.items()]
+
+
+def _line(error: str, records: Sequence[str]) -> str:
+    first = records[0]
+    if len(records) == 1:
+        return error if first in error else f"{first}: {error}"
+    return f"{first} and {len(records) - 1} more: {error}"
