@@ -161,8 +161,9 @@ def test_one_result_that_fails_costs_only_what_is_made_of_it_alone(tree):
     others = {f"resid_post.1/{name}" for name in ("relu", "relu~scale", "topk")}
     assert made == others | {"resid_post.2/topk"}
     lacks = [[why.partition(": ")[0], f"{why}."]]
+    shown = results / "studies/config"
     for record in ("tables/suppression/l2_ratio", "figures/suppression/l0_by_method", "report"):
-        assert json.loads((results / f"{record}.json").read_text())["missing"] == lacks
+        assert json.loads((shown / f"{record}.json").read_text())["missing"] == lacks
     kept = {path: path.read_bytes() for path in place.rglob("sae*/*")}
 
     again = tree.snakemake(check=False, FAIL="train_saes", FAIL_AT="resid_post.2/relu/")
@@ -173,7 +174,7 @@ def test_one_result_that_fails_costs_only_what_is_made_of_it_alone(tree):
     assert [n for _, n, _ in trained] == [1] and "resid_post.2/relu/" in trained[0][2]
     assert {path: path.read_bytes() for path in kept} == kept
     assert tree.stale() == set()
-    assert "missing" not in json.loads((results / "report.json").read_text())
+    assert "missing" not in json.loads((shown / "report.json").read_text())
     assert not list((results / ".failed").rglob("*.json"))
 
 

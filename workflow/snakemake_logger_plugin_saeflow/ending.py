@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from saeflow import paths
 from saeflow.logs import duration
@@ -18,9 +19,7 @@ def ending(run: Run, *, dry: bool) -> Iterator[str]:
         yield from _table(run)
     elif len(run.of(DONE)) == run.total:
         yield f"All is done: {passes(run.total)} in {duration(run.elapsed)}."
-        for one in run.of(DONE):
-            if one.rule == "build_report":
-                yield f"The report is {paths.fill(paths.REPORT, **one.place)}."
+        yield from (f"The report is {report}." for report in _reports(run))
     else:
         yield from _what_is_left(run)
 
@@ -35,12 +34,17 @@ def _what_is_left(run: Run) -> Iterator[str]:
         yield f"{one.rule} {run.where(one)} failed:"
         yield from one.failure()
     yield ""
-    if any(one.rule == "build_report" for one in run.of(DONE)):
-        yield f"The report is {paths.REPORT}, of what there is."
+    yield from (f"The report is {report}, of what there is." for report in _reports(run))
     if run.of(FAILED):
         yield "What was made is kept. Mend the cause and run again: only what is missing is made."
     else:
         yield "What was made is kept. Run again to go on."
+
+
+def _reports(run: Run) -> Iterator[Path]:
+    for one in run.of(DONE):
+        if one.rule == "build_report":
+            yield paths.fill(paths.REPORT, **one.place)
 
 
 def _table(run: Run) -> Iterator[str]:

@@ -176,7 +176,7 @@ def test_asking_changes_nothing(tree, saeflow):
 
 
 def test_why_something_could_not_be_made_is_told_of_it_and_of_what_lacks_it(tree, saeflow):
-    record, table = f"{RELU}/sae.json", "results/tables/suppression/l0.json"
+    record, table = f"{RELU}/sae.json", "results/studies/config/tables/suppression/l0.json"
     identity = json.loads((tree.path / record).read_text())["identity"]
     failures.note(Path(record), identity, [Cause(record, "it diverged.")])
     shutil.rmtree(RELU)
