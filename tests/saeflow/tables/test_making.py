@@ -13,6 +13,7 @@ from saeflow.studies.study import Table, metrics_table
 from saeflow.tables.files import read_csv, write_csv
 from saeflow.tables.making import make_simulation, make_tables
 from saeflow.task import Task
+from saeflow.work import MANIFEST, bulk_of
 
 PLACE = dict(model="m", dataset="d", packing="p", hook="resid_post.0", seed=0)
 MEASURED = dict(**PLACE, measure="reconstruction", eval_dataset="e", eval_packing="q")
@@ -53,6 +54,17 @@ def test_the_order_of_the_records_does_not_matter(records, tmp_path):
     other = task("l0", metrics_table("l0"), records[::-1], tmp_path / "b")
     make_tables([one, other])
     assert one.files[0].read_bytes() == other.files[0].read_bytes()
+
+
+def test_bulk_that_its_record_does_not_name_any_more_is_read_as_what_it_was(records, tmp_path):
+    """Another configuration made a result of its own under the name meanwhile."""
+    manifests = [bulk_of(record) / MANIFEST for record in records]
+    for record in records:
+        record.write_text('{"identity": "another"}')
+    other = task("l0", metrics_table("l0"), manifests, tmp_path / "b")
+    make_tables([other])
+    assert other.finished, other.error
+    assert read_csv(other.files[0])["method"].tolist() == ["original", "scale"]
 
 
 def test_what_lacks_a_part_or_its_parent_is_left_out_where_others_failed(records, tmp_path):

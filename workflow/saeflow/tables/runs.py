@@ -263,7 +263,7 @@ def read_runs(
         for path in map(Path, paths):
             if path not in shared:
                 shared[path] = read_record(path)
-            key = Key.of_model(path) if of_model else Key.of_path(path)
+            key = Key.of_model(published(path)) if of_model else Key.of_path(published(path))
             found.setdefault(key, {})[kind] = shared[path]
     trained = {key: own for key, own in found.items() if not key.eval_dataset}
     for key, own in found.items():
