@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 D_IN, D_SAE = 8, 20
 
@@ -20,11 +21,16 @@ def random(*shape, seed):
 
 def weights(seed=0):
     """Return W_enc, b_enc, W_dec, b_dec, none of them near zero."""
+    return sized(D_IN, D_SAE, seed)
+
+
+def sized(d_in, d_sae, seed=0):
+    """Return `weights` of other widths."""
     return {
-        "W_enc": random(D_IN, D_SAE, seed=seed),
-        "b_enc": random(D_SAE, seed=seed + 1),
-        "W_dec": random(D_SAE, D_IN, seed=seed + 2),
-        "b_dec": random(D_IN, seed=seed + 3),
+        "W_enc": random(d_in, d_sae, seed=seed),
+        "b_enc": random(d_sae, seed=seed + 1),
+        "W_dec": random(d_sae, d_in, seed=seed + 2),
+        "b_dec": random(d_in, seed=seed + 3),
     }
 
 
@@ -78,3 +84,52 @@ def save_objects(path: Path, content, classes) -> Path:
             else:
                 sys.modules[name] = module
     return path
+
+
+# -- published suites ------------------------------------------------------------------------------
+
+LLAMA_SCOPE_NORM = 17.125
+
+
+def gemma_scope_2(directory: Path, tensors=None, d_in=D_IN, d_sae=D_SAE, **changes) -> Path:
+    """Write a directory of Gemma Scope 2, with its config.json's keys; return it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    hook = "model.layers.2.output"
+    config = {
+        "hf_hook_point_in": hook, "hf_hook_point_out": hook, "width": d_sae,
+        "model_name": "google/gemma-3-1b-pt", "architecture": "jump_relu", "l0": 20,
+        "affine_connection": False, "type": "sae",
+    }  # fmt: skip
+    json_file(directory / "config.json", config | changes)
+    w = sized(d_in, d_sae)
+    found = {
+        "w_enc": w["W_enc"], "b_enc": w["b_enc"], "w_dec": w["W_dec"], "b_dec": w["b_dec"],
+        "threshold": random(d_sae, seed=7).abs(),
+    }  # fmt: skip
+    save_file(found if tensors is None else tensors(found), directory / "params.safetensors")
+    return directory
+
+
+def llama_scope(directory: Path, tensors=None, d_in=D_IN, d_sae=D_SAE, **changes) -> Path:
+    """Write a directory of Llama Scope, with its hyperparams.json's keys; return it."""
+    (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
+    hook = "blocks.19.hook_resid_post"
+    config = {
+        "hook_point_in": hook, "hook_point_out": hook, "use_decoder_bias": True,
+        "apply_decoder_bias_to_pre_encoder": False, "expansion_factor": d_sae / d_in,
+        "d_model": d_in, "d_sae": d_sae, "norm_activation": "dataset-wise",
+        "dataset_average_activation_norm": {"in": LLAMA_SCOPE_NORM, "out": LLAMA_SCOPE_NORM},
+        "decoder_exactly_fixed_norm": False, "sparsity_include_decoder_norm": True,
+        "use_glu_encoder": False, "init_decoder_norm": 0.5,
+        "init_encoder_with_decoder_transpose": True, "l1_coefficient": None,
+        "act_fn": "jumprelu", "jump_relu_threshold": 0.52734375, "top_k": 50,
+    }  # fmt: skip
+    json_file(directory / "hyperparams.json", config | changes)
+    w = sized(d_in, d_sae)
+    found = {
+        "encoder.weight": w["W_enc"].T.contiguous(), "encoder.bias": w["b_enc"],
+        "decoder.weight": w["W_dec"].T.contiguous(), "decoder.bias": w["b_dec"],
+    }  # fmt: skip
+    found = found if tensors is None else tensors(found)
+    save_file(found, directory / "checkpoints" / "final.safetensors")
+    return directory

@@ -62,6 +62,29 @@ def saelens_legacy(path, *, d_in, d_sae, seed, cfg):
     return saelens_load(path)
 
 
+def saelens_released(path, *, loader, folder, scale=None):
+    """Read files as SAELens reads those of a published suite, from a directory for the hub."""
+    from sae_lens import SAE
+    from sae_lens.loading import pretrained_sae_loaders as loaders
+
+    def fetched(repo_id, filename, subfolder="", **_):
+        return str(Path(path) / subfolder / filename)
+
+    def shapes(repo_id, filename):
+        return {name: list(w.shape) for name, w in load_file(Path(path) / filename).items()}
+
+    loaders.hf_hub_download, loaders.get_safetensors_tensor_shapes = fetched, shapes
+    read = getattr(loaders, f"{loader}_sae_huggingface_loader")
+    # as its `from_pretrained` does, whose list of suites has the scale
+    cfg, state, _ = read("org/suite", folder, "cpu", False, {"dtype": "float32"})
+    sae = SAE.from_dict(loaders.handle_config_defaulting(cfg))
+    sae.process_state_dict_for_loading(state)
+    sae.load_state_dict(state)
+    if scale is not None:
+        sae.fold_activation_norm_scaling_factor(scale)
+    return sae
+
+
 def snippet(path, *, code):
     """Run code of the documentation, which loads an SAE from ``path`` and encodes ``x``."""
     scope = {"x": torch.zeros(2, 64)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from foreign_files import LLAMA_SCOPE_NORM, gemma_scope_2, llama_scope
 from interop.conftest import D_SAE, assert_same
 from saeflow.errors import ModelError
 from saeflow.sae.saved.foreign import read_foreign
@@ -116,3 +117,25 @@ def test_what_sparsify_has_and_we_have_not_is_refused_by_name(options, peer, row
     peer.ask("sparsify_make", tmp_path, rows, options=options, **SIZE)
     with pytest.raises(ModelError, match=next(name for name in options if name != "k")):
         read_foreign(tmp_path)
+
+
+WIDTHS = {"d_in": SIZE["d_in"], "d_sae": SIZE["d_sae"]}
+
+
+def test_gemma_scope_2(peer, rows, tmp_path):
+    folder = "resid_post_all/layer_2_width_16k_l0_small"
+    gemma_scope_2(tmp_path / folder, **WIDTHS)
+    theirs = peer.ask("saelens_released", tmp_path, rows, loader="gemma_3", folder=folder)
+    sae = read_foreign(tmp_path / folder)
+    assert_same(theirs, sae, rows)
+    assert sae.metadata["hook"] == "resid_post.2"
+
+
+def test_llama_scope(peer, rows, tmp_path):
+    folder = "Llama3_1-8B-Base-L19R-8x"
+    llama_scope(tmp_path / folder, **WIDTHS)
+    scale = SIZE["d_in"] ** 0.5 / LLAMA_SCOPE_NORM
+    theirs = peer.ask(
+        "saelens_released", tmp_path, rows, loader="llama_scope", folder=folder, scale=scale
+    )
+    assert_same(theirs, read_foreign(tmp_path / folder), rows)

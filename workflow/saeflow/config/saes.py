@@ -83,6 +83,8 @@ class Import(Section):
         "universality",
         "bloom",
         "gemma_scope",
+        "gemma_scope_2",
+        "llama_scope",
     ] = "auto"
     """What wrote it; auto looks at the files."""
     entry: Whole | None = None

@@ -140,10 +140,15 @@ def test_a_missing_or_misshapen_tensor_is_damage(tmp_path):
     save(sae, tmp_path)
     file = tmp_path / "sae_weights.safetensors"
     whole = safetensors.torch.load_file(file)
-    for change in ({"W_dec": whole["W_dec"][:, :5].contiguous()}, {"b_enc": None}):
+    for change, said in (
+        ({"W_dec": whole["W_dec"][:, :5].contiguous()}, r"W_dec does not have the shape"),
+        ({"W_enc": whole["W_enc"].T.contiguous()}, "W_enc is the transpose"),
+        ({"b_enc": None}, "b_enc is missing"),
+        ({"b_enc": whole["b_enc"] / 0}, r"b_enc is not a number everywhere.* at \[0\]"),
+    ):
         weights = {n: w for n, w in (whole | change).items() if w is not None}
         safetensors.torch.save_file(weights, file)
-        with pytest.raises(DamagedError, match="does not fit"):
+        with pytest.raises(DamagedError, match=said):
             load_sae(tmp_path)
     file.unlink()
     with pytest.raises(DamagedError, match="missing"):

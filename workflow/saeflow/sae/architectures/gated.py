@@ -38,6 +38,7 @@ from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 __all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
+VECTORS = ("b_gate", "b_mag", "r_mag")
 LATENT_IS_PRE_ACTIVATION = False
 SAELENS = "gated"
 SAELENS_NAMES = ("gated",)

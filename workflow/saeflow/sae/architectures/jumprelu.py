@@ -49,6 +49,7 @@ from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 __all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
+VECTORS = ("b_enc", "threshold")
 LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "jumprelu"
 SAELENS_NAMES = ("jumprelu",)

@@ -31,6 +31,7 @@ from saeflow.sae.steps.step import Batch, State, Terms
 __all__ = ["Recipe", "Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
 
 BUFFERS = ("threshold",)
+VECTORS = ("b_enc", "threshold")
 LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "jumprelu"
 SAELENS_NAMES = ()

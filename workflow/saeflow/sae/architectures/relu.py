@@ -42,6 +42,7 @@ from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 __all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
+VECTORS = ("b_enc",)
 LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "standard"
 SAELENS_NAMES = ("standard",)

@@ -11,6 +11,7 @@ from saeflow.errors import ModelError
 from saeflow.sae.formats.saelens import from_parts
 from saeflow.sae.saved.foreign import Foreign, Place, sources
 from saeflow.sae.saved.pickles import Holder
+from saeflow.sae.saved.tensors import Tensors
 
 TITLE = "Joseph Bloom's first files"
 
@@ -33,7 +34,8 @@ def read(place: Place) -> Foreign:
         if isinstance(value, str | int | float | bool | dict) or value is None
     }
     plain.pop("dtype", None)
-    found = from_parts(plain, dict(place.content["state_dict"]), where=place.path)
+    weights = Tensors(place.content["state_dict"], place.path)
+    found = from_parts(plain, weights, where=place.path)
     # it was trained on TransformerLens' processed weights, its only kind at the time
     facts = {**found.facts, "center_input": True, "source": sources(place.path)}
     return Foreign(found.cfg, found.weights, facts)

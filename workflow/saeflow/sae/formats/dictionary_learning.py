@@ -20,7 +20,14 @@ from saeflow.errors import DamagedError, ModelError
 from saeflow.files import read_json, write_atomic, write_json
 from saeflow.hooks import SITES, Hook
 from saeflow.sae.saved import fold
-from saeflow.sae.saved.foreign import Foreign, Place, cannot, number, sources
+from saeflow.sae.saved.foreign import (
+    Foreign,
+    Place,
+    cannot,
+    number,
+    require_shapes,
+    sources,
+)
 
 TITLE = "dictionary_learning's directory"
 WEIGHTS, CFG = "ae.pt", "config.json"
@@ -60,9 +67,10 @@ def read(place: Place) -> Foreign:
     architecture, subtracted = _SUBTRACTED[kind]
     found = place.tensors(WEIGHTS)
     weights = {_NAMES.get(name, name): w for name, w in found.items() if name not in _LINEAR}
-    weights |= {ours: found[name].T.contiguous() for name, ours in _LINEAR.items() if name in found}
+    weights |= {o: found[name].T.contiguous() for name, o in _LINEAR.items() if o not in found}
     cfg: dict[str, Any] = {"architecture": architecture, "apply_b_dec_to_input": subtracted}
     _rule(cfg, weights, trainer, place.path)
+    require_shapes(cfg, weights, place.path / WEIGHTS)
     if kind == "AutoEncoder" and not _unit_rows(weights["W_dec"]):
         weights = fold.decoder_norms(weights)
     facts = {
@@ -87,7 +95,7 @@ def _rule(
         if threshold is None:
             raise DamagedError("the threshold is missing", where=where / WEIGHTS)
         d_sae = len(weights["W_dec"])
-        weights["threshold"] = threshold.float().expand(d_sae).clone()
+        weights["threshold"] = threshold.expand(d_sae).clone() if threshold.ndim == 0 else threshold
 
 
 def _unit_rows(W_dec: Tensor) -> bool:

@@ -10,10 +10,12 @@ import torch
 
 from saeflow.errors import DamagedError
 from saeflow.sae.saved.foreign import Foreign, Place, sources
+from saeflow.sae.saved.tensors import Tensors
 
 TITLE = "Gemma Scope's arrays"
 WEIGHTS = "params.npz"
-_KEYS = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
+KEYS = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
+"""Names of the arrays; some files have w_enc and w_dec."""
 
 
 def fits(place: Place) -> bool:
@@ -25,22 +27,21 @@ def read(place: Place) -> Foreign:
     """Return the SAE."""
     path = place.path / WEIGHTS if place.path.is_dir() else place.path
     arrays = _arrays(path)
-    missing = [name for name in _KEYS if name not in arrays]
-    if missing:
-        raise DamagedError("an array is missing", where=path, expected=", ".join(missing))
-    weights = {name: torch.from_numpy(arrays[name]).float() for name in _KEYS}
+    weights = {name: arrays[name].float() for name in KEYS}
     facts = {"center_input": False, "source": sources(path)}  # Gemma's norms take no mean off
     rule = {"architecture": "jumprelu", "apply_b_dec_to_input": False}
     return Foreign(rule, weights, facts)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _arrays(path: Path) -> Tensors:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {_name(name): np.asarray(file[name]) for name in file}
+            found = {ours(name): torch.from_numpy(np.asarray(file[name])) for name in file}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DamagedError("the arrays are not readable", where=path, got=str(error)) from error
+    return Tensors(found, path)
 
 
-def _name(name: str) -> str:
+def ours(name: str) -> str:
+    """Return our name of one of DeepMind's arrays, which differ in case."""
     return "W_" + name[2:] if name.startswith("w_") else name

@@ -20,7 +20,15 @@ from torch import Tensor
 from saeflow.errors import DamagedError, ModelError
 from saeflow.files import read_json, write_atomic, write_json
 from saeflow.sae.saved import fold
-from saeflow.sae.saved.foreign import Foreign, Place, no_architecture, number, sources
+from saeflow.sae.saved.foreign import (
+    THRESHOLDED,
+    Foreign,
+    Place,
+    no_architecture,
+    number,
+    require_shapes,
+    sources,
+)
 
 TITLE = "SAELens' directory"
 CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
@@ -30,7 +38,6 @@ _RENAMED = {
     "hook_point_head_index": "hook_head_index",
     "activation_fn_str": "activation_fn",
 }
-_CHECKPOINTS = ("batchtopk", "matryoshka_batchtopk")
 
 
 def fits(place: Place) -> bool:
@@ -42,8 +49,9 @@ def read(place: Place) -> Foreign:
     """Return the SAE, in the form that version 6 saves for inference."""
     weights = place.tensors(WEIGHTS)
     foreign = from_parts(read_json(place.path / CFG), weights, where=place.path / CFG)
+    require_shapes(foreign.cfg, foreign.weights, place.path / WEIGHTS)
     cfg, weights = _unscaled(foreign.cfg, foreign.weights, place)
-    if cfg["architecture"] in _CHECKPOINTS:
+    if cfg["architecture"] in THRESHOLDED:
         cfg, weights = _with_threshold(cfg, weights, place.path)
     facts = {**foreign.facts, "source": sources(place.path / CFG, place.path / WEIGHTS)}
     return Foreign(cfg, weights, facts)

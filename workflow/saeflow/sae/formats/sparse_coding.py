@@ -16,6 +16,7 @@ from saeflow.errors import ModelError
 from saeflow.sae.saved import fold
 from saeflow.sae.saved.foreign import Foreign, Place, sources
 from saeflow.sae.saved.pickles import Holder
+from saeflow.sae.saved.tensors import Tensors, require_tensors
 
 TITLE = "sparse_coding's list of dictionaries"
 _KINDS = ("TiedSAE", "UntiedSAE")
@@ -79,7 +80,7 @@ def _plain(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _weights(held: Holder, place: Place) -> dict[str, Tensor]:
-    kind, own = held.kind.rpartition(".")[2], held.attributes()
+    kind, own = held.kind.rpartition(".")[2], Tensors(held.attributes(), place.path)
     if kind not in _KINDS:
         raise ModelError(
             "this class of dictionaries is not read", where=place.path,
@@ -99,6 +100,7 @@ def _weights(held: Holder, place: Place) -> dict[str, Tensor]:
         "W_dec": decoder.contiguous(),
         "b_dec": torch.zeros(d_in, dtype=encoder.dtype),
     }
+    require_tensors(weights, ("b_enc",), where=place.path)
     return _centred(weights, own, d_in)
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import safetensors.torch
 
-from saeflow.errors import ModelError
 from saeflow.files import read_json, write_atomic, write_json
 from saeflow.sae.saved import fold
-from saeflow.sae.saved.foreign import Foreign, Place, cannot, sources
+from saeflow.sae.saved.foreign import Foreign, Place, cannot, no_counterpart, sources
 
 TITLE = "sparsify's directory"
 CFG, WEIGHTS = "cfg.json", "sae.safetensors"
@@ -54,12 +53,7 @@ def _refuse(cfg: dict[str, Any], place: Place) -> None:
         ("signed", False, "latents below zero"),
     ):
         if cfg.get(key, plain) != plain:
-            raise ModelError(
-                f"this SAE has no counterpart here: {meaning}",
-                where=place.path / CFG,
-                expected=f"{key}: {plain}",
-                got=f"{key}: {cfg[key]}",
-            )
+            raise no_counterpart(meaning, key, plain, cfg[key], place.path / CFG)
 
 
 def _hook(name: str) -> str | None:

@@ -12,19 +12,21 @@ from torch import Tensor
 from saeflow.errors import ModelError
 from saeflow.sae.saved.foreign import Foreign, Place, sources
 from saeflow.sae.saved.pickles import Holder
+from saeflow.sae.saved.tensors import Tensors
 
 TITLE = "universality's pickled SAE"
-_KEYS = {"encoder", "decoder", "encoder_bias", "shift_bias"}
+_KEYS = ("encoder", "decoder", "encoder_bias", "shift_bias")
 
 
 def fits(place: Place) -> bool:
     """Whether the file holds such an object."""
-    return isinstance(place.content, Holder) and place.content.attributes().keys() >= _KEYS
+    return isinstance(place.content, Holder) and place.content.attributes().keys() >= set(_KEYS)
 
 
 def read(place: Place) -> Foreign:
     """Return the SAE."""
-    own = {name: _tensor(place.content.attributes()[name]) for name in _KEYS}
+    found = Tensors(place.content.attributes(), place.path)
+    own = {name: _tensor(found[name]) for name in _KEYS}
     d_sae, d_in = len(own["encoder_bias"]), len(own["shift_bias"])
     if d_sae == d_in:
         raise ModelError(

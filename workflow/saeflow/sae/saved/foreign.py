@@ -30,7 +30,7 @@ from saeflow.hooks import Hook
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.saved import pickles
 from saeflow.sae.saved.save import config, lasting
-from saeflow.sae.saved.tensors import read_tensors
+from saeflow.sae.saved.tensors import Tensors, listed, read_tensors, require_tensors
 
 FORMATS = "sae.formats"
 AUTO = "auto"
@@ -39,6 +39,8 @@ _NORMS = {
     "layer_norm": "layer_norm",
     "constant_norm_rescale": "constant_norm",
 }  # fmt: skip
+THRESHOLDED = ("batchtopk", "matryoshka_batchtopk")
+"""SAELens' names of checkpoints that are JumpReLU SAEs outside of training."""
 _NOT_OURS = ("abstopk", "matching_pursuit", "temporal", "transcoder", "skip_transcoder")
 
 
@@ -88,21 +90,33 @@ class Place:
     def content(self) -> Any:
         """What a pickled file holds, read by `pickles.load`; None for anything else."""
         if self.path.is_file() and self.path.suffix in (".pt", ".pth", ".pkl", ".bin"):
-            return pickles.load(self.path)
+            found = pickles.load(self.path)
+            return Tensors(found, self.path) if isinstance(found, Mapping) else found
         return None
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
+    @property
+    def described(self) -> str:
+        """What is there, for messages: names, with the shapes of tensors."""
+        if self.path.is_dir():
+            return ", ".join(sorted(self.names)) or "an empty directory"
+        found = self.content
+        if isinstance(found, pickles.Holder):
+            return f"a {found.kind} with {listed(found.attributes())}"
+        if isinstance(found, Mapping):
+            return listed(found)
+        return "a file of another kind" if found is None else f"a {type(found).__name__}"
+
+    def tensors(self, name: str) -> Tensors:
         """Return the tensors of a file in this directory: safetensors, or of `torch.save`."""
+        file = self.path / name
         if name.endswith(".safetensors"):
-            return read_tensors(self.path / name, remedy="Copy or fetch the file again.")
-        content = pickles.load(self.path / name)
+            return Tensors(read_tensors(file, remedy="Copy or fetch the file again."), file)
+        content = pickles.load(file)
         if not isinstance(content, Mapping):
             raise ModelError(
-                "the file does not hold tensors by name",
-                where=self.path / name,
-                got=type(content).__name__,
+                "the file does not hold tensors by name", where=file, got=type(content).__name__
             )
-        return dict(content)
+        return Tensors(content, file)
 
 
 def detect(place: Place) -> str:
@@ -113,8 +127,10 @@ def detect(place: Place) -> str:
             "it is not clear which format this SAE has" if found else "no known format fits this",
             where=place.path,
             expected=" | ".join(registry.names(FORMATS)),
-            got=", ".join(found) or ", ".join(sorted(place.names)) or "a file of another kind",
-            remedy="Name the format." if found else None,
+            got=", ".join(found) or place.described,
+            remedy="Name its format."
+            if found
+            else "Name its format, if it has one of these, and the message says what is missing.",
         )
     return found[0]
 
@@ -142,7 +158,7 @@ def read_foreign(
     ModelError
         If the format or the architecture is not known, or cannot be read exactly.
     DamagedError
-        If files are missing or torn.
+        If files are missing or torn, or a tensor is missing, misshapen or not finite.
     """
     place = Place(path)
     if name == AUTO:
@@ -185,6 +201,7 @@ def as_sae(foreign: Foreign, *, where: Path, origin: str) -> SAE:
             remedy="Fold the scale into the weights where it was trained, then save it again.",
         )
     ours, rule = _architecture(name, where)
+    require_shapes(cfg, foreign.weights, where)
     weights = {name: w.detach().float().contiguous() for name, w in foreign.weights.items()}
     settings, weights = rule.from_saelens(cfg, weights)
     metadata = {"format_read": origin, **_known(foreign.facts)}
@@ -193,6 +210,17 @@ def as_sae(foreign: Foreign, *, where: Path, origin: str) -> SAE:
     elif metadata.get("center_input"):
         metadata["input_norm"] = "center"
     return SAE(ours, settings, weights, metadata)
+
+
+def require_shapes(cfg: Mapping[str, Any], weights: Mapping[str, Tensor], where: Path) -> None:
+    """Raise unless weights fit together and to what their cfg.json says; both in SAELens' words.
+
+    A format that computes with weights asks for it before.
+    """
+    name = cfg["architecture"]
+    vectors = ("b_enc",) if name in THRESHOLDED else _architecture(name, where)[1].VECTORS
+    widths = {key: cfg.get(key) for key in ("d_in", "d_sae", "d_out")}
+    require_tensors(weights, vectors, where=where, **widths)
 
 
 def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,6 +292,19 @@ def export(sae: SAE, directory: Path, name: str) -> None:
 def cannot(format_title: str, why: str, remedy: str | None = None) -> ModelError:
     """Return the error for an SAE that a format cannot express."""
     return ModelError(f"{format_title} cannot express this SAE: {why}", remedy=remedy)
+
+
+def no_counterpart(
+    meaning: str, key: str, expected: object, got: object, where: object
+) -> ModelError:
+    """Return the error for an SAE of others that computes what none of ours does."""
+    return ModelError(
+        f"this SAE has no counterpart here: {meaning}",
+        where=where,
+        expected=f"{key}: {expected}",
+        got=f"{key}: {got}",
+        remedy="Choose another SAE; this one cannot be measured here.",
+    )
 
 
 def sources(*files: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ from saeflow.task import Task
 
 _MODEL_FACTS = ("name", "architecture", "weights_sha256", "source")
 _NEEDED = "the SAE's files"
+_IGNORED = ["*examples.safetensors"]  # Gemma Scope 2 has gigabytes of texts beside the weights
 # Of an SAE of centred activations, as shares of what chance gives: b_dec began at a mean of theirs
 _CENTRED_BIAS, _CENTRED_ROWS = 1e-2, 0.1
 
@@ -168,7 +169,11 @@ def _fetched(settings: Mapping[str, Any]) -> Path:
             nullcontext() if problem else clear_errors(name, revision, kind="model", needed=_NEEDED)
         ):
             found = snapshot_download(
-                name, revision=revision, allow_patterns=wanted, local_files_only=problem is not None
+                name,
+                revision=revision,
+                allow_patterns=wanted,
+                ignore_patterns=_IGNORED,
+                local_files_only=problem is not None,
             )
     except LocalEntryNotFoundError as error:
         raise problem from error

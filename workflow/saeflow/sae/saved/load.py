@@ -6,11 +6,9 @@ Reading an SAE includes a look at whether it still does what it did when it was 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from saeflow import registry
 from saeflow.errors import DamagedError, ModelError
@@ -18,7 +16,7 @@ from saeflow.files import read_json
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved import evidence
 from saeflow.sae.saved.save import CONFIG_NAME, FORMAT, WEIGHTS_NAME
-from saeflow.sae.saved.tensors import read_tensors
+from saeflow.sae.saved.tensors import read_tensors, require_tensors
 from saeflow.work import MANIFEST, bulk_of
 
 _REMEDY = "Delete the directory and run the workflow again."
@@ -39,7 +37,7 @@ def load_sae(path: Path | str, *, accept: Collection[str] = ()) -> SAE:
     Raises
     ------
     DamagedError
-        If a file is missing or torn, or the tensors do not fit the header.
+        If a file is missing or torn, or the tensors do not fit the header or are not finite.
     ModelError
         If the header names no architecture or one that is not known, or the SAE is not what it
         was when it was saved.
@@ -103,31 +101,14 @@ def _load(directory: Path, header: dict[str, Any], accept: Collection[str]) -> S
             expected=sae.rule.SAELENS,
             got=cfg["architecture"],
         )
-    _check_shapes(sae, cfg, directory)
+    require_tensors(
+        weights,
+        sae.rule.VECTORS,
+        where=directory / WEIGHTS_NAME,
+        **{name: cfg[name] for name in ("d_in", "d_sae", "d_out") if name in cfg},
+    )
     facts = header.get("evidence")
     if facts is not None and "evidence" not in accept:
         found = read_tensors(directory / evidence.FILE, remedy=_REMEDY)
         evidence.verify(sae, facts, found, where=directory)
     return sae
-
-
-def _check_shapes(sae: SAE, cfg: Mapping[str, Any], directory: Path) -> None:
-    """Hold the tensors against those that the architecture itself would begin with."""
-    d_in, d_sae = cfg["d_in"], cfg["d_sae"]
-    d_out = cfg.get("d_out", d_in)
-    expected = {
-        "W_enc": (d_in, d_sae), "W_dec": (d_sae, d_out), "b_dec": (d_out,),
-    }  # fmt: skip
-    one = torch.zeros(2, 1)
-    for name, w in sae.rule.initial(sae.settings, d_sae, one, torch.Generator()).items():
-        if not name.startswith("_"):  # of training alone
-            expected.setdefault(name, tuple(w.shape))
-    for name, shape in expected.items():
-        got = tuple(sae.weights[name].shape) if name in sae.weights else "no such tensor"
-        if got != shape:
-            raise DamagedError(
-                f"the tensor {name} does not fit the header",
-                where=directory / WEIGHTS_NAME,
-                expected=shape,
-                got=got,
-            )

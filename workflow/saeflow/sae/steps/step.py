@@ -8,6 +8,7 @@ An architecture is one module in `architectures/` with
                                                step changes them itself, in place, or nobody does
                                                (one whose name begins with "_" is of training
                                                alone and not in the result)
+    VECTORS                                    names of its weights of shape (d_sae,) in a result
     LATENT_IS_PRE_ACTIVATION                   whether an active latent is its pre-activation, so
                                                that fine-tuning can move the encoder while
                                                thresholds are held

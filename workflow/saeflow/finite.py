@@ -1,0 +1,50 @@
+"""Numbers that come from outside, checked for being numbers. Read `require_finite`."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from saeflow.errors import DamagedError, SaeflowError
+
+
+def require_finite(
+    x: Tensor,
+    name: str,
+    *,
+    where: object,
+    remedy: str,
+    error: type[SaeflowError] = DamagedError,
+) -> None:
+    """Raise unless every entry of a tensor is a finite number.
+
+    Parameters
+    ----------
+    x
+        Of any shape and type.
+    name
+        What it is, for the message.
+    where
+        The file that it is from.
+    remedy
+        What to do about it.
+    error
+        What to raise.
+    """
+    if not x.is_floating_point():
+        return
+    x = x.float() if x.itemsize == 1 else x  # eight bits can be stored and not added
+    if bool(x.sum().isfinite()):  # NaN and infinity go into any sum
+        return
+    bad = ~x.isfinite()
+    n = int(bad.sum())
+    if n == 0:  # the sum alone is too large
+        return
+    first = tuple(bad.nonzero()[0].tolist())
+    raise error(
+        f"{name} is not a number everywhere",
+        where=where,
+        expected="finite numbers",
+        got=f"{x[first].item()} at {list(first)}; {n:,} of {x.numel():,} entries are NaN or"
+        " infinite",
+        remedy=remedy,
+    )
