@@ -76,6 +76,45 @@ def test_bfloat16_is_indexed_as_numbers(x, tmp_path):
     assert np.array_equal(rows[3:300], x[3:300].bfloat16().float())
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_a_stored_number_that_is_none_is_refused_by_every_reader(x, tmp_path, dtype, value):
+    path = open_store(make_store(tmp_path, x, LENGTHS, dtype=dtype)).path
+    row, dimension = 300, 5  # of the second shard of 256 rows
+    shard = path / ARRAY / "c" / "1" / "0"
+    stored = bits_of(value, dtype)
+    with shard.open("r+b") as file:
+        file.seek(((row - 256) * 24 + dimension) * stored.nbytes)
+        file.write(stored.tobytes())
+    rows = open_array(path)
+    index = np.array([899, 0, row])
+    for read in (
+        lambda: rows[290:310], lambda: rows[index], lambda: rows[row],
+        lambda: rows.tensor(slice(290, 310)), lambda: rows.tensor(index),
+        lambda: rows.tensor(torch.from_numpy(index)),
+    ):  # fmt: skip
+        said = rf"{value} in row {row}, dimension {dimension}, shard {shard}"
+        with pytest.raises(StoreError, match=said):
+            read()
+    assert np.array_equal(rows[0:row], x[0:row].to(getattr(torch, dtype)).float())
+    assert rows.raw(slice(row, row + 1)).shape == (1, 24)  # as it lies there
+
+
+def bits_of(value, dtype):
+    x = torch.tensor([value], dtype=getattr(torch, dtype))
+    return x.view(torch.int32 if dtype == "float32" else torch.int16).numpy()
+
+
+def test_large_numbers_whose_sum_is_infinite_are_numbers(tmp_path):
+    x = torch.full((40, 24), 65504.0).half()
+    lengths = {"train": [20], "validation": [10], "test": [10]}
+    rows = open_store(make_store(tmp_path, x, lengths, dtype="float16")).activations
+    assert torch.equal(rows.tensor(slice(None)), x.float())
+    huge = torch.full((40, 24), 3e38)
+    rows = open_store(make_store(tmp_path / "b", huge, lengths, dtype="float32")).activations
+    assert torch.equal(rows.tensor(slice(None)), huge)
+
+
 def test_what_is_read_outlives_the_closed_store(x, tmp_path):
     store = open_store(make_store(tmp_path, x, LENGTHS))
     kept, values = store.activations.mapped, store.activations[0:900]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shutil
 
 import pytest
+import safetensors.torch
+import torch
+from safetensors.torch import load_file, save_file
 
 from local_hub import COMMIT
 from saeflow.errors import ConfigError, ModelError, NetworkError
@@ -112,7 +116,9 @@ def test_only_the_files_that_are_needed_come_from_the_hub(tmp_path, hub, record)
 
 def test_weights_in_pytorch_format_are_fetched_where_there_is_no_other(tmp_path, hub):
     files = hub.files["models/org/tiny"]
-    files["pytorch_model.bin"] = files.pop("model.safetensors")
+    buffer = io.BytesIO()
+    torch.save(safetensors.torch.load(files.pop("model.safetensors")), buffer)
+    files["pytorch_model.bin"] = buffer.getvalue()
     assert (bulk_of(fetch(tmp_path, HUB)) / "pytorch_model.bin").is_file()
 
 
@@ -155,3 +161,28 @@ def test_what_the_cache_has_is_taken_without_a_network(tmp_path, hub):
     assert bulk_of(fetch(tmp_path, HUB, name="again")).is_dir()
     with pytest.raises(NetworkError):
         fetch(tmp_path, {**HUB, "revision": "e" * 40}, name="other")
+
+
+@pytest.mark.parametrize("format", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_refused_with_file_and_place(
+    format, value, tmp_path, directory
+):
+    weights = load_file(directory / "model.safetensors")
+    name = "gpt_neox.layers.1.mlp.dense_h_to_4h.weight"
+    weights[name][2, 7] = value
+    (directory / "model.safetensors").unlink()
+    if format.endswith("bin"):
+        torch.save(weights, directory / format)
+    else:
+        save_file(weights, directory / format, {"format": "pt"})
+    said = rf"{format}: the weight {name} is not a number.*{value} at \[2, 7\]; 1 of"
+    with pytest.raises(ModelError, match=said):
+        fetch(tmp_path, {}, path=directory)
+
+
+def test_weights_that_cannot_be_read_are_refused_with_their_file(tmp_path, directory):
+    file = directory / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(ModelError, match=r"model.safetensors: the weights cannot be read"):
+        fetch(tmp_path, {}, path=directory)

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from saeflow.datasets.split import split_of
+from saeflow.errors import DamagedError
 from saeflow.files import hash_tree, read_json
 from saeflow.work import bulk_of, hold
 from saeflow.world.corpus import generate_documents
@@ -76,6 +77,25 @@ def test_every_prompt_set_is_there(record):
     for name in PROMPT_SETS:
         prompts = read_prompts(bulk_of(record), name)
         assert (prompts["part"] == "test").sum() == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "said"),
+    [
+        ("sentiment", "label", None, "0 or 1; got nan"),
+        ("sentiment", "label", 2, "0 or 1; got 2"),
+        ("sentiment", "text", None, "a text; got nan"),
+        ("cloze", "target", None, "a word; got nan"),
+        ("cloze", "candidates", ["none", "of", "them"], "the target among them"),
+    ],
+)
+def test_a_prompt_that_cannot_be_scored_is_named(record, name, column, value, said, tmp_path):
+    prompts = read_prompts(bulk_of(record), name)
+    prompts[column] = [value if i == 3 else one for i, one in enumerate(prompts[column])]
+    (tmp_path / "prompts").mkdir()
+    prompts.to_parquet(tmp_path / "prompts" / f"{name}.parquet")
+    with pytest.raises(DamagedError, match=rf"{name}.parquet, row 3, column {column}.*{said}"):
+        read_prompts(tmp_path, name)
 
 
 def test_the_size_of_blocks_changes_no_row(record, table, tmp_path, monkeypatch):

@@ -90,7 +90,7 @@ def open_archived(path: Path, record: dict[str, Any]) -> Activations:
     """Return the rows of an archive; what is asked for is decoded."""
     values = int8.Values(path) if record["dtype"] == "int8" else lambda x, _start: x
     rows = SlowRows(path / ARRAY, values)
-    return Activations(rows.shape, record["values"], rows.chunk_rows, None, rows)
+    return Activations(rows.shape, record["values"], rows.chunk_rows, None, rows, path=path / ARRAY)
 
 
 def _manifest(store: Store, codec: str, facts: dict[str, Any]) -> dict[str, Any]:

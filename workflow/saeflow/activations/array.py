@@ -16,8 +16,8 @@ import torch
 from saeflow.activations.layout import ARRAY, Layout, read_layout, shard_name
 from saeflow.activations.mapping import map_files, populate
 from saeflow.activations.slow import SlowRows
-from saeflow.activations.values import bits, from_bits
-from saeflow.errors import DamagedError
+from saeflow.activations.values import TORCH, bits, from_bits
+from saeflow.errors import DamagedError, StoreError
 from saeflow.inventory import DISCARD, REPAIR
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,12 @@ class Activations:
         the layout does not allow it and zarr-python reads instead.
     is_live : bool
         Whether rows are computed whenever they are read, and not stored.
+
+    Raises
+    ------
+    StoreError
+        If a row that is asked for as numbers holds NaN or infinity: none is written, so the files
+        were altered. `raw`, `read_into` and `mapped` give what is there.
     """
 
     is_live = False
@@ -52,9 +58,11 @@ class Activations:
         chunk_rows: int,
         values: np.ndarray | None,
         slow: SlowRows | None = None,
+        *,
+        path: Path | None = None,
     ) -> None:
         self.shape, self.dtype, self.chunk_rows = shape, dtype, chunk_rows
-        self._values, self._slow = values, slow
+        self._values, self._slow, self._path = values, slow, path
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -66,7 +74,8 @@ class Activations:
             return self[[int(where)]][0]
         found = self.raw(where)
         if self.dtype == "bfloat16":
-            return from_bits(bits(found), self.dtype).numpy()
+            return self._finite(from_bits(bits(found), self.dtype), where).numpy()
+        self._finite(bits(found).view(TORCH[self.dtype]), where)
         return found.copy() if found.base is not None else found
 
     def raw(self, where: slice | np.ndarray | Sequence[int]) -> np.ndarray:
@@ -92,11 +101,32 @@ class Activations:
     def tensor(self, where: slice | np.ndarray | torch.Tensor) -> torch.Tensor:
         """Return rows as a float32 tensor (n, d_model)."""
         if isinstance(where, torch.Tensor) and self._values is not None:
-            return from_bits(bits(self._values).index_select(0, where), self.dtype)
+            x = from_bits(bits(self._values).index_select(0, where), self.dtype)
+            return self._finite(x, where.numpy())
         if isinstance(where, torch.Tensor):
             where = where.numpy()
-        x = from_bits(bits(self.raw(where)), self.dtype)
+        x = self._finite(from_bits(bits(self.raw(where)), self.dtype), where)
         return x.clone() if self.dtype == "float32" else x
+
+    def _finite(self, x: torch.Tensor, where: slice | np.ndarray | Sequence[int]) -> torch.Tensor:
+        """Return rows (n, d_model) if their numbers are finite."""
+        if bool(x.sum(dtype=torch.float32).isfinite()) or bool(x.isfinite().all()):
+            return x
+        i, dimension = (~x.isfinite()).nonzero()[0].tolist()
+        row = int(np.arange(len(self))[where][i])
+        raise StoreError(
+            "a stored activation is not a finite number",
+            where=self._path,
+            got=f"{x[i, dimension].item()} in row {row}, dimension {dimension}{self._shard(row)}",
+            remedy="`saeflow verify --discard` removes altered files; harvest this hook again.",
+        )
+
+    def _shard(self, row: int) -> str:
+        """Name the file that a row lies in, where it lies in one."""
+        layout = None if self._path is None else read_layout(self._path)[0]
+        return (
+            "" if layout is None else f", shard {self._path / shard_name(row // layout.shard_rows)}"
+        )
 
     def populate(self, start: int, end: int) -> None:
         """Bring rows into memory ahead of their use; does nothing where they are not mapped."""
@@ -144,13 +174,13 @@ def open_array(store: Path) -> Activations:
     rows = [end - start for start, end in map(layout.rows_of, range(layout.n_shards))]
     content = map_files(files, [n * layout.row_bytes for n in rows])
     values = content.view(layout.storage).reshape(layout.n_rows, layout.d_model)
-    return Activations(values.shape, layout.dtype, layout.inner_rows, values)
+    return Activations(values.shape, layout.dtype, layout.inner_rows, values, path=path)
 
 
 def _slow(path: Path, reason: str) -> Activations:
     logger.warning("%s is read through zarr-python, which is slow: %s", path, reason)
     rows = SlowRows(path)
-    return Activations(rows.shape, rows.dtype, rows.chunk_rows, None, rows)
+    return Activations(rows.shape, rows.dtype, rows.chunk_rows, None, rows, path=path)
 
 
 def _check_shard(path: Path, layout: Layout, shard: int) -> bool:

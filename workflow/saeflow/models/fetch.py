@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from saeflow.errors import ConfigError
 from saeflow.hub import clear_errors, require_commit, unreachable
 from saeflow.models.record import WEIGHT_PATTERNS, describe_model, weight_files
+from saeflow.models.weights import require_finite_weights
 from saeflow.tokenizers import (
     TOKENIZER_FILES,
     has_tokenizer,
@@ -46,7 +47,7 @@ def fetch_model(work: Work, settings: Mapping[str, Any], path: Path | None = Non
     NetworkError, ConfigError
         If the hub does not answer, or has no such model.
     ModelError
-        If the directory holds no model that can be read.
+        If the directory holds no model that can be read, or weights that are no numbers.
     """
     if work.finished:
         return
@@ -56,6 +57,7 @@ def fetch_model(work: Work, settings: Mapping[str, Any], path: Path | None = Non
     else:
         source = _local(Path(path))
     _copy(source, work.path, (*_wanted(trusted), *_weight_patterns(weight_files(source)[0])))
+    require_finite_weights(work.path)
     tokenizer = None
     if has_tokenizer(work.path):
         tokenizer = vocabulary_sha256(tokenizer_from_directory(work.path))

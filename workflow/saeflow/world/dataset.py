@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saeflow.datasets.split import SPLITS, splits_of
+from saeflow.errors import DamagedError
+from saeflow.inventory import DISCARD
 from saeflow.world.corpus import generate_documents
 from saeflow.world.document import ROLES, Document
 from saeflow.world.prompts import PROMPT_SETS, generate_prompts
@@ -109,5 +111,38 @@ def documents_table(documents: Sequence[Document], splits: Sequence[str], first:
 
 
 def read_prompts(dataset: Path, name: str) -> pd.DataFrame:
-    """Return one prompt set of a finished dataset's bulk directory."""
-    return pd.read_parquet(Path(dataset) / "prompts" / f"{name}.parquet")
+    """Return one prompt set of a finished dataset's bulk directory.
+
+    Raises
+    ------
+    DamagedError
+        If a text, a label, a target or its candidates is none; it names the prompt.
+    """
+    file = Path(dataset) / "prompts" / f"{name}.parquet"
+    prompts = pd.read_parquet(file)
+    for column, right, expected in (
+        ("text", lambda value: isinstance(value, str) and value, "a text"),
+        ("target", lambda value: isinstance(value, str) and value, "a word"),
+        ("label", lambda value: value in (0, 1), "0 or 1"),
+    ):
+        if column in prompts:
+            _require(file, prompts, column, prompts[column].map(right), expected)
+    if "candidates" in prompts:
+        pairs = zip(prompts["candidates"], prompts["target"], strict=True)
+        among = pd.Series([words is not None and word in list(words) for words, word in pairs])
+        _require(file, prompts, "candidates", among, "words with the target among them")
+    return prompts
+
+
+def _require(
+    file: Path, prompts: pd.DataFrame, column: str, right: pd.Series, expected: str
+) -> None:
+    wrong = np.flatnonzero(~right.to_numpy(bool))
+    if len(wrong):
+        raise DamagedError(
+            "a prompt cannot be scored",
+            where=f"{file}, row {wrong[0]}, column {column}",
+            expected=expected,
+            got=f"{prompts[column].iloc[wrong[0]]}, and {len(wrong):,} such rows in all",
+            remedy=DISCARD,
+        )

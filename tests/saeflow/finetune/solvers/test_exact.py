@@ -21,7 +21,7 @@ from sae_stores import (
     tune_saes,
 )
 from saeflow.activations.reader import open_store
-from saeflow.errors import ConfigError, DataError
+from saeflow.errors import ConfigError, DataError, StoreError
 from saeflow.finetune.closed_form import Decoder, solve
 from saeflow.finetune.normal import NormalEquations
 from saeflow.finetune.solvers import exact
@@ -220,7 +220,7 @@ def test_activations_that_are_not_finite_are_the_failure_of_all(parents, tmp_pat
     with array.open("r+b") as file:  # row 400 is of the second shard of 256 rows
         file.seek((400 - 256) * 12 * 4)
         file.write(struct.pack("<f", float("nan")))
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(StoreError, match="nan in row 400, dimension 0, shard .*c/1/0"):
         tune_saes([job(tmp_path, parents, "relu", "decoder", ridge=1.0)], damaged)
 
 

@@ -290,7 +290,7 @@ def test_activations_that_are_not_finite_name_hook_step_row_and_shard(value, tmp
     (error,) = {task.error for task in tasks}  # it is nobody's own
     assert isinstance(error, DataError)
     assert re.search(r"resid_post\.0 > step \d+.*not finite", str(error))
-    assert f"row {row} of resid_post.0, shard {shard}" in str(error)
+    assert f"{value} in row {row}, dimension 0, shard {shard}" in str(error)
 
 
 @pytest.mark.parametrize("first", [True, False])

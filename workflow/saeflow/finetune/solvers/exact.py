@@ -141,22 +141,12 @@ def _add_up(
             x = x[torch.from_numpy(kept)].to(device)
             if len(x):
                 sums.add(parent.sae.encode_sparse(x), x)
-            _check_finite(sums, store, rows)
             bar.update(len(x))
             if stop.requested or time.monotonic() - saved >= checkpoint_s:
                 _save(parent, split, sums, rows.stop)
                 saved = time.monotonic()
                 stop.check()
     return sums
-
-
-def _check_finite(sums: NormalEquations, store: Store, rows: slice) -> None:
-    if not np.isfinite(sums.xx):
-        raise DataError(
-            "the activations are not finite",
-            where=f"{store.path} ({store.hook}), rows {rows.start:,} to {rows.stop:,}",
-            remedy="`saeflow verify --discard` removes altered files; harvest this hook again.",
-        )
 
 
 def _save(parent: _Parent, split: str, sums: NormalEquations, done: int) -> None:

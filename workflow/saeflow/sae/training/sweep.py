@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 from saeflow import registry
-from saeflow.activations.layout import ARRAY, read_layout, shard_name
 from saeflow.activations.loader import Loader
 from saeflow.activations.mixing import predict
 from saeflow.activations.reader import Store, open_store
 from saeflow.config.training import Training
 from saeflow.device import pick
+from saeflow.errors import StoreError
 from saeflow.files import read_json
 from saeflow.sae.training import passes
 from saeflow.sae.training.baseline import BASELINES, fit_baseline
@@ -189,20 +189,12 @@ def _loader_of(stores: Sequence[Store]) -> passes.OpenLoader:
 
 
 def _damage(stores: Sequence[Store]) -> str:
-    """Say which is the first training row that is not finite, and in which shard; "" for none."""
+    """Say which is the first training row that is not finite, and where; "" for none."""
     for store in stores:
         kept = kept_rows(store)
         for start in range(0, len(kept), _BLOCK_ROWS):
-            rows = torch.from_numpy(kept[start : start + _BLOCK_ROWS])
-            bad = (~store.activations.tensor(rows).isfinite()).any(1)
-            if bool(bad.any()):
-                row = int(rows[bad][0])
-                return f"NaN or infinity in row {row:,} of {store.hook}{_shard(store, row)}"
+            try:
+                store.activations.tensor(torch.from_numpy(kept[start : start + _BLOCK_ROWS]))
+            except StoreError as error:
+                return str(error.got)
     return ""
-
-
-def _shard(store: Store, row: int) -> str:
-    """Name the file that a row lies in, where it lies in one."""
-    array = store.path / ARRAY
-    layout = read_layout(array)[0] if (array / "zarr.json").is_file() else None
-    return "" if layout is None else f", shard {array / shard_name(row // layout.shard_rows)}"
