@@ -11,6 +11,8 @@ from typing import NamedTuple
 from dag.edits import (
     add_import,
     add_sae,
+    change_bulk,
+    change_digit,
     code,
     comment,
     cut,
@@ -284,6 +286,21 @@ CHANGES = (
         "a table is cut short",
         lambda tree: cut(tree, "results/studies/config/tables/suppression/l0.csv"),
         {"tabulate l0"},
+    ),
+    Change(
+        "a digit of a table is edited",
+        lambda tree: change_digit(tree, "results/studies/config/tables/suppression/l0.csv"),
+        {"tabulate l0"},
+    ),
+    Change(
+        "a digit of a figure's record is edited",
+        lambda tree: change_digit(tree, "results/studies/config/figures/suppression/l0_by_method.json"),
+        {"plot l0_by_method"},
+    ),
+    Change(
+        "a byte of an SAE's weights is edited",
+        lambda tree: change_bulk(tree, "resid_post.1/relu/seed-0"),
+        saes(["relu"], ["resid_post.1"]),
     ),
     Change(
         "an SAE's record is deleted: it is published again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 from dag.tree import Tree
@@ -85,10 +86,23 @@ def delete_record(tree: Tree, name: str) -> None:
 
 
 def delete_bulk(tree: Tree, name: str) -> None:
-    (manifest,) = (_saes_directory(tree) / name).glob("sae.*/manifest.json")
-    manifest.unlink()
+    (bulk,) = (_saes_directory(tree) / name).glob("sae.*/")
+    shutil.rmtree(bulk)
+
+
+def change_bulk(tree: Tree, name: str) -> None:
+    """Change a byte of what stands for weights; the size stays."""
+    (file,) = (_saes_directory(tree) / name).glob("sae.*/shard")
+    file.write_text("y")
 
 
 def cut(tree: Tree, name: str) -> None:
-    """Cut a file that was empty when it was made: it gets another size."""
-    (tree.path / name).write_text("x")
+    (tree.path / name).write_text("1")
+
+
+def change_digit(tree: Tree, name: str) -> None:
+    """Change a digit of a file, which keeps its size."""
+    path = tree.path / name
+    text = path.read_text()
+    digit = next(character for character in text if character.isdigit())
+    path.write_text(text.replace(digit, str((int(digit) + 1) % 10), 1))

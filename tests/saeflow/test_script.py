@@ -14,6 +14,7 @@ from saeflow import script as script_module
 from saeflow.code import Source
 from saeflow.errors import StaleError
 from saeflow.files import read_json, sha256_file, write_json
+from saeflow.inventory import with_checksum
 from saeflow.work import bulk_path, hold
 
 ROOT = Path(__file__).parents[2]
@@ -174,12 +175,19 @@ def test_a_finished_result_leaves_behind_what_it_was_made_from(place):
     }  # fmt: skip
 
 
+OF_ANOTHER = json.dumps(with_checksum({"identity": OTHER}))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (json.dumps({"identity": OTHER}), "made under other settings or code than planned"),
+        (
+            OF_ANOTHER,
+            "made under other settings or code than planned",
+        ),
         ("{", "an input is missing or unreadable"),
         ("{}", "an input is missing or unreadable"),
+        (json.dumps({"identity": OTHER}), "an input is missing or unreadable"),
         ("[]", "an input is missing or unreadable"),
         (None, "an input is missing or unreadable"),
     ],

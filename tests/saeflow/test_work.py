@@ -6,7 +6,7 @@ import time
 import pytest
 
 from saeflow.errors import BusyError, DamagedError
-from saeflow.files import hash_tree, read_json, sha256_file
+from saeflow.files import hash_tree, read_json, sha256_file, sha256_text
 from saeflow.inventory import INVENTORY, MANIFEST, is_whole
 from saeflow.work import bulk_of, hold
 
@@ -27,6 +27,10 @@ def test_finished_work_lies_under_its_identity_and_the_record_names_it(tmp_path)
         "identity": IDENTITY,
         "bulk": "sae.0123456789abcdef",
         "inventory": sha256_file(bulk_of(output) / INVENTORY),
+        "checksum": sha256_text(
+            f'{{"bulk":"sae.0123456789abcdef","identity":"{IDENTITY}",'
+            f'"inventory":"{sha256_file(bulk_of(output) / INVENTORY)}","n":1}}'
+        ),
     }
     assert (bulk_of(output) / "data").read_text() == "x"
     assert sorted(p.name for p in output.parent.iterdir()) == [
@@ -78,7 +82,7 @@ def test_a_record_without_its_bulk_is_damage(tmp_path):
         bulk_of(output)
 
 
-def test_bulk_that_lost_its_manifest_is_made_anew(tmp_path):
+def test_bulk_that_lost_its_manifest_and_its_record_is_made_anew(tmp_path):
     output = tmp_path / "a.json"
     for _ in range(2):
         with hold(output, IDENTITY) as work:
@@ -86,10 +90,50 @@ def test_bulk_that_lost_its_manifest_is_made_anew(tmp_path):
             (work.path / "data").write_text("x")
             work.finish({})
         (work.final / MANIFEST).unlink()
+        output.unlink()
     assert (work.final / "data").exists()
 
 
-@pytest.mark.parametrize("harm", ["delete", "cut", "empty", "inventory", "manifest"])
+@pytest.mark.parametrize("text", [None, "", "{", '{"identity": "x"}'])
+def test_a_damaged_manifest_is_put_back_from_the_record_and_a_record_from_it(tmp_path, text):
+    output = tmp_path / "a.json"
+    with hold(output, IDENTITY) as work:
+        (work.path / "data").write_text("x")
+        work.finish({"n": 1})
+    before = output.read_bytes()
+    for file in (work.final / MANIFEST, output):
+        file.unlink() if text is None else file.write_text(text)
+        with hold(output, IDENTITY) as work:
+            assert work.finished
+            work.publish()
+        assert output.read_bytes() == (work.final / MANIFEST).read_bytes() == before
+
+
+def test_a_manifest_is_never_put_back_from_the_record_of_another_identity(tmp_path):
+    output = tmp_path / "a.json"
+    for identity in (IDENTITY, OTHER):
+        with hold(output, identity) as work:
+            work.finish({})
+    with hold(output, IDENTITY) as work:
+        (work.final / MANIFEST).unlink()
+    with hold(output, IDENTITY) as work:
+        assert not work.finished
+
+
+def test_a_file_that_was_written_to_is_not_kept_by_what_redoes_the_rest(tmp_path):
+    output = tmp_path / "a.json"
+    with hold(output, IDENTITY) as work:
+        for name in ("kept", "altered"):
+            (work.path / name).write_text(name)
+        work.finish({})
+    (work.final / "altered").write_text("deretla")
+    with hold(output, IDENTITY) as work:
+        assert not work.finished
+        work.reopen()
+        assert [p.name for p in work.path.iterdir() if p.name != INVENTORY] == ["kept"]
+
+
+@pytest.mark.parametrize("harm", ["delete", "cut", "empty", "inventory"])
 def test_finished_work_that_lost_something_is_not_finished(tmp_path, harm, caplog):
     output = tmp_path / "a.json"
     with hold(output, IDENTITY) as work:
@@ -102,7 +146,6 @@ def test_finished_work_that_lost_something_is_not_finished(tmp_path, harm, caplo
         "cut": (data, lambda: data.write_text("xy")),
         "empty": (data, lambda: data.write_text("")),
         "inventory": (work.final / INVENTORY, lambda: (work.final / INVENTORY).write_text("{}")),
-        "manifest": (work.final / MANIFEST, lambda: (work.final / MANIFEST).write_text("{")),
     }
     file, do = lost[harm]
     do()

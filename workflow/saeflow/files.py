@@ -106,6 +106,15 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (text + "\n").encode())
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file; {} where there is none that can be read."""
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; one that is missing or torn is a `DamagedError`."""
     path = Path(path)

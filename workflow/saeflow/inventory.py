@@ -1,21 +1,33 @@
-"""The inventory of finished bulk: size and hash of each file, by which damage is noticed.
+"""What every result consists of: size and hash of each file, by which damage is noticed.
 
-Sizes are compared whenever the workflow is planned, hashes by ``saeflow verify``. The manifest
-holds the inventory's own hash, so the small record vouches for every byte. Read `lost_files`.
+Whenever the workflow is planned sizes are compared, and the content of what was written to after
+it was recorded; ``saeflow verify`` reads everything. A record holds the hashes of its files, or
+that of the inventory which lists them, and its own checksum: so it vouches for every byte. Read
+`damage_of`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from saeflow.errors import DamagedError
-from saeflow.files import read_json, sha256_file, write_json
+from saeflow.files import canonical_json, read_json, sha256_file, sha256_text, write_json
 
 INVENTORY = "files.json"
 MANIFEST = "manifest.json"
+CHECKSUM = "checksum"
+"""The key under which a record holds the hash of all else that it says."""
+
+ALTERED = "its content was altered"
+LOST = "missing"
+
+# What is larger is not read while the workflow is planned, whatever its time says.
+_READ_BYTES = 1 << 26
 
 # Blocks stay within a core's cache between the copy from the system and the hash.
 _BLOCK_BYTES = 1 << 20
@@ -29,11 +41,82 @@ class Damage(NamedTuple):
     path : Path
         The file.
     what : str
-        What is wrong with it: "missing", "100 bytes instead of 200", "its content was altered".
+        What is wrong with it: `LOST`, `ALTERED`, "100 bytes instead of 200", ...
     """
 
     path: Path
     what: str
+
+
+# -- records -----------------------------------------------------------------------------------
+
+
+def with_checksum(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with its checksum."""
+    content = json.loads(canonical_json(_unmarked(record)))
+    return {**content, CHECKSUM: sha256_text(canonical_json(content))}
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return a record or manifest, empty where there is none that is as it was written."""
+    try:
+        record = json.loads(Path(path).read_bytes())
+        whole = record[CHECKSUM] == sha256_text(canonical_json(_unmarked(record)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return record if whole else {}
+
+
+def _unmarked(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != CHECKSUM}
+
+
+def described(file: Path) -> dict[str, Any]:
+    """Return what a record says of a file that is complete: its bytes and its hash."""
+    return {"bytes": file.stat().st_size, "xxh3_128": hash_file(file)}
+
+
+def damage_of(file: Path, facts: Mapping[str, Any], since: int) -> Damage | None:
+    """Return what is wrong with a file, as far as a look at it tells; None where nothing is.
+
+    Parameters
+    ----------
+    file
+        Where it should be.
+    facts
+        As `described` gave them.
+    since
+        When it was recorded (st_mtime_ns of what records it): a file with a later time is read,
+        unless it is large.
+    """
+    try:
+        status = file.stat()
+    except OSError:
+        return Damage(file, LOST)
+    if status.st_size != facts["bytes"]:
+        return Damage(file, f"{status.st_size} bytes instead of {facts['bytes']}")
+    written_to = status.st_mtime_ns > since and status.st_size <= _READ_BYTES
+    if written_to and hash_file(file) != facts["xxh3_128"]:
+        return Damage(file, ALTERED)
+    return None
+
+
+def damaged_files(record: Path) -> Iterator[Damage]:
+    """Yield what is wrong with the record of a table or a figure, and with the files beside it."""
+    record = Path(record)
+    try:
+        since, listed = record.stat().st_mtime_ns, read_record(record)["files"]
+    except OSError:
+        yield Damage(record, LOST)
+        return
+    except KeyError:
+        yield Damage(record, ALTERED)
+        return
+    found = (damage_of(record.with_name(name), facts, since) for name, facts in listed.items())
+    yield from filter(None, found)
+
+
+# -- bulk --------------------------------------------------------------------------------------
 
 
 def write_inventory(directory: Path, known: Mapping[str, str] | None = None) -> str:
@@ -50,8 +133,9 @@ def write_inventory(directory: Path, known: Mapping[str, str] | None = None) -> 
     files = {}
     for file in _files(directory):
         name = file.relative_to(directory).as_posix()
-        digest = known.get(name) or hash_file(file)
-        files[name] = {"bytes": file.stat().st_size, "xxh3_128": digest}
+        hashed = known.get(name)
+        size = file.stat().st_size
+        files[name] = {"bytes": size, "xxh3_128": hashed} if hashed else described(file)
     write_json(directory / INVENTORY, files)
     return sha256_file(directory / INVENTORY)
 
@@ -62,7 +146,7 @@ def read_inventory(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def lost_files(bulk: Path) -> Iterator[Damage]:
-    """Yield what is missing from finished bulk or has another size; nothing is read but JSON.
+    """Yield what is wrong with finished bulk as far as a look at its files tells (`damage_of`).
 
     Parameters
     ----------
@@ -71,16 +155,12 @@ def lost_files(bulk: Path) -> Iterator[Damage]:
         manifest names, is looked at too.
     """
     bulk = Path(bulk)
-    try:
-        manifest = json.loads((bulk / MANIFEST).read_bytes())
-        expected = manifest["inventory"]
-    except FileNotFoundError:
-        yield Damage(bulk / MANIFEST, "missing")
+    manifest = read_record(bulk / MANIFEST)
+    if "inventory" not in manifest:
+        there = (bulk / MANIFEST).is_file()
+        yield Damage(bulk / MANIFEST, "not a manifest as it was written" if there else LOST)
         return
-    except (OSError, ValueError, KeyError, TypeError):
-        yield Damage(bulk / MANIFEST, "not a readable manifest")
-        return
-    yield from _lost_inventory(bulk, expected)
+    yield from _lost_inventory(bulk, manifest["inventory"])
     for name in manifest.get("needs", ()):
         yield from lost_files(bulk.parent / name)
 
@@ -88,45 +168,64 @@ def lost_files(bulk: Path) -> Iterator[Damage]:
 def _lost_inventory(bulk: Path, expected: str) -> Iterator[Damage]:
     path = bulk / INVENTORY
     try:
+        since = (bulk / MANIFEST).stat().st_mtime_ns
         if sha256_file(path) != expected:
-            yield Damage(path, "its content was altered")
+            yield Damage(path, ALTERED)
             return
     except OSError:
-        yield Damage(path, "missing")
+        yield Damage(path, LOST)
         return
-    for name, facts in read_inventory(bulk).items():
-        try:
-            size = (bulk / name).stat().st_size
-        except OSError:
-            yield Damage(bulk / name, "missing")
-            continue
-        if size != facts["bytes"]:
-            yield Damage(bulk / name, f"{size} bytes instead of {facts['bytes']}")
+    found = (damage_of(bulk / name, facts, since) for name, facts in read_inventory(bulk).items())
+    yield from filter(None, found)
 
 
 def is_whole(bulk: Path) -> bool:
-    """Whether bulk was finished and each of its files is there in its size."""
+    """Whether bulk was finished and nothing of it is damaged, as far as a look at it tells."""
     return next(lost_files(bulk), None) is None
 
 
-def altered_files(bulk: Path, read: Callable[[int], object] = lambda _n: None) -> Iterator[Damage]:
-    """Yield every file of finished bulk that is not what was written; reads all of it.
+def altered_files(
+    result: Path, read: Callable[[int], object] = lambda _n: None
+) -> Iterator[Damage]:
+    """Yield every file of a result that is not what was written; reads all of it.
 
     Parameters
     ----------
-    bulk
-        As for `lost_files`; other bulk is not looked at.
+    result
+        Finished bulk, or the record of a table or a figure; bulk that it needs is not looked at.
     read
         Told the number of bytes after each block that was read.
     """
-    lost = {damage.path: damage for damage in lost_files(bulk) if bulk in damage.path.parents}
+    result = Path(result)
+    bulk = result.is_dir()
+    place = result if bulk else result.parent
+    found = lost_files(result) if bulk else damaged_files(result)
+    lost = {damage.path: damage for damage in found if place in damage.path.parents}
     yield from lost.values()
-    if bulk / MANIFEST in lost or bulk / INVENTORY in lost:
+    if {result, place / MANIFEST, place / INVENTORY} & lost.keys():
         return
-    for name, facts in read_inventory(bulk).items():
-        path = bulk / name
+    for name, facts in (read_inventory(result) if bulk else read_record(result)["files"]).items():
+        path = place / name
         if path not in lost and hash_file(path, read) != facts["xxh3_128"]:
-            yield Damage(path, "its content was altered")
+            yield Damage(path, ALTERED)
+
+
+def confirm(result: Path) -> None:
+    """Note that a result was found whole: its files need not be read again for their times' sake.
+
+    Parameters
+    ----------
+    result
+        As for `altered_files`.
+    """
+    result = Path(result)
+    bulk = result.is_dir()
+    record, place = (result / MANIFEST, result) if bulk else (result, result.parent)
+    names = read_inventory(result) if bulk else read_record(result)["files"]
+    latest = max(((place / name).stat().st_mtime_ns for name in names), default=0)
+    if latest > record.stat().st_mtime_ns:
+        with suppress(OSError):  # of another user, or on a disk that cannot be written to
+            os.utime(record)
 
 
 def hash_file(path: Path, read: Callable[[int], object] = lambda _n: None) -> str:

@@ -30,10 +30,10 @@ from saeflow.code import Source
 from saeflow.device import let_waiting_threads_sleep, machine
 from saeflow.errors import SaeflowError, StaleError, may_pass
 from saeflow.failures import MISSING, Cause
-from saeflow.files import read_json, sha256_file, write_json
+from saeflow.files import read_json, read_object, sha256_file, write_json
 from saeflow.interrupt import Interrupted
-from saeflow.inventory import MANIFEST, is_whole
-from saeflow.plan.current import has_files, read_record
+from saeflow.inventory import MANIFEST, is_whole, read_record
+from saeflow.plan.current import damages
 from saeflow.plan.made import remember
 from saeflow.readers import reading
 from saeflow.task import Task
@@ -180,7 +180,7 @@ def _failed_in_parts(plan: Plan) -> dict[Path, Exception]:
     """Return what jobs before this one, which did parts of its work, could not make."""
     found: dict[Path, Exception] = {}
     for receipt in plan.get("parts", ()):
-        for record, text in read_record(Path(receipt)).get("failed", {}).items():
+        for record, text in read_object(Path(receipt)).get("failed", {}).items():
             found[Path(record)] = SaeflowError(text)
     return found
 
@@ -222,13 +222,11 @@ def _digest(path: Path) -> str | None:
 
 
 def _is_there(result: Mapping[str, Any]) -> bool:
-    record = read_record(Path(result["record"]))
-    if record.get("identity") != result["identity"] or MISSING in record:
+    record, identity, suffix = Path(result["record"]), result["identity"], result["suffix"]
+    files, found = [Path(file) for file in result["files"]], read_record(record)
+    if found.get("identity") != identity or MISSING in found or (suffix is None and not files):
         return False
-    if result["suffix"] is None:
-        files = [Path(file) for file in result["files"]]
-        return bool(files) and has_files(record, files)
-    return is_whole(bulk_path(Path(result["record"]), result["identity"], result["suffix"]))
+    return next(damages(record, identity, suffix, files), None) is None
 
 
 def _task(

@@ -16,7 +16,7 @@ from typing import Any
 from saeflow.errors import DiskFullError, SaeflowError, may_pass
 from saeflow.failures import MISSING, Cause
 from saeflow.files import write_json
-from saeflow.inventory import hash_file
+from saeflow.inventory import described, with_checksum
 from saeflow.logs import count_result
 from saeflow.work import Work
 
@@ -71,12 +71,10 @@ class Task:
         if self.work is not None:
             self.work.finish(facts)
             return
-        hashes = {
-            file.name: {"bytes": file.stat().st_size, "xxh3_128": hash_file(file)}
-            for file in self.files
-        }
+        files = {file.name: described(file) for file in self.files}
         lacks = {MISSING: [list(cause) for cause in self.missing]} if self.missing else {}
-        write_json(self.output, {**facts, **lacks, "identity": self.identity, "files": hashes})
+        record = {**facts, **lacks, "identity": self.identity, "files": files}
+        write_json(self.output, with_checksum(record))
         self._done = True
         count_result()
 

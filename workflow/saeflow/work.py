@@ -25,7 +25,15 @@ from typing import Any
 
 from saeflow.errors import DamagedError
 from saeflow.files import fsync_dir, naming_full_disk, read_json, write_atomic, write_json
-from saeflow.inventory import MANIFEST, is_whole, lost_files, write_inventory
+from saeflow.inventory import (
+    ALTERED,
+    MANIFEST,
+    is_whole,
+    lost_files,
+    read_record,
+    with_checksum,
+    write_inventory,
+)
 from saeflow.locks import locked
 from saeflow.logs import count_result
 
@@ -110,6 +118,7 @@ class Work:
         self.output, self.identity = Path(output), identity
         self.final = bulk_path(self.output, identity, suffix)
         self._partial = self.final.with_name(self.final.name + ".partial")
+        self._mend_manifest()
         lost = list(lost_files(self.final))
         self._finished = not lost
         if lost:
@@ -117,6 +126,16 @@ class Work:
         if self.final.exists() and released_at(self.output, identity, suffix) is None:
             for damage in lost:
                 logger.warning("%s: %s; it is made again", damage.path, damage.what)
+                if damage.what == ALTERED and self.final in damage.path.parents:
+                    damage.path.unlink()  # what is redone part by part keeps what has its size
+
+    def _mend_manifest(self) -> None:
+        """Put the manifest back from the record, which has the same content."""
+        manifest = self.final / MANIFEST
+        if not self.final.is_dir() or (self.final / RELEASED).exists() or read_record(manifest):
+            return
+        if read_record(self.output).get("identity") == self.identity:
+            write_atomic(manifest, self.output.read_bytes())
 
     @property
     def finished(self) -> bool:
@@ -186,7 +205,7 @@ class Work:
         }
         if needs:
             record["needs"] = sorted(needs)
-        write_json(self._partial / MANIFEST, record)
+        write_json(self._partial / MANIFEST, with_checksum(record))
         if self.final.exists():  # finished once, then damaged: this run replaces it
             shutil.rmtree(self.final)
         self._partial.replace(self.final)

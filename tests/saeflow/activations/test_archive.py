@@ -4,6 +4,7 @@ import tensorstore
 import torch
 import zarr
 
+from damage import flip
 from saeflow.activations.archive import ORIGINAL, archive
 from saeflow.activations.layout import ARRAY
 from saeflow.activations.loader import Loader
@@ -156,9 +157,7 @@ def test_what_is_restored_is_compared_with_the_hashes_of_the_original(x, tmp_pat
     store = open_store(make_store(tmp_path, x, LENGTHS))
     archive(store, tmp_path / "a.zarr", "zstd")
     file = tmp_path / "a.zarr" / ORIGINAL / "_commit" / "000001.sums"
-    content = bytearray(file.read_bytes())
-    content[9] ^= 1
-    file.write_bytes(content)
+    flip(file, 9)
     with pytest.raises(DamagedError, match="not what was archived"):
         restore(tmp_path / "a.zarr", tmp_path / "back")
     assert not list((tmp_path / "back").glob("resid_post.0*"))

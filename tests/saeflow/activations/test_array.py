@@ -6,6 +6,7 @@ import tensorstore
 import torch
 import zarr
 
+from damage import flip
 from saeflow.activations.array import open_array
 from saeflow.activations.layout import ARRAY, Layout, plan_layout
 from saeflow.activations.reader import open_store
@@ -283,8 +284,6 @@ def test_what_is_no_array_of_activations_is_refused(tmp_path):
 def test_a_flipped_bit_in_an_index_is_refused(x, tmp_path):
     record = make_store(tmp_path, x, LENGTHS)
     file = open_store(record).path / ARRAY / "c" / "0" / "0"
-    content = bytearray(file.read_bytes())
-    content[-10] ^= 1
-    file.write_bytes(content)
+    flip(file, -10)
     with pytest.raises(DamagedError, match="index of a shard is damaged"):
         open_store(record)

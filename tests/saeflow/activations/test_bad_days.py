@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from damage import alter, edit, flip
 from killed_writers import BLOCK, SHARD, counting, n_points, rows, write_and_die, write_store
 from saeflow.activations.layout import ARRAY, plan_layout
 from saeflow.activations.writer import ShardWriter
@@ -179,26 +180,27 @@ def cut(file):
     file.write_bytes(file.read_bytes()[:-1])
 
 
-def flip(file):
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 4
-    file.write_bytes(content)
-
-
 # What is lost of a finished store of three shards -> the shards that are computed again.
 DAMAGE = {
     "a shard is deleted": (lambda path, rows: shard_file(path).unlink(), {1}),
     "a shard is cut": (lambda path, rows: cut(shard_file(path)), {1}),
     "a shard is emptied": (lambda path, rows: shard_file(path).write_bytes(b""), {1}),
     "a shard's bit is flipped": (lambda path, rows: flip(shard_file(path)), {1}),
+    "a shard is written to": (lambda path, rows: alter(shard_file(path)), {1}),
     "a commit record is lost": (lambda path, rows: (path / "_commit/000002.json").unlink(), {2}),
+    "sums are written to": (lambda path, rows: alter(path / "_commit/000000.sums"), {0}),
     "sums are altered": (lambda path, rows: flip(path / "_commit/000000.sums"), {0}),
     "the mean is altered": (lambda path, rows: flip(path / "mean" / "c" / "0"), set()),
     "the std is lost": (lambda path, rows: (path / "std" / "c" / "0").unlink(), set()),
     "the array's metadata are cut": (lambda path, rows: cut(path / ARRAY / "zarr.json"), set()),
     "the manifest is lost": (lambda path, rows: (path / "manifest.json").unlink(), set()),
+    "the manifest is altered": (
+        lambda path, rows: edit(path / "manifest.json", ": 1", ": 2"),
+        set(),
+    ),
     "the inventory is altered": (lambda path, rows: flip(path / "files.json"), set()),
     "a column is lost": (lambda path, rows: (rows / "flags" / "c" / "0").unlink(), set()),
+    "a column is written to": (lambda path, rows: alter(rows / "flags" / "c" / "0"), set()),
     "a column is altered": (lambda path, rows: flip(rows / "token_id" / "c" / "0"), set()),
 }
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 import zarr
 
+from damage import flip, rewrite
 from saeflow.activations.layout import ARRAY
 from saeflow.activations.reader import open_store
 from saeflow.errors import DamagedError, DataError, StoreError
@@ -37,11 +38,7 @@ def test_an_intact_store_is_verified_whole(record):
 def test_verify_finds_a_flipped_bit_that_every_reader_misses(record, place):
     store = open_store(record)
     file = store.path / ARRAY / "c" / "1" / "0"
-    with file.open("r+b") as content:
-        content.seek(place)
-        byte = content.read(1)[0]
-        content.seek(place)
-        content.write(bytes([byte ^ 1]))
+    flip(file, place)
     zarr.open_array(str(store.path / ARRAY), mode="r")[:]
     with pytest.raises(DamagedError, match="c/1/0: 1 of the store's files"):
         open_store(record).verify()
@@ -50,9 +47,7 @@ def test_verify_finds_a_flipped_bit_that_every_reader_misses(record, place):
 def test_verify_looks_at_the_row_table_too(record):
     store = open_store(record)
     file = next(p for p in (store.rows.path / "token_id" / "c").rglob("*") if p.is_file())
-    content = bytearray(file.read_bytes())
-    content[3] ^= 4
-    file.write_bytes(content)
+    flip(file, 3)
     with pytest.raises(DamagedError, match="token_id"):
         open_store(record).verify()
 
@@ -83,7 +78,7 @@ def test_a_store_of_another_size_than_its_record_says_is_refused(record):
 
 def test_an_array_of_another_size_than_its_manifest_says_is_refused(record):
     manifest = open_store(record).path / "manifest.json"
-    write_json(manifest, {**read_json(manifest), "n_rows": 699})
+    rewrite(manifest, n_rows=699)
     with pytest.raises(DamagedError, match="699 rows of width 16.*got 700 rows"):
         open_store(manifest)
 
@@ -93,14 +88,14 @@ def test_an_array_of_another_size_than_its_manifest_says_is_refused(record):
 )
 def test_data_of_another_store_under_the_same_name_are_refused(record, name, value):
     manifest = open_store(record).path / "manifest.json"
-    write_json(manifest, {**read_json(manifest), name: value})
+    rewrite(manifest, **{name: value})
     with pytest.raises(DamagedError, match=f"do not belong together.*got {name} {value}"):
         open_store(record)
 
 
 def test_a_row_table_of_other_tokens_is_refused(record):
     manifest = open_store(record).rows.path / "manifest.json"
-    write_json(manifest, {**read_json(manifest), "tokens": "others"})
+    rewrite(manifest, tokens="others")
     with pytest.raises(DamagedError, match="do not belong together.*got tokens others"):
         open_store(record)
 
@@ -116,9 +111,7 @@ def test_a_directory_is_opened_if_it_is_a_finished_store_and_else_refused(record
 @pytest.mark.parametrize("name", ["mean", "std"])
 def test_a_lost_statistic_is_noticed_at_once_and_an_altered_one_by_verify(record, name):
     (file,) = (p for p in (open_store(record).path / name / "c").rglob("*") if p.is_file())
-    content = bytearray(file.read_bytes())
-    content[7] ^= 1
-    file.write_bytes(content)
+    flip(file, 7)
     with pytest.raises(DamagedError, match=f"{name}/c/0"):
         open_store(record).verify()
     file.unlink()

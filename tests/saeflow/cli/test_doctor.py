@@ -1,10 +1,10 @@
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from damage import rewrite
 from saeflow.cli import machine
 from saeflow.cli.blocks import disk_need
 from saeflow.cli.study import open_study
@@ -165,7 +165,7 @@ def test_counted_tokens_and_recorded_widths_go_before_expected_ones(tree):
     """What is there already is not counted again."""
     facts = {"n_tokens": {"train": 100_000, "test": 20_000}}
     (manifest,) = Path("results/tokens/words/texts/ctx-64").glob("tokens.*/manifest.json")
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **facts}))
+    rewrite(manifest, **facts)
     (model,) = Path("results/models/small").glob("model.*/manifest.json")
     for bulk in Path("results/activations/small/texts/ctx-64").glob("*.zarr"):
         shutil.rmtree(bulk)

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from damage import rewrite
 from saeflow.activations.archive import archive
 from saeflow.activations.layout import ARRAY
 from saeflow.activations.reader import open_store
-from saeflow.files import read_json, write_json
 from saeflow.tokenizers import vocabulary_sha256
 from saeflow.work import hold
 from tiny_models import make_tokenizer
@@ -49,7 +49,7 @@ def test_a_row_is_shown_with_its_text_where_the_tokenizer_is_among_the_results(
     vocabulary = vocabulary_sha256(tokenizer)
     path = open_store(record).path
     for file in (record, path / "manifest.json"):
-        write_json(file, {**read_json(file), "tokenizer": vocabulary})
+        rewrite(file, tokenizer=vocabulary)
     assert ">" not in saeflow("info", record)[1]
     place = tmp_path / "results/tokenizers/words/tokenizer.json"
     with hold(place, "t" * 64) as work:

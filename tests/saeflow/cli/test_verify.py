@@ -1,3 +1,5 @@
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -5,10 +7,12 @@ import sys
 import pytest
 import torch
 
+from damage import alter, edit, flip, rewrite
 from saeflow.activations.archive import archive
 from saeflow.activations.layout import ARRAY
 from saeflow.activations.reader import open_store
-from saeflow.inventory import is_whole
+from saeflow.inventory import damaged_files, hash_file, is_whole
+from saeflow.task import Task
 from saeflow.work import hold
 from tiny_stores import make_store
 
@@ -35,13 +39,6 @@ def record(place):
     return make_store(place, torch.randn(700, 16), LENGTHS, dtype="float16")
 
 
-def flip(file, at=20):
-    content = bytearray(file.read_bytes())
-    content[at] ^= 1
-    file.write_bytes(content)
-    return file
-
-
 def shard(record, number):
     return open_store(record).path / ARRAY / "c" / str(number) / "0"
 
@@ -58,7 +55,9 @@ def test_whole_data_are_verified_however_they_are_named(record, place, tmp_path,
     }
     code, printed = saeflow("verify", named[what])
     assert code == 0
-    assert "All of it is as it was written" in printed
+    assert re.fullmatch(r"All of it is as it was written: [23] results whole \(.*\)\.\n", printed)
+    code, printed = saeflow("verify", "--verbose", named[what])
+    assert code == 0
     lines = [line.split() for line in printed.splitlines() if line.startswith("whole")]
     kinds = {line[-1].rpartition("/")[2].partition(".")[0] for line in lines}
     assert {"resid_post", "rows"} <= kinds
@@ -76,18 +75,20 @@ def test_each_altered_file_is_named_with_the_remedy(record, saeflow):
     assert code == 1
     for file in files:
         assert f"{file}: its content was altered" in printed
-    assert "4 damaged files" in printed
+    assert "4 damaged files; 0 results whole" in printed
     assert "--discard" in printed
     assert all(file.exists() for file in files)
 
 
 def test_a_lost_file_and_a_record_of_something_else_are_damage_too(record, saeflow):
     shard(record, 0).unlink()
-    record.write_text(record.read_text().replace('resid_post.0",', 'resid_post.9",'))
+    edit(record, 'resid_post.0",', 'resid_post.9",')
     code, printed = saeflow("verify", record)
     assert code == 1
     assert "c/0/0: missing" in printed
-    assert f"{record}: it differs from the manifest" in printed
+    assert f"{record}: its content was altered" in printed
+    rewrite(record, hook="resid_post.9")
+    assert f"{record}: it differs from the manifest" in saeflow("verify", record)[1]
 
 
 def test_discard_removes_the_damaged_files_and_no_other(record, saeflow):
@@ -136,7 +137,7 @@ def test_the_committed_shards_of_an_unfinished_store_are_verified(record, saeflo
     partial = path.with_name(path.name + ".partial")
     path.rename(partial)
     code, printed = saeflow("verify", partial)
-    assert code == 0 and printed.startswith("unfinished")
+    assert code == 0 and "0 results whole, 1 unfinished" in printed
     file = flip(partial / ARRAY / "c" / "2" / "0")
     assert saeflow("verify", record)[0] == 1, "a record whose data are being redone"
     assert saeflow("verify", "--discard", partial)[0] == 0
@@ -170,7 +171,7 @@ def test_a_temporary_store_that_was_removed_is_no_damage(record, saeflow):
     (path / "manifest.json").rename(path / "released.json")
     shutil.rmtree(path / ARRAY)
     code, printed = saeflow("verify", record)
-    assert code == 0 and printed.startswith("removed")
+    assert code == 0 and "0 results whole, 1 removed" in printed
 
 
 def test_a_path_without_data_is_an_error(tmp_path, saeflow):
@@ -178,4 +179,84 @@ def test_a_path_without_data_is_an_error(tmp_path, saeflow):
         code, printed = saeflow("verify", path)
         assert code == 1 and printed.startswith("error in")
     (tmp_path / "a.json").write_text('{"identity": "x"}')
-    assert "no record of data" in saeflow("verify", tmp_path / "a.json")[1]
+    assert "a.json: its content was altered" in saeflow("verify", tmp_path / "a.json")[1]
+    (tmp_path / "notes.txt").write_text("x")
+    assert "no record lists this file" in saeflow("verify", tmp_path / "notes.txt")[1]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """The record of a table, in a directory of results."""
+    csv, record = (tmp_path / f"results/tables/s/l0.{suffix}" for suffix in ("csv", "json"))
+    csv.parent.mkdir(parents=True)
+    csv.write_text("sae,l0\na,8.25\n")
+    Task(record, "a" * 64, {}, files=(csv,)).finish({"n_rows": 1})
+    return record
+
+
+@pytest.mark.parametrize("named", ["tables/s/l0.csv", "tables/s/l0.json", "tables", ""])
+def test_a_digit_of_a_table_is_found_however_it_is_named_and_whenever_it_was_changed(
+    table, tmp_path, saeflow, named
+):
+    csv = table.with_suffix(".csv")
+    assert saeflow("verify", tmp_path / "results" / named)[0] == 0
+    before = csv.stat().st_mtime_ns
+    edit(csv, "8.25", "9.25")
+    os.utime(csv, ns=(before, before))
+    code, printed = saeflow("verify", tmp_path / "results" / named)
+    assert code == 1 and f"{csv}: its content was altered" in printed
+    assert "1 damaged file; 0 results whole" in printed
+    assert next(damaged_files(table), None) is None, "planning goes by the time"
+    assert saeflow("verify", "--discard", tmp_path / "results" / named)[0] == 0
+    assert not csv.exists() and table.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "8", '{"identity": "x"}'])
+def test_a_damaged_record_of_a_table_is_found_and_discarded(table, saeflow, text):
+    table.write_text(text)
+    code, printed = saeflow("verify", table.parent)
+    assert code == 1 and f"{table}: its content was altered" in printed
+    assert saeflow("verify", "--discard", table.parent)[0] == 0
+    assert not table.exists()
+
+
+def test_a_record_whose_data_are_gone_is_found(record, saeflow):
+    shutil.rmtree(open_store(record).path)
+    code, printed = saeflow("verify", record.parent)
+    assert code == 1 and f"{record}: the data that it names are missing" in printed
+
+
+def test_a_thousand_whole_results_hide_no_damaged_one(table, saeflow):
+    for name in range(30):
+        csv = table.with_name(f"{name}.csv")
+        csv.write_text("x")
+        Task(csv.with_suffix(".json"), "b" * 64, {}, files=(csv,)).finish({})
+    flip(table.with_name("7.csv"), 0)
+    code, printed = saeflow("verify", table.parent)
+    assert code == 1
+    lines = printed.splitlines()
+    assert lines[0].startswith("damaged") and lines[1].endswith("7.csv: its content was altered")
+    assert lines[2].startswith("1 damaged file; 30 results whole (")
+    assert len(lines) == 4, "what is wrong, where, how much, what to do"
+
+
+def test_what_verify_found_whole_is_not_read_again_for_its_time(record, saeflow, monkeypatch):
+    """As after a copy that did not keep the files' times."""
+    path = open_store(record).path
+    file = shard(record, 1)
+    os.utime(file)
+    read = []
+
+    def watched(file):
+        read.append(file)
+        return hash_file(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("saeflow.inventory.hash_file", watched)
+        assert is_whole(path) and read == [file]
+    assert saeflow("verify", record)[0] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("saeflow.inventory.hash_file", watched)
+        assert is_whole(path) and read == [file], "not read a second time"
+    alter(file)
+    assert not is_whole(path)

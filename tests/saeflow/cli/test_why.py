@@ -104,15 +104,15 @@ def test_unfinished_work_is_named(tree, saeflow):
 
 def test_missing_parts_are_told_from_changed_ones(tree, saeflow):
     (tree.path / FIGURE).unlink()
-    assert f"{FIGURE} is missing" in saeflow("why", FIGURE)[1]
+    assert f"is damaged: {FIGURE} (missing)" in saeflow("why", FIGURE)[1]
     (tree.path / RELU / "sae.json").unlink()
     assert "the next run publishes it" in saeflow("why", RELU)[1]
     topk = f"{SAES}/topk/seed-0"
     (bulk,) = (tree.path / topk).glob("sae.*/")
     shutil.rmtree(bulk)
-    assert "has lost data" in saeflow("why", topk)[1]
+    assert "is damaged: " in saeflow("why", topk)[1]
     (tree.path / topk / "sae.json").write_text("{")
-    assert "unreadable" in saeflow("why", topk)[1]
+    assert "not as it was written" in saeflow("why", topk)[1]
 
 
 def test_bulk_of_earlier_settings_is_compared_with_now(tree, saeflow):

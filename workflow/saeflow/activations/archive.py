@@ -25,7 +25,7 @@ from saeflow.activations.reader import ARCHIVE_FORMAT, Store
 from saeflow.activations.slow import SlowRows
 from saeflow.errors import SaeflowError, StoreError
 from saeflow.files import naming_full_disk, sha256_text, write_json
-from saeflow.inventory import INVENTORY, MANIFEST, write_inventory
+from saeflow.inventory import CHECKSUM, INVENTORY, MANIFEST, with_checksum, write_inventory
 
 CODECS = ("zstd", "blosc", "int8")
 ORIGINAL = "original"
@@ -81,7 +81,7 @@ def archive(
         )
         group.update_attributes({"complete": True})
         manifest = _manifest(store, codec, facts)
-        manifest["inventory"] = write_inventory(path)
+        manifest = with_checksum({**manifest, "inventory": write_inventory(path)})
         write_json(path / MANIFEST, manifest)
     return manifest
 
@@ -95,7 +95,7 @@ def open_archived(path: Path, record: dict[str, Any]) -> Activations:
 
 def _manifest(store: Store, codec: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest: the record of the store, but for what is not so any more."""
-    dropped = ("bulk", "inventory", "needs", "identity", "format", "rows", "dtype")
+    dropped = ("bulk", "inventory", CHECKSUM, "needs", "identity", "format", "rows", "dtype")
     same = {name: value for name, value in store.record.items() if name not in dropped}
     original = store.record["identity"]
     lossless = codec != "int8"

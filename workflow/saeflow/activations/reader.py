@@ -18,7 +18,7 @@ from saeflow.activations.metadata import FORMAT
 from saeflow.activations.rows import Rows
 from saeflow.errors import DamagedError, StoreError
 from saeflow.files import read_json
-from saeflow.inventory import DISCARD, MANIFEST, REPAIR, altered_files, check_whole
+from saeflow.inventory import CHECKSUM, DISCARD, MANIFEST, REPAIR, altered_files, check_whole
 from saeflow.registry import load
 from saeflow.tokens.store import split_range
 from saeflow.work import bulk_of
@@ -175,7 +175,7 @@ class Store:
     def _check_manifest(self, record: Path) -> None:
         if record.name != MANIFEST:
             manifest = read_json(self.path / MANIFEST)
-            _check_equal(self.path, manifest, self.record, {*manifest, *self.record})
+            _check_equal(self.path, manifest, self.record, {*manifest, *self.record} - {CHECKSUM})
 
     def _check_shape(self) -> None:
         got = (*self.activations.shape, self.activations.dtype, self.rows.length("token_id"))

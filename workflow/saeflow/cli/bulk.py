@@ -1,20 +1,16 @@
-"""Directories of bulk below a path, and what state each is in.
-
-`find_bulk` finds them, `damages` compares one with its inventory, `discard` removes what is
-damaged so that the workflow redoes it.
-"""
+"""Directories of bulk below a path, and what state each is in. `find_bulk` finds them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from saeflow.cli.study import BULK
 from saeflow.errors import DamagedError, SaeflowError
 from saeflow.files import read_json
-from saeflow.inventory import INVENTORY, MANIFEST, Damage, altered_files, hash_file
-from saeflow.locks import try_lock
+from saeflow.inventory import INVENTORY, MANIFEST
 from saeflow.work import RELEASED
 
 COMMITS = "_commit"
@@ -34,11 +30,11 @@ def find_bulk(target: Path) -> list[Path]:
         return _with_needed(_of_record(target))
     if not target.is_dir():
         raise SaeflowError("there is no such file or directory", where=target)
-    if _is_bulk(target):
+    if is_bulk(target):
         return _with_needed(target)
     found = []
     for root, names, _ in os.walk(target, followlinks=True):
-        here = [name for name in sorted(names) if _is_bulk(Path(root) / name)]
+        here = [name for name in sorted(names) if is_bulk(Path(root) / name)]
         found.extend(Path(root) / name for name in here)
         names[:] = sorted(n for n in names if n not in here and not n.startswith("."))
     if not found:
@@ -56,12 +52,18 @@ def _of_record(record: Path) -> Path:
     facts = read_json(record)
     if not isinstance(facts, dict) or "bulk" not in facts:
         raise SaeflowError("this is no record of data", where=record, expected='a key "bulk"')
+    return named_by(record, facts)
+
+
+def named_by(record: Path, facts: Mapping[str, Any]) -> Path:
+    """Return the bulk that a record names, or the work on it where that is all there is."""
     bulk = record.parent / facts["bulk"]
     partial = bulk.with_name(f"{bulk.name}.partial")
     return partial if partial.is_dir() and not bulk.is_dir() else bulk
 
 
-def _is_bulk(path: Path) -> bool:
+def is_bulk(path: Path) -> bool:
+    """Whether a directory is bulk by its name, or an archive."""
     named = BULK.fullmatch(path.name)
     if named and named["state"] == ".removed":
         return False
@@ -91,28 +93,6 @@ def n_bytes(bulk: Path) -> int:
     )
 
 
-def damages(bulk: Path, read: Callable[[int], object]) -> Iterator[Damage]:
-    """Yield the files of bulk, and its record, that are not what was written.
-
-    Parameters
-    ----------
-    bulk
-        Finished bulk, or an unfinished store, whose committed shards are looked at.
-    read
-        Told the number of bytes after each block that was read.
-    """
-    if state(bulk) == UNFINISHED:
-        yield from _damaged_commits(bulk, read)
-        return
-    yield from altered_files(bulk, read)
-    record = record_of(bulk)
-    if record is not None and (bulk / MANIFEST).is_file():
-        content = record.read_bytes() if record.is_file() else b""
-        names_it = f'"{bulk.name}"'.encode() in content
-        if names_it and content != (bulk / MANIFEST).read_bytes():
-            yield Damage(record, "it differs from the manifest")
-
-
 def record_of(bulk: Path) -> Path | None:
     """Return the record beside bulk that names it; None for an archive."""
     named = BULK.fullmatch(bulk.name)
@@ -128,43 +108,3 @@ def commits(bulk: Path) -> list[dict]:
         except DamagedError:
             continue
     return found
-
-
-def _damaged_commits(bulk: Path, read: Callable[[int], object]) -> Iterator[Damage]:
-    for commit in commits(bulk):
-        path = bulk / commit["file"]
-        size = path.stat().st_size if path.is_file() else None
-        if size is None:
-            yield Damage(path, "missing")
-        elif size != commit["bytes"]:
-            yield Damage(path, f"{size} bytes instead of {commit['bytes']}")
-        elif hash_file(path, read) != commit["xxh3_128"]:
-            yield Damage(path, "its content was altered")
-
-
-def discard(bulk: Path, damaged: list[Damage]) -> bool:
-    """Remove damaged files, so that the workflow notices and redoes them; False where in use.
-
-    Parameters
-    ----------
-    bulk
-        The bulk that they belong to.
-    damaged
-        What `damages` gave of it.
-    """
-    record = record_of(bulk)
-    if record is None:
-        raise SaeflowError(
-            "no workflow makes an archive anew",
-            where=bulk,
-            remedy="Delete it and archive the store again.",
-        )
-    with try_lock(record) as free:
-        if not free:
-            return False
-        for damage in damaged:
-            if bulk in damage.path.parents or damage.path == record:
-                damage.path.unlink(missing_ok=True)
-        if any(damage.path == bulk / INVENTORY for damage in damaged):
-            (bulk / MANIFEST).unlink(missing_ok=True)
-    return True

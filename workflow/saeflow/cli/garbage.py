@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from saeflow import paths
 from saeflow.cli.study import BULK
+from saeflow.files import read_object
 from saeflow.locks import lock_path, try_lock
-from saeflow.plan.current import HARVEST, read_record, recorded_identity
+from saeflow.plan.current import HARVEST, recorded_identity
 from saeflow.plan.made import recall
 from saeflow.plan.result import Result
 from saeflow.readers import try_lock_unread
@@ -214,7 +215,7 @@ def _of_passes(wanted: Collection[Result]) -> Iterator[Garbage]:
     identities = {result.identity for result in wanted}
     kept: set[str] = set()
     for plan in sorted(Path(paths.PLANS).glob("*.json")):
-        made = read_record(plan).get("results", [])
+        made = read_object(plan).get("results", [])
         if any(one["identity"] in identities for one in made):
             kept.add(plan.stem)
     for directory, kind in (
@@ -248,7 +249,7 @@ def _descriptions(
         path = paths.made_file(record, identity)
         if path in kept:
             continue
-        kept |= {path, paths.code_file(str(read_record(path).get("code")))}
+        kept |= {path, paths.code_file(str(read_object(path).get("code")))}
         was = recall(record, identity)
         for inputs in was["inputs"].values() if was else ():
             for one in inputs if isinstance(inputs, list) else [inputs]:

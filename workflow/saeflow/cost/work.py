@@ -16,8 +16,8 @@ from saeflow.config.recipes import BASELINES
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.shapes import Shape, shape_of
 from saeflow.cost.tokens import Tokens, manifest_of, tokens_of
+from saeflow.inventory import read_record
 from saeflow.models.training_plan import training_plan
-from saeflow.plan.current import read_record
 from saeflow.plan.result import Result
 
 OPERATIONS_PER_S = 4e10

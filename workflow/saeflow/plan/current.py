@@ -1,21 +1,19 @@
 """Which results are there, once all that are wanted are known.
 
-A result is there if its record states the expected identity and everything that it consists of has
-its size. A store whose data were removed after their last reader is there while no reader needs
-it: what was made from it exists. What was made without some of its inputs (`saeflow.failures`) is
-not what was asked for. Read `Current`.
+A result is there if its record states the expected identity and nothing that it consists of looks
+damaged (`saeflow.inventory.damage_of`). A store whose data were removed after their last reader is
+there while no reader needs it: what was made from it exists. What was made without some of its
+inputs (`saeflow.failures`) is not what was asked for. Read `Current`.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from saeflow.failures import MISSING
-from saeflow.inventory import is_whole
+from saeflow.inventory import LOST, Damage, damaged_files, is_whole, lost_files, read_record
 from saeflow.plan.result import Result
 from saeflow.work import bulk_path, released_at
 
@@ -23,22 +21,13 @@ HARVEST = "harvest"
 RELEASE = "release_activations"
 
 
-def read_record(path: Path) -> Mapping[str, Any]:
-    """Return a record, empty where there is none that can be read."""
-    try:
-        record = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
 def recorded_identity(record: Path) -> str | None:
-    """Return the identity that a record states, or None where there is no readable record."""
+    """Return the identity that a record states; None where there is none as it was written."""
     return read_record(record).get("identity")
 
 
 def has_bulk(result: Result) -> bool:
-    """Whether the result's bulk was finished under its identity, and has every file in its size."""
+    """Whether the result's bulk was finished under its identity and does not look damaged."""
     if result.suffix is None:
         return False
     return is_whole(bulk_path(result.output, result.identity, result.suffix))
@@ -51,16 +40,22 @@ def is_released(result: Result) -> bool:
     return released_at(result.output, result.identity, result.suffix) is not None
 
 
-def has_files(record: Mapping[str, Any], files: Iterable[Path]) -> bool:
-    """Whether the files that a record lists are there, each in its size."""
-    listed = record.get("files", {})
-    for file in files:
-        try:
-            if file.stat().st_size != listed[file.name]["bytes"]:
-                return False
-        except (OSError, KeyError, TypeError):
-            return False
-    return True
+def damages(
+    output: Path, identity: str, suffix: str | None, files: Iterable[Path]
+) -> Iterator[Damage]:
+    """Yield what is wrong with a result whose record states its identity.
+
+    Parameters
+    ----------
+    output, identity, suffix, files
+        As of a `Result`.
+    """
+    if suffix is not None:
+        yield from lost_files(bulk_path(output, identity, suffix))
+        return
+    yield from damaged_files(output)
+    listed = read_record(output).get("files", {})
+    yield from (Damage(file, LOST) for file in files if file.name not in listed)
 
 
 class Current:
@@ -100,5 +95,6 @@ class Current:
             store = result.inputs["activations"]
             return is_released(store) and self(store)
         if result.suffix is None:
-            return has_files(record, result.files)
+            found = damages(result.output, result.identity, None, result.files)
+            return next(found, None) is None
         return has_bulk(result) or (is_released(result) and not self.needing(result))

@@ -15,7 +15,7 @@ from typing import Any
 
 from saeflow import paths
 from saeflow.failures import SUMMARY, Cause, told
-from saeflow.plan.current import read_record
+from saeflow.files import read_object
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.passes import Pass, Schedule, write_plan
 from saeflow.plan.result import Result
@@ -72,7 +72,7 @@ class Jobs:
         failed: list[Cause] = []
         left_out: set[str] = set()
         for one in self._passes.values():
-            receipt = read_record(one.receipt)
+            receipt = read_object(one.receipt)
             failed += [Cause(*item) for item in receipt.get("failed", {}).items()]
             left_out |= {*receipt.get("left_out", {})}
         if not failed and not left_out:

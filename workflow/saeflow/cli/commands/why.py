@@ -52,9 +52,8 @@ def _tell(result: Result) -> None:
     """Print the state of the result's result, and what changed where it is of another identity."""
     from saeflow.cli.causes import explain
     from saeflow.failures import MISSING, Cause, noted
-    from saeflow.inventory import lost_files
-    from saeflow.plan.current import has_bulk, read_record, recorded_identity
-    from saeflow.work import bulk_path
+    from saeflow.inventory import read_record
+    from saeflow.plan.current import damages, has_bulk, recorded_identity
 
     found = recorded_identity(result.output)
     finished = result.suffix is not None and has_bulk(result)
@@ -62,7 +61,11 @@ def _tell(result: Result) -> None:
         if finished:
             print(f"{result.output} is current: its data are complete; the next run publishes it.")
             return
-        state = "unreadable" if result.output.exists() else "not made yet, or deleted"
+        state = (
+            "damaged: it is not as it was written"
+            if result.output.exists()
+            else "not made yet, or deleted"
+        )
         print(f"{result.output} is {state}.")
         _print_failures(noted(result.output, result.identity))
         _tell_unfinished(result)
@@ -74,14 +77,11 @@ def _tell(result: Result) -> None:
             print("  The data of the present settings are there: the next run publishes them.")
         else:
             _tell_unfinished(result)
-    elif result.suffix is not None and not finished:
-        damage = next(lost_files(bulk_path(result.output, result.identity, result.suffix)))
-        print(f"{result.output} has lost data: {damage.path} ({damage.what}).")
+    elif damage := next(damages(result.output, result.identity, result.suffix, result.files), None):
+        print(f"{result.output} is damaged: {damage.path} ({damage.what}).")
     elif missing := read_record(result.output).get(MISSING):
         print(f"{result.output} was made of what there was; the next run makes it anew.")
         _print_failures([Cause(*one) for one in missing])
-    elif missing_files := [str(file) for file in result.files if not file.exists()]:
-        print(f"{result.output} is there, but {', '.join(missing_files)} is missing.")
     else:
         print(f"{result.output} is current.")
 
