@@ -294,7 +294,9 @@ CHANGES = (
     ),
     Change(
         "a digit of a figure's record is edited",
-        lambda tree: change_digit(tree, "results/studies/config/figures/suppression/l0_by_method.json"),
+        lambda tree: change_digit(
+            tree, "results/studies/config/figures/suppression/l0_by_method.json"
+        ),
         {"plot l0_by_method"},
     ),
     Change(

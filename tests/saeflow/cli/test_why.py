@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dag.edits import entry, study
+from damage import rewrite
 from saeflow import failures
 from saeflow.failures import Cause
 
@@ -182,8 +183,7 @@ def test_why_something_could_not_be_made_is_told_of_it_and_of_what_lacks_it(tree
     shutil.rmtree(RELU)
     printed = saeflow("why", RELU)[1]
     assert f"{record} is not made yet" in printed and f"{record}: it diverged." in printed
-    content = json.loads((tree.path / table).read_text())
-    Path(table).write_text(json.dumps({**content, "missing": [[record, "it diverged."]]}))
+    rewrite(tree.path / table, missing=[[record, "it diverged."]])
     printed = saeflow("why", table)[1]
     assert f"{table} was made of what there was" in printed
     assert f"{record}: it diverged." in printed

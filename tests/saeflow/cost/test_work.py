@@ -1,12 +1,12 @@
 """What passes have to do, by hand: four blocks of width 64, 1,024 words, rows by the thousand."""
 
-import json
-
 import pytest
 import torch
 
 from saeflow.cost.guess import Guess
 from saeflow.cost.work import OPERATIONS_PER_S, Works, store_size
+from saeflow.files import write_json
+from saeflow.inventory import with_checksum
 from saeflow.work import bulk_of
 from tiny_models import make_model
 from tiny_stores import harvest_hooks, make_store, make_tokens, save_model
@@ -175,7 +175,7 @@ def test_the_width_of_an_sae_that_is_not_imported_is_assumed_and_said(passes):
 def test_the_width_of_one_that_is_there_is_that_of_its_record(passes):
     result = passes(theirs)["import_saes"][0].results[0]
     result.output.parent.mkdir(parents=True)
-    result.output.write_text(json.dumps({"identity": result.identity, "d_sae": 100}))
+    write_json(result.output, with_checksum({"identity": result.identity, "d_sae": 100}))
     works = Works()
     assert works.width(result, 64) == 100
     assert not works.notes
