@@ -56,10 +56,13 @@ def _generator(seed):
     return torch.Generator().manual_seed(seed + 1_000_003)
 
 
-def train(dictionary, settings, root, *, seed=0):
-    """Return the SAE that these settings make of ``settings["tokens"]`` fresh activations."""
+def train(dictionary, settings, root, *, seed=0, moments=None):
+    """Return the SAE that these settings make of ``settings["tokens"]`` fresh activations.
+
+    ``moments`` are those by which recipes scale their inputs.
+    """
     d = dictionary.rows.shape[1]
-    rows = SimpleNamespace(d_in=d, d_out=d)
+    rows = SimpleNamespace(d_in=d, d_out=d, moments=moments, target_moments=moments)
     objective = SAEObjective({"seed": seed, **settings}, rows=rows, header={"hook": "toy"})
     trainee = Trainee(task_of(place(root, f"{settings['architecture']}-{seed}"), {}), objective)
     trainee.plan(settings["tokens"])
@@ -67,4 +70,4 @@ def train(dictionary, settings, root, *, seed=0):
     generator, workspace = torch.Generator().manual_seed(seed), Workspace()
     for _ in range(trainee.n_steps):
         trainee.train(Batch(dictionary.sample(objective.run.batch_size, generator)), workspace)
-    return objective.result(trainee.weights, {})
+    return objective.result(trainee.weights, {"tokens": settings["tokens"]})

@@ -7,7 +7,7 @@ from saeflow.tables.runs import DOCUMENTS, LATENTS, LOG, ORIGINAL, Key, Record, 
 
 D_IN, D_SAE, N_TOKENS = 16, 40, 10_000
 N_DOCUMENTS = 20
-EXTENT = {"n_tokens": N_TOKENS, "n_documents": N_DOCUMENTS, "d_in": D_IN}
+EXTENT = {"n_tokens": N_TOKENS, "n_documents": N_DOCUMENTS, "d_in": D_IN, "d_sae": D_SAE}
 WEIGHTS = "sae_weights.safetensors"
 
 
@@ -57,7 +57,7 @@ def predictions(ce_sae=2.0, ce_clean=1.0):
 def made(key, *, decoder, settings, latents, sums=None, losses=None, **facts):
     """Return an SAE with its measurements, of known sums."""
     log = pd.DataFrame({"tokens": [100, 200], "mse": [2.0, 1.0]})
-    facts = {"d_in": D_IN, "settings": settings, "training": {}, **facts}
+    facts = {"d_in": D_IN, "settings": settings, "training": {}, "architecture": "relu", **facts}
     reconstruction = {DOCUMENTS: documents() if sums is None else sums, LATENTS: latents}
     language = {DOCUMENTS: predictions() if losses is None else losses}
     return Run(
@@ -70,27 +70,42 @@ def made(key, *, decoder, settings, latents, sums=None, losses=None, **facts):
     )
 
 
-def family(*, l1=0.25, taken=None, sae="relu", block=0, fit="decoder", architecture="relu", **sums):
+def trained(architecture="relu", *, l1=0.25, scale=1.0, **settings):
+    """Return what is on record of an SAE of an architecture, trained with a penalty or without."""
+    own = {} if l1 is None else {"l1": l1, "l1_warmup_tokens": 0}
+    if architecture == "relu":
+        own |= {"error": "mean", "norm_weighted": False, **settings}
+    return {
+        "architecture": architecture,
+        "architecture_settings": own,
+        "training": {"tokens": 1000, "scale": [scale, scale]},
+    }
+
+
+def family(
+    *, l1=0.25, taken=None, sae="relu", block=0, fit="decoder", architecture="relu", scale=1.0,
+    settings=None, **sums,
+):  # fmt: skip
     """Return an SAE from whose latents the penalty took ``taken``, and its fine-tuned forms.
 
     l1 and D_IN make c d / 2 = 2, which is what is taken unless said otherwise. "decoder" gives
     everything back by steps, "decoder-exact" the same in closed form with a little less error.
-    ``sums`` are those of `documents`, of the original.
+    ``scale`` and ``settings`` are those of `trained`, ``sums`` those of `documents`, of the
+    original.
     """
-    l1_settings = {} if l1 is None else {"l1": l1}
     taken = (l1 or 0) * D_IN / 2 if taken is None else taken
     strength = np.geomspace(0.5, 20, D_SAE)
     W, counts = rows(), latents(strength)
     cured = W * ((strength + taken) / strength)[:, None]
-    trained = {"tokens": 500, "ridge": 10.0, "final": {"mse": 0.7, "mse_before": 2.0}}
+    fitted = {"tokens": 500, "ridge": 10.0, "final": {"mse": 0.7, "mse_before": 2.0}}
 
     def of(method, **values):
         return made(key(method, sae=sae, block=block), latents=counts, **values)
 
     return (
         of(
-            ORIGINAL, decoder=W, settings={"architecture": architecture, **l1_settings},
-            sums=documents(**sums), architecture=architecture,
+            ORIGINAL, decoder=W, settings={}, sums=documents(**sums),
+            **trained(architecture, l1=l1, scale=scale, **(settings or {})),
         ),
         of(
             "decoder", decoder=cured, settings={"solver": "steps", "method": fit},
@@ -99,7 +114,7 @@ def family(*, l1=0.25, taken=None, sae="relu", block=0, fit="decoder", architect
         of(
             "decoder-exact", decoder=cured * 1.01,
             settings={"solver": "exact", "method": "decoder"},
-            sums=documents(error=75.0), losses=predictions(1.4), training=trained,
+            sums=documents(error=75.0), losses=predictions(1.4), training=fitted,
         ),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from saeflow.tables.runs import DOCUMENTS, LATENTS, LOG, ORIGINAL, Key, Record, 
 from saeflow.task import Task
 from saeflow.work import hold
 
-N_DOCUMENTS, TOKENS_PER_DOCUMENT, D_IN, D_SAE = 60, 250, 128, 50
+N_DOCUMENTS, TOKENS_PER_DOCUMENT, D_IN, D_SAE = 60, 250, 128, 200
 EXTENT = {"n_tokens": N_DOCUMENTS * TOKENS_PER_DOCUMENT, "n_documents": N_DOCUMENTS}
 RECIPES = {
     "relu-weak": (44, 0.08),
@@ -28,7 +28,7 @@ def record(facts=(), **tables):
     """Return a record with its files in memory, named by their stems."""
     files = {"documents": DOCUMENTS, "latents": LATENTS, "log": LOG}
     named = {files.get(name, f"{name}.parquet"): table for name, table in tables.items()}
-    return Record({**EXTENT, "d_in": D_IN, **dict(facts)}, named.__getitem__)
+    return Record({**EXTENT, "d_in": D_IN, "d_sae": D_SAE, **dict(facts)}, named.__getitem__)
 
 
 def documents(means, seed, own, n=N_DOCUMENTS, counts="tokens"):

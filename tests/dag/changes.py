@@ -244,6 +244,21 @@ CHANGES = (
         outputs(["kept"]),
     ),
     Change(
+        "what the loss is predicted to take from latents",
+        code("studies/suppression/laws.py", "else 1) / 2", "else 1.0) / 2"),
+        outputs(["published"]),
+    ),
+    Change(
+        "when a number is doubted (`l0`)",
+        code("metrics/reconstruction.py", "DENSE_SHARE = 1 / 4", "DENSE_SHARE = 1 / 3"),
+        outputs(["l0", "frontier", "metrics", "suppression_by_architecture", "kept", "published"]),
+    ),
+    Change(
+        "what one is told of an SAE that is not sparse",
+        code("sae/training/sparsity.py", "not sparse; %s %s", "dense; %s %s"),
+        set(),
+    ),
+    Change(
         "which metrics a table has (`l0`)",
         code(
             "studies/suppression/__init__.py",

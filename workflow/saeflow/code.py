@@ -46,6 +46,7 @@ NEUTRAL = {
         "logs": "progress",
         "readers": "makes a process wait",
         "registry": "imports what is named, which results name themselves",
+        "sae.training.sparsity": "warns of an SAE that is not sparse",
         "script": "checks a job's inputs, logs, reports failures",
         "studies.study": "declares tables and figures, whose settings are in their identities",
         "task": "hands a pass what it is to make",

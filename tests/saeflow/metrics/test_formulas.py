@@ -150,4 +150,14 @@ def test_a_recovered_share_is_doubted_where_ablation_hardly_hurts():
     assert "mean ablation adds only 0.0050 nats/token" in METRICS["ce_recovered_mean"].doubt(sums)
     assert language.doubt_of_mean({**SUMS, "ce_mean": 3.0})  # it even helps
     doubted = {name for name, metric in METRICS.items() if metric.doubt}
-    assert doubted == {"ce_recovered_zero", "ce_recovered_mean"}
+    assert doubted == {"ce_recovered_zero", "ce_recovered_mean", "l0"}
+
+
+def test_an_l0_above_a_quarter_of_the_latents_or_below_one_is_doubted():
+    def doubt(active, d_sae=64.0):
+        return METRICS["l0"].doubt({"active": active, "tokens": 10.0, "d_sae": d_sae})
+
+    assert doubt(160.0) == doubt(10.0) == ""  # 16 of 64, and one
+    assert doubt(161.0).startswith("16.1 of 64 latents are active on a token, more than a quarter")
+    assert "raise the penalty (l1, l0_coef), or lower k" in doubt(161.0)
+    assert "fewer than one" in doubt(9.0) and "lower the penalty" in doubt(9.0)

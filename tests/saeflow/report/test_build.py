@@ -152,6 +152,14 @@ def test_it_opens_with_what_was_found(root):
     assert "At chance, so not learned: owner binding." in opening
 
 
+def test_it_opens_with_what_is_noted_of_single_saes(root):
+    assert "Notes on SAEs" not in page(root)
+    write_csv(L0.assign(notes=["16 of 20 are active", ""]), root / "tables" / "sparse" / "l0.csv")
+    opening = between(page(root), '<section id="found">', "</section>")
+    assert "Notes on SAEs (1)" in opening
+    assert "<li>m, resid_post.0, a, seed 0 (original): 16 of 20 are active</li>" in opening
+
+
 def test_with_several_models_it_says_which_is_at_chance(root):
     scores = pd.concat([SCORES, SCORES.assign(model="n")])
     write_csv(scores, root / "tables" / "models" / "language_model.csv")

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from saeflow.report.facts import extent, what_was_run
+from saeflow.report.facts import extent, notes, what_was_run
 
 
 def saes(**columns):
@@ -50,3 +50,20 @@ def test_what_was_run_is_collected_from_all_tables():
         "Tasks": "last word",
     }
     assert what_was_run([], []) == {}
+
+
+def test_notes_of_all_tables_are_told_once_with_the_methods_that_share_them():
+    dense, noise = "80 of 256 latents are active", "mean ablation adds only 0.001"
+    tables = [
+        saes(notes=[dense, None, dense], l0=80.0),
+        saes(notes=[f"{dense} | {noise}", noise, dense], fvu=0.1),
+        saes(notes=None),
+        pd.DataFrame({"claim": ["a"], "notes": ["of no SAE"]}),
+    ]
+    place = "world-s, resid_post.0"
+    assert notes(tables) == [
+        f"{place}, relu, seed 0 (original, decoder): {dense}",
+        f"{place}, relu, seed 0 (original): {noise}",
+        f"{place}, topk, seed 0 (original): {noise}",
+    ]
+    assert notes([]) == notes([saes()]) == []

@@ -34,6 +34,32 @@ def test_facts_of_the_saes_stand_beside_the_key():
     assert table["architecture"].tolist() == [name.partition("-")[0] for name in table["sae"]]
 
 
+def test_what_makes_an_sae_doubtful_is_noted_beside_its_numbers_and_told_once(caplog):
+    """Of 200 latents 44 and fewer are active; in one SAE 51 are made to be, in another none."""
+    runs = list(made_up_study.runs(n_blocks=1))
+    for index, active in ((0, 51.0), (3, 0.0)):
+        sums = runs[index].documents("reconstruction")
+        other = replaced(runs[index], "reconstruction", sums.assign(active=active * sums["tokens"]))
+        runs[index] = other
+    table = metrics_table(runs, metrics=["l0", "fvu"])
+    assert table["notes"][0].startswith("51 of 200 latents are active on a token, more than a")
+    assert table["notes"][3].startswith("0 latents are active on a token, fewer than one")
+    assert (table["notes"].drop(index=[0, 3]) == "").all()
+    (line,) = caplog.messages
+    assert f"2 of {len(runs)} SAEs have notes" in line and "51 of 200" in line
+    assert "notes" not in metrics_table(runs, metrics=["fvu"])  # nothing of it can be doubted
+
+
+def test_a_baseline_is_what_it_was_meant_to_be_and_has_no_notes():
+    run = made_up_study.runs(n_blocks=1)[0]
+    sums = run.documents("reconstruction").assign(active=0.0)
+    facts = record({"architecture": "relu", "baseline": "mean"})
+    silent = dataclasses.replace(replaced(run, "reconstruction", sums), key=run.key)
+    silent.records["sae"] = facts
+    table = metrics_table([silent], metrics=["l0"], facts=["architecture", "baseline"])
+    assert table.loc[0, ["architecture", "baseline", "notes"]].tolist() == ["mean", "mean", ""]
+
+
 def replaced(run, measure, table):
     return dataclasses.replace(run, records={**run.records, measure: record(documents=table)})
 

@@ -26,7 +26,7 @@ def records(tmp_path):
     for sae, l0 in (("a", 5.0), ("a~scale", 4.0)):
         path = tmp_path / paths.fill(paths.MEASUREMENT, sae=sae, **MEASURED)
         sums = {"document": [0, 1], "tokens": [10.0, 20.0], "active": [10 * l0, 20 * l0]}
-        facts = {"n_tokens": 30, "n_documents": 2, "d_in": 4}
+        facts = {"n_tokens": 30, "n_documents": 2, "d_in": 4, "d_sae": 16}
         made.append(made_up_study.publish(path, facts, documents=sums))
     return made
 

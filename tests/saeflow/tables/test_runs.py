@@ -9,7 +9,7 @@ from saeflow.errors import DamagedError
 from saeflow.files import read_json, write_json
 from saeflow.metrics.intervals import estimates
 from saeflow.metrics.registry import METRICS
-from saeflow.tables.runs import ORIGINAL, Key, read_runs
+from saeflow.tables.runs import ORIGINAL, Key, Record, Run, read_runs
 from saeflow.work import hold
 
 PLACE = dict(model="m@12", dataset="d", packing="p-64", hook="resid_post.1", seed=3)
@@ -47,6 +47,29 @@ def test_runs_are_in_the_order_of_the_model_and_of_numbers_in_names():
     assert [(k.sae, k.method) for k in ordered[:3]] == [
         ("topk-8", ORIGINAL), ("topk-8", "scale"), ("topk-32", ORIGINAL),
     ]  # fmt: skip
+
+
+def test_the_numbers_of_a_sweep_are_in_their_order():
+    names = ["relu-l1-0.03", "relu-l1-0.1", "relu-l1-1e-05", "relu-l1-0.004", "relu-l1-2"]
+    keys = [Key(**PLACE, sae=name) for name in names]
+    assert [key.sae for key in sorted(keys, key=Key.order)] == [
+        "relu-l1-1e-05", "relu-l1-0.004", "relu-l1-0.03", "relu-l1-0.1", "relu-l1-2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "architecture", "baseline"),
+    [
+        ({"architecture": "relu", "training": {"tokens": 10}}, "relu", ""),
+        ({"architecture": "relu"}, "relu", ""),  # from elsewhere
+        ({"architecture": "relu", "training": {"tokens": 0}, "baseline": "pca"}, "pca", "pca"),
+        ({"architecture": "topk", "training": {"tokens": 0}}, "topk, untrained", "topk, untrained"),
+    ],
+)
+def test_a_baseline_is_no_sae_of_the_architecture_that_encodes_it(facts, architecture, baseline):
+    run = Run(Key(**PLACE, sae="a"), {"sae": Record(facts, {}.__getitem__)})
+    assert (run.architecture, run.baseline) == (architecture, baseline)
+    assert Run(run.key, {}).baseline == ""  # the SAE was not read
 
 
 def trained(root):

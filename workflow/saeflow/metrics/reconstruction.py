@@ -20,6 +20,11 @@ import numpy as np
 
 from saeflow.metrics.metric import Measure, Metric, Sums
 
+DENSE_SHARE = 1 / 4
+"""An SAE of which more of the latents are active on a token, on average, is not sparse."""
+SILENT_L0 = 1.0
+"""One with fewer active latents says nothing of most tokens."""
+
 _SUPPRESSION = "Wright and Sharkey 2024, Addressing feature suppression in SAEs"
 _BRICKEN = "Bricken et al. 2023, Towards monosemanticity"
 _GAO = "Gao et al. 2024, Scaling and evaluating sparse autoencoders"
@@ -85,12 +90,30 @@ def mse_reduction(sums: Sums) -> np.ndarray:
     return (before - sums["tuned_squared_error"]) / before
 
 
+def doubt_of_l0(sums: Sums) -> str:
+    """Say that an SAE is not sparse, or hardly ever active, and what to do about it, if so."""
+    found, d_sae = l0(sums), sums["d_sae"]
+    if found > DENSE_SHARE * d_sae:
+        return (
+            f"{found:.4g} of {d_sae:.0f} latents are active on a token, more than a quarter: not"
+            " sparse; raise the penalty (l1, l0_coef), or lower k"
+        )
+    if found < SILENT_L0:
+        return (
+            f"{found:.2g} latents are active on a token, fewer than one: it hardly reads anything;"
+            " lower the penalty (l1, l0_coef)"
+        )
+    return ""
+
+
 MEASURE = Measure(
     name="reconstruction",
     text="How well an SAE gives back the activations of a hook.",
     compute="saeflow.measures.reconstruction:measure_reconstruction",
     metrics=(
-        Metric("l0", "L0", "mean count(f ≠ 0)", l0, _BRICKEN, "latents/token"),
+        Metric(
+            "l0", "L0", "mean count(f ≠ 0)", l0, _BRICKEN, "latents/token", doubt=doubt_of_l0
+        ),
         Metric("mse", "MSE", "mean |x̂ − x|² / d_in", mse, _SUPPRESSION, direction="lower"),
         Metric(
             "fvu", "Fraction of variance unexplained", "Σ |x̂ − x|² / Σ |x − μ|²", fvu, _GAO,

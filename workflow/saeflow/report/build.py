@@ -14,7 +14,7 @@ from saeflow import registry
 from saeflow.errors import SaeflowError
 from saeflow.files import read_json, write_atomic
 from saeflow.metrics.registry import MEASURES, METRICS, SYMBOLS
-from saeflow.report.facts import extent, what_was_run
+from saeflow.report.facts import extent, notes, what_was_run
 from saeflow.report.parts import caption_html, pack, picture
 from saeflow.studies.calling import call
 from saeflow.studies.study import Study
@@ -91,6 +91,7 @@ def _study(
         "problem": problem,
         "verdicts": _verdicts(frames.get("published")),
         "at_chance": _at_chance(frames.get("language_model")),
+        "notes": notes(frames.values()),
         "run": what_was_run(frames.values(), _datasets(made.values())),
         "key": [f for f in pictures if f["id"] == f"{name}-{study.key_figure}" and f["image"]],
         "figures": pictures,

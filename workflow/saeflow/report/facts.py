@@ -1,6 +1,6 @@
 """On how much tables rest: SAEs, seeds, tokens, documents and prompts, in words.
 
-`extent` is for under one figure or table, `what_was_run` for all tables of a study.
+`extent` is for under one figure or table, `what_was_run` and `notes` for all tables of a study.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from saeflow.tables.runs import ORIGINAL
+from saeflow.tables.runs import NOTES, ORIGINAL
 
 _SAE = ["model", "hook", "sae", "seed", "method"]
 
@@ -50,6 +50,22 @@ def what_was_run(tables: Iterable[pd.DataFrame], datasets: Iterable[str]) -> dic
         "Tasks": ", ".join(name.replace("_", " ") for name in _names(tables, "task")),
     }
     return {name: text for name, text in found.items() if text}
+
+
+def notes(tables: Iterable[pd.DataFrame]) -> list[str]:
+    """Return what tables note of their SAEs, those with one note and one parent together."""
+    columns = [*_SAE, "notes"]
+    tables = [table for table in tables if {*columns} <= {*table.columns}]
+    if not tables:
+        return []
+    noted = pd.concat([table[columns] for table in tables]).dropna(subset="notes")
+    noted = noted.assign(notes=noted["notes"].str.split(NOTES, regex=False)).explode("notes")
+    noted = noted[noted["notes"] != ""].drop_duplicates()
+    found = []
+    for (model, hook, sae, seed, note), rows in noted.groupby([*_SAE[:-1], "notes"], sort=False):
+        methods = ", ".join(rows["method"])
+        found.append(f"{model}, {hook}, {sae}, seed {seed} ({methods}): {note}")
+    return found
 
 
 def _measured(tables: Sequence[pd.DataFrame]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from saeflow.metrics.registry import MEASURES, measure_of
+from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 
 _TABLES = "saeflow.tables.builders"
 _FIGURES = "saeflow.figures"
@@ -179,13 +179,16 @@ def metrics_table(
     Parameters
     ----------
     *metrics
-        Names; their measures are read, and ``reads``.
+        Names; their measures are read, and ``reads``; also the SAEs themselves where a metric can
+        be doubted.
     reads, when
         As of `Table`; "sae" for ``facts``.
     **options
         As of `saeflow.tables.builders.metrics_table`.
     """
     build = f"{_TABLES}:metrics_table"
+    if any(METRICS[name].doubt for name in metrics):
+        reads = tuple(dict.fromkeys((*reads, "sae")))
     return Table(build, _reads(metrics) + reads, metrics, options, resampled=True, when=when)
 
 

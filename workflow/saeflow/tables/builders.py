@@ -5,6 +5,7 @@ A builder gets runs and gives a tidy DataFrame, a row per SAE or per line of its
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -13,6 +14,8 @@ from saeflow.metrics.intervals import Estimate
 from saeflow.metrics.registry import METRICS, measure_of
 from saeflow.tables.pairs import compare, pairs
 from saeflow.tables.runs import ORIGINAL, Run
+
+logger = logging.getLogger(__name__)
 
 KEY = ("model", "hook", "site", "block", "sae", "seed", "method")
 """The columns that identify an SAE: those of `saeflow.tables.runs.Key.columns`."""
@@ -31,6 +34,8 @@ def metrics_table(
 ) -> pd.DataFrame:
     """Return one row per SAE: its key, facts, extent, and metrics with their intervals.
 
+    Where a metric can be doubted, ``notes`` says of each SAE whether it is, and why.
+
     Parameters
     ----------
     runs
@@ -40,21 +45,29 @@ def metrics_table(
     bootstrap, seed
         Number of resamples and their seed.
     facts
-        Columns from the SAE's own record, such as "architecture".
+        Columns with what a `Run` says of the SAE: "architecture".
     originals
         Whether SAEs that were fine-tuned are left out.
     """
+    last = ["notes"] if any(METRICS[name].doubt for name in metrics) else []
     rows = [
         {
             **run.key.columns(),
-            **{name: run.sae[name] for name in facts},
+            **{name: getattr(run, name) for name in facts},
             **run.extent(),
             **columns(run.estimates(metrics, bootstrap=bootstrap, seed=seed)),
+            **{name: run.notes(metrics) for name in last},
         }
         for run in runs
         if not originals or run.key.method == ORIGINAL
     ]
-    return pd.DataFrame(rows, columns=[*KEY, *facts, *EXTENT, *_names(metrics)])
+    for doubted in [row for row in rows if row.get("notes")][:1]:
+        n = sum(1 for row in rows if row["notes"])
+        logger.warning(
+            "%d of %d SAEs have notes in the table, the first: %s at %s: %s",
+            n, len(rows), doubted["sae"], doubted["hook"], doubted["notes"],
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=[*KEY, *facts, *EXTENT, *_names(metrics), *last])
 
 
 def paired_table(

@@ -6,7 +6,6 @@ record are read when a table wants them, once for all tables of a study. Read `R
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,8 +23,6 @@ from saeflow.metrics.intervals import Estimate, form, resample
 from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 from saeflow.work import bulk_of, published
 
-logger = logging.getLogger(__name__)
-
 ORIGINAL = "original"
 """The method of an SAE that was not fine-tuned."""
 
@@ -35,6 +32,9 @@ SAE = "sae"
 DOCUMENTS, LATENTS, LOG = "documents.parquet", "latents.parquet", "log.csv"
 _WEIGHTS = "sae_weights.safetensors"
 DOCUMENT = "document"
+NOTES = " | "
+"""Stands between two notes on one SAE."""
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 
 @dataclass(frozen=True, order=True)
@@ -122,10 +122,10 @@ def _split(record: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (parts[:-3], parts[-2:]) if parts[-3] == "on" else (parts, ())
 
 
-def _natural(name: str) -> list[tuple[bool, int | str]]:
-    """Split a name so that its numbers are compared as numbers."""
-    parts = (part for part in re.split(r"(\d+)", name) if part)
-    return [(not p.isdigit(), int(p) if p.isdigit() else p) for p in parts]
+def _natural(name: str) -> list[tuple[bool, float | str]]:
+    """Split a name so that its numbers, as of a sweep (l1-0.03), are compared as numbers."""
+    parts = (part for part in _NUMBER.split(name) if part)
+    return [(False, float(p)) if _NUMBER.fullmatch(p) else (True, p) for p in parts]
 
 
 @dataclass(eq=False)
@@ -191,6 +191,21 @@ class Run:
         """The SAE's own record."""
         return self.records[SAE].facts
 
+    @property
+    def baseline(self) -> str:
+        """Which baseline an SAE is, whatever rule encodes it; "" for one that learned something.
+
+        Nothing is known of it where the SAEs themselves were not read.
+        """
+        facts = self.records[SAE].facts if SAE in self.records else {}
+        untrained = facts.get("training", {}).get("tokens") == 0
+        return facts.get("baseline") or (f"{facts['architecture']}, untrained" if untrained else "")
+
+    @property
+    def architecture(self) -> str:
+        """An SAE's architecture, or which baseline it is."""
+        return self.baseline or self.sae["architecture"]
+
     def documents(self, measure: str) -> pd.DataFrame:
         """Return a measure's sums per document."""
         return self.records[measure].table(DOCUMENTS)
@@ -230,12 +245,24 @@ class Run:
             if metric.per == "token":
                 totals, drawn = record.sums(bootstrap, seed)
                 found[name] = form(metric.formula, totals, drawn)
-                if metric.doubt and (doubt := metric.doubt(totals)):
-                    logger.warning("%s of %s: %s", name, self.key, doubt)
             else:  # of counts per latent, which are not kept per document
                 latents = record.table(LATENTS)
                 found[name] = form(metric.formula, {c: latents[c].to_numpy() for c in latents}, {})
         return found
+
+    def notes(self, metrics: Iterable[str]) -> str:
+        """Return what makes these metrics of an SAE doubtful, in words; "" for nothing.
+
+        A baseline has none: it is what it was meant to be.
+        """
+        if self.baseline:
+            return ""
+        found = []
+        for metric in (METRICS[name] for name in metrics):
+            if metric.doubt:
+                totals, _ = self.records[measure_of(metric.name).name].sums(0, 0)
+                found.append(metric.doubt(totals))
+        return NOTES.join(filter(None, found))
 
 
 def read_runs(

@@ -68,12 +68,39 @@ def test_the_theory_is_drawn_over_the_points_with_nothing_fitted(runs):
     found = table(STUDY, "latents", runs)
     found = found[found["solver"] == "steps"]  # gives back exactly what was taken
     figure = draw(STUDY, "scaling_and_theory", found)
-    for title, shift in (("resid_post.0, relu", 2.0), ("resid_post.0, relu-strong", 4.0)):
-        points, curve = panel(figure, title).lines
+    for sae, shift in (("relu", 2.0), ("relu-strong", 4.0)):
+        points, curve = panel(figure, f"resid_post.0, {sae}").lines
         a, scaling = curve.get_xydata().T
-        np.testing.assert_allclose(scaling, (a + shift) / a)
+        np.testing.assert_allclose(scaling, (a + 1) / a)
         x, y = points.get_xydata().T
-        np.testing.assert_allclose(y, (x + shift) / x)
+        rows = found[(found["hook"] == "resid_post.0") & (found["sae"] == sae) & found["live"]]
+        np.testing.assert_allclose(x * shift, rows["strength"])
+        np.testing.assert_allclose(y, (x + 1) / x)
+
+
+def test_saes_whose_loss_predicts_nothing_are_in_no_figure_of_the_theory(runs):
+    gated = family(sae="gated", architecture="gated", taken=2.0)
+    for name, titles in (
+        (
+            "scaling_and_theory",
+            {"resid_post.0, relu", "resid_post.0, relu-strong", "resid_post.1, relu"},
+        ),
+        ("shift_by_penalty", {"resid_post.0", "resid_post.1"}),
+    ):
+        figure = drawn(name, runs + gated)
+        assert {ax.get_title(loc="left") for ax in figure.axes if ax.get_visible()} == titles
+        ticks = {text.get_text() for ax in figure.axes for text in ax.get_xticklabels()}
+        assert not any("gated" in text for text in ticks)
+
+
+def test_a_recipe_that_scales_its_inputs_has_its_own_shift_below_each_panel():
+    """l1 .25 at width 16 takes 2; of activations times 4 and times 8 that is .5 and .25."""
+    scaled = [family(sae="scaled", scale=s, taken=2 / s, block=b) for b, s in ((0, 4.0), (1, 8.0))]
+    figure = drawn("shift_by_penalty", family() + family(block=1) + scaled[0] + scaled[1])
+    for title, own in (("resid_post.0", "scaled\n0.5"), ("resid_post.1", "scaled\n0.25")):
+        ax = panel(figure, title)
+        assert [text.get_text() for text in ax.get_xticklabels()] == [own, "relu\n2"]
+        np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata()[:, 1], 1.0)
 
 
 def test_the_shift_is_drawn_as_a_share_of_what_is_predicted(runs):
@@ -195,7 +222,10 @@ def test_the_post_and_we_stand_beside_one_another_by_method():
     left, right = draw(STUDY, "published_beside_ours", pd.DataFrame(rows)).axes
     assert left.get_ylabel() == "Fractional MSE reduction"
     for ax in (left, right):
-        (ours,) = ax.containers
-        assert list(ours.lines[0].get_ydata()) == pytest.approx([0.0, 0.2, 0.4, 0.6])
+        ours = ax.lines[1]
+        assert list(ours.get_ydata()) == pytest.approx([0.0, 0.2, 0.4, 0.6])
+        (ranges,) = ax.collections
+        ends = [segment[:, 1].tolist() for segment in ranges.get_segments()]
+        np.testing.assert_allclose(ends, [[0.15 * i, 0.3 * i] for i in range(4)])
         assert list(ax.lines[-1].get_ydata()) == pytest.approx([0.0, 0.1, 0.2, 0.3])
         assert [t.get_text() for t in ax.get_xticklabels()][2] == "unrotated\ndecoder"

@@ -64,12 +64,11 @@ def test_the_slope_over_two_penalties_is_that_of_least_squares_through_the_origi
 
 
 def test_the_interval_of_the_slope_is_that_of_the_medians_of_resampled_latents():
-    """With the increases 0, 1, ..., n - 1 the median of resamples has a known spread."""
+    """With the shares 0, 1, ..., n - 1 the median of resamples has a known spread."""
     x, n = np.array([1.0, 2.0]), 401
-    low, high = _interval(x, [np.arange(n), 2.0 * np.arange(n)], 4000, np.random.default_rng(0))
-    # of a median the standard error is 1 / (2 density sqrt(n)): n / (2 sqrt(n)), twice of that
-    errors = np.array([1, 2]) * np.sqrt(n) / 2
-    half = 1.96 * np.linalg.norm(x * errors) / 5
+    low, high = _interval(x, [np.arange(n), np.arange(n)], 4000, np.random.default_rng(0))
+    # of a median the standard error is 1 / (2 density sqrt(n)): n / (2 sqrt(n))
+    half = 1.96 * np.linalg.norm(x**2 * np.sqrt(n) / 2) / 5
     assert (low, high) == pytest.approx((200 - half, 200 + half), abs=0.15 * half)
 
 
@@ -83,10 +82,39 @@ def test_methods_that_move_the_encoder_have_no_shift():
     assert set(table(STUDY, "shift", family(fit="encoder"))["method"]) == {"decoder-exact"}
 
 
-def test_an_sae_without_an_l1_penalty_has_no_predicted_shift():
-    runs = family(l1=None)
+def test_an_sae_whose_loss_predicts_nothing_has_an_increase_alone():
+    runs = family(architecture="gated", taken=2.0)
     assert table(STUDY, "latents", runs)["predicted"].isna().all()
-    assert table(STUDY, "shift", runs).empty
+    found = table(STUDY, "shift", runs)
+    assert set(found["law"]) == {"none: the penalty is on the gates"}
+    assert found[["predicted", "share", "slope"]].isna().all(axis=None)
+    np.testing.assert_allclose(found.loc[found["method"] == "decoder", "increase"], 2.0)
+
+
+def test_a_loss_in_other_units_predicts_the_same_latents():
+    """d is 16: a sum needs 16 times the penalty, activations times 4 four times as much."""
+    sums = family(sae="sum", l1=4.0, taken=2.0, settings={"error": "sum"})
+    scaled = family(sae="scaled", l1=1.0, taken=2.0, scale=4.0)
+    found = table(STUDY, "shift", family() + sums + scaled)
+    np.testing.assert_allclose(found["predicted"], 2.0)
+    np.testing.assert_allclose(found.loc[found["method"] == "decoder", "share"], 1.0)
+    np.testing.assert_allclose(found.loc[found["method"] == "decoder", "slope"], 1.0)
+
+
+def test_no_slope_is_over_two_laws():
+    """All have a shift of 2 or 4 to predict, and a third of it under the other law."""
+    norms = {"settings": {"norm_weighted": True}}
+    runs = (
+        *family(), *family(sae="strong", l1=0.5),
+        *family(sae="norms", taken=2 / 3, **norms),
+        *family(sae="norms-strong", l1=0.5, taken=4 / 3, **norms),
+        *family(sae="gated", architecture="gated", taken=9.0),
+    )  # fmt: skip
+    found = table(STUDY, "shift", runs)
+    steps = found[found["method"] == "decoder"].groupby("law")["slope"].agg(["min", "max"])
+    np.testing.assert_allclose(steps.loc["L1"], 1.0)
+    np.testing.assert_allclose(steps.loc["L1 of norms"], 1 / 3)
+    assert steps.loc["none: the penalty is on the gates"].isna().all()
 
 
 def test_ranks_count_from_the_most_frequent_latent():

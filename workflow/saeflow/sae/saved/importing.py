@@ -20,6 +20,7 @@ from saeflow.sae.saved.fits import FitWarning, check_fits
 from saeflow.sae.saved.load import header_at, load_sae
 from saeflow.sae.saved.save import header_of, save
 from saeflow.sae.training.log import TrainLog
+from saeflow.sae.training.sparsity import warn_if_not_sparse
 from saeflow.task import Task
 
 _MODEL_FACTS = ("name", "architecture", "weights_sha256", "source")
@@ -60,7 +61,9 @@ def _import(task: Task) -> None:
     ours = SAE(sae.architecture, sae.settings, sae.weights, header)
     TrainLog(work.path, every=1, d_in=header["d_in"]).start()  # nobody trained it here
     save(ours, work.path, evidence_of=source if header_or_none(source) else None)
-    task.finish(header_of(work.path))
+    saved = header_of(work.path)
+    warn_if_not_sparse(task, saved)
+    task.finish(saved)
 
 
 def _header(sae: SAE, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

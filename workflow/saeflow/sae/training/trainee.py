@@ -22,6 +22,7 @@ from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 from saeflow.sae.training import checkpoint
 from saeflow.sae.training.log import LOG_NAME, TrainLog
 from saeflow.sae.training.optim import Adam, clip, normalise, remove_parallel
+from saeflow.sae.training.sparsity import warn_if_not_sparse
 from saeflow.task import Task
 from saeflow.tracking import tracker
 
@@ -295,7 +296,9 @@ class Trainee:
         for file in self.work.path.iterdir():
             if file.name not in _RESULT:  # the checkpoint, and what a kill left of writing one
                 file.unlink()
-        self.task.finish(header_of(self.work.path))
+        header = header_of(self.work.path)
+        warn_if_not_sparse(self.task, header)
+        self.task.finish(header)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

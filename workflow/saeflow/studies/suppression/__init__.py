@@ -45,7 +45,7 @@ TABLES = {
     "reconstruction_bias": metrics_table("reconstruction_bias"),
     "suppression_by_architecture": metrics_table(
         "l0", "reconstruction_bias", "l2_ratio", "fvu",
-        reads=("sae",), facts=("architecture",), originals=True,
+        reads=("sae",), facts=("architecture", "baseline"), originals=True,
     ),
     "kept": Table(f"{_HERE}.tuning:kept", ("reconstruction",), ("l0",), when=is_tuned),
     "frequencies": Table(f"{_HERE}.latents:frequencies", ("reconstruction",)),
@@ -61,7 +61,7 @@ TABLES = {
     "published": Table(
         f"{_HERE}.published:published",
         ("reconstruction", "language", "sae"),
-        ("l0", "l2_ratio", "mse_reduction", "perplexity_recovery"),
+        ("l0", "l2_ratio", "mse_reduction", "perplexity_recovery", "delta_ce"),
         {"frozen": FROZEN},
         when=is_tuned,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from saeflow.studies.study import Config, Row, every_sae
+from saeflow.studies.suppression.laws import may_have_law
 
 FROZEN = ("scale", "unrotated_decoder", "decoder")
 """What may be trainable where the encoder stays as it was."""
@@ -47,8 +48,8 @@ def has_decoders(config: Config, section: Config) -> bool:
 
 
 def has_penalty(config: Config, section: Config) -> bool:
-    """Say whether a decoder is fine-tuned that was trained with an L1 penalty."""
-    paid = any(config["saes"][name].get("l1") for name in _tuned(config, section))
+    """Say whether a decoder is fine-tuned whose latents the loss is predicted to have weakened."""
+    paid = any(may_have_law(config["saes"][name]) for name in _tuned(config, section))
     return paid and has_decoders(config, section)
 
 

@@ -49,7 +49,7 @@ def decoder_tuned(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_prediction(table: pd.DataFrame) -> pd.DataFrame:
-    """Select those of `decoder_tuned` that an L1 penalty has weakened."""
+    """Select those of `decoder_tuned` that their SAE's loss is predicted to have weakened."""
     chosen = decoder_tuned(table)
     return chosen[chosen["predicted"].notna() & (chosen["strength"] > 0)]
 
@@ -57,20 +57,22 @@ def with_prediction(table: pd.DataFrame) -> pd.DataFrame:
 def increase_of_latents(table: pd.DataFrame) -> Figure:
     """Draw latents in the colour of what scaling adds to their strength.
 
-    As a share of c d / 2, which makes SAEs of several penalties comparable, where all have one.
+    As a share of what is predicted, which makes SAEs of several penalties comparable, where all
+    have a prediction.
     """
     if table["predicted"].isna().any():
         return scatter(table, value="increase", label="Additive increase")
     table = table.assign(share=table["increase"] / table["predicted"])
-    return scatter(table, value="share", label="Increase / (c d / 2)")
+    return scatter(table, value="share", label="Increase / predicted")
 
 
 def scaling_and_theory(table: pd.DataFrame) -> Figure:
     """Draw the scaling of latents against their strength, and the curve of the theory.
 
-    A feature that the penalty made c d / 2 weaker, to a mean activation of a, is scaled back by
-    (a + c d / 2) / a.
+    Strengths are in units of the predicted shift, in which all laws have one curve: a feature that
+    was made weaker by s, to a mean activation of a, is scaled back by (a + s) / a.
     """
+    table = table.assign(strength=table["strength"] / table["predicted"])
     with use_style():
         titles, parts = by_place(table, table["hook"] + ", " + table["sae"])
         figure, panels = panel_grid(titles, panel_size=(1.75, 1.65))
@@ -78,10 +80,10 @@ def scaling_and_theory(table: pd.DataFrame) -> Figure:
             chosen = parts[key]
             a = np.geomspace(chosen["strength"].min(), chosen["strength"].max(), 100)
             ax.plot(chosen["strength"], chosen["scaling"], **_LATENT)
-            ax.plot(a, 1 + chosen["predicted"].iloc[0] / a, **_CURVE)
+            ax.plot(a, 1 + 1 / a, **_CURVE)
             ax.set_xscale("log")
             ax.set_yscale("log")
-        label_outer(panels.values(), x="Mean activation where active", y="Scaling")
+        label_outer(panels.values(), x="Strength / predicted shift", y="Scaling")
         handles = [
             Line2D([], [], **{**_LATENT, "markersize": 3}, label="a latent"),
             Line2D([], [], label="theory, one feature", **_CURVE),
@@ -132,30 +134,40 @@ def _correlations(ax: Axes, chosen: pd.DataFrame, positions: Mapping[str, int]) 
     ax.set_ylim(-1.05, 1.05)
 
 
-def shift_by_penalty(table: pd.DataFrame) -> Figure:
-    """Draw medians and quartiles over live latents, a group per recipe in order of its penalty.
+def with_law(table: pd.DataFrame) -> pd.DataFrame:
+    """Select the shifts of SAEs whose loss predicts one."""
+    return table[table["predicted"].notna()]
 
-    Dashed: the increase is c d / 2.
+
+def shift_by_penalty(table: pd.DataFrame) -> Figure:
+    """Draw medians and quartiles over live latents, a group per recipe in order of its shift.
+
+    Dashed: the increase is as predicted.
     """
-    ends = ["increase", "increase_low", "increase_high"]
-    table = table.assign(**{name: table[name] / table["predicted"] for name in ends})
     with use_style():
         looks = method_looks(table["method"])
         titles, parts = by_place(table, table["hook"])
-        figure, panels = panel_grid(titles, panel_size=(1.9, 1.75))
-        recipes = table.drop_duplicates("sae").sort_values("predicted", kind="stable")
+        predicted = table.groupby("sae", sort=False)["predicted"]
+        recipes = predicted.mean().sort_values(kind="stable").index.tolist()
+        # recipes that scale their inputs have another shift at each hook
+        alike = bool((predicted.nunique() == 1).all())
+        figure, panels = panel_grid(titles, panel_size=(1.9, 1.75), sharex=alike)
         for key, ax in panels.items():
-            _increases(ax, parts[key], recipes["sae"].tolist(), looks)
+            _increases(ax, parts[key], recipes, looks)
             few_ticks(ax)
-            names = recipes["sae"] + "\n" + recipes["predicted"].map("{:.3g}".format)
-            ax.set_xticks(range(len(names)), names)
-        label_outer(panels.values(), x="SAE, and its c d / 2", y="Increase / (c d / 2)")
+            found = (table if alike else parts[key]).groupby("sae")["predicted"].mean()
+            ax.set_xticks(range(len(recipes)), [_with_shift(name, found) for name in recipes])
+        label_outer(panels.values(), x="SAE, and its predicted shift", y="Increase / predicted")
         handles = [
             Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=look.label)
             for look in looks.values()
         ]
         legend_above(figure, [*handles, Line2D([], [], label="as predicted", **REFERENCE)])
     return figure
+
+
+def _with_shift(name: str, predicted: pd.Series) -> str:
+    return f"{name}\n{predicted[name]:.3g}" if name in predicted else name
 
 
 def _increases(
@@ -168,8 +180,8 @@ def _increases(
         rows = chosen[chosen["method"] == method]
         at = rows["sae"].map(recipes.index).astype(float)
         ax.errorbar(
-            at + (index - (len(looks) - 1) / 2) * width, rows["increase"],
-            yerr=arms(rows, "increase"), linestyle="", color=look.colour, marker=look.marker,
+            at + (index - (len(looks) - 1) / 2) * width, rows["share"],
+            yerr=arms(rows, "share"), linestyle="", color=look.colour, marker=look.marker,
             markersize=4, elinewidth=0.8,
         )  # fmt: skip
     ax.set_xlim(-0.6, len(recipes) - 0.4)
@@ -178,7 +190,7 @@ def _increases(
 def published_beside_ours(
     table: pd.DataFrame, *, values: Sequence[str], labels: Mapping[str, str]
 ) -> Figure:
-    """Draw the effects by method: means over SAEs, bars from the lowest to the highest SAE.
+    """Draw the effects by method, over SAEs, and lines from the lowest to the highest SAE.
 
     Parameters
     ----------
@@ -197,15 +209,16 @@ def published_beside_ours(
             claims = table.set_index("claim").reindex([f"{effect}, {m}" for m in _METHODS])
             x = range(len(_METHODS))
             ax.axhline(0, color=INK, linewidth=0.6)
-            ends = [claims["ours"] - claims["lowest"], claims["highest"] - claims["ours"]]
-            ax.errorbar(x, claims["ours"], yerr=ends, linestyle="", elinewidth=0.8, **_OURS)
+            # a ratio of sums can lie outside the range of the single SAEs
+            ax.vlines(x, claims["lowest"], claims["highest"], color=_OURS["color"], linewidth=0.8)
+            ax.plot(x, claims["ours"], linestyle="", **_OURS)
             ax.plot(x, claims["published"], linestyle="", zorder=3, **_PUBLISHED)
             ax.set_xticks(x, [looks[m].label.replace(" ", "\n") for m in _METHODS])
             ax.set_xlim(-0.5, len(_METHODS) - 0.5)
             ax.set_ylabel(labels[effect])
         handles = [
             Line2D([], [], linestyle="", label="published (Pythia-70m)", **_PUBLISHED),
-            Line2D([], [], linestyle="", label="here, mean and range over SAEs", **_OURS),
+            Line2D([], [], linestyle="", label="here, with the range over SAEs", **_OURS),
         ]
         legend_above(figure, handles)
     return figure

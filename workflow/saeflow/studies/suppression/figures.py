@@ -123,10 +123,10 @@ FIGURES = {
         draw=f"{_DRAWING}:increase_of_latents", select=_DECODERS,
         caption="""
         The same latents as in the figure of scalings. The colour is the additive increase, the mean
-        activation where active, times the scaling, minus what it was; as a share of c d / 2, what
-        the penalty is predicted to have taken, where all have an L1 penalty. The theory of one
-        feature says that it is 1 for all latents, whatever their strength and frequency. The colour
-        scale spans the central 96 % of all panels.
+        activation where active, times the scaling, minus what it was; as a share of what the SAE's
+        loss is predicted to have taken (c d / 2 for the loss of the post), where every SAE has a
+        prediction. The theory of one feature says that it is 1 for all latents, whatever their
+        strength and frequency. The colour scale spans the central 96 % of all panels.
         """,
     ),
     "rotation_of_latents": Figure(
@@ -161,19 +161,27 @@ FIGURES = {
         when=has_penalty,
         caption="""
         Each point is a live latent whose decoder row was fine-tuned: its mean activation where
-        active, before, and the factor by which it was scaled. The line is what the theory of a
-        single feature gives without any fit: the penalty c takes c d / 2 from a latent of width d
-        whatever its strength, so that a latent left with a is scaled by (a + c d / 2) / a. Points
-        below the line were suppressed less than predicted: features that interfere, or whose
-        activations are noisy, follow another law.
+        active, before, in units of the predicted shift, and the factor by which it was scaled. The
+        line is what the theory of a single feature gives without any fit: the loss takes a shift s
+        from a latent (the penalty c of the post takes c d / 2 at width d, whatever the latent's
+        strength), so that one left with a is scaled by (a + s) / a. The shift is that of each
+        SAE's own loss, in the units of the activations, also where it was trained on scaled ones;
+        SAEs whose loss predicts none (gated, JumpReLU, TopK) are not shown. Points below the line
+        were suppressed less than predicted: features that interfere, or whose activations are
+        noisy, follow another law.
         """,
     ),
     "shift_by_penalty": Figure(
-        "shift", "Additive increase over c d / 2", draw=f"{_DRAWING}:shift_by_penalty",
+        "shift", "Additive increase over the predicted shift",
+        draw=f"{_DRAWING}:shift_by_penalty", select=f"{_DRAWING}:with_law",
         caption="""
         How much the mean activation of a live latent increases when the decoder is fine-tuned, as a
-        share of what the penalty is predicted to have taken, c d / 2 (median and quartiles over
-        latents). Only methods that leave the encoder alone are shown, since elsewhere a latent is
+        share of what the SAE's loss is predicted to have taken (median and quartiles over latents).
+        Below each name stands that prediction in the units of the activations: c d / 2 for the loss
+        of the post, c / 2 where the error is a sum, over the factor by which activations were
+        scaled in training, if they were; for decoder rows of free norm, or a penalty that is no
+        longer L1, the median over latents. SAEs whose loss predicts no shift are in the table
+        alone. Only methods that leave the encoder alone are shown, since elsewhere a latent is
         not its old self times a factor. If the theory of one feature were all, points would lie on
         the dashed line; equal shares at different penalties say that the shift is proportional to
         the penalty. Quartiles are of latents that differ, and no interval of the median.
@@ -229,9 +237,13 @@ FIGURES = {
         draw=f"{_DRAWING}:published_beside_ours", options={"values": _EFFECTS}, labels=_EFFECTS,
         caption="""
         What fine-tuning gave in the post, on Pythia-70m and 100 million tokens of OpenWebText (mean
-        over six layers), and here (mean, lowest and highest over autoencoders). Another model and
-        other data need not give the same numbers; what should carry over are signs and order, and
-        the table ``published`` has a verdict on each, with the rule by which it was given.
+        over six layers), and here, over the ReLU autoencoders that were trained with the post's
+        loss: the mean of the MSE reductions, and of the perplexity recoveries the ratio of what all
+        got back to what all had added, with the lowest and the highest autoencoder. Those that add
+        less than .01 nats per token are in that ratio and not in its range, since a single one's
+        own share is noise. Another model and other data need not give the same numbers; what should
+        carry over are signs and order, and the table ``published`` has a verdict on each, with the
+        rule by which it was given and how many autoencoders were left out, and why.
         """,
     ),
     "reconstruction_bias_by_layer": bars(

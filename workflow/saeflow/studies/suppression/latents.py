@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from saeflow.metrics.intervals import interval
-from saeflow.studies.suppression.theory import shrinkage
+from saeflow.studies.suppression.laws import law_of
 from saeflow.tables.builders import EXTENT, KEY, stack
 from saeflow.tables.latents import activity, border, is_live
 from saeflow.tables.pairs import pairs
@@ -18,17 +18,21 @@ from saeflow.tables.runs import ORIGINAL, Run
 from saeflow.tables.statistics import correlation, partial_correlation, rank_correlation
 
 EFFECTS = ("scaling", "increase")
-QUANTILES = {"increase_low": 0.25, "increase": 0.5, "increase_high": 0.75}
+QUANTILES = {"_low": 0.25, "": 0.5, "_high": 0.75}
+"""What is told of the live latents of an SAE, by what its column's name ends with."""
 _OF_FREQUENCIES = (
     "rank_by_frequency", "log10_frequency", "rank_by_sum", "activation_sum", "live",
     "border_log10_frequency", "border_decades", "n_dead",
 )  # fmt: skip
 _OF_LATENTS = (
     "fit", "solver", "latent", "log10_frequency", "strength", "live", "scaling", "increase",
-    "rotation", "predicted",
+    "rotation", "predicted", "law",
 )  # fmt: skip
 _OF_CORRELATIONS = ("fit", "solver", "effect", "cause", "kind", "n_latents", "r", "r_low", "r_high")
-_OF_SHIFT = ("predicted", *QUANTILES, "slope", "slope_low", "slope_high", "n_latents")
+_OF_SHIFT = (
+    "law", "predicted", *(f"{name}{end}" for name in ("increase", "share") for end in QUANTILES),
+    "slope", "slope_low", "slope_high", "n_latents",
+)  # fmt: skip
 
 
 def frequencies(runs: Sequence[Run]) -> pd.DataFrame:
@@ -75,19 +79,23 @@ def latents(runs: tuple[Run, ...]) -> pd.DataFrame:
     ``scaling`` is the norm of the latent's decoder row after over before, ``increase`` what that
     adds to its mean activation (strength), ``rotation`` the cosine between the rows. Frequency
     and strength are the parent's. ``fit`` is what was trainable, ``solver`` how it was found.
-    ``predicted`` is c d / 2, what the L1 penalty is predicted to have taken from every latent;
-    NaN without such a penalty. The table is shared: do not change it.
+    ``predicted`` is what the parent's loss is predicted to have taken from the latent by its
+    ``law`` (`saeflow.studies.suppression.laws`), in the same unit; NaN where there is none. The
+    table is shared: do not change it.
     """
     parts = []
     for parent, tuned in pairs(runs):
         found = activity(parent.latents(), parent.extent()["n_tokens"])
-        scaling, rotation = change_of_rows(parent.decoder(), tuned.decoder())
+        before = parent.decoder()
+        scaling, rotation = change_of_rows(before, tuned.decoder())
+        law, norms = law_of(parent.sae, before.shape[1]), np.linalg.norm(before, axis=1)
         found = found.assign(
             **tuned.key.columns(),
             **tuned.extent(),
             fit=tuned.sae["settings"]["method"],
             solver=tuned.sae["settings"]["solver"],
-            predicted=predicted_shift(parent.sae),
+            law=law.name,
+            predicted=law.shift(found["strength"].to_numpy(float), norms),
             live=is_live(found["log10_frequency"].to_numpy()),
             scaling=scaling,
             rotation=rotation,
@@ -95,12 +103,6 @@ def latents(runs: tuple[Run, ...]) -> pd.DataFrame:
         )
         parts.append(found[np.isfinite(found["log10_frequency"])])
     return stack(parts, [*KEY, *_OF_LATENTS, *EXTENT])
-
-
-def predicted_shift(record: Mapping[str, Any]) -> float:
-    """Return c d / 2 of an SAE from its record; NaN for one without an L1 penalty."""
-    l1 = record["settings"].get("l1")
-    return float("nan") if l1 is None else float(shrinkage(l1, record["d_in"]))
 
 
 def change_of_rows(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -158,57 +160,62 @@ def _of_sae(live: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def shift(
     runs: tuple[Run, ...], *, frozen: Sequence[str], bootstrap: int, seed: int
 ) -> pd.DataFrame:
-    """Return the increase of the live latents of each SAE fine-tuned from one with an L1 penalty.
+    """Return the increase of the live latents of each fine-tuned SAE beside what is predicted.
 
     Of the methods ``frozen`` alone, which leave the encoder as it was: elsewhere a latent's
     activation is not its old one, scaled.
 
-    ``predicted`` is c d / 2, by which features that do not interfere are suppressed whatever
-    their strength, and which fine-tuning should give back; ``increase`` the median over live
-    latents, with its quartiles. ``slope`` is that of the medians over the recipes of a hook and
-    method on the prediction, through the origin: 1 if the theory holds. Where there are several
-    penalties it has an interval, over ``bootstrap`` resamples of the live latents of each SAE:
-    of what other latents would give, not of what other coefficients would.
+    ``predicted`` is by what features that do not interfere are suppressed according to the SAE's
+    ``law``, and what fine-tuning should give back; ``increase`` what it gives, in the same unit,
+    and ``share`` its ratio to the prediction: medians over live latents, with quartiles. An SAE
+    whose loss has no law has an increase alone. ``slope`` is that of the medians over the SAEs of
+    a model, hook, method and law on the prediction, through the origin: 1 if the theory holds.
+    Where there are several predictions it has an interval, over ``bootstrap`` resamples of the
+    live latents of each SAE: of what other latents would give, not of what other coefficients
+    would.
     """
     table = latents(runs)
-    table = table[table["fit"].isin(frozen)]
-    rows, increases = [], []
-    for key, chosen in table.groupby(list(KEY), sort=False):
-        live = chosen.loc[chosen["live"] & chosen["predicted"].notna(), "increase"].dropna()
-        if live.empty:
-            continue
-        increases.append(live.to_numpy(float))
+    table = table[table["fit"].isin(frozen) & table["live"].astype(bool)]
+    table = table[table["increase"].notna()].assign(share=table["increase"] / table["predicted"])
+    rows, shares = [], []
+    for key, live in table.groupby([*KEY, "law"], sort=False):
+        shares.append(live["share"].to_numpy(float))
         rows.append(
             {
-                **dict(zip(KEY, key, strict=True)),
-                "predicted": chosen["predicted"].iloc[0],
-                **{name: live.quantile(q) for name, q in QUANTILES.items()},
+                **dict(zip([*KEY, "law"], key, strict=True)),
+                "predicted": live["predicted"].median(),
+                **{
+                    f"{name}{end}": live[name].quantile(q)
+                    for name in ("increase", "share")
+                    for end, q in QUANTILES.items()
+                },
                 "n_latents": len(live),
             }
         )
     found = pd.DataFrame(rows, columns=[*KEY, *_OF_SHIFT])
     random = np.random.default_rng(seed)
-    groups = found.groupby(["model", "hook", "method"], sort=False)
+    lawful = found[found["predicted"].notna()]
+    groups = lawful.groupby(["model", "hook", "method", "law"], sort=False)
     for _, index in groups.groups.items():
         x = found.loc[index, "predicted"].to_numpy(float)
-        found.loc[index, "slope"] = _slope(x, found.loc[index, "increase"].to_numpy(float))
+        found.loc[index, "slope"] = _slope(x, found.loc[index, "share"].to_numpy(float))
         if len(set(x)) > 1:
-            ends = _interval(x, [increases[i] for i in index], bootstrap, random)
+            ends = _interval(x, [shares[i] for i in index], bootstrap, random)
             found.loc[index, ["slope_low", "slope_high"]] = ends
     return found
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> float | np.ndarray:
-    """Return the slope through the origin of y on x (n,); y may be (samples, n)."""
-    return y @ x / (x @ x)
+def _slope(x: np.ndarray, share: np.ndarray) -> float | np.ndarray:
+    """Return the slope through the origin of share x on x (n,); share may be (samples, n)."""
+    return share @ (x * x) / (x @ x)
 
 
 def _interval(
-    x: np.ndarray, increases: Sequence[np.ndarray], samples: int, random: np.random.Generator
+    x: np.ndarray, shares: Sequence[np.ndarray], samples: int, random: np.random.Generator
 ) -> tuple[float | None, float | None]:
     """Return the ends of the central 95 % of slopes over medians of resampled latents."""
     medians = [
         np.median(one[random.integers(len(one), size=(samples, len(one)))], axis=1)
-        for one in increases
+        for one in shares
     ]
     return interval(_slope(x, np.stack(medians, axis=1)))

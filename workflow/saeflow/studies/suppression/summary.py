@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
@@ -12,6 +12,11 @@ Tables = Mapping[str, pd.DataFrame]
 
 # A bias that moved can turn a latent on or off by rounding.
 _SAME_L0 = 1e-3
+_SAE = ["model", "hook", "sae", "seed"]
+_OF_CURE = (
+    "kept", "mse_reduction", "l2_ratio", "reconstruction_bias", "perplexity_recovery",
+    "language_change",
+)  # fmt: skip
 
 
 def summary(tables: Tables) -> str:
@@ -31,14 +36,20 @@ def summary(tables: Tables) -> str:
     if "suppression_by_architecture" in tables:
         parts.append(_suppression(tables))
     if "kept" in tables:
-        parts += [_cure(tables), _sparsity(tables["kept"])]
+        parts += [_cure(name, own) for name, own in _by_architecture(tables)]
+        parts.append(_sparsity(tables["kept"]))
+    if "published" in tables:
+        parts.append(_left_out(tables["published"]))
     return "\n\n".join(filter(None, map(" ".join, parts)))
 
 
 def _suppression(tables: Tables) -> Iterator[str]:
     """Yield which architecture suppresses most, and how far the others are from it."""
     table = tables["suppression_by_architecture"]
-    bias = table.groupby("architecture")["reconstruction_bias"].mean()
+    table = table[table["baseline"].fillna("") == ""]
+    bias = table.groupby("architecture")["reconstruction_bias"].mean().dropna()
+    if bias.empty:
+        return
     most = bias.idxmin()
     rows, others = table[table["architecture"] == most], table[table["architecture"] != most]
     text = (
@@ -52,33 +63,58 @@ def _suppression(tables: Tables) -> Iterator[str]:
     yield f"{text}."
 
 
-def _cure(tables: Tables) -> Iterator[str]:
+def _by_architecture(tables: Tables) -> Iterator[tuple[str, Tables]]:
+    """Yield each architecture of SAEs that were fine-tuned, and the rows of its SAEs."""
+    known = tables.get("suppression_by_architecture")
+    if known is None:
+        yield "all", tables
+        return
+    known = known[[*_SAE, "architecture"]]
+    own = {name: table.merge(known, on=_SAE) for name, table in tables.items() if name in _OF_CURE}
+    for architecture in own["kept"]["architecture"].unique():
+        rows = {name: t[t["architecture"] == architecture] for name, t in own.items()}
+        yield architecture, rows
+
+
+def _cure(architecture: str, tables: Tables) -> Iterator[str]:
     """Yield what the method does that removes most error at the same active latents."""
     kept = _ratios(tables["kept"]).sub(1).abs().groupby(level="method").max()
     frozen = kept.index[kept < _SAME_L0]
     reduction = tables["mse_reduction"]
     means = reduction[reduction["method"].isin(frozen)].groupby("method")["mse_reduction"].mean()
-    if means.empty:
+    if means.dropna().empty:
         return
     best = means.idxmax()
 
-    def of(name: str) -> str:
+    def of(name: str, told: Callable[[pd.DataFrame, str], str] = _over) -> str:
         table = tables[name]
-        return _over(table[table["method"] == best], name)
+        return told(table[table["method"] == best], name)
 
     tuned = reduction.loc[reduction["method"] == best, "sae"].unique()
     lengths = tables["l2_ratio"]
     before = lengths[(lengths["method"] == ORIGINAL) & lengths["sae"].isin(tuned)]
     yield (
-        f"Of the methods that leave the active latents as they are, {best} removes most of the"
-        f" squared error: {of('mse_reduction')}. It brings the L2 ratio from"
+        f"Of the methods that leave the active latents of {architecture} SAEs as they are, {best}"
+        f" removes most of the squared error: {of('mse_reduction')}. It brings the L2 ratio from"
         f" {before['l2_ratio'].mean():.3g} to {of('l2_ratio')}, and the relative bias to"
         f" {of('reconstruction_bias')}."
     )
-    yield (
-        "Of the perplexity that the SAEs add to the model it takes off"
-        f" {of('perplexity_recovery')}; the loss changes by {of('language_change')} nats per token."
-    )
+    if "perplexity_recovery" in tables:
+        yield (
+            "Of the perplexity that such an SAE adds to the model it takes off"
+            f" {of('perplexity_recovery', _median)}; the loss changes by {of('language_change')}"
+            " nats per token."
+        )
+
+
+def _left_out(published: pd.DataFrame) -> Iterator[str]:
+    """Yield which SAEs do not stand beside the post's, and why."""
+    row = published.sort_values(["n_saes", "n_excluded"]).iloc[-1]
+    if row["n_excluded"]:
+        yield (
+            f"Beside the post's numbers stand {row['n_saes']} SAEs with its loss;"
+            f" {row['n_excluded']} are left out: {row['excluded']}."
+        )
 
 
 def _sparsity(kept: pd.DataFrame) -> Iterator[str]:
@@ -101,6 +137,18 @@ def _over(rows: pd.DataFrame, name: str) -> str:
     """Return a number of one SAE with its interval, of several the mean and the range."""
     values = rows[name]
     if len(rows) == 1:
-        low, high = rows[f"{name}_low"].iloc[0], rows[f"{name}_high"].iloc[0]
-        return f"{values.iloc[0]:.3g} [{low:.3g}, {high:.3g}]"
+        return _one(rows, name)
     return f"{values.mean():.3g} on average ({values.min():.3g} to {values.max():.3g})"
+
+
+def _median(rows: pd.DataFrame, name: str) -> str:
+    """Return the same of a ratio that is noise where an SAE adds little: median and quartiles."""
+    if len(rows) == 1:
+        return _one(rows, name)
+    low, middle, high = rows[name].quantile([0.25, 0.5, 0.75])
+    return f"{middle:.3g} in the median ({low:.3g} to {high:.3g} in half of them)"
+
+
+def _one(rows: pd.DataFrame, name: str) -> str:
+    value, low, high = (rows[f"{name}{end}"].iloc[0] for end in ("", "_low", "_high"))
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"

@@ -1,0 +1,47 @@
+"""A warning for who trains or imports an SAE that is not sparse, or hardly ever active."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from saeflow.metrics.reconstruction import DENSE_SHARE, SILENT_L0
+from saeflow.task import Task
+
+logger = logging.getLogger(__name__)
+
+_PENALTIES = {
+    "relu": "l1", "gated": "l1", "p_anneal": "l1", "jumprelu": "l0_coef",
+    "topk": "k", "batchtopk": "k", "matryoshka": "k",
+}  # fmt: skip
+
+
+def warn_if_not_sparse(task: Task, header: Mapping[str, Any]) -> None:
+    """Warn of an SAE whose L0 at the end of its training, or where it was saved, is out of bounds.
+
+    Parameters
+    ----------
+    task
+        The result.
+    header
+        That of the SAE.
+    """
+    training = header.get("training", {})
+    l0 = training.get("final", {}).get("l0", (header.get("evidence") or {}).get("l0"))
+    as_meant = "baseline" in header or training.get("tokens") == 0 or "method" in header
+    if l0 is None or as_meant:
+        return
+    key, d_sae = _PENALTIES.get(header["architecture"], "its penalty"), header["d_sae"]
+    name = "/".join(task.output.parts[-4:-1])
+    if l0 > DENSE_SHARE * d_sae:
+        logger.warning(
+            "%s: %.4g of %d latents are active on a token, more than a quarter: not sparse; %s %s",
+            name, l0, d_sae, "lower" if key == "k" else "raise", key,
+        )  # fmt: skip
+    elif l0 < SILENT_L0:
+        logger.warning(
+            "%s: %.2g latents are active on a token, fewer than one: it hardly reads anything;"
+            " %s %s",
+            name, l0, "raise" if key == "k" else "lower", key,
+        )  # fmt: skip
