@@ -33,7 +33,11 @@ _NOTES = """
 - Metrics with x̂₀, f₀ or q₀ compare a fine-tuned SAE with its parent: both are resampled together,
   the same documents for either, so that what documents have in common drops out of the interval.
 - Zero ablation is a very weak opponent on the residual stream; read `ce_recovered_zero` beside
-  `ce_recovered_mean`. Where ablation hardly hurts, the ratio is noise, and a warning says so.
+  `ce_recovered_mean`. Where ablation hardly hurts, the ratio is noise, and the column
+  `notes` of tables says so.
+- An SAE of which more than a quarter of the latents are active on a token, or fewer than one, is
+  warned about when it is trained or imported, and noted beside its `l0`: its penalty does not suit
+  the size of the activations.
 - `probe_*` are of tokens that one of the wanted tokens follows, so their number is smaller than
   that of other measures. A probe was fitted to activations, or to latents, of the training split;
   it was never fitted to a reconstruction.

@@ -238,12 +238,12 @@ FIGURES = {
         caption="""
         What fine-tuning gave in the post, on Pythia-70m and 100 million tokens of OpenWebText (mean
         over six layers), and here, over the ReLU autoencoders that were trained with the post's
-        loss: the mean of the MSE reductions, and of the perplexity recoveries the ratio of what all
-        got back to what all had added, with the lowest and the highest autoencoder. Those that add
-        less than .01 nats per token are in that ratio and not in its range, since a single one's
-        own share is noise. Another model and other data need not give the same numbers; what should
-        carry over are signs and order, and the table ``published`` has a verdict on each, with the
-        rule by which it was given and how many autoencoders were left out, and why.
+        loss: the mean of their MSE reductions, and the median of their perplexity recoveries, with
+        the lowest and the highest autoencoder. A recovery is a share of what the autoencoder adds,
+        so that those which add less than .01 nats per token are left out of it. Another model and
+        other data need not give the same numbers; what should carry over are signs and order, and
+        the table ``published`` has a verdict on each, with the rule by which it was given and how
+        many autoencoders were left out, and why.
         """,
     ),
     "reconstruction_bias_by_layer": bars(
