@@ -84,7 +84,8 @@ def test_a_table_is_built_and_drawn_by_what_is_reached(tmp_path, source):
         table = STUDY.tables[figure.table]
         with traced() as trace:
             frame = made_up_study.table(STUDY, figure.table, runs)
-        formulas = [METRICS[metric].formula for metric in table.metrics]
+        metrics = [METRICS[name] for name in table.metrics]
+        formulas = [one for m in metrics for one in (m.formula, m.doubt) if one]
         named = [f"{one.__module__}:{one.__qualname__}" for one in formulas]
         readers = ["saeflow.tables.runs:Run", "saeflow.tables.runs:Record"]  # made before
         assert_reached(trace, source, [table.build, *named, *readers])
