@@ -97,7 +97,12 @@ def family(
     strength = np.geomspace(0.5, 20, D_SAE)
     W, counts = rows(), latents(strength)
     cured = W * ((strength + taken) / strength)[:, None]
-    fitted = {"tokens": 500, "ridge": 10.0, "final": {"mse": 0.7, "mse_before": 2.0}}
+    fitted = {
+        "tokens": 500,
+        "ridge": 10.0,
+        "n_validation_documents": 6,
+        "final": {"mse": 0.7, "mse_before": 2.0},
+    }
 
     def of(method, **values):
         return made(key(method, sae=sae, block=block), latents=counts, **values)

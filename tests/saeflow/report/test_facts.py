@@ -20,6 +20,18 @@ def test_a_table_of_metrics_says_on_how_much_it_rests():
     )
 
 
+def test_few_documents_are_said_where_intervals_are_drawn_over_them():
+    few = saes(n_tokens=900, n_documents=[400, 400, 6], l0=8.0, l0_low=7.0, l0_high=9.0)
+    assert "over documents. As few as 6 are drawn from: read them as rough." in extent(few)
+    few.loc[2, ["l0_low", "l0_high"]] = None  # the SAE of few documents has no interval
+    assert "rough" not in extent(few)
+
+
+def test_on_how_many_documents_a_ridge_was_chosen_is_said():
+    table = saes(n_validation_documents=[6, 6, None])
+    assert "Ridges are chosen on 6 documents of the validation split." in extent(table)
+
+
 def test_without_measurements_no_tokens_and_no_intervals_are_named():
     assert extent(saes(r=0.5, r_low=0.4, r_high=0.6)) == "3 SAEs (1 seed of each)."
     assert extent(pd.DataFrame({"claim": ["a"]})) == extent(pd.DataFrame()) == ""

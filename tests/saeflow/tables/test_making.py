@@ -49,6 +49,18 @@ def test_a_table_is_made_from_records_with_the_same_bytes_each_time(records, tmp
     assert facts["datasets"] == ["d", "e"]
 
 
+@pytest.mark.parametrize("n", [29, 30])
+def test_intervals_over_few_documents_are_said_once(tmp_path, caplog, n):
+    sums = {"document": range(n), "tokens": np.full(n, 10.0), "active": np.arange(n) + 50.0}
+    path = tmp_path / paths.fill(paths.MEASUREMENT, sae="a", **MEASURED)
+    facts = {"n_tokens": 10 * n, "n_documents": n, "d_in": 4}
+    record = made_up_study.publish(path, facts, documents=sums)
+    make_tables([task(name, metrics_table("l0"), [record], tmp_path) for name in "ab"])
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert len(warned) == (n < 30)
+    assert all("over 29 documents" in text and "tokens.test" in text for text in warned)
+
+
 def test_the_order_of_the_records_does_not_matter(records, tmp_path):
     one = task("l0", metrics_table("l0"), records, tmp_path / "a")
     other = task("l0", metrics_table("l0"), records[::-1], tmp_path / "b")

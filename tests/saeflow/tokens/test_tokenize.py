@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from saeflow.errors import ConfigError, DamagedError, DataError
 from saeflow.files import hash_tree, read_json
 from saeflow.tokenizers import describe_tokenizer
+from saeflow.tokens import packing
 from saeflow.tokens.flags import BOS, EOS, SPECIAL
 from saeflow.tokens.store import open_tokens
 from saeflow.tokens.tokenize import tokenize_dataset
@@ -98,6 +99,26 @@ def test_each_document_is_found_again_by_its_number_and_positions(make):
         assert store.position[start:end].tolist() == list(range(end - start))
         assert store.document_position[start:end].tolist() == [0, *range(end - start - 1)]
         assert store.flags[start:end].tolist() == [BOS] + [0] * (end - start - 1)
+
+
+@pytest.mark.parametrize("block", [1, 20, 1 << 20])
+@pytest.mark.parametrize("mode", ["pack", "document"])
+def test_counts_are_those_of_the_store_however_much_the_dataset_has(make, monkeypatch, block, mode):
+    monkeypatch.setattr(packing, "_BLOCK_TOKENS", block)
+    limits = {"train": 64, "validation": 24}
+    store = make(TEXTS, SPLITS, mode=mode, tokens=limits)
+    counts = store.record["n_documents"]
+    for split in ("train", "validation", "test"):
+        first, end = store.token_range(split)
+        assert counts[split] == len(set(store.document[first:end].tolist())) > 1
+        assert store.record["n_tokens"][split] == end - first
+    assert counts["train"] < 36 / 2 and counts["validation"] < 12
+
+
+def test_a_document_of_which_a_part_is_stored_counts(make):
+    """Ten tokens a document with its EOS, a BOS and seven of them a sequence: 14 of two."""
+    store = make([sentence(i, 9) for i in range(5)], tokens={"train": 16})
+    assert store.record["n_documents"] == {"train": 2, "validation": 0, "test": 0}
 
 
 def test_splits_follow_one_another_and_never_share_a_document(make):

@@ -18,6 +18,8 @@ from saeflow.metrics.metric import Formula, Sums
 LEVEL = 0.95
 NORMAL_QUANTILE = 1.959963984540054  # two-sided 95 % of the standard normal
 MIN_DOCUMENTS = 2
+FEW_DOCUMENTS = 30
+"""Below this, resampled documents tell little of others: intervals are too narrow."""
 
 # Draws that are counted at a time: 2**22 counts are 32 MiB in float64.
 _BLOCK_COUNTS = 1 << 22

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from saeflow.metrics.intervals import FEW_DOCUMENTS
+from saeflow.tables.builders import fewest_documents
 from saeflow.tables.runs import NOTES, ORIGINAL
 
 _SAE = ["model", "hook", "sae", "seed", "method"]
@@ -24,7 +26,13 @@ def extent(table: pd.DataFrame) -> str:
     if measured := _measured([table]):
         parts.append(f"Measured on {measured} of the test split, special tokens left out.")
         if any(str(name).endswith("_low") for name in table.columns):
-            parts.append("Intervals: 95 % bootstrap over documents.")
+            few = fewest_documents(table)
+            rough = f" As few as {few:.0f} are drawn from: read them as rough." * (
+                few < FEW_DOCUMENTS
+            )
+            parts.append(f"Intervals: 95 % bootstrap over documents.{rough}")
+    if chosen := _range([table], "n_validation_documents"):
+        parts.append(f"Ridges are chosen on {chosen} documents of the validation split.")
     if "task" in table and (prompts := _range([table], "n")):
         parts.append(f"{prompts} prompts or tokens a task.")
         parts.append("Intervals: 95 %, Wilson over prompts; for a loss, bootstrap over documents.")

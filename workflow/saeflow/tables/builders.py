@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from saeflow.metrics.intervals import Estimate
@@ -125,6 +126,15 @@ def columns(found: Mapping[str, Estimate]) -> dict[str, float | None]:
         for name, estimate in found.items()
         for end, value in zip(("", "_low", "_high"), estimate, strict=True)
     }
+
+
+def fewest_documents(table: pd.DataFrame) -> float:
+    """Return the fewest documents on which a row with an interval rests; infinity for none."""
+    ends = [name for name in table.columns if str(name).endswith("_low")]
+    if "n_documents" not in table or not ends:
+        return np.inf
+    drawn = pd.to_numeric(table.loc[table[ends].notna().any(axis=1), "n_documents"])
+    return float(drawn.min()) if len(drawn) else np.inf
 
 
 def stack(parts: Iterable[pd.DataFrame], wanted: Sequence[str]) -> pd.DataFrame:

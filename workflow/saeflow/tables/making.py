@@ -6,18 +6,24 @@ the files of a record by all.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from saeflow.errors import DataError
+from saeflow.metrics.intervals import FEW_DOCUMENTS
 from saeflow.metrics.registry import MEASURES
 from saeflow.studies.calling import call
+from saeflow.tables.builders import fewest_documents
 from saeflow.tables.files import read_csv, write_csv
 from saeflow.tables.runs import SAE, Record, Run, read_runs
 from saeflow.task import Task
+
+logger = logging.getLogger(__name__)
 
 SIMULATION = "simulation"
 
@@ -34,6 +40,7 @@ def make_tables(tasks: Sequence[Task]) -> None:
     """
     shared: dict[Path, Record] = {}
     known: dict[tuple, Any] = {}
+    few = np.inf
     for task in tasks:
         with task.attempt():
             settings = task.settings
@@ -47,6 +54,14 @@ def make_tables(tasks: Sequence[Task]) -> None:
                 options["metrics"] = settings["metrics"]
             made = call(settings["build"], known[records], **options, **settings["options"])
             _write(task, made, datasets=_datasets(known[records]))
+            if settings.get("bootstrap"):
+                few = min(few, fewest_documents(made))
+    if few < FEW_DOCUMENTS:
+        logger.warning(
+            "intervals are drawn over %d documents: too few to tell how much others would differ;"
+            " raise tokens.test of the packing that is evaluated on, or take a larger dataset",
+            few,
+        )
 
 
 def _read(

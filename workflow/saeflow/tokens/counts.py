@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from saeflow.errors import DataError
 from saeflow.tokens.packing import Packed
 
@@ -17,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Counts:
-    """Counts tokens while they are packed.
+    """Counts what is stored while it is packed; a limit may leave out most of a dataset.
 
     Parameters
     ----------
@@ -38,12 +40,15 @@ class Counts:
         self._n_sequences = 0
         self._split = ""
         self._facts: dict[str, dict[str, Any]] = {}
+        self._n_given: dict[str, int] = {}
+        self._last_document: int | None = None
 
     def begin(self, split: str, n_documents: int) -> None:
-        """Turn to the next split, which has ``n_documents`` with text."""
-        self._split = split
+        """Turn to the next split, to which the dataset gives ``n_documents`` with text."""
+        self._split, self._last_document = split, None
+        self._n_given[split] = n_documents
         self._facts[split] = {
-            "n_documents": n_documents,
+            "n_documents": 0,
             "n_tokens": 0,
             "n_sequences": 0,
             "n_dropped_tokens": 0,
@@ -55,6 +60,7 @@ class Counts:
     def add(self, block: Packed) -> None:
         """Count a block of sequences of the present split."""
         facts, n, m = self._facts[self._split], len(block.token_id), len(block.lengths)
+        facts["n_documents"] += self._new_documents(block)
         facts["n_tokens"] += n
         facts["n_sequences"] += m
         facts["n_dropped_tokens"] += int(block.dropped.sum()) + block.remainder
@@ -65,6 +71,15 @@ class Counts:
         if n:
             self.max_token_id = max(self.max_token_id, int(block.token_id.max()))
 
+    def _new_documents(self, block: Packed) -> int:
+        """Return how many documents begin in a block: one after the other, each in one piece."""
+        if not len(block.document):
+            return 0
+        changes = int(np.count_nonzero(np.diff(block.document.astype(np.int64))))
+        begins = int(self._last_document != int(block.document[0]))
+        self._last_document = int(block.document[-1])
+        return changes + begins
+
     def check(self, split: str) -> None:
         """Say what the split lost; raise a `DataError` if it has fewer tokens than asked for."""
         facts, limit = self._facts[split], self.settings["tokens"].get(split)
@@ -74,10 +89,10 @@ class Counts:
                 f"the {split} split has too few tokens: {n:,}",
                 where=self.where,
                 expected=f"{limit:,}, in sequences of {self.settings['context_length']}",
-                got=f"{n:,} tokens in {facts['n_documents']:,} documents",
+                got=f"{n:,} tokens in {self._n_given[split]:,} documents",
                 remedy=f"Lower the packing's tokens.{split}, or take a larger dataset.",
             )
-        if facts["n_documents"] and not facts["n_sequences"] and limit != 0:
+        if self._n_given[split] and not facts["n_sequences"] and limit != 0:
             logger.warning(
                 "the %s split has no sequence: its %d tokens do not fill one",
                 split,
@@ -125,7 +140,7 @@ class Counts:
     def _is_short(self, facts: Mapping[str, Any], limit: int) -> bool:
         """Return whether all documents were used and are not enough."""
         left = limit - facts["n_tokens"]
-        used_up = not self._is_pack and facts["n_sequences"] == facts["n_documents"]
+        used_up = not self._is_pack and facts["n_sequences"] == self._n_given[self._split]
         return left > 0 and (
             left >= self.settings["context_length"] or used_up or not facts["n_sequences"]
         )

@@ -27,6 +27,7 @@ from saeflow.finetune.normal import NormalEquations
 from saeflow.finetune.solvers import exact
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.interrupt import Interrupted
+from saeflow.metrics.intervals import FEW_DOCUMENTS
 from saeflow.sae.saved.load import load_sae
 from saeflow.tokens.flags import excluded
 
@@ -101,6 +102,24 @@ def test_the_ridge_is_chosen_on_the_validation_documents(together, parents, acti
         tuned = load_sae(together["relu", method].final)
         mse = float((tuned(x) - x).double().square().mean())
         assert before - gains[training["ridge"]] == pytest.approx(mse, rel=1e-4)
+
+
+def test_a_ridge_that_was_chosen_on_few_documents_is_said_to_be(
+    activations, parents, tmp_path, caplog
+):
+    with open_store(activations) as store:
+        first, end = store.ranges("validation")
+        n = len(set(store.rows.document[first:end].tolist()))
+    assert n < FEW_DOCUMENTS
+    chosen = job(tmp_path, parents, "relu", "scale")
+    tune_saes([chosen], activations)
+    assert f"ridge is chosen on {n} documents" in caplog.text
+    assert chosen[0].manifest["training"]["n_validation_documents"] == n
+    caplog.clear()
+    given = job(tmp_path / "given", parents, "relu", "scale", ridge=1.0)
+    tune_saes([given], activations)
+    assert "documents" not in caplog.text
+    assert given[0].manifest["training"]["n_validation_documents"] is None
 
 
 def test_steps_that_have_converged_reach_the_closed_form_and_never_less(

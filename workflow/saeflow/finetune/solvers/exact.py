@@ -25,6 +25,7 @@ from saeflow.finetune.tune import METHODS as METHODS_PACKAGE
 from saeflow.finetune.tune import load_parent, tuned_header, with_own_input_bias
 from saeflow.interrupt import Stop, interruptible
 from saeflow.logs import Progress
+from saeflow.metrics.intervals import FEW_DOCUMENTS
 from saeflow.sae.model import SAE
 from saeflow.sae.saved.save import header_of, save
 from saeflow.sae.training import checkpoint
@@ -65,7 +66,9 @@ def run(tasks: Sequence[Task], *, checkpoint_s: float) -> None:
     """Fine-tune the SAE of each task; see `saeflow.finetune.sweep.finetune_sweep`."""
     with open_store(tasks[0].inputs["activations"]) as store, interruptible() as stop:
         kept = kept_rows(store)
-        n_rows = {"train": len(kept), "validation": len(ordinary_rows(store, "validation"))}
+        validation_rows = ordinary_rows(store, "validation")
+        n_rows = {"train": len(kept), "validation": len(validation_rows)}
+        n_documents = len(np.unique(store.rows.document[validation_rows]))
         evidence = store.activations.tensor(torch.from_numpy(kept[-_EVIDENCE_ROWS:]))
         for parent in _parents(tasks, n_rows):
             n_train = parent.tokens or n_rows["train"]
@@ -74,9 +77,16 @@ def run(tasks: Sequence[Task], *, checkpoint_s: float) -> None:
             if any(settings.ridge is None for _, settings in parent.tasks):
                 n = n_rows["validation"]
                 validation = _add_up(parent, store, "validation", n, checkpoint_s, stop)
+                if n_documents < FEW_DOCUMENTS:
+                    logger.warning(
+                        "%s: its ridge is chosen on %d documents, too few to choose well; raise"
+                        " tokens.validation of the packing, or set the method's `ridge`",
+                        parent.record,
+                        n_documents,
+                    )
             for task, settings in parent.tasks:
                 with task.attempt():
-                    tuned = _solved(settings, task, parent, store, sums, validation)
+                    tuned = _solved(settings, task, parent, store, sums, validation, n_documents)
                     task.work.restart()
                     save(
                         tuned,
@@ -176,6 +186,7 @@ def _solved(
     store: Store,
     sums: NormalEquations,
     validation: NormalEquations | None,
+    n_documents: int,
 ) -> SAE:
     """Return the SAE that one method makes of its parent."""
     trainable = registry.load(METHODS_PACKAGE, settings.method).TRAINABLE
@@ -194,6 +205,7 @@ def _solved(
     training = {
         "tokens": sums.n,
         "ridge": ridge,
+        "n_validation_documents": n_documents if errors else None,
         "validation_mse": [{"ridge": tau, "mse": mse} for tau, mse in errors.items()],
         "final": {
             "mse": sums.squared_error(*found) / n_values,

@@ -17,7 +17,8 @@ EXACT = "exact"
 
 _OF_KEPT = ("same_counts", "same_documents", "l0_before", "l0_after", "n_latents")
 _OF_CLOSED_FORM = (
-    "steps", "fit", "ridge", "excess", "excess_low", "excess_high", "row_difference", "n_live",
+    *("steps", "fit", "ridge", "n_validation_documents", "excess", "excess_low", "excess_high"),
+    *("row_difference", "n_live"),
 )  # fmt: skip
 
 
@@ -56,7 +57,8 @@ def closed_form(runs: Sequence[Run], *, bootstrap: int, seed: int) -> pd.DataFra
 
     ``excess`` is mse_steps / mse_exact - 1 on the evaluated documents, in pairs; below zero where
     the steps generalise better. ``row_difference`` is the median over the parent's live latents
-    of |w_steps - w_exact| / |w_exact|, w a decoder row.
+    of |w_steps - w_exact| / |w_exact|, w a decoder row. ``n_validation_documents`` are those that
+    the ridge was chosen on; none where it was given.
     """
     rows = []
     for parent, exact, steps in _families(runs):
@@ -69,6 +71,7 @@ def closed_form(runs: Sequence[Run], *, bootstrap: int, seed: int) -> pd.DataFra
                 "steps": steps.key.method,
                 "fit": exact.sae["settings"]["method"],
                 "ridge": exact.sae["training"]["ridge"],
+                "n_validation_documents": exact.sae["training"]["n_validation_documents"],
                 **columns({"excess": excess}),
                 "row_difference": _row_difference(steps.decoder()[live], exact.decoder()[live]),
                 "n_live": int(live.sum()),
