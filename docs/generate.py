@@ -62,7 +62,10 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 # -- staleness.md ----------------------------------------------------------------------------
 
 _KINDS = {
-    "texts and models": ("fetch_dataset", "train_tokenizer", "tokenize_dataset", "train_lm"),
+    "texts and models": (
+        *("fetch_dataset", "train_tokenizer", "tokenize_dataset", "train_lm"),
+        *("fetch_model", "copy_tokenizer"),
+    ),
     "stores": ("harvest", "release_activations"),
     "SAEs": ("train_saes", "import_saes"),
     "fine-tuned": ("finetune_saes",),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from dag.edits import (
     add_import,
     add_sae,
+    after,
     change_bulk,
     change_digit,
     code,
@@ -20,9 +21,15 @@ from dag.edits import (
     delete_record,
     entry,
     keep_stores,
+    leave_beside,
+    put,
+    read_shards,
+    rename_shards,
     shard,
     stores,
     study,
+    take_local_files,
+    take_local_model,
     temporary,
 )
 from dag.jobs import (
@@ -162,6 +169,32 @@ CHANGES = (
         "the content of a local text file",
         lambda tree: tree.append("texts.txt", "four\n"),
         FROM_TEXTS,
+    ),
+    Change(
+        "a shard is added to a directory of texts",
+        after(read_shards, put("shards/2.jsonl", '{"text": "three"}\n')),
+        FROM_TEXTS,
+    ),
+    Change(
+        "shards are renamed, in the same order",
+        after(read_shards, rename_shards),
+        set(),
+    ),
+    Change(
+        "what git, systems, downloads, trainings leave beside local texts, models and SAEs",
+        after(take_local_files, leave_beside),
+        set(),
+    ),
+    Change(
+        "the configuration of a local model",
+        after(take_local_model, put("mine/config.json", '{"n": 1}')),
+        {
+            "fetch_model models/small/model",
+            "copy_tokenizer tokenizers/small/tokenizer",
+            "tokenize_dataset tokens/small/texts/ctx-64/tokens",
+        }
+        | harvest()
+        | below_saes(ALL_SAES),
     ),
     Change(
         "a setting of the theory's toys (`theory.c`)",

@@ -20,15 +20,68 @@ def entry(section: str, name: str, **keys: object) -> Callable[[Tree], object]:
     return lambda tree: tree.configure(lambda config: config[section][name].update(keys))
 
 
-def temporary(change: Callable[[Tree], object]) -> Callable[[Tree], object]:
-    """Return a change that is made once temporary stores were removed."""
+def after(before: Callable[[Tree], object], change: Callable[[Tree], object]):
+    """Return a change that is made once another one was, and what it wanted is there."""
 
     def apply(tree: Tree) -> None:
-        keep_stores(tree, False)
+        before(tree)
         tree.pretend()
         change(tree)
 
     return apply
+
+
+def temporary(change: Callable[[Tree], object]) -> Callable[[Tree], object]:
+    """Return a change that is made once temporary stores were removed."""
+    return after(lambda tree: keep_stores(tree, False), change)
+
+
+def put(name: str, text: str = "{}") -> Callable[[Tree], object]:
+    """Return a change that writes a file."""
+
+    def apply(tree: Tree) -> None:
+        path = tree.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    return apply
+
+
+def take_local_files(tree: Tree) -> None:
+    """Have texts, the model and an SAE in directories."""
+    read_shards(tree)
+    take_local_model(tree)
+    add_import(tree)
+
+
+def leave_beside(tree: Tree) -> None:
+    """Leave in these directories what nobody reads."""
+    names = (".git/index", ".DS_Store", ".cache/huggingface/download/x.metadata", "README.md")
+    names += ("trainer_state.json", "optimizer.pt", "training_args.bin", "logs/events.out")
+    for directory in ("shards", "mine", "theirs/1"):
+        for name in names:
+            put(f"{directory}/{name}")(tree)
+
+
+def read_shards(tree: Tree) -> None:
+    """Have the texts in a directory of files."""
+    put("shards/0.jsonl", '{"text": "one"}\n')(tree)
+    put("shards/1.jsonl", '{"text": "two"}\n')(tree)
+    tree.configure(lambda config: config["datasets"]["texts"].update(path="shards"))
+
+
+def rename_shards(tree: Tree) -> None:
+    """Call them otherwise, in the same order."""
+    (tree.path / "shards").rename(tree.path / "parts")
+    (tree.path / "parts/1.jsonl").rename(tree.path / "parts/9.ndjson")
+    tree.configure(lambda config: config["datasets"]["texts"].update(path="parts/*.*json*"))
+
+
+def take_local_model(tree: Tree) -> None:
+    """Have the study's model in a directory."""
+    put("mine/model.safetensors")(tree)
+    put("mine/config.json")(tree)
+    tree.configure(lambda config: config["models"].update(small={"path": "mine"}))
 
 
 def keep_stores(tree: Tree, keep: bool) -> None:

@@ -15,6 +15,7 @@ from saeflow.code import Source
 from saeflow.errors import StaleError
 from saeflow.files import read_json, sha256_file, write_json
 from saeflow.inventory import with_checksum
+from saeflow.plan.local import HASH, hash_of, local_files
 from saeflow.work import bulk_path, hold
 
 ROOT = Path(__file__).parents[2]
@@ -203,6 +204,43 @@ def test_an_input_that_is_not_the_planned_one_is_refused(place, text, message):
     assert "results/parent.json" in done.stderr
     assert not (place.path / "results/a.json").exists()
     assert not place.is_done()
+
+
+def test_local_files_are_those_of_the_plan_or_their_result_fails_alone(place, monkeypatch):
+    place.write(
+        """
+    from pathlib import Path
+    for task in tasks:
+        with task.attempt():
+            file = Path(task.arguments["path"])
+            (task.work.path / "copy").write_text(file.read_text())
+            if file.name == "meanwhile" and not Path("once").exists():
+                Path("once").touch()
+                file.write_text("other")
+            task.work.finish({})
+"""
+    )
+    monkeypatch.chdir(place.path)
+    results = []
+    for i, name in enumerate(("same", "since", "meanwhile")):
+        (place.path / name).write_text(name)
+        settings = {"format": "auto"}
+        settings[HASH] = hash_of(local_files("train_saes", name, settings, where=name))
+        results.append(result(name, f"{i}" * 64, settings=settings, arguments={"path": name}))
+    place.plan(*results)
+    (place.path / "since").write_text("other")
+    done = place.run()
+    assert done.returncode == 1
+    assert "since: a local file changed since this job was planned" in done.stderr
+    assert "meanwhile: a local file changed while it was read" in done.stderr
+    assert place.record("same")["identity"] == "0" * 64
+    for name in ("since", "meanwhile"):
+        assert not (place.path / f"results/{name}.json").exists()
+        (place.path / name).write_text(name)  # the old file is put back
+    assert place.run().returncode == 0 and place.is_done()
+    for name in ("since", "meanwhile"):
+        bulk = place.path / "results" / place.record(name)["bulk"]
+        assert (bulk / "copy").read_text() == name
 
 
 def test_one_result_that_fails_leaves_the_others_published_and_is_named(place):

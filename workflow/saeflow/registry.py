@@ -7,6 +7,7 @@ the members that it uses and no other.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -34,6 +35,15 @@ def load(package: str, name: str) -> ModuleType:
             f"there is no '{name}' in saeflow.{package}", expected=" | ".join(names(package))
         )
     return importlib.import_module(f"saeflow.{package}.{name}")
+
+
+def literal(package: str, name: str, constant: str, default: Any) -> Any:
+    """Return a constant that a member writes out, without importing it: members may need torch."""
+    source = _ROOT.joinpath(*package.split("."), f"{name}.py").read_text()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == constant:
+            return ast.literal_eval(node.value)
+    return default
 
 
 def function(name: str) -> Callable[..., Any]:

@@ -34,6 +34,7 @@ from saeflow.files import read_json, read_object, sha256_file, write_json
 from saeflow.interrupt import Interrupted
 from saeflow.inventory import MANIFEST, is_whole, read_record
 from saeflow.plan.current import damages
+from saeflow.plan.local import HASH, Unchanged
 from saeflow.plan.made import remember
 from saeflow.readers import reading
 from saeflow.task import Task
@@ -142,12 +143,12 @@ def run_pass(main: Callable[..., None], plan: Plan) -> Unmade:
             for store in _stores(missing):
                 stack.enter_context(reading(store))
             tasks = [
-                _task(result, *found[Path(result["record"])], stack, shared=bool(plan["part"]))
-                for result in missing
+                _task(plan, result, *found[Path(result["record"])], stack) for result in missing
             ]
             tasks = [task for task in tasks if not task.finished]
-            if tasks:
-                _call(main, tasks, plan["part"])
+            ready = [task for task in tasks if task.error is None]
+            if ready:
+                _call(main, ready, plan["part"])
             if plan["part"] is None:
                 unmade.failed.update(_failures(tasks))
     for result in plan["results"] if plan["part"] is None else ():
@@ -230,21 +231,24 @@ def _is_there(result: Mapping[str, Any]) -> bool:
 
 
 def _task(
+    plan: Plan,
     result: Mapping[str, Any],
     inputs: Mapping[str, Any],
     missing: tuple[Cause, ...],
     stack: ExitStack,
-    *,
-    shared: bool,
 ) -> Task:
-    """Return a result's task, its place held; one that is finished there is published."""
+    """Return a result's task, its place held; one that is finished there is published.
+
+    One whose local files are not those that it was planned with has failed already.
+    """
     output, identity = Path(result["record"]), result["identity"]
     work = None
     if result["suffix"] is not None:
+        shared = plan["part"] is not None
         work = stack.enter_context(hold(output, identity, result["suffix"], shared=shared))
         if work.finished:
             work.publish()
-    return Task(
+    task = Task(
         output=output,
         identity=identity,
         settings=result["settings"],
@@ -254,6 +258,10 @@ def _task(
         work=work,
         missing=missing,
     )
+    if work is not None and not work.finished and HASH in task.settings:
+        with task.attempt():
+            work.check = Unchanged(plan["rule"], result).check
+    return task
 
 
 def _stores(results: Iterable[Mapping[str, Any]]) -> list[Path]:

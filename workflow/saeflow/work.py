@@ -18,12 +18,12 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from saeflow.errors import DamagedError
+from saeflow.errors import DamagedError, SaeflowError
 from saeflow.files import fsync_dir, naming_full_disk, read_json, write_atomic, write_json
 from saeflow.inventory import (
     ALTERED,
@@ -112,7 +112,11 @@ class Work:
         The record that Snakemake knows.
     identity : str
         The job's identity; work under another identity lies in another directory.
+    check : callable or None
+        Asked before the work is finished: raises if it must not be, and it is thrown away.
     """
+
+    check: Callable[[], None] | None = None
 
     def __init__(self, output: Path, identity: str, suffix: str) -> None:
         self.output, self.identity = Path(output), identity
@@ -196,6 +200,12 @@ class Work:
         """
         if self.finished:
             raise RuntimeError(f"{self.final} is finished already")
+        if self.check is not None:
+            try:
+                self.check()
+            except SaeflowError:
+                self.restart()
+                raise
         sync_tree(self._partial)
         record = {
             **manifest,

@@ -53,7 +53,7 @@ def test_a_table_is_made_from_records_with_the_same_bytes_each_time(records, tmp
 def test_intervals_over_few_documents_are_said_once(tmp_path, caplog, n):
     sums = {"document": range(n), "tokens": np.full(n, 10.0), "active": np.arange(n) + 50.0}
     path = tmp_path / paths.fill(paths.MEASUREMENT, sae="a", **MEASURED)
-    facts = {"n_tokens": 10 * n, "n_documents": n, "d_in": 4}
+    facts = {"n_tokens": 10 * n, "n_documents": n, "d_in": 4, "d_sae": 100}
     record = made_up_study.publish(path, facts, documents=sums)
     make_tables([task(name, metrics_table("l0"), [record], tmp_path) for name in "ab"])
     warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]

@@ -6,27 +6,19 @@ Afterwards nothing reads the network: every later step loads the copy. Read `fet
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saeflow.errors import ConfigError
 from saeflow.hub import clear_errors, require_commit, unreachable
-from saeflow.models.record import WEIGHT_PATTERNS, describe_model, weight_files
+from saeflow.models.files import model_files, patterns_beside_weights
+from saeflow.models.record import WEIGHT_PATTERNS, describe_model
 from saeflow.models.weights import require_finite_weights
-from saeflow.tokenizers import (
-    TOKENIZER_FILES,
-    has_tokenizer,
-    tokenizer_from_directory,
-    vocabulary_sha256,
-)
+from saeflow.tokenizers import has_tokenizer, tokenizer_from_directory, vocabulary_sha256
 
 if TYPE_CHECKING:
     from saeflow.work import Work
-
-_OTHER_FILES = ("config.json", "generation_config.json", *TOKENIZER_FILES, "LICENSE*")
 
 
 def fetch_model(work: Work, settings: Mapping[str, Any], path: Path | None = None) -> None:
@@ -52,32 +44,20 @@ def fetch_model(work: Work, settings: Mapping[str, Any], path: Path | None = Non
     if work.finished:
         return
     trusted = bool(settings.get("trust_remote_code", False))
+    work.restart()
     if path is None:
-        source = _snapshot(settings["hub"], settings["revision"], trusted)
-    else:
-        source = _local(Path(path))
-    _copy(source, work.path, (*_wanted(trusted), *_weight_patterns(weight_files(source)[0])))
+        path = _snapshot(settings["hub"], settings["revision"], trusted)
+    for file in model_files(Path(path), trust_remote_code=trusted):
+        shutil.copyfile(file, work.path / file.name)  # following the links of the hub's cache
     require_finite_weights(work.path)
     tokenizer = None
     if has_tokenizer(work.path):
         tokenizer = vocabulary_sha256(tokenizer_from_directory(work.path))
     name = work.output.parent.name
     record = describe_model(work.path, name=name, tokenizer=tokenizer, trust_remote_code=trusted)
-    if path is None:
+    if "hub" in settings:
         record["source"] = {"hub": settings["hub"], "revision": settings["revision"]}
     work.finish(record)
-
-
-def _wanted(trusted: bool) -> tuple[str, ...]:
-    return (*_OTHER_FILES, *(("*.py",) if trusted else ()))
-
-
-def _weight_patterns(example: Path) -> tuple[str, ...]:
-    """Return the patterns of the files with the weights, of the format of ``example``."""
-    for patterns in WEIGHT_PATTERNS:
-        if any(fnmatch(example.name, pattern) for pattern in patterns):
-            return (*patterns, f"{patterns[0]}.index.json")
-    raise AssertionError(f"{example} holds no weights")
 
 
 def _snapshot(name: str, revision: str, trusted: bool) -> Path:
@@ -89,7 +69,7 @@ def _snapshot(name: str, revision: str, trusted: bool) -> Path:
     facts = {"kind": "model", "needed": "the model's files"}
     problem = unreachable(name, revision, **facts)
     for patterns in WEIGHT_PATTERNS:
-        wanted = [*_wanted(trusted), *patterns, f"{patterns[0]}.index.json"]
+        wanted = [*patterns_beside_weights(trusted), *patterns, f"{patterns[0]}.index.json"]
         try:
             with nullcontext() if problem else clear_errors(name, revision, **facts):
                 found = snapshot_download(
@@ -103,22 +83,3 @@ def _snapshot(name: str, revision: str, trusted: bool) -> Path:
         if any(any(Path(found).glob(pattern)) for pattern in patterns):
             break
     return Path(found)
-
-
-def _local(path: Path) -> Path:
-    if not path.is_dir():
-        raise ConfigError(
-            "a model's path must be a directory",
-            where=path,
-            expected="a directory with config.json and weights",
-            got="a file" if path.exists() else "nothing",
-        )
-    return path
-
-
-def _copy(source: Path, target: Path, patterns: Iterable[str]) -> None:
-    """Copy the files that match, following the links of the hub's cache."""
-    patterns = tuple(patterns)
-    for file in sorted(source.iterdir()):
-        if file.is_file() and any(fnmatch(file.name, pattern) for pattern in patterns):
-            shutil.copyfile(file, target / file.name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from saeflow import registry
 from saeflow.config.recipes import BASELINES
-from saeflow.plan.local import hash_local
+from saeflow.plan.local import HASH, hash_of, local_files
 from saeflow.plan.result import Result
 
 PLACEHOLDERS = ("hook", "site", "block", "seed")
@@ -83,8 +83,10 @@ def imported_sae(
             settings[name] = filled(settings[name], place["hook"], seed)
     arguments: dict[str, Any] = {}
     if "path" in settings:
-        arguments["path"] = settings.pop("path")
-        settings |= _hashes(Path(arguments["path"]), f"{where} > path")
+        path = settings.pop("path")
+        files = local_files("import_saes", path, settings, where=f"{where} > path")
+        arguments["path"] = str(Path(path).expanduser())
+        settings[HASH] = hash_of(files)
     formats = registry.names("sae.formats") if entry["format"] == "auto" else [entry["format"]]
     return Result(
         rule="import_saes",
@@ -100,11 +102,3 @@ def imported_sae(
         arguments=arguments,
         suffix="",
     )
-
-
-def _hashes(path: Path, where: str) -> dict[str, str]:
-    hashes = {"path_sha256": hash_local(path, where=where)}
-    beside = path.with_name(f"{path.stem}_cfg.json")  # Neel Nanda's configurations lie there
-    if path.is_file() and beside.is_file():
-        hashes["beside_sha256"] = hash_local(beside, where=where)
-    return hashes

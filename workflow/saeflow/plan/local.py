@@ -1,72 +1,126 @@
-"""Content hashes of local files and directories that the configuration names.
+"""Local files that the configuration names: which of them count, and the hash of their content.
 
 Hashing gigabytes at every start would be slow, so a hash is kept with the size and the times of
 the file that it was taken of, in a small cache that may be deleted at any time. The time of the
 last change of the inode is among them: unlike the modification time, no tool can set it back.
+
+A job reads the files long after they were hashed. `Unchanged` says whether it read those.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from saeflow import paths
-from saeflow.errors import ConfigError
+from saeflow.datasets.files import find_files
+from saeflow.errors import ConfigError, DiskFullError, StaleError
 from saeflow.files import canonical_json, sha256_file, sha256_text, write_json
+from saeflow.models.files import model_files
+from saeflow.sae.saved.files import sae_files
 
 CACHE = Path(paths.CACHE) / "local-hashes.json"
+HASH = "path_sha256"
+"""The setting with the hash."""
 
 
-def hash_local(path: Path, *, where: str) -> str:
-    """Return the hash of a file's content, or of all files below a directory.
+def local_files(
+    rule: str, path: str, settings: Mapping[str, Any], *, where: object
+) -> dict[str, Path]:
+    """Return the files that a rule's job reads of a path, by the names that it knows them by.
 
     Parameters
     ----------
+    rule
+        Of datasets, models or SAEs from elsewhere.
     path
-        A file or a directory.
+        As in the configuration.
+    settings
+        Of the result, as far as they say what is read.
     where
-        The configuration key that names it, for the message when it is missing.
+        The configuration key that names the path, for messages.
     """
-    path = Path(path)
-    if path.is_file():
-        return _hash_files([path])[path]
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file())
-        hashes = _hash_files(files)
-        names = {p.relative_to(path).as_posix(): hashes[p] for p in files}
-        return sha256_text(canonical_json(names))
-    raise ConfigError(
-        "there is no such file or directory",
-        where=where,
-        expected="a path relative to the working directory",
-        got=path,
-    )
+    if rule == "fetch_dataset":  # their order says it all
+        found = find_files(path, where=where, separator=settings.get("separator"))
+        return {f"{i:08d}": file for i, file in enumerate(found)}
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise ConfigError(
+            "there is no such file or directory",
+            where=where,
+            expected="a path relative to the working directory",
+            got=path,
+        )
+    if rule == "fetch_model":
+        code = settings.get("trust_remote_code", False)
+        return {file.name: file for file in model_files(place, trust_remote_code=code)}
+    return sae_files(place, settings["format"], where=where)
 
 
-def hash_files(files: list[Path]) -> str:
-    """Return the hash of one file's content, or of those of several, in their order."""
-    hashes = _hash_files(files)
-    if len(files) == 1:
-        return hashes[files[0]]
-    return sha256_text(canonical_json([hashes[file] for file in files]))
-
-
-def _hash_files(files: list[Path]) -> dict[Path, str]:
+def hash_of(files: Mapping[str, Path]) -> str:
+    """Return the hash of files' names and contents."""
     cache = _read_cache()
     hashes, changed = {}, False
-    for path in files:
-        status = path.stat()
-        key = str(path.resolve())
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    for name, file in files.items():
+        stamp, key = _stamp(file), str(file.resolve())
         entry = cache.get(key)
-        if entry is None or entry[:-1] != stamp:
-            entry = cache[key] = [*stamp, sha256_file(path)]
+        if not isinstance(entry, list) or entry[:-1] != stamp:
+            entry = cache[key] = [*stamp, sha256_file(file)]
             changed = True
-        hashes[path] = entry[-1]
+        hashes[name] = entry[-1]
     if changed:
-        write_json(CACHE, cache)
-    return hashes
+        with suppress(OSError, DiskFullError):  # where nothing can be written, all is read again
+            write_json(CACHE, cache)
+    return sha256_text(canonical_json(hashes))
+
+
+class Unchanged:
+    """Tells whether what a job read of a local path is what it was planned with.
+
+    Parameters
+    ----------
+    rule
+        Of the job.
+    result
+        As `saeflow.plan.passes.describe` gives it; one with a path among its arguments.
+
+    Raises
+    ------
+    StaleError
+        If the files are others by now.
+    """
+
+    def __init__(self, rule: str, result: Mapping[str, Any]) -> None:
+        self._rule, self._settings = rule, result["settings"]
+        self._path = result["arguments"]["path"]
+        files = self._files()
+        self._stamps = {name: _stamp(file) for name, file in files.items()}
+        if hash_of(files) != self._settings[HASH]:
+            raise self._changed("since this job was planned")
+
+    def check(self) -> None:
+        """Raise a `StaleError` if a file was written, replaced, added or removed meanwhile."""
+        if {name: _stamp(file) for name, file in self._files().items()} != self._stamps:
+            raise self._changed("while it was read")
+
+    def _files(self) -> dict[str, Path]:
+        return local_files(self._rule, self._path, self._settings, where=self._path)
+
+    def _changed(self, when: str) -> StaleError:
+        return StaleError(
+            f"a local file changed {when}",
+            where=self._path,
+            remedy="Run snakemake again, once nothing writes to it: it plans with the files as"
+            " they are then.",
+        )
+
+
+def _stamp(file: Path) -> list[int]:
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _read_cache() -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import paths
-from saeflow.datasets.files import find_files, kind_of
+from saeflow.datasets.files import kind_of
 from saeflow.errors import ConfigError
-from saeflow.plan.local import hash_files, hash_local
+from saeflow.plan.local import HASH, hash_of, local_files
 from saeflow.plan.result import Result, look_at_source
 
 
@@ -81,13 +81,8 @@ class Sources:
             }
             return self._alone("train_lm", paths.MODEL, place, settings, inputs)
         source = _without(entry, "tokenizer")
-        arguments: dict[str, Any] = {}
-        if "path" in source:
-            arguments["path"] = source.pop("path")
-            source["path_sha256"] = hash_local(
-                Path(arguments["path"]), where=f"{self.file} > models > {name} > path"
-            )
-        return self._alone("fetch_model", paths.MODEL, place, source, arguments=arguments)
+        where = f"{self.file} > models > {name} > path"
+        return self._fetched("fetch_model", paths.MODEL, place, source, where)
 
     def tokenizer_name(self, model: str) -> str:
         """Return the name of the tokenizer that a model reads."""
@@ -128,14 +123,8 @@ class Sources:
             }
             settings = {**entry, "sample": sample}
             return self._alone("sample_dataset", paths.DATASET, place, settings, inputs)
-        arguments: dict[str, Any] = {}
-        if "path" in entry:
-            where = f"{self.file} > datasets > {dataset} > path"
-            arguments["path"] = entry.pop("path")
-            files = find_files(arguments["path"], where=where, separator=entry.get("separator"))
-            entry["format"] = kind_of(files[0])
-            entry["path_sha256"] = hash_files(files)
-        return self._alone("fetch_dataset", paths.DATASET, place, entry, arguments=arguments)
+        where = f"{self.file} > datasets > {dataset} > path"
+        return self._fetched("fetch_dataset", paths.DATASET, place, entry, where)
 
     def tokens(self, tokenizer: str, dataset: str, packing: str) -> Result:
         """Return the job that cuts a dataset into sequences of tokens."""
@@ -151,6 +140,24 @@ class Sources:
             )
 
         return self._once(("tokens", tokenizer, dataset, packing), build)
+
+    def _fetched(
+        self,
+        rule: str,
+        pattern: str,
+        place: Mapping[str, str],
+        entry: Mapping[str, Any],
+        where: str,
+    ) -> Result:
+        """Return what is taken from the hub, or from local files, followed by their content."""
+        settings, arguments = _without(entry, "path"), {}
+        if "path" in entry:
+            files = local_files(rule, entry["path"], entry, where=where)
+            arguments["path"] = str(Path(entry["path"]).expanduser())
+            settings[HASH] = hash_of(files)
+            if rule == "fetch_dataset":
+                settings["format"] = kind_of(next(iter(files.values())))
+        return self._alone(rule, pattern, place, settings, arguments=arguments)
 
     def _alone(
         self,

@@ -31,6 +31,7 @@ from saeflow.sae.saved.foreign import (
 
 TITLE = "dictionary_learning's directory"
 WEIGHTS, CFG = "ae.pt", "config.json"
+FILES = ("ae.pt", "config.json")
 _SUBTRACTED = {
     "AutoEncoder": ("standard", True),
     "AutoEncoderNew": ("standard", False),

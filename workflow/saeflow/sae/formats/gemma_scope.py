@@ -14,6 +14,7 @@ from saeflow.sae.saved.tensors import Tensors
 
 TITLE = "Gemma Scope's arrays"
 WEIGHTS = "params.npz"
+FILES = ("params.npz",)
 KEYS = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
 """Names of the arrays; some files have w_enc and w_dec."""
 

@@ -19,6 +19,7 @@ from saeflow.sae.saved.tensors import Tensors
 
 TITLE = "Gemma Scope 2's directory"
 CFG, WEIGHTS = "config.json", "params.safetensors"
+FILES = ("config.json", "params.safetensors")
 _HOOK = re.compile(r"model\.layers\.(\d+)\.(.+)")
 _SITES = {"output": "resid_post", "post_feedforward_layernorm.output": "mlp_out"}
 """Places in a block of Gemma 3, whose sublayers end in a norm; the input of o_proj is no hook."""

@@ -32,6 +32,7 @@ TITLE = "Llama Scope's directory"
 CFG, CHECKPOINTS = "hyperparams.json", "checkpoints"
 _WEIGHTS = ("pruned.safetensors", "final.safetensors")
 """In the order in which its library looks for them."""
+FILES = ("hyperparams.json", "checkpoints/pruned.safetensors", "checkpoints/final.safetensors")
 _ARCHITECTURES = {"jumprelu": "jumprelu", "topk": "topk", "relu": "standard"}
 
 

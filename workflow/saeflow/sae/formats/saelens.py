@@ -33,6 +33,13 @@ from saeflow.sae.saved.foreign import (
 TITLE = "SAELens' directory"
 CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 _SCALER, _WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
+FILES = (
+    "cfg.json",
+    "sae_weights.safetensors",
+    "activation_scaler.json",
+    "activation_whitening.safetensors",
+    "evidence.safetensors",
+)
 _RENAMED = {
     "hook_point": "hook_name",
     "hook_point_head_index": "hook_head_index",

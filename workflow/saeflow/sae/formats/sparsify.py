@@ -14,6 +14,7 @@ from saeflow.sae.saved.foreign import Foreign, Place, cannot, no_counterpart, so
 
 TITLE = "sparsify's directory"
 CFG, WEIGHTS = "cfg.json", "sae.safetensors"
+FILES = ("cfg.json", "sae.safetensors")
 _BLOCK = re.compile(r"(?:.*[._])?(?:layers|h|blocks)[._](\d+)(?:[._](mlp|attn|self_attn))?")
 _SITES = {None: "resid_post", "mlp": "mlp_out"}
 

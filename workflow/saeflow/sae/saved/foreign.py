@@ -7,6 +7,8 @@ module of `saeflow.sae.formats` between them and a format's files. Read `read_fo
 A module of `saeflow.sae.formats` has
 
     TITLE                          what the format is, for messages
+    FILES                          the files of a directory that are read, written out; not where
+                                   the format is one file
     fits(place)                    whether the files at a `Place` look like it
     read(place, **options)         -> Foreign
     write(foreign, directory)      files of the format; only where it can be written. What the
@@ -29,11 +31,10 @@ from saeflow.files import sha256_file
 from saeflow.hooks import Hook
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.saved import pickles
+from saeflow.sae.saved.files import AUTO, FORMATS, files_read
 from saeflow.sae.saved.save import config, lasting
 from saeflow.sae.saved.tensors import Tensors, listed, read_tensors, require_tensors
 
-FORMATS = "sae.formats"
-AUTO = "auto"
 _NORMS = {
     "none": "none",
     "layer_norm": "layer_norm",
@@ -81,10 +82,10 @@ class Place:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of a directory's files; none for a file."""
+        """The names of a directory's files, of those that any format reads; none for a file."""
         if not self.path.is_dir():
             return frozenset()
-        return frozenset(p.name for p in self.path.iterdir() if p.is_file())
+        return frozenset(name for name in files_read(AUTO) if (self.path / name).is_file())
 
     @cached_property
     def content(self) -> Any:
@@ -98,7 +99,8 @@ class Place:
     def described(self) -> str:
         """What is there, for messages: names, with the shapes of tensors."""
         if self.path.is_dir():
-            return ", ".join(sorted(self.names)) or "an empty directory"
+            there = sorted(file.name for file in self.path.iterdir())
+            return ", ".join(there) or "an empty directory"
         found = self.content
         if isinstance(found, pickles.Holder):
             return f"a {found.kind} with {listed(found.attributes())}"

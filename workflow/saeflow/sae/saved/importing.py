@@ -16,6 +16,7 @@ from saeflow.errors import ConfigError, ModelError
 from saeflow.files import read_json
 from saeflow.hub import clear_errors, require_commit, unreachable
 from saeflow.sae.model import SAE
+from saeflow.sae.saved.files import files_read
 from saeflow.sae.saved.fits import FitWarning, check_fits
 from saeflow.sae.saved.load import header_at, load_sae
 from saeflow.sae.saved.save import header_of, save
@@ -25,7 +26,6 @@ from saeflow.task import Task
 
 _MODEL_FACTS = ("name", "architecture", "weights_sha256", "source")
 _NEEDED = "the SAE's files"
-_IGNORED = ["*examples.safetensors"]  # Gemma Scope 2 has gigabytes of texts beside the weights
 # Of an SAE of centred activations, as shares of what chance gives: b_dec began at a mean of theirs
 _CENTRED_BIAS, _CENTRED_ROWS = 1e-2, 0.1
 
@@ -164,7 +164,7 @@ def _fetched(settings: Mapping[str, Any]) -> Path:
     folder, file = settings.get("folder"), settings.get("file")
     require_commit(name, revision, kind="model")
     problem = unreachable(name, revision, kind="model", needed=_NEEDED)
-    wanted = [f"{folder}/*"] if folder else ["*.json", "*.safetensors", "*.npz", "ae.pt"]
+    wanted = [f"{folder}/{one}" if folder else one for one in files_read(settings["format"])]
     if file:
         wanted = [file, file.rpartition(".")[0] + "_cfg.json"]
     try:
@@ -172,19 +172,16 @@ def _fetched(settings: Mapping[str, Any]) -> Path:
             nullcontext() if problem else clear_errors(name, revision, kind="model", needed=_NEEDED)
         ):
             found = snapshot_download(
-                name,
-                revision=revision,
-                allow_patterns=wanted,
-                ignore_patterns=_IGNORED,
-                local_files_only=problem is not None,
+                name, revision=revision, allow_patterns=wanted, local_files_only=problem is not None
             )
     except LocalEntryNotFoundError as error:
         raise problem from error
     place = Path(found) / (file or folder or "")
     if not place.exists():
         raise ConfigError(
-            "the repository has no such file or folder",
+            "the repository has no such file or folder, or no SAE in it",
             where=f"{name} at {revision[:8]}",
+            expected=None if file else f"some of {', '.join(files_read(settings['format']))}",
             got=file or folder,
         )
     return place
