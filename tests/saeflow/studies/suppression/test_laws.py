@@ -93,6 +93,7 @@ def test_every_architecture_says_its_law_or_that_it_has_none():
 def test_a_configuration_tells_which_saes_may_have_one():
     assert may_have_law({"architecture": "relu", "l1": 0.1, "tokens": None})
     assert may_have_law({"architecture": "p_anneal", "l1": 0.1})
+    assert may_have_law({"architecture": "relu", "target_l0": 20})  # its l1 is found
     for other in (
         {"architecture": "gated", "l1": 0.1}, {"architecture": "relu", "l1": 0.0},
         {"architecture": "relu", "l1": 0.1, "tokens": 0}, {"path": "x", "architecture": None},

@@ -104,5 +104,5 @@ def _none(why: str) -> Law:
 
 def may_have_law(recipe: Mapping[str, Any]) -> bool:
     """Say whether SAEs of an entry under ``saes`` will have a law."""
-    trained = recipe.get("tokens") != 0
-    return recipe.get("architecture") in LAWS and bool(recipe.get("l1")) and trained
+    pays = recipe.get("l1") or recipe.get("target_l0")
+    return recipe.get("architecture") in LAWS and bool(pays) and recipe.get("tokens") != 0
