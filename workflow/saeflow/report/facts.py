@@ -67,6 +67,8 @@ def notes(tables: Iterable[pd.DataFrame]) -> list[str]:
     if not tables:
         return []
     noted = pd.concat([table[columns] for table in tables]).dropna(subset="notes")
+    if noted.empty:  # without any, they are read back from a file as numbers
+        return []
     noted = noted.assign(notes=noted["notes"].str.split(NOTES, regex=False)).explode("notes")
     noted = noted[noted["notes"] != ""].drop_duplicates()
     found = []
