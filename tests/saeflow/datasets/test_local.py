@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -258,6 +260,14 @@ def test_what_parquet_cannot_hold_is_kept_as_json_text(tmp_path, written):
     assert rows == [{"text": "x", "kind": "x", "n": None}] * 2 and not facts["columns_as_json"]
 
 
+def test_a_name_that_is_no_text_and_a_value_that_is_very_deep_are_in_nobodys_way(make, written):
+    rows, facts = written(make("a.csv", b"text,M\xfcller\na,1\n"))
+    assert rows == [{"text": "a", "M\ufffdller": 1}]
+    deep = "[" * 400 + "]" * 400
+    rows, facts = written(make("a.jsonl", f'{{"text": "a", "deep": {deep}}}\n'))
+    assert rows == [{"text": "a", "deep": deep}] and facts["columns_as_json"] == ["deep"]
+
+
 def test_two_columns_of_one_name_are_both_kept(make, rows):
     assert rows(make("a.csv", "text,n,n\na,1,x\n")) == [{"text": "a", "n": 1, "n.2": "x"}]
 
@@ -413,6 +423,20 @@ def test_the_head_has_the_first_documents_and_says_whether_they_are_all(make, tm
         pq.write_table(pa.table({"text": some}), tmp_path / name)
     read = {n: head_of(tmp_path / name, where="here", n_documents=n) for n in (2, 5)}
     assert read[2] == (some[:2], False) and read[5] == (some, True)
+
+
+def test_looking_at_a_head_imports_nothing_that_planning_does_not(make, tmp_path):
+    make("a.txt", "one\n"), make("b.jsonl", lines({"text": "a"})), make("c.csv", "text\na\n")
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "d.parquet")
+    code = f"""
+import sys
+from saeflow.datasets.local import head_of
+for name in ("a.txt", "b.jsonl", "c.csv", "d.parquet"):
+    assert len(head_of("{tmp_path}/" + name, where="here").texts) == 1
+    assert not {{"torch", "pandas", "transformers"}} & set(sys.modules), name
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_head_does_not_read_on(make):

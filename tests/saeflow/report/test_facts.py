@@ -79,4 +79,4 @@ def test_notes_of_all_tables_are_told_once_with_the_methods_that_share_them():
         f"{place}, topk, seed 0 (original): {noise}",
     ]
     assert notes([]) == notes([saes()]) == []
-    assert notes([saes(notes=float("nan"))]) == []  # a table whose SAEs have none, read from its file
+    assert notes([saes(notes=float("nan"))]) == []  # none, as a file of the table has it

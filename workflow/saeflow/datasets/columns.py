@@ -255,7 +255,7 @@ def _common(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType |
 
 
 def _is_kept(kind: pa.DataType | None) -> bool:
-    if kind is None or _n_fields(kind) > _MOST_FIELDS:
+    if kind is None or _has_many_fields(kind):
         return False
     try:
         pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([pa.field("column", kind)])).close()
@@ -264,8 +264,14 @@ def _is_kept(kind: pa.DataType | None) -> bool:
     return True
 
 
-def _n_fields(kind: pa.DataType) -> int:
-    return sum(1 + _n_fields(kind.field(i).type) for i in range(kind.num_fields))
+def _has_many_fields(kind: pa.DataType) -> bool:
+    """Whether a type is a structure of more than `_MOST_FIELDS` fields, beside or in each other."""
+    inside = [kind]
+    for one in inside:
+        inside += [one.field(i).type for i in range(one.num_fields)]
+        if len(inside) > _MOST_FIELDS:
+            return True
+    return False
 
 
 def _json(value: Any) -> str:

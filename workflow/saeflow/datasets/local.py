@@ -5,16 +5,17 @@ Read `local_source`; `head_of` looks at a dataset before anything runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from saeflow.datasets.columns import text_of
-from saeflow.datasets.files import CSV, JSONL, TXT, find_files, kind_of
+from saeflow.datasets.files import CSV, JSONL, PARQUET, TXT, find_files, kind_of
 from saeflow.datasets.readers import csv, jsonl, parquet, txt
 from saeflow.datasets.source import Source
 from saeflow.errors import DataError
+
+_READERS = {JSONL: jsonl, CSV: csv, PARQUET: parquet}
 
 
 def local_source(
@@ -39,19 +40,11 @@ def local_source(
         If a file is empty; when it is read, if its text is not UTF-8 or it is malformed, with the
         line.
     """
-    for file in files:
-        if file.stat().st_size == 0:
-            raise DataError(
-                "the file is empty",
-                where=file,
-                expected="at least one document",
-                remedy="Copy or fetch it again, or remove it.",
-            )
+    _refuse_empty(files)
     kind = kind_of(files[0])
     if kind == TXT:
         return txt.read(files, name, separator)
-    reader = jsonl if kind == JSONL else csv if kind == CSV else parquet
-    return reader.read(files, name, text)
+    return _READERS[kind].read(files, name, text)
 
 
 class Head(NamedTuple):
@@ -96,13 +89,19 @@ def head_of(
         Those that reading all of it raises: no file, no such column, no text in it.
     """
     files = find_files(path, where=where, separator=separator)
-    source = local_source(files, str(path), text, separator)
-    texts = list(islice(_texts(source), n_documents + 1))
+    _refuse_empty(files)
+    kind = kind_of(files[0])
+    found = txt.texts(files, separator) if kind == TXT else _READERS[kind].texts(files, text)
+    texts = list(islice((one for one in found if one.strip()), n_documents + 1))
     return Head(texts[:n_documents], len(texts) <= n_documents)
 
 
-def _texts(source: Source) -> Iterator[str]:
-    for columns, _ in source.batches():
-        for one in text_of(columns, source.text, source.name).to_pylist():
-            if one.strip():
-                yield one
+def _refuse_empty(files: Sequence[Path]) -> None:
+    for file in files:
+        if file.stat().st_size == 0:
+            raise DataError(
+                "the file is empty",
+                where=file,
+                expected="at least one document",
+                remedy="Copy or fetch it again, or remove it.",
+            )

@@ -15,7 +15,7 @@ from saeflow.datasets.lines import is_whole, lines, refuse_surrogates, without_s
 from saeflow.datasets.source import Source, batched
 from saeflow.errors import DataError
 
-_ABSENT = pa.array(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None"])
+_ABSENT = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 _KINDS = (pa.int64(), pa.float64(), pa.bool_(), pa.string())
 """What the values of a column are: the first that all of them can be read as."""
 
@@ -35,9 +35,8 @@ def read(files: Sequence[Path], name: str, text: str) -> Source:
     """
 
     def batches() -> Iterator[Batch]:
-        for file in files:
-            for rows in batched(_rows(file, text)):
-                yield _batch(rows)
+        for file in files:  # whose columns may differ
+            yield from map(_batch, batched(_rows(file, text)))
 
     def types() -> Types:
         kinds: dict[str, pa.DataType] = {}
@@ -48,6 +47,13 @@ def read(files: Sequence[Path], name: str, text: str) -> Source:
         return _Read([pa.schema(list(kinds.items()))])
 
     return Source(name, batches, text, types)
+
+
+def texts(files: Sequence[Path], text: str) -> Iterator[str]:
+    """Yield the texts alone."""
+    for file in files:
+        for row in _rows(file, text):
+            yield without_surrogates(row[text])[0]
 
 
 class _Read(Types):
@@ -68,7 +74,7 @@ def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
             if not row:  # a blank line
                 continue
             if not names:
-                names = distinct(row)
+                names = distinct(without_surrogates(row)[0])
                 if text not in names:
                     raise no_column(text, names, where)
                 continue
@@ -113,5 +119,5 @@ def _fits(values: pa.Array, kind: pa.DataType) -> bool:
 def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
         return values
-    absent = pc.is_in(values, value_set=_ABSENT)
+    absent = pc.is_in(values, value_set=pa.array(_ABSENT))
     return pc.if_else(absent, pa.scalar(None, pa.string()), values).cast(kind)

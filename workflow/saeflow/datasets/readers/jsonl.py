@@ -37,6 +37,13 @@ def read(files: Sequence[Path], name: str, text: str) -> Source:
     return Source(name, batches, text)
 
 
+def texts(files: Sequence[Path], text: str) -> Iterator[str]:
+    """Yield the texts alone."""
+    for file in files:
+        for row, _ in _rows(file, text):
+            yield row[text]
+
+
 def _rows(path: Path, text: str) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield each row with its text under the name ``text``, and how much in it was replaced."""
     for number, line in lines(path):

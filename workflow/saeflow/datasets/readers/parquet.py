@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saeflow.datasets.columns import Batch, Types, columns_of
+from saeflow.datasets.columns import Batch, Types, columns_of, text_of
 from saeflow.datasets.source import BATCH_DOCUMENTS, Source
 from saeflow.errors import DataError
 
@@ -37,6 +37,12 @@ def read(files: Sequence[Path], name: str, text: str) -> Source:
         return Types(columns_of(_schema(file).empty_table(), text) for file in files)
 
     return Source(name, batches, text, types)
+
+
+def texts(files: Sequence[Path], text: str) -> Iterator[str]:
+    """Yield the texts alone."""
+    for columns, _ in read(files, str(files[0]), text).batches():
+        yield from text_of(columns, text, str(files[0])).to_pylist()
 
 
 def _schema(file: Path) -> pa.Schema:

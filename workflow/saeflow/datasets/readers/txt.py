@@ -29,15 +29,17 @@ def read(files: Sequence[Path], name: str, separator: str | None = None) -> Sour
         The line between documents, white space around it aside; blank lines by default.
     """
 
-    def texts() -> Iterator[str]:
-        for file in files:
-            yield from _documents(file, separator)
-
     def batches() -> Iterator[Batch]:
-        for batch in batched(texts()):
+        for batch in batched(texts(files, separator)):
             yield Batch({"text": pa.array(batch, pa.string())})
 
     return Source(name, batches, types=lambda: Types([pa.schema([("text", pa.string())])]))
+
+
+def texts(files: Sequence[Path], separator: str | None = None) -> Iterator[str]:
+    """Yield the texts alone."""
+    for file in files:
+        yield from _documents(file, separator)
 
 
 def _documents(path: Path, separator: str | None) -> Iterator[str]:
