@@ -66,20 +66,18 @@ def _bare(root: Path) -> None:
     import torch
 
     from saeflow.activations.forward import _padded, windows
-    from saeflow.models.hooks import block_modules
     from saeflow.models.load import load_model
-    from saeflow.models.slices import base_with_blocks, forward_arguments
+    from saeflow.models.slices import final_states
     from saeflow.tokens.store import open_tokens
 
     model, tokens = load_model(root / "model.json"), open_tokens(root / "tokens.json")
-    blocks = base_with_blocks(model, block_modules(model))
     offsets = tokens.sequence_offsets
     with torch.no_grad():
         for window in windows(tokens, BATCH_TOKENS):
             for batch in window.batches:
                 starts, lengths = offsets[batch], offsets[batch + 1] - offsets[batch]
                 ids, _ = _padded(tokens.token_id.astype("int64"), starts, lengths)
-                blocks(ids, **forward_arguments(None))
+                final_states(model, ids)
 
 
 def _harvest(root: Path, n_hooks: int) -> None:

@@ -46,6 +46,9 @@ def test_a_local_model_is_copied_and_described(record, directory):
         "weights_sha256": weights_sha256(directory),
         "tokenizer": vocabulary_sha256(tokenizer_from_directory(directory)),
         "trust_remote_code": False,
+        "sites": {site: [0, 1, 2] for site in ("resid_pre", "attn_out", "mlp_out", "resid_post")},
+        "not_offered": {"resid_mid": "the attention and the MLP read the same stream"},
+        "whole_passes": [],
     }
     names = {file.name for file in bulk_of(record).iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from saeflow.errors import ConfigError, ModelError
+from saeflow.hooks import SITES
 from saeflow.models.hooks import Hook, available_hooks, block_modules, capture, replace
+from saeflow.models.points import get_output
 from saeflow.models.slices import run_until
 from tiny_models import make_model
 
@@ -20,31 +21,44 @@ class Block(nn.Module):
     def __init__(self, form: str) -> None:
         super().__init__()
         self.form = form
-        self.attn, self.mlp = nn.Identity(), nn.Identity()
+        self.attn, self.mlp = nn.Linear(4, 4), nn.Linear(4, 4)
 
     def forward(self, x: torch.Tensor) -> object:
-        y = self.mlp(self.attn(x)) + 1
+        middle = x + self.attn(x)
+        y = middle + self.mlp(middle)
         if self.form == "object":
-            return SimpleNamespace(last_hidden_state=y)
+            return BaseModelOutput(last_hidden_state=y)
         return (y, "cache") if self.form == "tuple" else y
 
 
-class Fake(nn.Module):
-    """A model of such blocks."""
+class Trunk(nn.Module):
+    """The blocks of a model and what it does before them."""
 
     def __init__(self, form: str) -> None:
         super().__init__()
+        self.embed = nn.Embedding(9, 4)
         self.h = nn.ModuleList([Block(form), Block(form)])
 
-    @property
-    def base_model(self) -> nn.Module:
-        return self
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        x = self.embed(input_ids)
         for block in self.h:
-            y = block(x)
-            x = getattr(y, "last_hidden_state", y[0] if isinstance(y, tuple) else y)
+            x = get_output(block(x))
         return x
+
+
+class Fake(nn.Module):
+    """A model of such blocks, without a head."""
+
+    def __init__(self, form: str = "tensor") -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner = Trunk(form)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.inner.embed
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self.inner(input_ids)
 
 
 def test_a_hook_reads_back_from_its_own_name():
@@ -59,25 +73,31 @@ def test_a_malformed_hook_is_refused_with_the_right_form(text):
 
 
 @pytest.mark.parametrize("form", ["tensor", "tuple", "object"])
+@torch.no_grad()
 def test_captured_activations_keep_their_batch_whatever_form_the_block_returns(form):
-    x = torch.arange(24.0).reshape(3, 2, 4)
-    fake = Fake(form)
+    ids, fake = torch.tensor([[1, 2], [3, 4], [5, 6]]), Fake(form)
     with capture(fake, [Hook("resid_post", 0), Hook("resid_pre", 1)]) as found:
-        fake(x)
-    assert torch.equal(found[Hook("resid_post", 0)], x + 1)
-    assert torch.equal(found[Hook("resid_pre", 1)], x + 1)
+        fake(ids)
+    expected = get_output(fake.inner.h[0](fake.inner.embed(ids)))
+    assert torch.equal(found[Hook("resid_post", 0)], expected)
+    assert torch.equal(found[Hook("resid_pre", 1)], expected)
 
 
-@pytest.mark.parametrize("form", ["tensor", "tuple"])
-@pytest.mark.parametrize("site", ["resid_pre", "attn_out", "mlp_out", "resid_post"])
+@pytest.mark.parametrize("form", ["tensor", "tuple", "object"])
+@pytest.mark.parametrize("site", SITES)
+@torch.no_grad()
 def test_a_replacement_reaches_the_result_whatever_form_the_block_returns(form, site):
-    x = torch.arange(24.0).reshape(3, 2, 4)
-    fake = Fake(form)
+    ids, fake = torch.tensor([[1, 2], [3, 4], [5, 6]]), Fake(form)
+    clean, first = fake(ids), fake.inner.h[0]
     with replace(fake, Hook(site, 0), lambda y: y * 10):
-        patched = fake(x)
-    before_the_addition = site != "resid_post"
-    assert torch.equal(patched, x * 10 + 2 if before_the_addition else (x + 1) * 10 + 1)
-    assert torch.equal(fake(x), x + 2)  # the hook is gone
+        patched = fake(ids)
+    x = fake.inner.embed(ids) * (10 if site == "resid_pre" else 1)
+    x = x + first.attn(x) * (10 if site == "attn_out" else 1)
+    x = x * (10 if site == "resid_mid" else 1)
+    x = x + first.mlp(x) * (10 if site == "mlp_out" else 1)
+    x = x * (10 if site == "resid_post" else 1)
+    assert torch.allclose(patched, get_output(fake.inner.h[1](x)), rtol=1e-6)
+    assert torch.equal(fake(ids), clean)  # the hook is gone
 
 
 def test_capture_entered_before_replace_sees_the_clean_value_and_after_it_the_patched():
@@ -146,18 +166,31 @@ def test_zeroing_the_middle_leaves_only_what_the_mlp_makes_of_zeros(ids):
     assert torch.equal(found[Hook("resid_post", 1)], found[Hook("mlp_out", 1)])
 
 
-@pytest.mark.parametrize("name", ["resid_post.3", "resid_mid.0", "mlp_out.99"])
-def test_a_hook_that_the_model_lacks_is_an_error_that_lists_those_it_has(name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resid_post.3", "resid_pre, attn_out, mlp_out, resid_post and BLOCK from 0 to 2"),
+        ("mlp_out.99", "BLOCK from 0 to 2"),
+        ("resid_mid.0", "same stream.*one of resid_pre, attn_out, mlp_out, resid_post in block 0"),
+    ],
+)
+def test_a_hook_that_the_model_lacks_is_an_error_that_lists_those_it_has(name, message):
     model = make_model("gpt_neox")
-    message = r"resid_pre, attn_out, mlp_out, resid_post and BLOCK from 0 to 2"
     with pytest.raises(ModelError, match=message):
         run_until(model, torch.tensor([[3]]), None, [Hook.parse(name)])
 
 
-def test_a_model_of_an_unknown_build_is_refused():
-    fake = Fake("tensor")
-    fake.h = nn.ModuleList([nn.Identity()])
-    with pytest.raises(ModelError, match="GPT-NeoX"):
+def test_a_model_without_a_stream_from_block_to_block_is_refused():
+    fake = Fake()
+    fake.inner.forward = lambda ids: fake.inner.h[1](fake.inner.h[0](fake.inner.embed(ids)) + 1)
+    with pytest.raises(ModelError, match=r"no residual stream.*inner\.h"):
+        available_hooks(fake)
+
+
+def test_a_model_that_cannot_run_on_text_alone_is_refused():
+    fake = Fake()
+    fake.inner.forward = lambda ids, pixels: None
+    with pytest.raises(ModelError, match="few tokens fails.*pixels"):
         available_hooks(fake)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from saeflow.models.hooks import Hook, block_modules
+from saeflow.models.hooks import Hook, block_modules, check_hooks
 from saeflow.models.slices import Head, final_states, run_until
 from tiny_models import same
 
@@ -26,6 +26,7 @@ def test_the_head_gives_the_models_own_logits_and_caps(any_model, ids):
 
 
 def test_no_block_after_the_last_wanted_hook_is_computed(model, ids):
+    check_hooks(model, [Hook("resid_pre", 0)])  # which looks at the whole model, once
     ran = []
     handles = [
         block.register_forward_hook(lambda *_, index=index: ran.append(index))

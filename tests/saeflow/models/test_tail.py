@@ -8,7 +8,8 @@ from torch import nn
 
 from saeflow.errors import ModelError
 from saeflow.models.hooks import Hook, available_hooks, block_modules, capture, replace
-from saeflow.models.slices import forward_arguments, run_until
+from saeflow.models.layout import forward_arguments
+from saeflow.models.slices import run_until
 from saeflow.models.tail import Tail
 from tiny_models import make_model, same
 
@@ -25,11 +26,11 @@ def test_the_tail_gives_the_whole_models_logits_bit_for_bit(any_model, ids, padd
     mask = left_padded(ids) if padded else None
     hooks = available_hooks(any_model)
     with capture(any_model, hooks) as found:
-        logits = any_model(ids, **forward_arguments(mask)).logits
+        logits = any_model(ids, **forward_arguments(any_model, mask)).logits
     for hook in hooks:
         tail = Tail(any_model, hook)
         below = found[Hook("resid_pre", hook.block)] if tail.needs_resid_pre else None
-        assert torch.equal(tail.logits(found[hook], mask, resid_pre=below), logits), hook
+        assert torch.equal(tail.logits(found[hook], ids, mask, resid_pre=below), logits), hook
 
 
 def test_the_tail_and_a_patched_model_agree_bit_for_bit_on_any_activations(any_model, ids):
@@ -40,7 +41,7 @@ def test_the_tail_and_a_patched_model_agree_bit_for_bit_on_any_activations(any_m
         tail = Tail(any_model, hook)
         below = Hook("resid_pre", hook.block)
         stream = run_until(any_model, ids, None, [below])[below]
-        got = tail.logits(noise, resid_pre=stream if tail.needs_resid_pre else None)
+        got = tail.logits(noise, ids, resid_pre=stream if tail.needs_resid_pre else None)
         assert same(any_model, got, patched), hook
 
 
@@ -51,7 +52,7 @@ def test_the_tail_runs_only_the_blocks_after_its_hook(model, ids):
         block.register_forward_hook(lambda *_, index=index: ran.append(index))
         for index, block in enumerate(block_modules(model))
     ]
-    tail.logits(torch.randn(3, 9, 16))
+    tail.logits(torch.randn(3, 9, 16), ids)
     for handle in handles:
         handle.remove()
     assert ran == [2]
@@ -65,9 +66,9 @@ def test_the_tail_shares_the_models_weights_and_leaves_the_model_alone(model, id
     assert torch.equal(model(ids).logits, before)
 
 
-def test_a_tail_without_the_stream_it_needs_says_so(model):
+def test_a_tail_without_the_stream_it_needs_says_so(model, ids):
     with pytest.raises(ModelError, match="resid_pre.1"):
-        Tail(model, Hook("mlp_out", 1)).logits(torch.zeros(1, 2, 16))
+        Tail(model, Hook("mlp_out", 1)).logits(torch.zeros(3, 9, 16), ids)
 
 
 def test_a_model_that_reads_more_than_the_stream_is_refused():
@@ -90,7 +91,7 @@ def test_a_model_that_reads_more_than_the_stream_is_refused():
         Tail(model, Hook("resid_post", 0))
 
 
-def test_gradients_flow_through_the_tail(model):
-    x = torch.randn(1, 4, 16, requires_grad=True)
-    Tail(model, Hook("resid_post", 0)).logits(x).square().sum().backward()
+def test_gradients_flow_through_the_tail(model, ids):
+    x = torch.randn(3, 9, 16, requires_grad=True)
+    Tail(model, Hook("resid_post", 0)).logits(x, ids).square().sum().backward()
     assert x.grad.abs().sum() > 0

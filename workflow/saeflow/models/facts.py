@@ -7,8 +7,8 @@ Read `config_facts`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,31 +41,61 @@ class ModelFacts:
 
     Attributes
     ----------
-    family : str
-        Hugging Face's ``model_type``.
+    architecture : str
+        Hugging Face's ``model_type``, or the model's class once it is fetched.
     n_layers, d_model, vocab_size : int or None
         Blocks, width of the residual stream, words; None where the file does not say.
     max_positions : int or None
         Tokens that a sequence may have; None where the file does not say, or nothing limits it.
     sites : tuple of str
         Sites that blocks may have. Before a model is fetched that is all but those which its
-        family cannot have; the fetch tries each (`saeflow.models.record`).
+        family cannot have; the fetch tries each (`saeflow.models.trial`).
+    blocks : mapping or None
+        Site -> blocks that have it, once the model was tried.
+    reasons : mapping
+        Site -> why some block lacks it, once the model was tried.
     """
 
-    family: str
+    architecture: str
     n_layers: int | None = None
     d_model: int | None = None
     vocab_size: int | None = None
     max_positions: int | None = None
     sites: tuple[str, ...] = SITES
+    blocks: Mapping[str, Sequence[int]] | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def hooks(self) -> list[Hook]:
+        """Return every hook of a model whose blocks are known, block by block."""
+        return [
+            Hook(site, block)
+            for block in range(self.n_layers or 0)
+            for site in self.sites
+            if self.blocks is None or block in self.blocks[site]
+        ]
 
     def lack(self, hook: Hook) -> str | None:
         """Return why the model cannot have a hook, in a few words; None if it has, or may have."""
         if self.n_layers is not None and hook.block >= self.n_layers:
             return f"it has blocks 0 to {self.n_layers - 1}"
         if hook.site not in self.sites:
-            return f"its blocks have no {hook.site}, only {', '.join(self.sites)}"
+            why = f" ({self.reasons[hook.site]})" if hook.site in self.reasons else ""
+            return f"its blocks have no {hook.site}{why}, only {', '.join(self.sites)}"
+        if self.blocks is not None and hook.block not in self.blocks[hook.site]:
+            having = ", ".join(map(str, self.blocks[hook.site]))
+            return f"only its blocks {having} have {hook.site} ({self.reasons[hook.site]})"
         return None
+
+
+def record_facts(record: Mapping[str, Any]) -> ModelFacts:
+    """Return what a model's ``model.json`` says; of one that was fetched, what was tried."""
+    return ModelFacts(
+        record["architecture"],
+        *(record.get(name) for name in ("n_layers", "d_model", "vocab_size", "max_positions")),
+        sites=tuple(record.get("sites", PARALLEL_SITES)),
+        blocks=record.get("sites"),
+        reasons=record.get("not_offered", {}),
+    )
 
 
 def read_facts(directory: Path) -> ModelFacts | None:

@@ -1,4 +1,4 @@
-"""A model from the hub or a local directory, copied into a place of its own and described.
+"""A model from the hub or a local directory, copied into a place of its own, tried and described.
 
 Afterwards nothing reads the network: every later step loads the copy. Read `fetch_model` first.
 """
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from saeflow.hub import clear_errors, require_commit, unreachable
 from saeflow.models.files import model_files, patterns_beside_weights
+from saeflow.models.load import load_directory
 from saeflow.models.record import WEIGHT_PATTERNS, describe_model
+from saeflow.models.trial import try_model
 from saeflow.models.weights import require_finite_weights
 from saeflow.tokenizers import has_tokenizer, tokenizer_from_directory, vocabulary_sha256
 
@@ -39,7 +41,8 @@ def fetch_model(work: Work, settings: Mapping[str, Any], path: Path | None = Non
     NetworkError, ConfigError
         If the hub does not answer, or has no such model.
     ModelError
-        If the directory holds no model that can be read, or weights that are no numbers.
+        If the directory holds no model that can be read, weights that are no numbers, or not a
+        model that can be worked with.
     """
     if work.finished:
         return
@@ -55,6 +58,7 @@ def fetch_model(work: Work, settings: Mapping[str, Any], path: Path | None = Non
         tokenizer = vocabulary_sha256(tokenizer_from_directory(work.path))
     name = work.output.parent.name
     record = describe_model(work.path, name=name, tokenizer=tokenizer, trust_remote_code=trusted)
+    record |= try_model(load_directory(work.path, trust_remote_code=trusted))
     if "hub" in settings:
         record["source"] = {"hub": settings["hub"], "revision": settings["revision"]}
     work.finish(record)

@@ -1,105 +1,72 @@
-"""Read and write the activations at hooks, in any decoder-only model.
+"""Read and write the activations at hooks, in any causal language model.
 
-A hook (`saeflow.hooks`) is a module and its input or output, found by the attribute names that the
-families of Hugging Face models share. Nothing here reads ``hidden_states``: its last entry is taken
-after the final norm, so it is not the last block's output. Read `capture` first.
+Where a hook (`saeflow.hooks`) lies is found by passes of a few tokens (`layout`, `sites`), not by
+names. Nothing here reads ``hidden_states``: its last entry is taken after the final norm, so it
+is not the last block's output. Read `capture` first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from saeflow.errors import ModelError
-from saeflow.hooks import SITES, Hook
+from saeflow.hooks import Hook
+from saeflow.models.layout import Layout, find_layout
+from saeflow.models.points import Point
+from saeflow.models.sites import Sites, find_sites
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-
-@dataclass(frozen=True)
-class _Point:
-    """A module and which side of it a hook means."""
-
-    module: nn.Module
-    is_input: bool
+_LAYOUTS: WeakKeyDictionary[nn.Module, Layout] = WeakKeyDictionary()
+_SITES: WeakKeyDictionary[nn.Module, list[Sites]] = WeakKeyDictionary()
 
 
-def block_list(model: nn.Module) -> tuple[nn.Module, str]:
-    """Return the module that holds the blocks and the name of its attribute.
-
-    Raises
-    ------
-    ModelError
-        If the model follows none of the known naming schemes.
-    """
-    base = model.base_model
-    for name, attentions in (("h", ("attn",)), ("layers", ("attention", "self_attn"))):
-        blocks = base._modules.get(name)
-        if blocks and any(a in blocks[0]._modules for a in attentions):
-            return base, name
-    raise ModelError(
-        "the blocks of this model were not found",
-        where=type(model).__name__,
-        expected="a decoder-only model built like GPT-2, GPT-NeoX or Llama",
-        got=", ".join(base._modules),
-    )
+def layout_of(model: nn.Module) -> Layout:
+    """Return where a model's parts are; it is watched once, when it is first asked about."""
+    if model not in _LAYOUTS:
+        _LAYOUTS[model] = find_layout(model)
+    return _LAYOUTS[model]
 
 
 def block_modules(model: nn.Module) -> list[nn.Module]:
     """Return the blocks of a model, first to last."""
-    base, name = block_list(model)
-    return list(base._modules[name])
+    return list(model.get_submodule(layout_of(model).blocks))
 
 
-def _points(block: nn.Module) -> dict[str, _Point]:
-    """Map the sites of one block to modules."""
-    parts = block._modules
-    attention = next(parts[n] for n in ("attn", "attention", "self_attn") if n in parts)
-    mlp, middle = parts["mlp"], None
-    if "post_feedforward_layernorm" in parts:
-        # Gemma 2/3, OLMo 2: a norm follows each part, and only its output enters the stream.
-        attention, mlp = parts["post_attention_layernorm"], parts["post_feedforward_layernorm"]
-        middle = parts.get("pre_feedforward_layernorm")
-    elif "ln_2" in parts:
-        middle = parts["ln_2"]
-    elif not getattr(block, "use_parallel_residual", False):
-        # GPT-NeoX alone has the attribute: its parallel blocks have no point between the two.
-        middle = parts.get("post_attention_layernorm")
-    points = {
-        "resid_pre": _Point(block, True),
-        "attn_out": _Point(attention, False),
-        "mlp_out": _Point(mlp, False),
-        "resid_post": _Point(block, False),
-    }
-    if middle is not None:
-        points["resid_mid"] = _Point(middle, True)
-    return {site: points[site] for site in SITES if site in points}
+def sites_of(model: nn.Module) -> list[Sites]:
+    """Return the sites of each block of a model; they are tried once."""
+    if model not in _SITES:
+        _SITES[model] = find_sites(model, block_modules(model))
+    return _SITES[model]
 
 
 def available_hooks(model: nn.Module) -> list[Hook]:
     """Return every hook of a model, in the order in which a forward pass meets them."""
     return [
-        Hook(site, index)
-        for index, block in enumerate(block_modules(model))
-        for site in _points(block)
+        Hook(site, index) for index, sites in enumerate(sites_of(model)) for site in sites.points
     ]
 
 
-def _point(model: nn.Module, hook: Hook) -> _Point:
-    blocks = block_modules(model)
+def _point(model: nn.Module, hook: Hook) -> Point:
+    blocks = sites_of(model)
+    if 0 <= hook.block < len(blocks) and hook.site in blocks[hook.block].points:
+        return blocks[hook.block].points[hook.site]
     if 0 <= hook.block < len(blocks):
-        points = _points(blocks[hook.block])
-        if hook.site in points:
-            return points[hook.site]
-    sites = ", ".join(_points(blocks[0]))
+        here = blocks[hook.block]
+        expected = f"one of {', '.join(here.points)} in block {hook.block}"
+        why = f": {here.refused[hook.site]}" if hook.site in here.refused else ""
+    else:
+        expected = f"SITE.BLOCK with SITE one of {', '.join(blocks[0].points)} and BLOCK from 0 to"
+        expected, why = f"{expected} {len(blocks) - 1}", ""
     raise ModelError(
-        f"the model has no hook {hook}",
+        f"the model has no hook {hook}{why}",
         where=type(model).__name__,
-        expected=f"SITE.BLOCK with SITE one of {sites} and BLOCK from 0 to {len(blocks) - 1}",
+        expected=expected,
         got=str(hook),
         remedy="Change the hook in the study's list of hooks.",
     )
@@ -109,47 +76,6 @@ def check_hooks(model: nn.Module, hooks: Sequence[Hook]) -> None:
     """Raise a `ModelError` that lists the model's hooks if one of ``hooks`` is not among them."""
     for hook in hooks:
         _point(model, hook)
-
-
-def _read(output: Any) -> torch.Tensor:
-    """Return the tensor in a module's output: itself, a tuple's first, or an object's first.
-
-    Never ``output[0]`` of a tensor: that is the first row of the batch.
-    """
-    import torch
-
-    if isinstance(output, torch.Tensor):
-        return output
-    if isinstance(output, (tuple, list)):
-        return output[0]
-    for name in ("last_hidden_state", "hidden_states"):
-        value = getattr(output, name, None)
-        if isinstance(value, torch.Tensor):
-            return value
-    raise ModelError(
-        "a module returned nothing that holds a tensor",
-        expected="a tensor, a tuple that begins with one, or an object with hidden_states",
-        got=type(output).__name__,
-    )
-
-
-def _written(output: Any, value: torch.Tensor) -> Any:
-    """Return a module's output with ``value`` in the place that `_read` reads."""
-    import torch
-
-    if isinstance(output, torch.Tensor):
-        return value
-    if isinstance(output, (tuple, list)):
-        return type(output)([value, *output[1:]])
-    raise ModelError(
-        "this module's output cannot be replaced",
-        expected="a tensor or a tuple that begins with one",
-        got=type(output).__name__,
-    )
-
-
-def _input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
-    return args[0] if args else kwargs["hidden_states"]
 
 
 Take = Callable[[Hook, "torch.Tensor"], Any]
@@ -165,7 +91,7 @@ def capture(
     Parameters
     ----------
     model
-        The model, or a slice of it.
+        The model.
     hooks
         What to collect.
     take
@@ -179,27 +105,14 @@ def capture(
         holds it has the value before the replacement if `capture` was entered first.
     """
     found: dict[Hook, Any] = {}
-
-    def keep(hook: Hook, value: torch.Tensor) -> None:
-        if take is not None:
-            found[hook] = take(hook, value)
-        else:
-            # `replace` writes resid_mid in place; what was captured must not change with it.
-            found[hook] = value.clone() if hook.site == "resid_mid" else value
-
     with ExitStack() as stack:
         for hook in hooks:
-            handle = _listen(_point(model, hook), hook, keep)
-            stack.callback(handle.remove)
+
+            def keep(x: torch.Tensor, hook: Hook = hook) -> None:
+                found[hook] = x if take is None else take(hook, x)
+
+            stack.enter_context(_point(model, hook).listen(keep))
         yield found
-
-
-def _listen(point: _Point, hook: Hook, keep: Callable[[Hook, torch.Tensor], None]) -> Any:
-    if point.is_input:
-        return point.module.register_forward_pre_hook(
-            lambda _, args, kwargs: keep(hook, _input(args, kwargs)), with_kwargs=True
-        )
-    return point.module.register_forward_hook(lambda _, __, output: keep(hook, _read(output)))
 
 
 @contextmanager
@@ -211,52 +124,11 @@ def replace(
     Parameters
     ----------
     model
-        The model, or a slice of it.
+        The model; its parts run the same whether it runs as a whole or from a block on.
     hook
         Where.
     function
         Maps (batch, seq, d) to the same shape; it must not change its argument in place.
     """
-    point = _point(model, hook)
-    register = _replace_input if point.is_input else _replace_output
-    handle = register(point.module, hook, function)
-    try:
+    with _point(model, hook).exchange(function):
         yield
-    finally:
-        handle.remove()
-
-
-_Function = Callable[["torch.Tensor"], "torch.Tensor"]
-
-
-def _changed(x: torch.Tensor, hook: Hook, function: _Function) -> torch.Tensor:
-    value = function(x)
-    if value.shape != x.shape:
-        raise ModelError(
-            "a replacement has another shape than the activations",
-            where=str(hook),
-            expected=tuple(x.shape),
-            got=tuple(value.shape),
-        )
-    return value
-
-
-def _replace_output(module: nn.Module, hook: Hook, function: _Function) -> Any:
-    def on_output(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
-        return _written(output, _changed(_read(output), hook, function))
-
-    return module.register_forward_hook(on_output)
-
-
-def _replace_input(module: nn.Module, hook: Hook, function: _Function) -> Any:
-    def on_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        x = _input(args, kwargs)
-        if hook.site == "resid_mid":
-            # The block has already put this very tensor aside for its skip connection: only
-            # writing into it changes both what the MLP reads and what the MLP is added to.
-            x.copy_(_changed(x.clone(), hook, function))
-            return None
-        value = _changed(x, hook, function)
-        return ((value, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": value})
-
-    return module.register_forward_pre_hook(on_input, with_kwargs=True)

@@ -75,6 +75,6 @@ class PatchedModel:
         """Return the final states with ``x`` (batch, seq, d_in) at the hook."""
         if self._tail is not None:
             resid_pre = clean.resid_pre if self._tail.needs_resid_pre else None
-            return self._tail.states(x, resid_pre=resid_pre)
+            return self._tail.states(x, input_ids, resid_pre=resid_pre)
         with replace(self.model, self.hook, lambda _: x):
             return final_states(self.model, input_ids)

@@ -7,6 +7,7 @@ from typing import Any
 
 from saeflow.errors import ModelError
 from saeflow.files import canonical_json, read_json, sha256_file, sha256_text
+from saeflow.models.facts import config_facts
 
 # The names that transformers reads, in its order of preference: a whole, or parts and their index.
 # Others beside them ("model.fp16.safetensors", "consolidated.safetensors") are not looked at.
@@ -14,6 +15,15 @@ WEIGHT_PATTERNS = (
     ("model.safetensors", "model-*-of-*.safetensors"),
     ("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
 )
+
+
+def has_weights(directory: Path) -> bool:
+    """Whether there is a file with weights in a directory."""
+    return any(_weights(Path(directory), patterns) for patterns in WEIGHT_PATTERNS)
+
+
+def _weights(directory: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return sorted(file for pattern in patterns for file in directory.glob(pattern))
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -26,7 +36,7 @@ def weight_files(directory: Path) -> list[Path]:
     """
     directory = Path(directory)
     for patterns in WEIGHT_PATTERNS:
-        files = sorted(file for pattern in patterns for file in directory.glob(pattern))
+        files = _weights(directory, patterns)
         if files:
             _check_index(directory, files)
             return files
@@ -73,13 +83,14 @@ def describe_model(
         Whether the config lets the model's own code run.
     """
     config = read_config(directory, trust_remote_code)
+    facts = config_facts(config.to_dict())
     return {
         "name": name,
         "architecture": (config.architectures or [type(config).__name__])[0],
-        "n_layers": config.num_hidden_layers,
-        "d_model": config.hidden_size,
-        "vocab_size": config.vocab_size,
-        "max_positions": config.max_position_embeddings,
+        "n_layers": facts.n_layers,
+        "d_model": facts.d_model,
+        "vocab_size": facts.vocab_size,
+        "max_positions": facts.max_positions,
         "weights_sha256": weights_sha256(directory),
         "tokenizer": tokenizer,
         "trust_remote_code": trust_remote_code,

@@ -1,106 +1,77 @@
 """A part of a model, as a view that shares its weights: the first blocks, the last, the head.
 
-A slice is a shallow copy of the model in which some blocks are stand-ins. It keeps the number of
+A slice is a shallow copy of the model in which some modules are stand-ins. It keeps the number of
 blocks, so that whatever a model looks up by index (layer types, window sizes) stays right.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from saeflow.models.hooks import Hook, Take, block_list, block_modules, capture, check_hooks
+from saeflow.models.hooks import Hook, Take, block_modules, capture, check_hooks, layout_of
+from saeflow.models.layout import forward_arguments
+from saeflow.models.points import get_input, get_output, with_output
 
 
-class Skip(nn.Module):
-    """Stands for a block that is left out: gives back what it gets.
+class StandIn(nn.Module):
+    """Stands for a module: answers in its form, without computing anything.
 
     Parameters
     ----------
-    as_tuple
-        Whether the model's blocks return a tuple (GPT-Neo) rather than a tensor.
+    module
+        What it stands for, whose attributes it has.
+    output
+        An output of the module; the answer is of its class, with everything but the value None.
+
+    Attributes
+    ----------
+    value : Tensor or None
+        The answer's value; None to give back what comes in.
     """
 
-    def __init__(self, as_tuple: bool = False) -> None:
+    def __init__(self, module: nn.Module, output: Any) -> None:
         super().__init__()
-        self.as_tuple = as_tuple
-
-    def forward(self, hidden_states: torch.Tensor, *_: Any, **__: Any) -> Any:
-        """Return ``hidden_states`` (batch, seq, d)."""
-        return (hidden_states,) if self.as_tuple else hidden_states
-
-
-class Feed(Skip):
-    """Stands for everything before some point: puts ``value`` there, whatever it gets.
-
-    Since what the model computed before is dropped, it does not matter what a family does to
-    ``inputs_embeds`` first (GPT-2 adds its position embedding, others scale).
-
-    Parameters
-    ----------
-    block
-        The block to feed with ``value``; None to hand it on.
-    as_tuple
-        As in `Skip`.
-    """
-
-    def __init__(self, block: nn.Module | None, as_tuple: bool = False) -> None:
-        super().__init__(as_tuple)
-        self.block = block
+        self.__dict__["_module"] = module  # not a part: it has hooks that must not act here
+        self._output = output
         self.value: torch.Tensor | None = None
 
-    def forward(self, _: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Ignore what comes and return ``value``, or the block's answer to it."""
-        if self.block is None:
-            return super().forward(self.value)
-        return self.block(self.value, *args, **kwargs)
+    def __getattr__(self, name: str) -> Any:
+        """Return the module's attribute: models ask their blocks for the kind of attention."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.__dict__["_module"], name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return ``value`` (batch, seq, d), or the first of the arguments."""
+        value = get_input(args, kwargs) if self.value is None else self.value
+        return with_output(self._output, value)
 
 
-class _Passed(nn.Module):
-    """Stands for the whole base model: its answer is what it is fed."""
-
-    def forward(
-        self, *_: Any, inputs_embeds: torch.Tensor, **__: Any
-    ) -> BaseModelOutputWithPastAndCrossAttentions:
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
-
-
-def _with_modules(module: nn.Module, changed: Mapping[str, nn.Module]) -> nn.Module:
-    """Return a shallow copy of ``module`` with some of its direct children exchanged."""
+def with_part(module: nn.Module, path: str, part: nn.Module) -> nn.Module:
+    """Return a shallow copy of ``module`` with the submodule at ``path`` exchanged."""
+    name, _, rest = path.partition(".")
     view = copy.copy(module)
-    view.__dict__["_modules"] = {**module._modules, **changed}
+    changed = with_part(module._modules[name], rest, part) if rest else part
+    view.__dict__["_modules"] = {**module._modules, name: changed}
     return view
 
 
-def base_with_blocks(model: nn.Module, blocks: Sequence[nn.Module]) -> nn.Module:
-    """Return a view of the base model (without LM head) that runs ``blocks`` instead of its own."""
-    base, name = block_list(model)
-    return _with_modules(base, {name: nn.ModuleList(blocks)})
+def trunk_of(model: nn.Module) -> nn.Module:
+    """Return the module that runs the blocks and whose output the LM head reads."""
+    return model.get_submodule(layout_of(model).trunk)
 
 
-def forward_arguments(attention_mask: torch.Tensor | None) -> dict[str, Any]:
-    """Return the keyword arguments that every forward pass of saeflow shares.
-
-    Parameters
-    ----------
-    attention_mask : Tensor (batch, seq), optional
-        1 for tokens, 0 for padding. Right-padded batches of a causal model need none, and
-        without it the same attention kernel serves every batch.
-
-    Notes
-    -----
-    Positions count from the first token that is not padding: Hugging Face's own forward counts
-    from the left edge, which gives left-padded text other (GPT-2: wrong) position embeddings.
-    """
-    if attention_mask is None:
-        return {"use_cache": False}
-    positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
-    return {"attention_mask": attention_mask, "position_ids": positions, "use_cache": False}
+def trunk_with_blocks(model: nn.Module, blocks: Sequence[nn.Module]) -> nn.Module:
+    """Return a view of the trunk that runs ``blocks`` instead of its own."""
+    layout = layout_of(model)
+    path = layout.blocks.removeprefix(f"{layout.trunk}.")
+    return with_part(trunk_of(model), path, nn.ModuleList(blocks))
 
 
 def final_states(
@@ -118,7 +89,18 @@ def final_states(
     Tensor (batch, seq, d_model)
         After the final norm: what the LM head reads. Not a hook's value.
     """
-    return model.base_model(input_ids, **forward_arguments(attention_mask)).last_hidden_state
+    return run_trunk(trunk_of(model), input_ids, attention_mask)
+
+
+def run_trunk(
+    trunk: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Run a model's trunk, or a view of it, as `final_states` does."""
+    return get_output(trunk(input_ids, **forward_arguments(trunk, attention_mask)))
+
+
+class _Reached(Exception):
+    """Ends a forward pass of which no more is needed."""
 
 
 @torch.no_grad()
@@ -146,11 +128,19 @@ def run_until(
         hook -> Tensor (batch, seq, d).
     """
     check_hooks(model, hooks)
-    blocks = block_modules(model)
-    needed = max(hook.block for hook in hooks) + 1
-    part = base_with_blocks(model, blocks[:needed])
-    with capture(part, hooks, take) as found:
-        part(input_ids, **forward_arguments(attention_mask))
+    last = block_modules(model)[max(hook.block for hook in hooks)]
+
+    def stop(*_: object) -> None:
+        raise _Reached
+
+    with capture(model, hooks, take) as found:
+        handle = last.register_forward_hook(stop)
+        try:
+            run_trunk(trunk_of(model), input_ids, attention_mask)
+        except _Reached:
+            pass
+        finally:
+            handle.remove()
     return found
 
 
@@ -164,10 +154,17 @@ class Head:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._view = _with_modules(model, {model.base_model_prefix: _Passed()})
+        layout = layout_of(model)
+        self._trunk = StandIn(trunk_of(model), layout.trunk_output)
+        self._view = with_part(model, layout.trunk, self._trunk)
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Map final states (..., d_model) to logits (..., vocab_size)."""
         flat = states.reshape(1, -1, states.shape[-1]) if states.dim() != 3 else states
-        logits = self._view(inputs_embeds=flat).logits
+        ids = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
+        self._trunk.value = flat
+        try:
+            logits = self._view(ids).logits
+        finally:
+            self._trunk.value = None
         return logits.reshape(*states.shape[:-1], logits.shape[-1])

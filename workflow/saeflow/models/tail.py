@@ -11,15 +11,9 @@ import torch
 from torch import nn
 
 from saeflow.errors import ModelError
-from saeflow.models.hooks import Hook, block_modules, capture, check_hooks, replace
-from saeflow.models.slices import (
-    Feed,
-    Head,
-    Skip,
-    base_with_blocks,
-    final_states,
-    forward_arguments,
-)
+from saeflow.models.hooks import Hook, block_modules, capture, check_hooks, layout_of, replace
+from saeflow.models.layout import probe_ids
+from saeflow.models.slices import Head, StandIn, final_states, run_trunk, trunk_with_blocks
 
 
 class Tail:
@@ -46,23 +40,21 @@ class Tail:
         self.needs_resid_pre = hook.site in ("attn_out", "mlp_out")
         self.head = Head(model)
         self._model = model
-        probe, x, resid_pre, expected, as_tuple = _probe(model, hook)
-        blocks = block_modules(model)
-        enters = hook.site != "resid_post"
-        self._feed = Feed(blocks[hook.block] if enters else None, as_tuple)
-        skipped = [Skip(as_tuple) for _ in blocks[: hook.block]]
-        self._part = base_with_blocks(model, [*skipped, self._feed, *blocks[hook.block + 1 :]])
-        if not torch.equal(self.states(x, resid_pre=resid_pre), expected):
-            raise ModelError(
-                "this model cannot be run from a block on: the result differs from the whole's",
-                where=f"{type(model).__name__} > {hook}",
-                got=f"another result on {probe.numel()} tokens",
-                remedy="Measure this hook with a forward pass of the whole model instead.",
-            )
+        blocks, outputs = block_modules(model), layout_of(model).block_outputs
+        n_skipped = hook.block + (hook.site == "resid_post")
+        skipped = [
+            block if output is None else StandIn(block, output)
+            for block, output in zip(blocks[:n_skipped], outputs, strict=False)
+        ]
+        passed = [one for one in skipped if isinstance(one, StandIn)]
+        self._entry = passed[-1] if passed else None
+        self._part = trunk_with_blocks(model, [*skipped, *blocks[n_skipped:]])
+        self._check()
 
     def states(
         self,
         x: torch.Tensor,
+        input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         *,
         resid_pre: torch.Tensor | None = None,
@@ -73,6 +65,8 @@ class Tail:
         ----------
         x : Tensor (batch, seq, d_model)
             The value at the hook.
+        input_ids : Tensor (batch, seq) int64
+            The tokens: some families give every block a part of their embeddings.
         attention_mask : Tensor (batch, seq), optional
             As for the whole model; right-padded batches need none.
         resid_pre : Tensor (batch, seq, d_model)
@@ -91,52 +85,54 @@ class Tail:
             )
         stream = resid_pre if self.needs_resid_pre else x
         if self.hook.site in ("resid_pre", "resid_post"):
-            return self._run(stream, attention_mask)
+            return self._run(stream, input_ids, attention_mask)
         with replace(self._model, self.hook, lambda _: x):
-            return self._run(stream, attention_mask)
+            return self._run(stream, input_ids, attention_mask)
 
     def logits(
         self,
         x: torch.Tensor,
+        input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         *,
         resid_pre: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the logits (batch, seq, vocab_size); arguments as for `states`."""
-        return self.head(self.states(x, attention_mask, resid_pre=resid_pre))
+        return self.head(self.states(x, input_ids, attention_mask, resid_pre=resid_pre))
 
-    def _run(self, stream: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        self._feed.value = stream
+    def _run(
+        self,
+        stream: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Run the blocks from the hook on; what the model computes before is dropped."""
+        if self._entry is None:
+            with replace(self._model, Hook("resid_pre", self.hook.block), lambda _: stream):
+                return run_trunk(self._part, input_ids, attention_mask)
+        self._entry.value = stream
         try:
-            # inputs_embeds only tells shape, type and device here: `Feed` drops its content.
-            output = self._part(inputs_embeds=stream, **forward_arguments(attention_mask))
+            return run_trunk(self._part, input_ids, attention_mask)
         finally:
-            self._feed.value = None
-        return output.last_hidden_state
+            self._entry.value = None
 
-
-@torch.no_grad()
-def _probe(
-    model: nn.Module, hook: Hook
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, bool]:
-    """Run the whole model on a few tokens, to hold the tail against.
-
-    Returns
-    -------
-    ids (2, 4), x (2, 4, d), resid_pre (2, 4, d), final states (2, 4, d), blocks return a tuple
-    """
-    device = next(model.parameters()).device
-    ids = torch.arange(8, device=device).reshape(2, 4) % model.config.vocab_size
-    below = Hook("resid_pre", hook.block)
-    kinds: list[bool] = []
-
-    def note_kind(_: nn.Module, __: object, output: object) -> None:
-        kinds.append(isinstance(output, tuple))
-
-    handle = block_modules(model)[0].register_forward_hook(note_kind)
-    try:
-        with capture(model, [hook, below]) as found:
-            expected = final_states(model, ids)
-    finally:
-        handle.remove()
-    return ids, found[hook], found[below], expected, kinds[0]
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Hold the tail against the whole model on a few tokens."""
+        ids, below = probe_ids(self._model), Hook("resid_pre", self.hook.block)
+        # A value that is multiplied on its way is divided first: exchanged for itself in both.
+        with capture(self._model, [self.hook, below]) as found:
+            with replace(self._model, self.hook, lambda x: x):
+                expected = final_states(self._model, ids)
+        try:
+            got = self.states(found[self.hook], ids, resid_pre=found[below])
+            problem = f"another result on {ids.numel()} tokens"
+        except Exception as error:  # a family's code may need more of its blocks than the stream
+            got, problem = None, f"{type(error).__name__}: {error}"
+        if got is None or not torch.equal(got, expected):
+            raise ModelError(
+                "this model cannot be run from a block on",
+                where=f"{type(self._model).__name__} > {self.hook}",
+                expected="the whole model's result",
+                got=problem,
+            )

@@ -1,13 +1,16 @@
 """List the places in a model where activations can be read: site, block and width.
 
 MODEL is a name under `models` in the configuration, fetched or trained already, or a local
-directory in Hugging Face's form. No weights are loaded.
+directory in Hugging Face's form. A directory's model is loaded and tried with a few tokens; where
+there are no weights, with random ones.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from saeflow.models.facts import ModelFacts
 
 HELP = "list the hooks of a model"
 
@@ -22,31 +25,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print one hook a line, with its width."""
-    directory, trusted = _find(options.model, options.configfile)
-    model = _skeleton(directory, trusted)
-    from saeflow.models.hooks import available_hooks
-
-    width = model.config.hidden_size
-    hooks = available_hooks(model)
-    n_blocks = 1 + max(hook.block for hook in hooks)
-    print(f"# {type(model).__name__}: {n_blocks} blocks, width {width}")
-    for hook in hooks:
-        print(f"{str(hook):<16} {width}")
+    if (Path(options.model) / "config.json").is_file():
+        facts = _tried(Path(options.model))
+    else:
+        facts = _recorded(options.model, options.configfile)
+    print(f"# {facts.architecture}: {facts.n_layers} blocks, width {facts.d_model}")
+    for hook in facts.hooks():
+        print(f"{str(hook):<16} {facts.d_model}")
+    for site, why in facts.reasons.items():
+        print(f"# {site} is not offered{' everywhere' if site in facts.sites else ''}: {why}")
     return 0
 
 
-def _find(name: str, configfile: Path) -> tuple[Path, bool]:
-    """Return the model's directory, and whether its own code may run."""
+def _recorded(name: str, configfile: Path) -> ModelFacts:
+    """Return what the record of a model says."""
     from saeflow import paths
     from saeflow.config.checks import resolve
     from saeflow.config.reading import read_config
     from saeflow.errors import ConfigError
     from saeflow.files import read_json
+    from saeflow.models.facts import record_facts
     from saeflow.plan.current import recorded_identity
-    from saeflow.work import bulk_of
 
-    if (Path(name) / "config.json").is_file():
-        return Path(name), False
     config = resolve(read_config(configfile), file=str(configfile))
     if name.partition("@")[0] not in config["models"]:
         raise ConfigError(
@@ -61,17 +61,24 @@ def _find(name: str, configfile: Path) -> tuple[Path, bool]:
             where=record,
             remedy=f"Run `saeflow make {record}`.",
         )
-    trusted = bool(read_json(record).get("trust_remote_code", False))
-    return bulk_of(record), trusted
+    return record_facts(read_json(record))
 
 
-def _skeleton(directory: Path, trusted: bool) -> object:
-    """Build the model without its weights."""
+def _tried(directory: Path) -> ModelFacts:
+    """Load a model and try it."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    from saeflow.models.record import read_config as read_model_config
+    from saeflow.models.facts import record_facts
+    from saeflow.models.load import load_directory
+    from saeflow.models.record import has_weights, read_config
+    from saeflow.models.trial import try_model
 
-    config = read_model_config(directory, trusted)
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
+    if has_weights(directory):
+        model = load_directory(directory)
+    else:
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(read_config(directory)).float().eval()
+        for parameter in model.parameters():  # where families begin with zeros, sites look alike
+            parameter.data += 0.02 * torch.randn_like(parameter)
+    return record_facts({"architecture": type(model).__name__, **try_model(model)})
