@@ -1,7 +1,7 @@
 """The names of the places in a model where activations are read and written: ``site.block``.
 
 TransformerLens' names of them (``blocks.3.hook_resid_post``) are understood wherever a hook is
-named. Where a site lies in a model of Hugging Face says `saeflow.models.hooks`. Read `Hook`.
+named. Where a site lies in a model of Hugging Face finds `saeflow.models.sites`. Read `Hook`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ SITES = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
 """In the order in which a forward pass meets them.
 
 ``resid_pre`` / ``resid_post``: the residual stream before / after the block;
-``attn_out`` / ``mlp_out``: what the attention / the MLP adds to it;
+``attn_out`` / ``mlp_out``: what the attention (or what mixes tokens in its place: a convolution,
+a state space) / the MLP (or experts) adds to it, after norms and factors of their own;
 ``resid_mid``: the stream between the two, where a block has such a point.
+
+So ``resid_post = resid_pre + attn_out + mlp_out`` and ``resid_mid = resid_pre + attn_out``: a site
+for which that does not hold in a model is not offered there.
 """
 
 PARALLEL_SITES = tuple(site for site in SITES if site != "resid_mid")

@@ -9,8 +9,10 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from saeflow.files import read_json
 from saeflow.hooks import PARALLEL_SITES, SITES, Hook
-from saeflow.models.facts import ModelFacts, config_facts, read_facts
+from saeflow.models.facts import ModelFacts, config_facts, read_facts, record_facts
+from saeflow.work import bulk_of
 
 # The keys of each family, as its authors' own files have them, and how its blocks are reached.
 FILES = {
@@ -111,3 +113,26 @@ def test_a_directory_without_a_readable_config_has_no_facts(tmp_path, content):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     assert read_facts(tmp_path) is None
+
+
+def test_of_a_model_that_was_fetched_the_sites_that_were_tried_are_known(tmp_path, record):
+    facts = read_facts(bulk_of(record))
+    assert facts.blocks == read_json(record)["sites"]
+    assert facts.hooks()[:5] == [
+        *(Hook(site, 0) for site in ("resid_pre", "attn_out", "mlp_out", "resid_post")),
+        Hook("resid_pre", 1),
+    ]
+    assert facts.lack(Hook("mlp_out", 2)) is None
+    assert facts.lack(Hook("resid_mid", 2)) == (
+        "its blocks have no resid_mid (the attention and the MLP read the same stream), only"
+        " resid_pre, attn_out, mlp_out, resid_post"
+    )
+
+
+def test_a_site_of_some_blocks_is_known_block_by_block():
+    tried = {"n_layers": 3, "d_model": 8, "sites": {"resid_post": [0, 1, 2], "attn_out": [0, 2]}}
+    facts = record_facts({**tried, "not_offered": {"attn_out": "why"}}, ModelFacts("hybrid"))
+    assert list(map(str, facts.hooks())) == [
+        *("attn_out.0", "resid_post.0", "resid_post.1", "attn_out.2", "resid_post.2"),
+    ]
+    assert facts.lack(Hook("attn_out", 1)) == "only its blocks 0, 2 have attn_out (why)"

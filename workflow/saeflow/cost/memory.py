@@ -27,6 +27,8 @@ def peak(results: Sequence[Result], works: Works) -> float | None:
         if rule == "train_lm":
             shape, n_tokens = works.shape(first), training_plan(first.settings).batch_tokens
             return _TORCH_BYTES + _training(shape, n_tokens)
+        if rule == "fetch_model":  # which tries the model that it brings
+            return _TORCH_BYTES + _FLOAT * works.shape(first).n_parameters
         if model is None:
             return None
         if rule in ("train_saes", "finetune_saes"):

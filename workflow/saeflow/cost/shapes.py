@@ -115,5 +115,5 @@ def _read(directory: Path) -> Shape | None:
     config = text_part(read_json(directory / "config.json"))
     widths = (config.get(name) for name in ("intermediate_size", "n_inner", "ffn_dim"))
     d_mlp = next((w for w in widths if isinstance(w, int)), 4 * facts.d_model)
-    tied = config.get("tie_word_embeddings", facts.architecture == "gpt2")
-    return Shape(facts.architecture, facts.d_model, facts.n_layers, d_mlp, facts.vocab_size, tied)
+    tied = config.get("tie_word_embeddings", facts.family == "gpt2")
+    return Shape(facts.family, facts.d_model, facts.n_layers, d_mlp, facts.vocab_size, tied)

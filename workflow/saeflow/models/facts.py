@@ -8,13 +8,14 @@ Read `config_facts`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.hooks import PARALLEL_SITES, SITES, Hook
+from saeflow.inventory import MANIFEST
 
 _TEXT_PARTS = ("text_config", "decoder")
 # Families with an encoder beside the decoder give the encoder's size under the common name.
@@ -41,8 +42,8 @@ class ModelFacts:
 
     Attributes
     ----------
-    architecture : str
-        Hugging Face's ``model_type``, or the model's class once it is fetched.
+    family : str
+        Hugging Face's ``model_type``.
     n_layers, d_model, vocab_size : int or None
         Blocks, width of the residual stream, words; None where the file does not say.
     max_positions : int or None
@@ -56,7 +57,7 @@ class ModelFacts:
         Site -> why some block lacks it, once the model was tried.
     """
 
-    architecture: str
+    family: str
     n_layers: int | None = None
     d_model: int | None = None
     vocab_size: int | None = None
@@ -87,24 +88,35 @@ class ModelFacts:
         return None
 
 
-def record_facts(record: Mapping[str, Any]) -> ModelFacts:
-    """Return what a model's ``model.json`` says; of one that was fetched, what was tried."""
-    return ModelFacts(
-        record["architecture"],
-        *(record.get(name) for name in ("n_layers", "d_model", "vocab_size", "max_positions")),
-        sites=tuple(record.get("sites", PARALLEL_SITES)),
-        blocks=record.get("sites"),
-        reasons=record.get("not_offered", {}),
+def read_facts(directory: Path) -> ModelFacts | None:
+    """Return what is known of a Hugging Face directory; None if it has no config.json to read.
+
+    Of a copy that saeflow fetched, that is what the fetch found.
+    """
+    config, tried = (_read(Path(directory) / name) for name in ("config.json", MANIFEST))
+    return record_facts(tried or {}, config_facts(config)) if config else None
+
+
+def record_facts(record: Mapping[str, Any], facts: ModelFacts) -> ModelFacts:
+    """Return the facts of a model's config.json, corrected by what its ``model.json`` says."""
+    if "sites" not in record:
+        return facts
+    return replace(
+        facts,
+        n_layers=record["n_layers"],
+        d_model=record["d_model"],
+        sites=tuple(site for site in SITES if site in record["sites"]),
+        blocks=record["sites"],
+        reasons=record["not_offered"],
     )
 
 
-def read_facts(directory: Path) -> ModelFacts | None:
-    """Return what a Hugging Face directory's config.json says; None if there is none to read."""
+def _read(file: Path) -> Mapping[str, Any] | None:
     try:
-        config = read_json(Path(directory) / "config.json")
+        content = read_json(file)
     except (SaeflowError, OSError):
         return None
-    return config_facts(config) if isinstance(config, Mapping) else None
+    return content if isinstance(content, Mapping) else None
 
 
 def config_facts(config: Mapping[str, Any]) -> ModelFacts:

@@ -26,26 +26,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print one hook a line, with its width."""
     if (Path(options.model) / "config.json").is_file():
-        facts = _tried(Path(options.model))
+        name, facts = _tried(Path(options.model))
     else:
-        facts = _recorded(options.model, options.configfile)
-    print(f"# {facts.architecture}: {facts.n_layers} blocks, width {facts.d_model}")
+        name, facts = _recorded(options.model, options.configfile)
+    print(f"# {name}: {facts.n_layers} blocks, width {facts.d_model}")
     for hook in facts.hooks():
         print(f"{str(hook):<16} {facts.d_model}")
     for site, why in facts.reasons.items():
-        print(f"# {site} is not offered{' everywhere' if site in facts.sites else ''}: {why}")
+        where = " in every block" if site in facts.sites else ""
+        print(f"# {site} is not offered{where}: {why}")
     return 0
 
 
-def _recorded(name: str, configfile: Path) -> ModelFacts:
-    """Return what the record of a model says."""
+def _recorded(name: str, configfile: Path) -> tuple[str, ModelFacts]:
+    """Return the class of a model and what its record of a model says."""
     from saeflow import paths
     from saeflow.config.checks import resolve
     from saeflow.config.reading import read_config
     from saeflow.errors import ConfigError
     from saeflow.files import read_json
-    from saeflow.models.facts import record_facts
+    from saeflow.models.facts import read_facts
     from saeflow.plan.current import recorded_identity
+    from saeflow.work import bulk_of
 
     config = resolve(read_config(configfile), file=str(configfile))
     if name.partition("@")[0] not in config["models"]:
@@ -61,11 +63,11 @@ def _recorded(name: str, configfile: Path) -> ModelFacts:
             where=record,
             remedy=f"Run `saeflow make {record}`.",
         )
-    return record_facts(read_json(record))
+    return read_json(record)["architecture"], read_facts(bulk_of(record))
 
 
-def _tried(directory: Path) -> ModelFacts:
-    """Load a model and try it."""
+def _tried(directory: Path) -> tuple[str, ModelFacts]:
+    """Load a model, try it, and return its class and what was found."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -81,4 +83,4 @@ def _tried(directory: Path) -> ModelFacts:
         model = AutoModelForCausalLM.from_config(read_config(directory)).float().eval()
         for parameter in model.parameters():  # where families begin with zeros, sites look alike
             parameter.data += 0.02 * torch.randn_like(parameter)
-    return record_facts({"architecture": type(model).__name__, **try_model(model)})
+    return type(model).__name__, record_facts(try_model(model), ModelFacts(""))
