@@ -34,6 +34,7 @@ def fetch(tmp_path, settings, path=None, name="tiny"):
 def test_a_local_model_is_copied_and_described(record, directory):
     facts = read_json(record)
     assert facts.pop("inventory") == sha256_file(bulk_of(record) / "files.json")
+    assert facts.pop("checksum")
     assert facts == {
         "identity": "a" * 64,
         "bulk": "model.aaaaaaaaaaaaaaaa",
@@ -107,7 +108,7 @@ def test_only_the_files_that_are_needed_come_from_the_hub(tmp_path, hub, record)
     output = fetch(tmp_path, HUB)
     facts, local = read_json(output), read_json(record)
     assert facts.pop("source") == HUB and "source" not in local
-    own = ("identity", "bulk", "inventory")
+    own = ("identity", "bulk", "checksum", "inventory")
     assert {k: v for k, v in facts.items() if k not in own} == {
         k: v for k, v in local.items() if k not in own
     }
