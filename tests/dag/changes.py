@@ -253,7 +253,7 @@ CHANGES = (
     Change("a preset", code("config/presets.py", '"l1": 2e-3', '"l1": 3e-3'), set()),
     Change(
         "what a fine-tuning method fits (`scale`)",
-        code("finetune/methods/scale.py", "TRAINABLE", "_CHANGED = 1\nTRAINABLE"),
+        code("finetune/methods.py", 'SCALE = ("scale",)', 'SCALE = ("scale", "b_dec")'),
         below_saes(["relu~scale"]),
     ),
     Change(

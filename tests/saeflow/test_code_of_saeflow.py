@@ -57,7 +57,7 @@ def test_saes_are_trained_tuned_and_measured_by_what_is_reached(tmp_path, source
     with traced() as trace:
         finetune_sweep([tuned])
     raise_failure([tuned])
-    named = ["saeflow.finetune.methods.scale", "saeflow.finetune.solvers.exact", *ARCHITECTURES]
+    named = ["saeflow.finetune.methods:SCALE", "saeflow.finetune.solvers.exact", *ARCHITECTURES]
     assert_reached(trace, source, [TUNING, *named])
 
     measured = [
@@ -138,7 +138,7 @@ def test_every_python_reads_the_source_alike(minor, tree):
 
 ROOTS = {
     "training": ["scripts/train_saes.py:main", "saeflow.sae.architectures.relu"],
-    "tuning": [TUNING, "saeflow.finetune.solvers.exact", "saeflow.finetune.methods.scale"],
+    "tuning": [TUNING, "saeflow.finetune.solvers.exact", "saeflow.finetune.methods:SCALE"],
     "drawing": ["scripts/plot.py:main", STUDY.figures["l0_by_method"].draw],
     "tokenizing": ["scripts/tokenize_dataset.py:main"],
 }

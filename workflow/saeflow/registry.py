@@ -1,8 +1,8 @@
 """Load a member of a family by its name.
 
-An architecture, a metric's formula and a fine-tuning method each live in a module of their own
-and are loaded here, so that no module imports them all: the code digest of a job then covers
-the members that it uses and no other.
+An architecture, a measure and a format of SAEs each live in a module of their own and are loaded
+here, so that no module imports them all: the code digest of a job then covers the members that it
+uses and no other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +45,7 @@ def literal(package: str, name: str, constant: str, default: Any) -> Any:
     return default
 
 
-def function(name: str) -> Callable[..., Any]:
-    """Return the function that "module:function" names."""
+def function(name: str) -> Any:
+    """Return the function, class or constant that "module:name" names."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import typing
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sae_reference import assert_close, autograd, random_weights
-from saeflow import registry
+from saeflow.config.training import Steps
 from saeflow.errors import ConfigError
+from saeflow.finetune.methods import trainable
 from saeflow.finetune.own_loss import OwnLoss
 from saeflow.finetune.squared_error import SquaredError
 from saeflow.finetune.tune import with_own_input_bias
@@ -18,8 +21,7 @@ from saeflow.sae.steps import backward
 from saeflow.sae.steps.step import Batch, State, Workspace
 
 METHODS = {
-    name: registry.load("finetune.methods", name).TRAINABLE
-    for name in registry.names("finetune.methods")
+    name: trainable(name) for name in typing.get_args(Steps.model_fields["method"].annotation)
 }
 SQUARED_ERROR = [name for name in METHODS if name != "baseline"]
 SETTINGS = {"relu": {"l1": 0.1}, "topk": {"k": 3}, "jumprelu": {"l0_coef": 0.1}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 import pytest
 import torch
 
@@ -9,7 +11,9 @@ from sae_recipes import OWN, plain
 from sae_reference import assert_close, autograd, run_step
 from sae_stores import make_activations, place, published, sparse_data, train_saes, tune_saes
 from saeflow import registry
+from saeflow.config.training import Steps
 from saeflow.errors import ConfigError
+from saeflow.finetune.methods import trainable
 from saeflow.finetune.own_loss import OwnLoss
 from saeflow.finetune.squared_error import SquaredError
 from saeflow.finetune.tune import with_own_input_bias
@@ -21,12 +25,8 @@ from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 
 X = sparse_data(66 * 33, 12, 20, mean_l0=3)
 NAMES = registry.names(ARCHITECTURES)
-METHODS = registry.names("finetune.methods")
-MOVING = {
-    name
-    for name in METHODS
-    if {"W_enc", "b_enc"} & set(registry.load("finetune.methods", name).TRAINABLE or ())
-}
+METHODS = typing.get_args(Steps.model_fields["method"].annotation)
+MOVING = {name for name in METHODS if {"W_enc", "b_enc"} & set(trainable(name) or ())}
 REFUSED = {("gated", method): "pre-activations" for method in MOVING}
 TUNE = {"solver": "steps", "batch_size": 64, "learning_rate": 3e-3, "epochs": 2}
 

@@ -61,7 +61,7 @@ def test_a_fine_tuned_sae_reads_its_parent_and_has_the_settings_of_the_method(co
     one = plan.sae(**PLACE, sae="relu~scale", seed=0)
     assert one.inputs["parent"] is plan.sae(**PLACE, sae="relu", seed=0)
     assert one.settings["method"] == "scale"
-    assert "saeflow.finetune.methods.scale" in one.code_roots
+    assert "saeflow.finetune.methods:SCALE" in one.code_roots
     assert str(one.output).endswith("/relu~scale/seed-0/sae.json")
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from saeflow import registry
 from saeflow.config.training import Training
 from saeflow.device import pick
 from saeflow.files import read_json
+from saeflow.finetune.methods import trainable as trainable_by
 from saeflow.finetune.own_loss import OwnLoss
 from saeflow.finetune.squared_error import SquaredError
 from saeflow.sae.model import SAE
@@ -26,8 +26,6 @@ from saeflow.sae.steps.step import Batch, State, Terms
 from saeflow.sae.training.sweep import activations_header
 from saeflow.sae.training.trainee import Objective
 from saeflow.task import Task
-
-METHODS = "finetune.methods"
 
 
 class TuneObjective(Objective):
@@ -55,7 +53,7 @@ class TuneObjective(Objective):
         settings, self.parent = task.settings, parent
         run = {key: value for key, value in settings.items() if key not in ("method", "solver")}
         self.run = Training.read(run, where=f"settings of the method {settings['method']}")
-        trainable = registry.load(METHODS, settings["method"]).TRAINABLE
+        trainable = trainable_by(settings["method"])
         self._record, self._settings = Path(task.inputs["parent"]), dict(settings)
         self._origin = activations_header(read_json(task.inputs["activations"]))
         self.d_in, self.d_sae = parent.d_in, parent.d_sae

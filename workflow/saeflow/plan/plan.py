@@ -12,6 +12,7 @@ from typing import Any
 from saeflow import paths
 from saeflow.config.recipes import BASELINES, target_hook
 from saeflow.errors import ConfigError
+from saeflow.finetune.methods import definition
 from saeflow.metrics.registry import MEASURES
 from saeflow.plan.imports import architecture_modules, imported_sae, is_imported
 from saeflow.plan.result import Result
@@ -111,7 +112,7 @@ class Plan(Sources):
             inputs=inputs,
             code_roots=(
                 *architecture_modules(recipe),
-                f"saeflow.finetune.methods.{tuning['method']}",
+                definition(tuning["method"]),
                 f"saeflow.finetune.solvers.{tuning['solver']}",
             ),
             suffix="",

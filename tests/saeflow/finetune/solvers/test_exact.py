@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from damage import put
 from sae_stores import (
     content,
     make_activations,
@@ -236,9 +237,8 @@ def test_activations_that_are_not_finite_are_the_failure_of_all(parents, tmp_pat
     x = sparse_data(66 * 33, 12, 20, mean_l0=3)
     damaged = make_activations(tmp_path / "damaged", x=x)
     array = next(damaged.parent.glob("resid_post.0.*.zarr")) / "activations" / "c" / "1" / "0"
-    with array.open("r+b") as file:  # row 400 is of the second shard of 256 rows
-        file.seek((400 - 256) * 12 * 4)
-        file.write(struct.pack("<f", float("nan")))
+    # row 400 is of the second shard of 256 rows
+    put(array, (400 - 256) * 12 * 4, struct.pack("<f", float("nan")))
     with pytest.raises(StoreError, match="nan in row 400, dimension 0, shard .*c/1/0"):
         tune_saes([job(tmp_path, parents, "relu", "decoder", ridge=1.0)], damaged)
 

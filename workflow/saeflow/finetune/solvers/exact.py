@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from saeflow import registry
 from saeflow.activations.excerpts import batches_in_order, ordinary_rows
 from saeflow.activations.reader import Store, open_store
 from saeflow.config.training import Exact
 from saeflow.errors import DataError
 from saeflow.finetune.closed_form import Decoder, choose_ridge, solve
+from saeflow.finetune.methods import trainable as trainable_by
 from saeflow.finetune.normal import NormalEquations, require_memory
-from saeflow.finetune.tune import METHODS as METHODS_PACKAGE
 from saeflow.finetune.tune import load_parent, tuned_header, with_own_input_bias
 from saeflow.interrupt import Stop, interruptible
 from saeflow.logs import Progress
@@ -189,7 +188,7 @@ def _solved(
     n_documents: int,
 ) -> SAE:
     """Return the SAE that one method makes of its parent."""
-    trainable = registry.load(METHODS_PACKAGE, settings.method).TRAINABLE
+    trainable = trainable_by(settings.method)
     sae = with_own_input_bias(parent.sae) if "b_dec" in trainable else parent.sae
     start = Decoder(*(w.double().cpu().numpy() for w in (sae.W_dec, sae.b_dec)))
     ridge, errors = settings.ridge, {}

@@ -1,3 +1,0 @@
-"""Scale: one factor per latent, all else frozen."""
-
-TRAINABLE = ("scale",)

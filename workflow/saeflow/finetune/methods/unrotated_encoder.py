@@ -1,3 +1,0 @@
-"""Unrotated encoder: a factor per latent and the encoder's bias; no direction turns."""
-
-TRAINABLE = ("scale", "b_enc")
