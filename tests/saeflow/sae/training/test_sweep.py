@@ -15,6 +15,7 @@ import time
 import pytest
 import torch
 
+from damage import put
 from sae_stores import (
     ORIGIN,
     content,
@@ -281,9 +282,7 @@ def test_activations_that_are_not_finite_name_hook_step_row_and_shard(value, tmp
     record = make_activations(tmp_path)
     row = 400  # of the second shard of 256 rows, 12 numbers each
     shard = next(tmp_path.glob("resid_post.0.*.zarr")) / "activations" / "c" / "1" / "0"
-    with shard.open("r+b") as file:
-        file.seek((row - 256) * 12 * 4)
-        file.write(struct.pack("<f", value))
+    put(shard, (row - 256) * 12 * 4, struct.pack("<f", value))
     tasks = [task_of(place(tmp_path, n), RELU, activations=record) for n in "ab"]
     train_sweep(tasks)
     assert not any(task.finished for task in tasks)
