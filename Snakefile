@@ -21,6 +21,7 @@ from saeflow.plan.environment import export
 from saeflow.plan.jobs import Jobs
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
+from saeflow.plan.possible import require_possible
 
 # A configuration given with --configfile replaces the default study, it does not add to it.
 if not workflow.overwrite_configfiles:
@@ -36,6 +37,7 @@ try:
             # Snakemake's own reader accepts a key that stands twice.
             read_config(Path(one))
         outputs = Outputs(Plan(resolve(config, file=file), file=file))
+        require_possible(outputs)
     jobs = Jobs(outputs)
 except SaeflowError as error:
     sys.exit(f"error in {error}")
@@ -46,6 +48,13 @@ CORES = workflow.cores or 1
 
 wildcard_constraints:
     **paths.WILDCARDS,
+
+
+onstart:
+    try:
+        jobs.require_plans()
+    except SaeflowError as error:
+        sys.exit(f"error in {error}")
 
 
 onsuccess:

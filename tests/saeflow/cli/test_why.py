@@ -187,3 +187,20 @@ def test_why_something_could_not_be_made_is_told_of_it_and_of_what_lacks_it(tree
     printed = saeflow("why", table)[1]
     assert f"{table} was made of what there was" in printed
     assert f"{record}: it diverged." in printed
+
+
+def test_what_another_configuration_makes_is_asked_for_by_the_option(tree, saeflow):
+    """A path that this configuration does not define names --configfile, not a path of its own."""
+    other = f"{SAES}/mine/seed-0"
+    code, printed = saeflow("why", other)
+    assert code == 1 and "--configfile" in printed
+    (tree.path / other).mkdir(parents=True)
+    code, printed = saeflow("why", other)
+    assert code == 1 and "It is there" in printed and "--configfile" in printed
+    assert "Did you mean" not in printed
+    (tree.path / "mine.yaml").write_text((tree.path / "config.yaml").read_text())
+    table = "results/studies/mine/tables/suppression/l0.csv"
+    code, printed = saeflow("why", table)
+    assert code == 1 and "of the configuration 'mine'" in printed and "--configfile" in printed
+    code, printed = saeflow("why", table, "--configfile", "mine.yaml")
+    assert code == 0 and "is not made yet" in printed

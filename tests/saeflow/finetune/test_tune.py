@@ -93,7 +93,7 @@ def test_an_active_latent_is_its_pre_activation_where_the_architecture_says_so(n
     active = codes > 0
     assert bool(active.any())
     close = torch.allclose(codes[active], pre[active], rtol=1e-4, atol=1e-5)
-    assert close == rule.LATENT_IS_PRE_ACTIVATION
+    assert close == settings.LATENT_IS_PRE_ACTIVATION
 
 
 @pytest.mark.parametrize("name", NAMES)

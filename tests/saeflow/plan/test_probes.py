@@ -33,6 +33,17 @@ def plan_of(config):
     return Plan(resolve(config))
 
 
+@pytest.mark.parametrize(("measures", "asked"), [({}, False), ({"probes": {}}, True)])
+def test_probes_are_measured_where_they_are_asked_for(config, measures, asked):
+    """What is measured by default is what the documentation says is: no job is unasked."""
+    config["measures"] = measures
+    wanted = Outputs(plan_of(config)).wanted
+    made = {one.settings["measure"] for one in wanted if one.rule == "measure"}
+    assert made == {"reconstruction", "language"} | ({"probes"} if asked else set())
+    tables = {one.output.stem for one in wanted if one.rule == "tabulate"}
+    assert bool(tables & {"probes", "probe_change"}) == asked
+
+
 def test_settings_are_those_of_probes(config):
     one = plan_of(config).measurement("probes", **PLACE, **ON, sae="relu", seed=0)
     assert one.settings == {"measure": "probes", "classes": 16, "rows": 10000}

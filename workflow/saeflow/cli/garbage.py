@@ -80,8 +80,11 @@ def is_busy(piece: Garbage) -> bool:
     """Whether a running process holds the place of a piece of garbage."""
     if piece.record is None:
         return False
-    with _lock(piece) as free:
-        return not free
+    try:
+        with _lock(piece) as free:
+            return not free
+    except OSError:  # of another user, or on a disk that is not written to
+        return False
 
 
 def remove(piece: Garbage) -> bool:

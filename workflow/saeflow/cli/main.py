@@ -6,6 +6,7 @@ Nothing here, nor below `saeflow.cli`, is part of what a result is made from.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -49,11 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SaeflowError as error:
         print(f"error in {error}", file=sys.stderr)
         return _EXIT_ERROR
-    except KeyboardInterrupt:
-        return _EXIT_INTERRUPTED
     except BrokenPipeError:  # `saeflow clean | head`: what is left to say is not wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        refused = SaeflowError(
+            "this may not be done here",
+            where=error.filename,
+            got=error.strerror,
+            remedy="Ask its owner, or copy the results to where you may write.",
+        )
+        print(f"error in {refused}", file=sys.stderr)
+        return _EXIT_ERROR
+    except KeyboardInterrupt:
+        return _EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

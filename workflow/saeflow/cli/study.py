@@ -15,6 +15,7 @@ from saeflow.config.reading import read_config
 from saeflow.errors import ConfigError, SaeflowError
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
+from saeflow.plan.possible import require_possible
 from saeflow.plan.result import Result
 from saeflow.work import IDENTITY_CHARACTERS
 
@@ -72,7 +73,9 @@ def add_configfile(parser: argparse.ArgumentParser, *, several: bool = False) ->
 def open_study(file: Path) -> Study:
     """Read a configuration and plan it; the first problem is a `ConfigError`."""
     config = resolve(read_config(file), file=str(file))
-    return Study(file, config, Outputs(Plan(config, file=str(file))))
+    study = Study(file, config, Outputs(Plan(config, file=str(file))))
+    require_possible(study.outputs)
+    return study
 
 
 def inside(target: Path) -> Path:
@@ -112,10 +115,19 @@ def find_result(study: Study, target: Path) -> Result:
     for path in candidates:
         if result := study.outputs.find(path):
             return result
-    known = [str(path) for one in study.outputs.wanted for path in (one.output, *one.files)]
-    close = difflib.get_close_matches(str(target), known, n=1)
-    raise ConfigError(
-        f"nothing in {study.file} makes this",
-        where=target,
-        remedy=f"Did you mean {close[0]}?" if close else None,
-    )
+    raise _not_found(study, target, there=any(path.exists() for path in candidates))
+
+
+def _not_found(study: Study, target: Path, *, there: bool) -> ConfigError:
+    """Return the error for a path that a configuration does not define."""
+    _, kind, name, *_ = (*target.parts, "", "")
+    if kind == "studies" and name not in ("", study.config["name"]):
+        remedy = f"It is of the configuration '{name}': give its file with --configfile."
+    elif there:
+        remedy = "It is there: name the configuration that made it with --configfile."
+    else:
+        known = [str(path) for one in study.outputs.wanted for path in (one.output, *one.files)]
+        close = difflib.get_close_matches(str(target), known, n=1)
+        remedy = f"Did you mean {close[0]}? " if close else ""
+        remedy += "Where another configuration makes it, name that with --configfile."
+    return ConfigError(f"nothing in {study.file} makes this", where=target, remedy=remedy)

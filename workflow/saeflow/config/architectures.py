@@ -7,7 +7,7 @@ those with the options of every training. Read `Recipe`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
@@ -28,6 +28,10 @@ Expansion = Annotated[float, Field(gt=0, le=1024)]
 
 class Rule(Section):
     """What every architecture has."""
+
+    LATENT_IS_PRE_ACTIVATION: ClassVar[bool] = True
+    """Whether an active latent is its pre-activation, so that fine-tuning can move the encoder
+    while thresholds are held."""
 
     subtract_b_dec: bool = True
     """Encode x - b_dec instead of x."""
@@ -227,6 +231,8 @@ class JumpReLURecipe(Recipe, JumpReLU):
 
 class Gated(Rule):
     """Of gated codes."""
+
+    LATENT_IS_PRE_ACTIVATION: ClassVar[bool] = False
 
     l1: NotNegative
     """Weight of the penalty on the gates beside the error, summed over dimensions."""

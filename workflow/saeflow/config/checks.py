@@ -9,6 +9,7 @@ import re
 from pathlib import PurePath
 from typing import Any
 
+from saeflow.config.amounts import check_amounts, check_model
 from saeflow.config.messages import no_such
 from saeflow.config.recipes import expand, target_hook
 from saeflow.config.sections import Config as Sections
@@ -50,6 +51,7 @@ def resolve(config: Any, *, file: str = "config.yaml") -> Config:
     for section, values, where in studies.values():
         _check_study(result, where, values)
         section.check(result, values, where)
+        check_amounts(result, values, file)
     return result
 
 
@@ -63,6 +65,7 @@ def _check_model(config: Config, where: str, model: Config) -> None:
     if "train" in model:
         for key in ("dataset", "packing", "tokenizer"):
             refer(config, f"{key}s", model["train"][key], f"{where} > train > {key}")
+        check_model(config, f"{where} > train", model["train"])
     elif "tokenizer" in model:
         refer(config, "tokenizers", model["tokenizer"], f"{where} > tokenizer")
 

@@ -108,7 +108,8 @@ def configuration_page() -> str:
         f"{_about(Config)} A name that you choose is part of paths: at most 64 letters, digits, `.`,"
         " `_`, `+` or `-`, beginning with a letter or digit. A key that is not listed here is an"
         " error.",
-        "In the tables, *required* has no default; `a > b` is the key `b` below the key `a`.",
+        "In the tables, *required* has no default, and – stands for a key that is not there unless"
+        " it is given: nothing is made or limited by it. `a > b` is the key `b` below the key `a`.",
     ]
     for key, field in Config.model_fields.items():
         parts += [f"## {key}", descriptions(Config)[key], *_parts(key, field.annotation)]
@@ -182,7 +183,7 @@ def _default(field: FieldInfo) -> str:
         return "–"
     if isinstance(default, Section):
         default = default.plain() if default.model_fields_set else {}
-    if default in ({}, []) or field.exclude_if is not None:
+    if default == {} or field.exclude_if is not None:
         return "–"
     if isinstance(default, float) and default.is_integer():
         default = int(default)

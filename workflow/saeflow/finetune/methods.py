@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from saeflow import registry
+from saeflow.errors import ConfigError
 
 SCALE = ("scale",)
 UNROTATED_DECODER = ("scale", "b_dec")
@@ -35,3 +36,21 @@ def definition(method: str) -> str:
 def leaves_encoder(moved: Sequence[str] | None) -> bool:
     """Return whether codes stay as they were where this is moved."""
     return moved is not None and not {"W_enc", "b_enc"} & set(moved)
+
+
+def moves_encoder(method: str) -> bool:
+    """Return whether a method changes which latents are active, under the squared error."""
+    moved = trainable(method)
+    return moved is not None and not leaves_encoder(moved)
+
+
+def refused(architecture: str, where: object = None) -> ConfigError:
+    """Return the error of a method that moves the encoder of an SAE that does not allow it."""
+    return ConfigError(
+        "a method that moves the encoder cannot fine-tune this architecture",
+        where=where,
+        expected="one whose active latents are their pre-activations",
+        got=architecture,
+        remedy="Use scale, decoder, unrotated_decoder or baseline there, or leave the SAE out of"
+        " the study's `tune`.",
+    )

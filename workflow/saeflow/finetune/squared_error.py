@@ -17,8 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from saeflow.errors import ConfigError
-from saeflow.finetune.methods import leaves_encoder
+from saeflow.finetune.methods import leaves_encoder, refused
 from saeflow.sae.model import SAE
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
@@ -81,13 +80,8 @@ class SquaredError:
         self.parent, self._trainable = parent, tuple(trainable)
         self.frozen_encoder = leaves_encoder(trainable)
         self.unit_rows = ("W_dec",) if "W_dec" in trainable else ()
-        if not self.frozen_encoder and not parent.rule.LATENT_IS_PRE_ACTIVATION:
-            raise ConfigError(
-                "a method that moves the encoder cannot fine-tune this architecture",
-                expected="one whose active latents are their pre-activations",
-                got=parent.architecture,
-                remedy="Use scale, decoder or unrotated_decoder.",
-            )
+        if not self.frozen_encoder and not parent.settings.LATENT_IS_PRE_ACTIVATION:
+            raise refused(parent.architecture)
 
     def initial(self) -> dict[str, Tensor]:
         """Return the trainable weights at the start: the parent itself."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import paths
+from saeflow.errors import SaeflowError
 from saeflow.failures import SUMMARY, Cause, told
 from saeflow.files import read_object
 from saeflow.plan.outputs import Outputs
@@ -39,6 +40,18 @@ class Jobs:
     def __init__(self, outputs: Outputs | None) -> None:
         self._outputs = outputs
         self._passes: dict[str, Pass] = {}
+        self._unwritten: OSError | None = None
+
+    def require_plans(self) -> None:
+        """Raise a `SaeflowError` if what jobs have to know could not be written."""
+        if self._unwritten is not None:
+            raise SaeflowError(
+                "results cannot be written",
+                where=paths.RESULTS,
+                got=self._unwritten.strerror,
+                remedy="Run where you may write, or have its owner run it; `saeflow why`, `saeflow"
+                " plan` and `snakemake -n` only read.",
+            )
 
     def all(self, _wildcards: Any = None) -> list[str]:
         """Return what a whole run has to leave, or the results that `saeflow make` asks for."""
@@ -87,6 +100,9 @@ class Jobs:
         divided = outputs.plan.config.get("jobs", {})
         passes = list(Schedule(wanted, outputs.current, divided))
         for one in passes:
-            write_plan(one)
+            try:
+                write_plan(one)
+            except OSError as error:  # a dry run needs none
+                self._unwritten = error
             self._passes[one.plan] = one
         return [str(one.receipt) for one in passes] or sorted(map(str, there))

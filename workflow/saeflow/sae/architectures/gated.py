@@ -39,7 +39,6 @@ __all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
 VECTORS = ("b_gate", "b_mag", "r_mag")
-LATENT_IS_PRE_ACTIVATION = False
 SAELENS = "gated"
 SAELENS_NAMES = ("gated",)
 

@@ -50,7 +50,6 @@ __all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
 VECTORS = ("b_enc", "threshold")
-LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "jumprelu"
 SAELENS_NAMES = ("jumprelu",)
 

@@ -32,7 +32,6 @@ __all__ = ["Recipe", "Settings", "encode", "encode_sparse", "initial", "step", "
 
 BUFFERS = ("threshold",)
 VECTORS = ("b_enc", "threshold")
-LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "jumprelu"
 SAELENS_NAMES = ()
 

@@ -42,7 +42,6 @@ __all__ = ["Recipe", "Settings", "encode", "encode_sparse"]
 
 BUFFERS = ("_coefficient", "_updates", "_recent")
 VECTORS = ("b_enc",)
-LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "standard"
 SAELENS_NAMES = ()  # a "standard" file is read as what it is, a ReLU SAE
 

@@ -43,7 +43,6 @@ __all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
 VECTORS = ("b_enc",)
-LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "standard"
 SAELENS_NAMES = ("standard",)
 

@@ -27,7 +27,6 @@ __all__ = ["Recipe", "Settings"]
 
 BUFFERS = ()
 VECTORS = ("b_enc",)
-LATENT_IS_PRE_ACTIVATION = True
 SAELENS = "topk"
 SAELENS_NAMES = ("topk",)
 

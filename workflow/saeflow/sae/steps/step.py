@@ -9,9 +9,6 @@ An architecture is one module in `architectures/` with
                                                (one whose name begins with "_" is of training
                                                alone and not in the result)
     VECTORS                                    names of its weights of shape (d_sae,) in a result
-    LATENT_IS_PRE_ACTIVATION                   whether an active latent is its pre-activation, so
-                                               that fine-tuning can move the encoder while
-                                               thresholds are held
     SAELENS                                    SAELens' name of the architecture in our files
     SAELENS_NAMES                              SAELens' names of what `from_saelens` reads
     last_loss(settings, weights)               -> what the loss has become by what its buffers of

@@ -9,8 +9,11 @@ from pydantic import Field, model_validator
 
 from saeflow.config import base
 from saeflow.config.checks import refer
+from saeflow.config.saes import Sae
+from saeflow.config.schema import kinds_of
 from saeflow.config.sections import StudySection
 from saeflow.errors import ConfigError
+from saeflow.finetune.methods import moves_encoder, refused
 
 
 class Theory(base.Section):
@@ -82,9 +85,18 @@ class Section(StudySection):
             entry = config["saes"][name]
             default = section["tune"] is None and entry["architecture"] == "relu"
             is_tuned = default or name in (section["tune"] or ())
-            if section["methods"] and is_tuned and entry.get("target") is not None:
+            if not (section["methods"] and is_tuned):
+                continue
+            if entry.get("target") is not None:
                 raise ConfigError(
                     f"'{name}' is a transcoder, and only autoencoders are fine-tuned",
                     where=f"{where} > tune",
                     remedy="List under `tune` the SAEs that are to be fine-tuned.",
                 )
+            recipe = kinds_of(Sae).get(str(entry["architecture"]))
+            if not getattr(recipe, "LATENT_IS_PRE_ACTIVATION", True):
+                for method in section["methods"]:
+                    if moves_encoder(config["methods"][method]["method"]):
+                        raise refused(
+                            entry["architecture"], f"{where} > methods > {method} on {name}"
+                        )
