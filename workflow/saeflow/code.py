@@ -148,12 +148,18 @@ class Source:
     def _root_nodes(self, root: str) -> list[str]:
         module, _, name = root.partition(":")
         if module not in self._paths and not self._path(module).is_file():
-            raise SaeflowError(f"there is no module '{module}'", where=self._root)
+            raise SaeflowError(
+                f"there is no module '{module}'", where=self._root, expected="a file of that name"
+            )
         if not name:
             return [f"{module}:{_EVERYTHING}"]
         content = self._module(module)
         if name not in {*content.definitions, *content.unsettled, *content.imports}:
-            raise SaeflowError(f"there is no '{name}' in '{module}'", where=self._path(module))
+            raise SaeflowError(
+                f"there is no '{name}' in '{module}'",
+                where=self._path(module),
+                expected="a definition of that name",
+            )
         return [node for node, _ in self._named(module, name)]
 
     def _edges(self, node: str) -> tuple[str, ...]:

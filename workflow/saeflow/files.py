@@ -14,6 +14,8 @@ from typing import Any
 from saeflow.errors import DamagedError, DiskFullError
 
 _BLOCK_BYTES = 1 << 22
+AGAIN = "Copy or fetch it again."
+"""What to do about a file that the workflow does not make."""
 
 
 def canonical_json(value: Any) -> str:
@@ -115,19 +117,29 @@ def read_object(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; one that is missing or torn is a `DamagedError`."""
+def read_json(path: Path, *, remedy: str | None = None) -> Any:
+    """Read a JSON file; one that is missing or torn is a `DamagedError`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    remedy
+        What to do about it where the workflow does not make it.
+    """
     path = Path(path)
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise DamagedError(
-            "the file is missing", where=path, remedy="Run the workflow again to make it."
+            "the file is missing",
+            where=path,
+            remedy=remedy or "Run the workflow again to make it.",
         ) from error
     except ValueError as error:
         raise DamagedError(
             "the file is not readable JSON",
             where=path,
             got=str(error),
-            remedy="Delete it and run the workflow again.",
+            remedy=remedy or "Delete it and run the workflow again.",
         ) from error

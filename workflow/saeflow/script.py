@@ -172,7 +172,12 @@ def _call(main: Callable[..., None], tasks: Sequence[Task], part: Sequence[int] 
 def _failures(tasks: Iterable[Task]) -> dict[Path, Exception]:
     unmade = {task.output: task.error for task in tasks if not task.finished}
     return {
-        output: error or SaeflowError("this was not made, and nobody said why", where=output)
+        output: error
+        or SaeflowError(
+            "this was not made, and nobody said why",
+            where=output,
+            remedy="Read the log, run again, and report it.",
+        )
         for output, error in unmade.items()
     }
 

@@ -89,6 +89,7 @@ def tokenizer_from_directory(directory: Path) -> PreTrainedTokenizerBase:
             "the tokenizer cannot be loaded",
             where=directory,
             got=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
+            remedy="Save it as tokenizer.json (a fast tokenizer), or install what it asks for.",
         ) from error
 
 

@@ -110,9 +110,11 @@ def test_without_a_configuration_the_machine_is_described_all_the_same(tree, sae
 
 def test_too_little_disk_blocks(tree, saeflow, monkeypatch):
     shutil.rmtree("results")
+    hub = {"hub": "org/texts", "revision": "0" * 40, "split": "train"}  # of nobody knows what size
+    tree.configure(lambda config: config["datasets"].update(texts=hub))
     tree.configure(
         lambda config: config["packings"]["ctx-64"].update(
-            tokens={"train": 10**9, "validation": 0, "test": 0}
+            tokens={"train": 10**9, "validation": 0, "test": 64}
         )
     )
     monkeypatch.setattr(machine, "free_bytes", lambda _: 1 << 30)
@@ -145,6 +147,7 @@ def need(**packing):
 
 def test_the_disk_needed_is_that_of_the_stores_and_little_more(tree):
     shutil.rmtree("results")
+    Path("texts.txt").write_text("one two three\n\n" * 40_000)
     found = need(tokens={"train": 900_000, "validation": 0, "test": 100_000})
     stores = 2 * store_size(900_000 // 64 * 64 + 100_000 // 64 * 64, 128, "float16")[0]
     assert stores < found.n_bytes < 1.2 * stores

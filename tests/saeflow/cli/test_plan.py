@@ -19,7 +19,9 @@ def no_cache(monkeypatch, tmp_path):
 
 
 def limit(tree, n_tokens):
-    tokens = {"train": n_tokens, "validation": 0, "test": 0}
+    """Have a text that may hold as many tokens, and take them: one sequence to test on."""
+    (tree.path / "texts.txt").write_text("one two three\n\n" * (n_tokens // 15))
+    tokens = {"train": n_tokens - 64, "validation": 0, "test": 64}
     tree.configure(lambda config: config["packings"]["ctx-64"].update(tokens=tokens))
 
 
@@ -100,8 +102,9 @@ def test_the_measurement_is_announced_and_used(tree, saeflow, monkeypatch):
     monkeypatch.setattr(speeds, "measure", lambda: 1e-6)  # a slow core
     printed = saeflow("plan", "--cores", "2")[1]
     assert "measuring how fast this machine computes" in printed
-    # 2 hooks, products of 128 x 512: 6 (relu) and 3 (topk) of 2 operations each, for 64,000 rows
-    days = 2 * 64_000 * (6 + 3) * 2 * 128 * 512 / (4e10 * 1e-6) / 86_400
+    # 2 hooks, products of 128 x 512: 6 (relu) and 3 (topk) of 2 operations each, for all rows but
+    # those of one sequence
+    days = 2 * 63_936 * (6 + 3) * 2 * 128 * 512 / (4e10 * 1e-6) / 86_400
     assert f"~{days:.1f} d" in " ".join(row(printed, "train_saes"))
     assert "×3.0" in row(printed, "train_saes")
 

@@ -28,6 +28,12 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
     assert f"{path}, line 5: the key 'l1' stands twice" in refused(path)
 
 
+def test_a_number_that_stands_twice_is_refused_too(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("packings:\n  64: 1\n  64: 2\n")
+    assert "line 3: the key '64' stands twice" in refused(path)
+
+
 def test_what_is_not_yaml_is_refused_with_its_line(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("a: 1\nb: [1, 2\nc: 3\n")

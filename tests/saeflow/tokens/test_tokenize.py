@@ -7,6 +7,7 @@ import zarr
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from saeflow.config.sources import Packing
 from saeflow.errors import ConfigError, DamagedError, DataError
 from saeflow.files import hash_tree, read_json
 from saeflow.tokenizers import describe_tokenizer
@@ -210,6 +211,27 @@ def test_a_separator_that_is_also_the_bos_never_doubles_it(make, tmp_path):
     assert is_bos[:, 0].all()
     assert not (is_bos[:, 1:] & is_bos[:, :-1]).any()
     assert set(store.flags.tolist()) == {0, BOS | EOS}
+
+
+@pytest.mark.parametrize(
+    ("lacks", "asked", "remedy"),
+    [
+        ({"eos_token": None}, {}, {"separator": "none"}),
+        ({"bos_token": None}, {"bos": True}, {"bos": "auto"}),
+        ({"bos_token": None}, {"bos": True}, {"bos": False}),
+    ],
+)
+def test_what_a_tokenizer_lacks_is_refused_with_a_remedy_that_works(
+    make, tmp_path, lacks, asked, remedy
+):
+    tokenizer = make_tokenizer(tmp_path / "t.json", adds_bos=False, **lacks)
+    with pytest.raises(ConfigError, match="the tokenizer has none") as refused:
+        make(["w1 w2 w3 w4 w5 w6 w7 w8 w9"], tokenizer=tokenizer, **asked)
+    (key,) = remedy
+    assert f"the packing's {key} to " in refused.value.remedy
+    assert str(remedy[key]).lower() in refused.value.remedy
+    Packing.read({"context_length": 8, **remedy}, where="packings")  # it may be given
+    make(["w1 w2 w3 w4 w5 w6 w7 w8 w9"], tokenizer=tokenizer, **{**asked, **remedy})
 
 
 def test_special_tokens_within_a_text_are_flagged(make):

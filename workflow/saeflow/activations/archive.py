@@ -125,7 +125,11 @@ def _copy_small_files(source: Path, destination: Path) -> None:
     shutil.copytree(source, destination, ignore=shards)
     for name in (MANIFEST, INVENTORY):
         if not (destination / name).is_file():
-            raise SaeflowError("the store is unfinished", where=source)
+            raise SaeflowError(
+                "the store is unfinished",
+                where=source,
+                remedy="Run the workflow again: it goes on with it.",
+            )
 
 
 def _write_lossless(

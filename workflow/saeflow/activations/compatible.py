@@ -33,7 +33,7 @@ def check_compatible(model: Mapping[str, Any], tokens: Mapping[str, Any], where:
             where=where,
             expected=f"vocabulary {model['tokenizer']}",
             got=f"vocabulary {vocabulary}",
-            remedy="Tokenize the dataset with the model's own tokenizer.",
+            remedy="Remove `tokenizer` from the model's entry: its own then cuts the texts.",
         )
     if tokens["max_token_id"] >= model["vocab_size"]:
         raise ModelError(
@@ -41,7 +41,7 @@ def check_compatible(model: Mapping[str, Any], tokens: Mapping[str, Any], where:
             where=where,
             expected=f"ids below {model['vocab_size']}",
             got=tokens["max_token_id"],
-            remedy="Tokenize the dataset with the model's own tokenizer.",
+            remedy="Remove `tokenizer` from the model's entry: its own then cuts the texts.",
         )
     longest = model["max_positions"]
     if longest is not None and tokens["context_length"] > longest:

@@ -120,7 +120,10 @@ def plan_layout(n_rows: int, d_model: int, dtype: str, shard_rows: int | None = 
         shard_rows = inner * (_SHARD_INNERS if n_rows < _LARGE_ROWS else _LARGE_SHARD_INNERS)
     elif shard_rows < 1 or shard_rows & (shard_rows - 1):
         raise ConfigError(
-            "shard_rows must be a power of two", where="activations > shard_rows", got=shard_rows
+            "this is no power of two",
+            where="activations > shard_rows",
+            expected="a power of two, or null",
+            got=shard_rows,
         )
     return Layout(n_rows, d_model, dtype, min(inner, shard_rows), shard_rows)
 

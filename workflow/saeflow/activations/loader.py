@@ -222,5 +222,6 @@ def _check_process(process: int) -> None:
     if os.getpid() != process:
         raise StoreError(
             "an iteration that began before a fork cannot go on behind it",
+            got=f"process {os.getpid()}",
             remedy="Make a loader in each process; `start=loader.state()` continues.",
         )

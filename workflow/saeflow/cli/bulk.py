@@ -29,7 +29,11 @@ def find_bulk(target: Path) -> list[Path]:
     if target.is_file():
         return _with_needed(_of_record(target))
     if not target.is_dir():
-        raise SaeflowError("there is no such file or directory", where=target)
+        raise SaeflowError(
+            "there is no such file or directory",
+            where=target,
+            expected="a path from the working directory, as `saeflow plan` lists them",
+        )
     if is_bulk(target):
         return _with_needed(target)
     found = []

@@ -26,7 +26,11 @@ def open_sae(target: Path) -> tuple[SAE, Path | None]:
 
     target = Path(target)
     if not target.exists():
-        raise ConfigError("there is no such file or directory", where=target)
+        raise ConfigError(
+            "there is no such file or directory",
+            where=target,
+            expected="the directory or record of an SAE, from the working directory",
+        )
     record = target if target.name == RECORD else target / RECORD
     if record.is_file():
         return load_sae(record), record

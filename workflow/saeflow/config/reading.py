@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         if key_node.tag == "tag:yaml.org,2002:merge":
             continue  # what "<<" brings in may be overridden
         key = loader.construct_object(key_node, deep=True)
-        if isinstance(key, str) and key in seen:
+        if isinstance(key, Hashable) and key in seen:
             mark = key_node.start_mark
             raise ConfigError(
                 f"the key '{key}' stands twice",
                 where=f"{mark.name}, line {mark.line + 1}",
                 remedy="Keep one of the two.",
             )
-        seen.add(key)
+        if isinstance(key, Hashable):
+            seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -52,7 +54,11 @@ def read_config(path: Path) -> Any:
             remedy="Change to the directory of your study, or name the file with --configfile.",
         ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError("the configuration is not text in UTF-8", where=path) from error
+        raise ConfigError(
+            "the configuration is not text in UTF-8",
+            where=path,
+            remedy="Convert it: iconv -f <its encoding> -t utf-8.",
+        ) from error
     loader = _Loader(text)
     loader.name = str(path)
     try:
@@ -60,9 +66,17 @@ def read_config(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ConfigError(
-            "this is not YAML", where=f"{path}, line {line}", got=error.problem
+            "this is not YAML",
+            where=f"{path}, line {line}",
+            got=error.problem,
+            remedy="Look for an indentation, a bracket or a quote there, or in the line before.",
         ) from error
     except yaml.YAMLError as error:
-        raise ConfigError("this is not YAML", where=path, got=str(error).splitlines()[0]) from error
+        raise ConfigError(
+            "this is not YAML",
+            where=path,
+            got=str(error).splitlines()[0],
+            remedy="Write it again as plain text.",
+        ) from error
     finally:
         loader.dispose()

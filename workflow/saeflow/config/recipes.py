@@ -50,7 +50,12 @@ def expand(config: Any, *, file: str) -> Any:
         members[name] = []
         for one, recipe in _swept(name, _completed(entry, where), where):
             if one in written or (one != name and one in config["saes"]):
-                raise ConfigError("two recipes have one name", where=where, got=one)
+                raise ConfigError(
+                    "two recipes have one name",
+                    where=where,
+                    got=one,
+                    remedy="Rename one of them; a sweep's recipes are named after their values.",
+                )
             written[one] = recipe
             members[name].append(one)
     studies = config.get("studies")

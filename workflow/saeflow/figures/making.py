@@ -29,7 +29,11 @@ def make_figures(tasks: Sequence[Task]) -> None:
             if settings["select"]:
                 table = call(settings["select"], table)
             if table.empty:
-                raise DataError("there is nothing to draw: the table has no such rows", where=csv)
+                raise DataError(
+                    "there is nothing to draw: the table has no such rows",
+                    where=csv,
+                    expected="at least one row that the figure is about",
+                )
             labels = {"labels": settings["labels"]} if settings["labels"] else {}
             figure = call(settings["draw"], table, **settings["options"], **labels)
             save_figure(figure, task.output.with_suffix(""))

@@ -79,7 +79,7 @@ class _Problem:
     def solve(self, tau: float) -> Decoder:
         """Return the best decoder under a ridge of this strength."""
         if tau < 0:
-            raise ConfigError("the ridge must not be negative", got=tau)
+            raise ConfigError("the ridge is negative", expected="0 or more", got=tau)
         ridge = tau * self._mean_square * self._size
         return self._decoder(self._ridged(ridge) if ridge.any() else self._least_norm())
 

@@ -107,7 +107,12 @@ def _scored_documents(tokens: Sequences) -> np.ndarray:
     wanted = ~tokens.special
     wanted[tokens.offsets[:-1]] = False
     if not wanted.any():
-        raise DataError(f"the {SPLIT} split has no token that can be predicted")
+        raise DataError(
+            f"the {SPLIT} split has no token that can be predicted",
+            got=f"{len(tokens.offsets) - 1} sequences",
+            remedy=f"Give the dataset a larger {SPLIT} share under `splits`, or raise the packing's"
+            f" tokens > {SPLIT}.",
+        )
     return tokens.documents[wanted]
 
 

@@ -126,7 +126,13 @@ def _fit(
         if np.isfinite(latents.data).all():
             of_codes[first] = fit_probe(latents, to_fit.labels)
         else:
-            encoders.fail(first, ModelError("some latents of the SAE are not finite numbers"))
+            error = ModelError(
+                "some latents of the SAE are not finite numbers",
+                expected="finite numbers on every row of the training split",
+                got=f"{int((~np.isfinite(latents.data)).sum())} of {latents.nnz} that are none",
+                remedy="Leave the SAE out of the study's `saes`, or train it anew.",
+            )
+            encoders.fail(first, error)
     return probe, of_codes
 
 

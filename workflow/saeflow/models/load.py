@@ -93,7 +93,7 @@ def load_directory(directory: Path, *, trust_remote_code: bool = False) -> PreTr
             "the model cannot be loaded",
             where=directory,
             got=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
-            remedy="Delete this directory and run the workflow again.",
+            remedy=_remedy(config),
         ) from error
     _check_loaded(directory, info)
     return model.eval().requires_grad_(False)
@@ -134,6 +134,16 @@ def _quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
+def _remedy(config: Any) -> str:
+    """Return what to do about a model that cannot be loaded."""
+    if getattr(config, "quantization_config", None):
+        return (
+            "It is quantised, which needs packages and hardware of its own: name the unquantised"
+            " model in its place."
+        )
+    return "Name another copy or revision of the model, or install what it asks for."
+
+
 def _check_loaded(directory: Path, info: dict[str, Any]) -> None:
     """Refuse weights that transformers would make up at random, with no more than a warning."""
     for problem in ("missing_keys", "mismatched_keys"):
@@ -142,6 +152,8 @@ def _check_loaded(directory: Path, info: dict[str, Any]) -> None:
                 f"the weights do not fit the architecture ({problem.replace('_', ' ')})",
                 where=directory,
                 got=", ".join(sorted(map(str, info[problem]))[:5]),
+                remedy="Take the config.json and the weights of one model; of a quantised or partly"
+                " saved one, the whole in its place.",
             )
 
 
@@ -159,7 +171,11 @@ def load_tokenizer(record: Path) -> PreTrainedTokenizerBase:
     facts = read_json(record)
     expected = facts["tokenizer" if "weights_sha256" in facts else "vocabulary_sha256"]
     if expected is None:
-        raise ModelError("this model brings no tokenizer", where=record)
+        raise ModelError(
+            "this model brings no tokenizer",
+            where=record,
+            remedy="Name one of `tokenizers` in the model's entry: `tokenizer: NAME`.",
+        )
     directory = bulk_of(record)
     tokenizer = tokenizer_from_directory(directory)
     if vocabulary_sha256(tokenizer) != expected:

@@ -134,6 +134,7 @@ def _pairs(states: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
     if scored[:, 0].any():
         raise SaeflowError(
             "the first token of a sequence is marked as scored, but nothing predicts it",
+            got=f"{int(scored[:, 0].sum())} of {len(scored)} sequences",
             remedy="Make the mask with scored_tokens.",
         )
     return states[:, :-1][scored[:, 1:]]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from saeflow.errors import ModelError
-from saeflow.files import canonical_json, read_json, sha256_file, sha256_text
+from saeflow.files import AGAIN, canonical_json, read_json, sha256_file, sha256_text
 from saeflow.models.facts import config_facts
 
 # The names that transformers reads, in its order of preference: a whole, or parts and their index.
@@ -51,7 +51,7 @@ def weight_files(directory: Path) -> list[Path]:
 def _check_index(directory: Path, files: list[Path]) -> None:
     present = {file.name for file in files}
     for index in sorted(directory.glob(f"*{files[0].suffix}.index.json")):
-        missing = sorted(set(read_json(index)["weight_map"].values()) - present)
+        missing = sorted(set(read_json(index, remedy=AGAIN)["weight_map"].values()) - present)
         if missing:
             raise ModelError(
                 "some of the files with the weights are missing",

@@ -240,6 +240,7 @@ class Outputs:
                 "nothing in this configuration makes this",
                 where=self.plan.file,
                 got=", ".join(unknown),
+                remedy="Name the configuration that makes it with --configfile.",
             )
         return with_upstream([result for result in found.values() if result is not None])
 

@@ -229,7 +229,7 @@ class Plan(Sources):
             raise ConfigError(
                 f"this configuration leaves out the measure '{measure}'",
                 where=f"{self.file} > measures > {measure}",
-                remedy="Set it to {}, or to its settings.",
+                remedy="Give it {}, or its settings.",
             )
         return {"measure": measure, **own}
 

@@ -34,7 +34,12 @@ class Sources:
         """Build each job once; a job that needs itself is an error of the configuration."""
         if key in self._open:
             chain = " -> ".join("/".join(k) for k in [*self._open, key])
-            raise ConfigError("an entry needs itself", where=self.file, got=chain)
+            raise ConfigError(
+                "an entry needs itself",
+                where=self.file,
+                got=chain,
+                remedy="Change what one of them names.",
+            )
         if key not in self._jobs:
             self._open.append(key)
             try:

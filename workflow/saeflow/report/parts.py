@@ -60,9 +60,15 @@ def picture(path: Path) -> dict[str, str | int]:
             image.save(content, "WEBP", lossless=True, method=6)
             width, height = (round(n / _PNG_DPI * _CSS_DPI * _SCREEN_SCALE) for n in image.size)
     except FileNotFoundError as error:
-        raise DamagedError("the picture is missing", where=path) from error
+        raise DamagedError(
+            "the picture is missing", where=path, remedy="Run the workflow again: it draws it anew."
+        ) from error
     except (OSError, SyntaxError) as error:  # what PIL raises for bytes that are no picture
-        raise DamagedError("the picture cannot be read", where=path) from error
+        raise DamagedError(
+            "the picture cannot be read",
+            where=path,
+            remedy="Run the workflow again once it is deleted: it draws it anew.",
+        ) from error
     source = "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode("ascii")
     return {"source": source, "width": width, "height": height}
 

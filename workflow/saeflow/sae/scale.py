@@ -40,7 +40,12 @@ def factor(kind: str, d: int, *, mean_norm: float, mean_square: float) -> float:
         return 1.0
     norm = mean_norm if kind == "mean_norm" else math.sqrt(mean_square)
     if not norm > 0:
-        raise ConfigError("activations that are all zero cannot be scaled", got=kind)
+        raise ConfigError(
+            "activations that are all zero cannot be scaled",
+            where="scale_input",
+            expected="none",
+            got=kind,
+        )
     return (1.0 if kind == "unit" else math.sqrt(d)) / norm
 
 

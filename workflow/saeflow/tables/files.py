@@ -29,5 +29,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         ) from error
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise DamagedError(
-            "the table cannot be read", where=path, got=str(error), remedy="Delete it and rerun."
+            "the table cannot be read",
+            where=path,
+            got=str(error),
+            remedy="Delete it and run the workflow again.",
         ) from error

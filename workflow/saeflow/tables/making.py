@@ -88,7 +88,11 @@ def _complete(
     }
     found = tuple(run for run in whole.values() if run.key.parent in whole)
     if not found:
-        raise DataError("nothing that this table shows could be made", where=where)
+        raise DataError(
+            "nothing that this table shows could be made",
+            where=where,
+            remedy="Mend what failed before it; `saeflow why` names it.",
+        )
     return found
 
 

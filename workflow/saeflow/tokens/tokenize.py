@@ -149,7 +149,7 @@ def _separator(
         raise ConfigError(
             "the packing asks for EOS between documents and the tokenizer has none",
             where=where,
-            remedy="Set the packing's separator to none or to a text.",
+            remedy="Set the packing's separator to none.",
         )
     return [facts["eos_id"]]
 
@@ -179,7 +179,12 @@ def _tokenize(tokenizer: PreTrainedTokenizerBase, source: Path, scratch: Path) -
                 lengths.append(len(ids))
             bar.update(batch.num_rows)
     if not lengths:
-        raise DataError("the dataset has no text", where=source, got=f"{total} documents")
+        raise DataError(
+            "the dataset has no text that the tokenizer knows",
+            where=source,
+            got=f"{total} documents",
+            remedy="Take another dataset, or a tokenizer that was made for its language.",
+        )
     if n_empty:
         logger.warning("%d of %d documents have no text and are left out", n_empty, total)
     offsets = np.concatenate([[0], np.cumsum(np.array(lengths, dtype=np.int64))])

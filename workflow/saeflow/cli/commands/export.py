@@ -32,7 +32,11 @@ def run(options: argparse.Namespace) -> int:
 
     destination = options.destination
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise ConfigError("the destination is not empty", where=destination)
+        raise ConfigError(
+            "the destination is not empty",
+            where=destination,
+            expected="an empty directory, or a name that is not taken",
+        )
     sae, record = open_sae(options.sae)
     source = options.sae if record is None else record
     export_sae(sae, source, destination, "saelens" if options.to == "hub" else options.to)

@@ -119,7 +119,7 @@ def _require_rows(settings: Exact, n_rows: Mapping[str, int], where: Path) -> No
             where=where,
             expected=f"at most {n_rows['train']:,} tokens",
             got=f"{settings.tokens:,}",
-            remedy="Lower its `tokens` or tokenise more of the dataset.",
+            remedy="Lower its `tokens`, or raise the packing's `tokens`.",
         )
     if settings.ridge is None and not n_rows["validation"]:
         raise DataError(

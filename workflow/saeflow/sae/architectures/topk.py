@@ -83,7 +83,9 @@ def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple
     both rules are one.
     """
     if "k" not in config:
-        raise ConfigError("a TopK SAE says its k", where="cfg.json > k", got="no k")
+        raise ConfigError(
+            "a TopK SAE says its k", where="cfg.json > k", expected="an integer", got="no k"
+        )
     subtracted = config.get("apply_b_dec_to_input", True)
     found = {"k": int(config["k"]), "subtract_b_dec": subtracted}
     settings = Settings.read(found, where="cfg.json")

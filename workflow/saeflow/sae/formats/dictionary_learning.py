@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import DamagedError, ModelError
-from saeflow.files import read_json, write_atomic, write_json
+from saeflow.files import AGAIN, read_json, write_atomic, write_json
 from saeflow.hooks import SITES, Hook
 from saeflow.sae.saved import fold
 from saeflow.sae.saved.foreign import (
@@ -57,7 +57,7 @@ def fits(place: Place) -> bool:
 
 def read(place: Place) -> Foreign:
     """Return the SAE as its own class computes it."""
-    config = read_json(place.path / CFG)
+    config = read_json(place.path / CFG, remedy=AGAIN)
     trainer = config.get("trainer") or {}
     kind = trainer.get("dict_class")
     if kind not in _SUBTRACTED:
@@ -94,7 +94,9 @@ def _rule(
         cfg["k"] = int(number(k if k is not None else trainer["k"]))
     elif cfg["architecture"] == "jumprelu":
         if threshold is None:
-            raise DamagedError("the threshold is missing", where=where / WEIGHTS)
+            raise DamagedError(
+                "the threshold is missing", where=where / WEIGHTS, expected="a tensor of that name"
+            )
         d_sae = len(weights["W_dec"])
         weights["threshold"] = threshold.expand(d_sae).clone() if threshold.ndim == 0 else threshold
 

@@ -39,7 +39,12 @@ def _arrays(path: Path) -> Tensors:
         with np.load(path, allow_pickle=False) as file:
             found = {ours(name): torch.from_numpy(np.asarray(file[name])) for name in file}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DamagedError("the arrays are not readable", where=path, got=str(error)) from error
+        raise DamagedError(
+            "the arrays are not readable",
+            where=path,
+            got=str(error),
+            remedy="Copy or fetch the file again.",
+        ) from error
     return Tensors(found, path)
 
 

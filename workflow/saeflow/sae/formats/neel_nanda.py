@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from saeflow.files import read_json
+from saeflow.files import AGAIN, read_json
 from saeflow.hooks import SITES
 from saeflow.sae.saved.foreign import Foreign, Place, sources
 
@@ -26,7 +26,7 @@ def fits(place: Place) -> bool:
 
 def read(place: Place) -> Foreign:
     """Return the SAE: ReLU latents of x - b_dec."""
-    cfg = read_json(_cfg(place.path))
+    cfg = read_json(_cfg(place.path), remedy=AGAIN)
     weights = {name: place.content[name] for name in sorted(_KEYS)}
     hook = cfg.get("act_name") or _hook(cfg)
     facts = {

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from saeflow.errors import DamagedError, ModelError
-from saeflow.files import read_json, write_atomic, write_json
+from saeflow.files import AGAIN, read_json, write_atomic, write_json
 from saeflow.sae.saved import fold
 from saeflow.sae.saved.foreign import (
     THRESHOLDED,
@@ -55,7 +55,8 @@ def fits(place: Place) -> bool:
 def read(place: Place) -> Foreign:
     """Return the SAE, in the form that version 6 saves for inference."""
     weights = place.tensors(WEIGHTS)
-    foreign = from_parts(read_json(place.path / CFG), weights, where=place.path / CFG)
+    cfg_file = place.path / CFG
+    foreign = from_parts(read_json(cfg_file, remedy=AGAIN), weights, where=cfg_file)
     require_shapes(foreign.cfg, foreign.weights, place.path / WEIGHTS)
     cfg, weights = _unscaled(foreign.cfg, foreign.weights, place)
     if cfg["architecture"] in THRESHOLDED:
@@ -129,7 +130,7 @@ def _unscaled(
     norm = cfg.get("normalize_activations") or "none"
     plain = {**cfg, "normalize_activations": "none"}
     if norm == "expected_average_only_in" and _SCALER in place.names:
-        factor = number(read_json(place.path / _SCALER)["scaling_factor"])
+        factor = number(read_json(place.path / _SCALER, remedy=AGAIN)["scaling_factor"])
         folded = fold.scale(weights, factor)
         if "topk_threshold" in weights and cfg.get("rescale_acts_by_decoder_norm"):
             folded["topk_threshold"] = weights["topk_threshold"] / factor

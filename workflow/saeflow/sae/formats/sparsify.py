@@ -8,7 +8,7 @@ from typing import Any
 
 import safetensors.torch
 
-from saeflow.files import read_json, write_atomic, write_json
+from saeflow.files import AGAIN, read_json, write_atomic, write_json
 from saeflow.sae.saved import fold
 from saeflow.sae.saved.foreign import Foreign, Place, cannot, no_counterpart, sources
 
@@ -26,7 +26,7 @@ def fits(place: Place) -> bool:
 
 def read(place: Place) -> Foreign:
     """Return the SAE; its encoder takes b_dec off the input."""
-    cfg = read_json(place.path / CFG)
+    cfg = read_json(place.path / CFG, remedy=AGAIN)
     _refuse(cfg, place)
     found = place.tensors(WEIGHTS)
     weights = {

@@ -40,6 +40,7 @@ def add(
             "ghost gradients need an encoder with one bias per latent",
             where="penalties > ghost_gradients",
             got=sae.architecture,
+            remedy="Remove the penalty from this recipe.",
         )
     dead = state.dead.nonzero().squeeze(1)
     if not len(dead) or not coefficient:

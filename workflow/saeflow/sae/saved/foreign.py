@@ -78,7 +78,11 @@ class Place:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         if not self.path.exists():
-            raise ModelError("there is no such file or directory", where=self.path)
+            raise ModelError(
+                "there is no such file or directory",
+                where=self.path,
+                expected="a file or directory of one of the formats of docs/saes.md",
+            )
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -116,7 +120,10 @@ class Place:
         content = pickles.load(file)
         if not isinstance(content, Mapping):
             raise ModelError(
-                "the file does not hold tensors by name", where=file, got=type(content).__name__
+                "the file does not hold tensors by name",
+                where=file,
+                expected="a dictionary of tensors",
+                got=type(content).__name__,
             )
         return Tensors(content, file)
 
@@ -285,7 +292,11 @@ def export(sae: SAE, directory: Path, name: str) -> None:
     """
     module = registry.load(FORMATS, name)
     if not hasattr(module, "write"):
-        raise ModelError(f"{module.TITLE} is read here, not written", got=name)
+        raise ModelError(
+            f"{module.TITLE} is read here, not written",
+            expected="saelens | dictionary_learning | sparsify",
+            got=name,
+        )
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     module.write(as_foreign(sae), directory)
@@ -293,7 +304,11 @@ def export(sae: SAE, directory: Path, name: str) -> None:
 
 def cannot(format_title: str, why: str, remedy: str | None = None) -> ModelError:
     """Return the error for an SAE that a format cannot express."""
-    return ModelError(f"{format_title} cannot express this SAE: {why}", remedy=remedy)
+    return ModelError(
+        f"{format_title} cannot express this SAE: {why}",
+        got=format_title,
+        remedy=remedy or "Write it in another format: SAELens' holds every SAE.",
+    )
 
 
 def no_counterpart(

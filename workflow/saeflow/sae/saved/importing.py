@@ -95,6 +95,7 @@ def _read(source: Path, settings: Mapping[str, Any]) -> SAE:
                 "center_input is for files of others; these say it themselves",
                 where=source,
                 got=settings["center_input"],
+                remedy="Remove `center_input` from the SAE's entry.",
             )
         return sae
     options = {} if settings["entry"] is None else {"entry": settings["entry"]}
@@ -181,7 +182,9 @@ def _fetched(settings: Mapping[str, Any]) -> Path:
         raise ConfigError(
             "the repository has no such file or folder, or no SAE in it",
             where=f"{name} at {revision[:8]}",
-            expected=None if file else f"some of {', '.join(files_read(settings['format']))}",
+            expected="a path in the repository, as its page on the hub lists them"
+            if file
+            else f"some of {', '.join(files_read(settings['format']))}",
             got=file or folder,
         )
     return place

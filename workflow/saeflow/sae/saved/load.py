@@ -68,7 +68,9 @@ def header_at(directory: Path) -> dict[str, Any] | None:
     file = Path(directory) / CONFIG_NAME
     if not file.is_file():
         if (Path(directory) / WEIGHTS_NAME).is_file():
-            raise DamagedError("the SAE's configuration is missing", where=file)
+            raise DamagedError(
+                "the SAE's configuration is missing", where=file, remedy="Copy or fetch it again."
+            )
         return None
     return read_json(file).get("metadata", {}).get("saeflow")
 

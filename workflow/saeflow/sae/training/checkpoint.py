@@ -90,7 +90,11 @@ def read_sae(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     found = load(directory)
     if found is None:
-        raise DamagedError("no checkpoint here is whole", where=directory)
+        raise DamagedError(
+            "no checkpoint here is whole",
+            where=directory,
+            remedy="Run the workflow again: it begins the training anew.",
+        )
     tensors, state = found
     weights = {
         name.removeprefix(prefix): tensor

@@ -137,7 +137,7 @@ class Trainee:
                 expected=f"at most {limit:,} tokens"
                 + (f" ({run.epochs} epochs of {n_available:,})" if run.epochs > 1 else ""),
                 got=f"{tokens:,}",
-                remedy="Lower its `tokens`, tokenise more of the dataset, or raise `epochs`.",
+                remedy="Lower its `tokens`, raise the packing's, or raise `epochs`.",
             )
         self.n_steps = tokens // run.batch_size
         if not self.n_steps and run.tokens != 0:

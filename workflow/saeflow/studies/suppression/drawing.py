@@ -42,6 +42,7 @@ def decoder_tuned(table: pd.DataFrame) -> pd.DataFrame:
     if chosen.empty:
         raise DataError(
             "no SAE of the study had its decoder fine-tuned",
+            got=f"{table['fit'].nunique()} other fits",
             remedy="Add a method with `method: decoder` to the study.",
         )
     solvers = set(chosen["solver"])
