@@ -85,10 +85,10 @@ CHANGES = {
     ),
     "no weights": (
         lambda c, s: Path("model/model.safetensors").unlink(),
-        "models > own > path: there are no weights in this directory",
+        "models > own > path: model: there are no weights in this directory",
     ),
-    "no model": (
-        lambda c, s: shutil.rmtree("model") or Path("model").mkdir(),
+    "no configuration": (
+        lambda c, s: Path("model/config.json").unlink(),
         "models > own > path: this is not a model's directory",
     ),
     "no tokenizer": (

@@ -55,7 +55,11 @@ def find_results(target: Path) -> list[Path]:
     if target.is_dir():
         found = list(_below(target))
         if not found:
-            raise SaeflowError("there are no results here", where=target)
+            raise SaeflowError(
+                "there are no results here",
+                where=target,
+                expected="a result, or a directory with some below it",
+            )
         return found
     record = _beside(target)
     facts = read_object(record)

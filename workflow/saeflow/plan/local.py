@@ -17,7 +17,7 @@ from typing import Any
 
 from saeflow import paths
 from saeflow.datasets.files import find_files
-from saeflow.errors import ConfigError, DiskFullError, StaleError
+from saeflow.errors import ConfigError, DiskFullError, SaeflowError, StaleError
 from saeflow.files import canonical_json, sha256_file, sha256_text, write_json
 from saeflow.models.files import model_files
 from saeflow.sae.saved.files import sae_files
@@ -56,7 +56,11 @@ def local_files(
         )
     if rule == "fetch_model":
         code = settings.get("trust_remote_code", False)
-        return {file.name: file for file in model_files(place, trust_remote_code=code)}
+        try:
+            return {file.name: file for file in model_files(place, trust_remote_code=code)}
+        except SaeflowError as error:  # of the directory: here it is the configuration's
+            error.where = where if error.where is None else f"{where}: {error.where}"
+            raise
     return sae_files(place, settings["format"], where=where)
 
 

@@ -14,11 +14,10 @@ from typing import Any
 from saeflow import registry
 from saeflow.config.recipes import target_hook
 from saeflow.cost.shapes import PUBLISHED
-from saeflow.errors import ConfigError, SaeflowError
+from saeflow.errors import ConfigError
 from saeflow.hooks import PARALLEL_SITES, Hook
 from saeflow.hub import snapshot
 from saeflow.models.facts import ModelFacts, read_facts
-from saeflow.models.record import weight_files
 from saeflow.plan.current import has_bulk
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
@@ -96,23 +95,17 @@ def _hooks(facts: ModelFacts) -> str:
 
 
 def _check_directory(plan: Plan, model: Result) -> None:
-    """Refuse a local model without configuration, weights or, where it needs one, a tokenizer."""
+    """Refuse a local model without configuration or, where it needs one, a tokenizer."""
     path = Path(model.arguments["path"]).expanduser()
     name = model.place["model"]
     where = f"{plan.file} > models > {name} > path"
-    if not path.is_dir() or not (path / "config.json").is_file():
+    if not (path / "config.json").is_file():
         raise ConfigError(
             "this is not a model's directory",
             where=where,
             expected="a Hugging Face directory with config.json and weights",
             got=path,
         )
-    try:
-        weight_files(path)
-    except SaeflowError as error:
-        raise ConfigError(
-            error.what, where=where, expected=error.expected, got=error.got, remedy=error.remedy
-        ) from error
     if plan.tokenizer_name(name) == name and name in _tokenizing(plan) and not has_tokenizer(path):
         raise ConfigError(
             "the model brings no tokenizer",

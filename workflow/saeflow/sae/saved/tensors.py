@@ -39,7 +39,10 @@ class Tensors(dict[str, Any]):
             plain = _unwrapped(name)
             if plain in self:
                 raise DamagedError(
-                    f"two tensors have the name {plain}", where=where, got=", ".join(content)
+                    f"two tensors have the name {plain}",
+                    where=where,
+                    expected="one SAE in a file",
+                    got=", ".join(content),
                 )
             self[plain] = value
         if "log_threshold" in self and "threshold" not in self:
