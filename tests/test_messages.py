@@ -26,7 +26,7 @@ KINDS = {
 }
 _PARTS = ("where", "expected", "got", "remedy")
 # What stands in backquotes and is no key: names of Python and of files.
-_NO_KEYS = {"encode_sparse", "input_norm"}
+_NO_KEYS = {"encode_sparse", "input_norm", "is_decoder"}
 # What says again what another error said, with all of its parts.
 _SAID_AGAIN = {"script.py"}
 

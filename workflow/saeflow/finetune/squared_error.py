@@ -80,7 +80,7 @@ class SquaredError:
         self.parent, self._trainable = parent, tuple(trainable)
         self.frozen_encoder = leaves_encoder(trainable)
         self.unit_rows = ("W_dec",) if "W_dec" in trainable else ()
-        if not self.frozen_encoder and not parent.settings.LATENT_IS_PRE_ACTIVATION:
+        if not self.frozen_encoder and not parent.rule.Settings.LATENT_IS_PRE_ACTIVATION:
             raise refused(parent.architecture)
 
     def initial(self) -> dict[str, Tensor]:
