@@ -44,6 +44,7 @@ NEUTRAL = {
         "inventory": "notices damaged files",
         "locks": "makes a process wait",
         "logs": "progress",
+        "provenance": "for receipts, which are no results",
         "readers": "makes a process wait",
         "registry": "imports what is named, which results name themselves",
         "sae.training.sparsity": "warns of an SAE that is not sparse",

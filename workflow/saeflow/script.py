@@ -36,6 +36,7 @@ from saeflow.inventory import MANIFEST, is_whole, read_record
 from saeflow.plan.current import damages
 from saeflow.plan.local import HASH, Unchanged
 from saeflow.plan.made import remember
+from saeflow.provenance import commit, versions
 from saeflow.readers import reading
 from saeflow.task import Task
 from saeflow.work import bulk_path, hold
@@ -356,6 +357,8 @@ def _receipt(plan: Plan, unmade: Unmade, threads: int) -> dict[str, Any]:
         },
         "work": plan["work"],
         "machine": machine(),
+        "versions": versions(),
+        "commit": commit(ROOT),
         "speeds": logs.speeds(),
         "usage": {**logs.usage(), "threads": threads},
     }

@@ -1,11 +1,14 @@
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from saeflow.failures import Cause, note
 from saeflow.files import read_json, write_json
+from saeflow.inventory import with_checksum
 from saeflow.metrics.registry import METRICS
 from saeflow.report import build
 from saeflow.report.build import build_page, make_report
@@ -75,7 +78,7 @@ def root(tmp_path):
     """Return a directory with tables and figures of two studies."""
     for (of, name), frame in TABLES.items():
         write_csv(frame, tmp_path / "tables" / of / f"{name}.csv")
-        write_json(tmp_path / "tables" / of / f"{name}.json", {"datasets": ["world"]})
+        write_json(tmp_path / "tables" / of / f"{name}.json", {})
     (tmp_path / "figures" / "sparse").mkdir(parents=True)
     for name in ("key", "other"):
         stem = tmp_path / "figures" / "sparse" / name
@@ -89,8 +92,8 @@ def inputs(root):
     return [sorted(root.glob(f"{kind}/*/*.json")) for kind in ("figures", "tables")]
 
 
-def page(root, studies=STUDIES):
-    return build_page(studies, *inputs(root))
+def page(root, studies=STUDIES, **more):
+    return build_page(studies, *inputs(root), **more)
 
 
 class Outline(HTMLParser):
@@ -129,7 +132,9 @@ def between(html, start, end):
 
 def test_the_file_is_whole_and_nothing_is_fetched_from_elsewhere(root):
     html = page(root)
-    assert all(source.startswith("data:image/webp;base64,") for source in outline(html).sources)
+    *pictures, times = outline(html).sources
+    assert all(source.startswith("data:image/webp;base64,") for source in pictures)
+    assert times == "report.times.js"
     assert not re.search(r"(href|src)=\"(https?:)?//|url\(|@import|fetch\(", html)
 
 
@@ -166,10 +171,51 @@ def test_with_several_models_it_says_which_is_at_chance(root):
     assert "not learned: owner binding (m), owner binding (n)." in page(root)
 
 
-def test_it_says_what_was_run(root):
-    run = between(page(root), '<section id="run">', "</section>")
-    assert "<dd>world</dd>" in run and "<dd>a, b</dd>" in run and "<dd>2 original</dd>" in run
-    assert "15,000 tokens of 60 documents" in run
+def test_it_says_what_was_run_with_which_software(root):
+    record = root / "datasets" / "stories" / "dataset.json"
+    counts = {"train": 4_413, "validation": 0, "test": 527}
+    write_json(record, with_checksum({"identity": "i", "n_documents": counts}))
+    own = {"rule": "fetch_dataset", "format": ".jsonl", "path_sha256": "c0ffee" * 11}
+    run = {"datasets": {"stories": own}}, {"datasets": {"stories": [[str(record), "i"]]}}
+    html = page(root, run=run, made={"torch": "2.13.0", "commit": "abc with uncommitted changes"})
+    told = between(html, '<section id="run">', "</section>")
+    assert "<td>stories</td><td>local (.jsonl), SHA-256 c0ffeec0ffee</td>" in told
+    assert "<td>4,413 / 0 / 527</td>" in told
+    assert "torch 2.13.0. Commit of the code: abc with uncommitted changes." in told
+    assert "no receipts" in page(root)
+
+
+def test_what_was_run_that_cannot_be_told_does_not_cost_the_page(root):
+    html = page(root, run=({"models": {"m": {}}}, {}))
+    assert "cannot be told in full: KeyError" in html and "L0 is 12." in html
+
+
+def test_what_could_not_be_made_is_named_with_the_reason(root):
+    figures, tables = root / "figures" / "sparse", root / "tables" / "sparse"
+    unmade = {
+        figures / "key.json": [Cause(str(figures / "key.json"), "sparse:key failed")],
+        tables / "l0.json": [Cause("saes/a/sae.json", "the loss is not finite at step 3")],
+        tables / "other.json": [],
+    }
+    for name in ("figures/sparse/key", "tables/sparse/l0"):
+        (root / name).with_suffix(".json").unlink()
+    html = page(root, {"sparse": STUDIES["sparse"]}, unmade=unmade)
+    outline(html)
+    assert "Not made: Sparsity at a glance, because " in html and "sparse:key failed" in html
+    assert "Not made: table l0, because saes/a/sae.json: the loss is not finite at step 3" in html
+    assert "Not made: table other, because nobody noted why" in html
+    opening = between(html, '<section id="found">', "</section>")
+    assert "Sparsity at a glance, table l0, table other." in opening
+
+
+def test_what_was_made_of_less_than_was_asked_for_says_so(root):
+    cause = ["saes/a/sae.json", "saes/a/sae.json: it diverged."]
+    write_json(root / "tables" / "sparse" / "l0.json", {"missing": [cause]})
+    html = page(root)
+    opening = between(html, '<section id="found">', "</section>")
+    assert "Made of what there was: saes/a/sae.json: it diverged." in opening
+    table = between(html, '<details class="table" id="sparse-table-l0">', "</details>")
+    assert "it diverged" in table
 
 
 def test_each_figure_stands_in_its_study_with_caption_and_facts(root):
@@ -241,16 +287,32 @@ def test_tables_without_rows_or_with_other_columns_do_no_harm(root):
     outline(page(root))
 
 
-def test_the_job_writes_the_page_and_its_record(root, monkeypatch):
+def test_the_job_writes_the_page_its_record_and_the_times_beside_it(root, monkeypatch):
     class Module:
         STUDY = STUDIES["sparse"]
 
+    monkeypatch.chdir(root)
     monkeypatch.setattr(build.registry, "load", lambda package, name: Module)
     figures, tables = inputs(root)
+    lost = "results/studies/c/tables/sparse/lost.json"
+    note(Path(lost), "4" * 64, [Cause(lost, "a column is not there")])
+    receipt = {
+        "rule": "tabulate", "results": [{"record": str(tables[0]), "identity": "3"}],
+        "versions": {"python": "3.11.7"}, "commit": "abc", "machine": "2 x CPU",
+        "usage": {"seconds": 61.2, "cpu_seconds": 50.0, "peak_memory_bytes": 2e9},
+    }  # fmt: skip
+    write_json(Path("results/.receipts/tabulate/c/sparse/1.json"), receipt)
     task = Task(
-        root / "report.json", "id", {"studies": ["sparse"]},
-        {"figures": figures, "tables": tables}, files=(root / "report.html",),
+        root / "report.json", "id", {"studies": ["sparse"], "run": {}},
+        {"figures": figures, "tables": tables},
+        {"records": {}, "planned": [[str(tables[0]), "3"], [lost, "4" * 64]]},
+        files=(root / "report.html",),
     )  # fmt: skip
     make_report([task])
+    assert task.error is None
     assert task.finished and read_json(root / "report.json")["identity"] == "id"
-    assert (root / "report.html").read_text() == page(root, {"sparse": STUDIES["sparse"]})
+    html = (root / "report.html").read_text()
+    assert "Not made: table lost, because " in html and "a column is not there" in html
+    assert "python 3.11.7. Commit of the code: abc." in html and "1 min" not in html
+    assert list(read_json(root / "report.json")["files"]) == ["report.html"], "times are no result"
+    assert "1 min 1 s" in (root / "report.times.js").read_text()

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from saeflow.report.facts import extent, notes, what_was_run
+from saeflow.report.facts import extent, notes
 
 
 def saes(**columns):
@@ -45,23 +45,6 @@ def test_scores_say_how_many_prompts():
 def test_a_number_that_is_none_takes_nothing_away():
     odd = saes(n_tokens=[float("inf"), float("nan"), 10.0], n_documents=[None, None, None])
     assert "Measured on 10 tokens of the test split" in extent(odd)
-
-
-def test_what_was_run_is_collected_from_all_tables():
-    scores = pd.DataFrame({"model": ["world-s"], "task": ["last_word"]})
-    tables = [scores, saes(n_tokens=5), saes(n_tokens=7, n_documents=2)]
-    assert what_was_run(tables, ["world"]) == {
-        "Models": "world-s",
-        "Datasets": "world",
-        "Hooks": "resid_post.0",
-        "Recipes": "relu, topk",
-        "Fine-tuned by": "decoder",
-        "SAEs": "2 original, 1 fine-tuned",
-        "Seeds": "0",
-        "Measured on": "5 to 7 tokens of 2 documents",
-        "Tasks": "last word",
-    }
-    assert what_was_run([], []) == {}
 
 
 def test_notes_of_all_tables_are_told_once_with_the_methods_that_share_them():

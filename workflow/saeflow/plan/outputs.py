@@ -15,6 +15,7 @@ from saeflow.plan.current import HARVEST, RELEASE, Current
 from saeflow.plan.find import find_defined
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import SOURCE_ROOT, Result, with_upstream
+from saeflow.plan.summary import summary
 from saeflow.studies.study import Figure, Study, Table
 
 STYLE = SOURCE_ROOT / "saeflow" / "figures" / "saeflow.mplstyle"
@@ -176,18 +177,23 @@ class Outputs:
         """Return the report."""
         page = sorted(f for f in PAGE.iterdir() if f.suffix in (".html", ".css", ".js"))
         summaries = [study.summary for study in self.studies.values() if study.summary]
+        figures = [f for study in self.studies for f in self.figures(study).values()]
+        tables = [t for study in self.studies for t in self.tables(study).values()]
+        run, records = summary(self.plan.config, with_upstream(tables))
         return Result(
             rule="build_report",
             place=self._name,
             output=paths.fill(paths.REPORT_RECORD, **self._name),
             settings={
                 "studies": list(self.studies),
+                "run": run,
                 "texts_sha256": sha256_text(canonical_json(self._texts())),
                 "page": {file.name: sha256_file(file) for file in page},
             },
-            inputs={
-                "figures": tuple(f for study in self.studies for f in self.figures(study).values()),
-                "tables": tuple(t for study in self.studies for t in self.tables(study).values()),
+            inputs={"figures": tuple(figures), "tables": tuple(tables)},
+            arguments={
+                "records": records,
+                "planned": [[str(one.output), one.identity] for one in (*figures, *tables)],
             },
             code_roots=("saeflow.metrics.metric:Metric", *summaries),
             files=(paths.fill(paths.REPORT, **self._name),),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pandas as pd
 
 from saeflow import registry
 from saeflow.errors import SaeflowError
-from saeflow.files import read_json, write_atomic
+from saeflow.failures import MISSING, Cause, noted, told
+from saeflow.files import read_object, write_atomic
 from saeflow.metrics.registry import MEASURES, METRICS, SYMBOLS
-from saeflow.report.facts import extent, notes, what_was_run
+from saeflow.report.facts import extent, notes
 from saeflow.report.parts import caption_html, pack, picture
+from saeflow.report.receipts import made_with, read_receipts, times, times_script
+from saeflow.report.run import what_was_run
 from saeflow.studies.calling import call
 from saeflow.studies.study import Study
 from saeflow.tables.files import read_csv
@@ -24,22 +28,54 @@ from saeflow.task import Task
 logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
+TIMES = "report.times.js"
 
 
 def make_report(tasks: Sequence[Task]) -> None:
-    """Write the page of each task from the tables and figures of its studies."""
+    """Write the page of each task from the tables and figures of its studies.
+
+    Parameters
+    ----------
+    tasks
+        Settings ``studies`` (names) and ``run``, arguments ``records`` (both as
+        `saeflow.plan.summary.summary` gives them) and ``planned``: path, identity of every table
+        and figure; inputs ``figures`` and ``tables``, of those that are there; the page.
+    """
     for task in tasks:
         with task.attempt():
             names = task.settings["studies"]
             studies = {name: registry.load("studies", name).STUDY for name in names}
+            records, planned = task.arguments["records"], task.arguments["planned"]
+            there = {Path(path) for kind in ("figures", "tables") for path in task.inputs[kind]}
+            unmade = {
+                Path(path): noted(Path(path), identity)
+                for path, identity in planned
+                if Path(path) not in there
+            }
+            named = (one for section in records.values() for of in section.values() for one in of)
+            receipts = read_receipts([identity for _, identity in (*named, *planned)])
+            html = build_page(
+                studies,
+                task.inputs["figures"],
+                task.inputs["tables"],
+                unmade=unmade,
+                run=(task.settings["run"], records),
+                made=made_with(receipts),
+            )
             (page,) = task.files
-            html = build_page(studies, task.inputs["figures"], task.inputs["tables"])
+            write_atomic(page.with_name(TIMES), times_script(times(receipts)).encode())
             write_atomic(page, html.encode())
             task.finish({})
 
 
 def build_page(
-    studies: Mapping[str, Study], figures: Sequence[Path], tables: Sequence[Path]
+    studies: Mapping[str, Study],
+    figures: Sequence[Path],
+    tables: Sequence[Path],
+    *,
+    unmade: Mapping[Path, Sequence[Cause]] = {},
+    run: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
+    made: Mapping[str, str] = {},
 ) -> str:
     """Return the report as HTML.
 
@@ -53,6 +89,12 @@ def build_page(
         Records of figures, ``figures/{study}/{figure}.json``; PDF and PNG lie beside them.
     tables
         Records of tables, ``tables/{study}/{table}.json``; the CSV lies beside them.
+    unmade
+        Records of tables and figures that could not be made, each with why.
+    run
+        What `saeflow.report.run.what_was_run` tells of: settings, and records.
+    made
+        Version by package, and "commit".
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -62,8 +104,15 @@ def build_page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    shown = [_study(*study, figures, tables, unmade) for study in studies.items()]
+    frames = [frame for study in shown for frame in study["frames"]]
+    sections, problem = _attempt(what_was_run, *run, frames)
     return environment.get_template("report.html").render(
-        studies=[_study(*study, figures, tables) for study in studies.items()],
+        studies=shown,
+        run=sections or [],
+        problem=problem,
+        made=made,
+        times=TIMES,
         measures=list(MEASURES.values()),
         symbols=SYMBOLS,
         style=(HERE / "report.css").read_text(encoding="utf-8"),
@@ -72,7 +121,11 @@ def build_page(
 
 
 def _study(
-    name: str, study: Study, figures: Sequence[Path], tables: Sequence[Path]
+    name: str,
+    study: Study,
+    figures: Sequence[Path],
+    tables: Sequence[Path],
+    unmade: Mapping[Path, Sequence[Cause]],
 ) -> dict[str, Any]:
     """Return all that the page says of a study."""
     drawn, made = (
@@ -86,23 +139,34 @@ def _study(
     return {
         "name": name,
         "title": study.title,
-        "introduction": caption_html(study.introduction),
+        "introduction": _caption(study.introduction),
         "summary": str(summary or ""),
         "problem": problem,
-        "verdicts": _verdicts(frames.get("published")),
-        "at_chance": _at_chance(frames.get("language_model")),
-        "notes": notes(frames.values()),
-        "run": what_was_run(frames.values(), _datasets(made.values())),
+        "verdicts": _attempt(_verdicts, frames.get("published"))[0] or {},
+        "at_chance": _attempt(_at_chance, frames.get("language_model"))[0] or [],
+        "notes": _attempt(notes, list(frames.values()))[0] or [],
         "key": [f for f in pictures if f["id"] == f"{name}-{study.key_figure}" and f["image"]],
         "figures": pictures,
         "tables": tabulated,
+        "frames": frames.values(),
+        "lacking": list(
+            dict.fromkeys(t for part in (*pictures, *tabulated) for t in part["lacks"])
+        ),
+        "unmade": [
+            _unmade(study, path, causes)
+            for path, causes in unmade.items()
+            if path.parent.name == name
+        ],
     }
 
 
-def _datasets(tables: Iterable[Path]) -> list[str]:
-    """Return what the records of tables say of the datasets of their SAEs and models."""
-    records = [record for record, _ in (_attempt(read_json, table) for table in tables) if record]
-    return sorted({name for record in records for name in record.get("datasets", ())})
+def _unmade(study: Study, record: Path, causes: Sequence[Cause]) -> dict[str, Any]:
+    """Return the title of a table or figure that is not there, and why."""
+    figure = study.figures.get(record.stem) if record.parent.parent.name == "figures" else None
+    return {
+        "title": figure.title if figure else f"table {record.stem}",
+        "why": told(causes) or ["nobody noted why"],
+    }
 
 
 def _figure(
@@ -113,36 +177,54 @@ def _figure(
     rows = frames.get(figure.table)
     if rows is not None and figure.select:
         rows, _ = _attempt(call, figure.select, rows)
+    facts, _ = _attempt(extent, rows) if rows is not None else ("", "")
     return {
         "id": f"{record.parent.name}-{name}",
         "title": figure.title,
-        "caption": caption_html(figure.caption),
-        "facts": "" if rows is None else extent(rows),
+        "caption": _caption(figure.caption),
+        "facts": facts or "",
         "table": figure.table if figure.table in frames else "",
         "pdf": _link(record, ".pdf"),
         "image": image,
         "problem": problem,
+        "lacks": _lacks(record),
     }
 
 
 def _table(name: str, record: Path) -> dict[str, Any]:
-    frame, problem = _attempt(read_csv, record.with_suffix(".csv"))
-    table = {
+    shown, problem = _attempt(_rows, record.with_suffix(".csv"))
+    return {
         "id": f"{record.parent.name}-table-{name}", "title": name, "csv": _link(record, ".csv"),
-        "frame": frame, "problem": problem,
+        "problem": problem, "lacks": _lacks(record), **(shown or {}),
     }  # fmt: skip
-    if problem:
-        return table
+
+
+def _rows(csv: Path) -> dict[str, Any]:
+    """Return a table for the page, which unpacks it."""
+    frame = read_csv(csv)
     data, n_packed = pack(frame)
+    facts, _ = _attempt(extent, frame)
     metrics = [metric for metric in METRICS if metric in frame]
-    return table | {
-        "data": data, "n_packed": n_packed, "facts": extent(frame), "metrics": metrics,
+    return {
+        "frame": frame, "data": data, "n_packed": n_packed, "facts": facts or "",
+        "metrics": metrics,
     }  # fmt: skip
+
+
+def _lacks(record: Path) -> list[str]:
+    """Return why a table or a figure was made of less than was asked for."""
+    return told(Cause(*cause) for cause in read_object(record).get(MISSING, ()))
 
 
 def _link(record: Path, suffix: str) -> str:
     """Return the path of a file beside a record, as seen from the page two directories above."""
     return "/".join(record.with_suffix(suffix).parts[-3:])
+
+
+def _caption(text: str) -> str:
+    """Return a text as HTML, or as it is where it cannot be read."""
+    html, _ = _attempt(caption_html, text)
+    return html or f"<p>{escape(text)}</p>"
 
 
 def _attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str]:
@@ -152,6 +234,11 @@ def _attempt(read: Callable[..., Any], *arguments: Any) -> tuple[Any, str]:
     except SaeflowError as error:  # its whole text names paths of this machine
         logger.warning("%s", error)
         return None, error.what + (f" ({error.got})" if error.got else "")
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever it is, it is not worth the page
+        logger.warning("%s failed", getattr(read, "__name__", read), exc_info=error)
+        return None, f"{type(error).__name__}, see the log"
 
 
 def _verdicts(published: pd.DataFrame | None) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
-"""On how much tables rest: SAEs, seeds, tokens, documents and prompts, in words.
+"""On how much a table rests, and what it notes of its SAEs, in words.
 
-`extent` is for under one figure or table, `what_was_run` and `notes` for all tables of a study.
+`extent` is for under one figure or table, `notes` for all tables of a study.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pandas as pd
 
 from saeflow.metrics.intervals import FEW_DOCUMENTS
 from saeflow.tables.builders import fewest_documents
-from saeflow.tables.runs import NOTES, ORIGINAL
+from saeflow.tables.runs import NOTES
 
 _SAE = ["model", "hook", "sae", "seed", "method"]
 
@@ -37,27 +37,6 @@ def extent(table: pd.DataFrame) -> str:
         parts.append(f"{prompts} prompts or tokens a task.")
         parts.append("Intervals: 95 %, Wilson over prompts; for a loss, bootstrap over documents.")
     return " ".join(parts)
-
-
-def what_was_run(tables: Iterable[pd.DataFrame], datasets: Iterable[str]) -> dict[str, str]:
-    """Return what the tables of a study are about, in words by kind; only what they name."""
-    tables = list(tables)
-    methods = _saes(tables)["method"]
-    n_original = int((methods == ORIGINAL).sum())
-    kinds = {"original": n_original, "fine-tuned": len(methods) - n_original}
-    saes = [f"{n:,} {kind}" for kind, n in kinds.items() if n]
-    found = {
-        "Models": ", ".join(_names(tables, "model")),
-        "Datasets": ", ".join(datasets),
-        "Hooks": ", ".join(_names(tables, "hook")),
-        "Recipes": ", ".join(_names(tables, "sae")),
-        "Fine-tuned by": ", ".join(m for m in _names(tables, "method") if m != ORIGINAL),
-        "SAEs": ", ".join(saes),
-        "Seeds": ", ".join(_names(tables, "seed")),
-        "Measured on": _measured(tables),
-        "Tasks": ", ".join(name.replace("_", " ") for name in _names(tables, "task")),
-    }
-    return {name: text for name, text in found.items() if text}
 
 
 def notes(tables: Iterable[pd.DataFrame]) -> list[str]:
@@ -87,12 +66,6 @@ def _measured(tables: Sequence[pd.DataFrame]) -> str:
 def _saes(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     whole = [table[_SAE] for table in tables if {*_SAE} <= {*table.columns}]
     return pd.concat(whole).drop_duplicates() if whole else pd.DataFrame(columns=_SAE)
-
-
-def _names(tables: Sequence[pd.DataFrame], column: str) -> list[str]:
-    """Return the distinct values of a column, in the order in which they come."""
-    named = [table[column].dropna() for table in tables if column in table]
-    return list(dict.fromkeys(str(value) for values in named for value in values.unique()))
 
 
 def _range(tables: Sequence[pd.DataFrame], column: str) -> str:

@@ -24,6 +24,7 @@ _SCREEN_SCALE = 1.2
 # A page with more numbers than this is no page any more: the rest stays in the CSV file.
 _MOST_CELLS = 1_000_000
 _DIGITS = 6
+_WORDS = {"True": "yes", "False": "no"}
 _EXACT = 1e15  # whole numbers below are written out
 
 
@@ -87,7 +88,7 @@ def pack(table: pd.DataFrame) -> tuple[str, int]:
         for parts in columns
     ]
     text = "[" + ",".join(f"{{{column}}}" for column in packed) + "]"
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii"), n_rows
+    return base64.b64encode(zlib.compress(text.encode(errors="replace"), 9)).decode("ascii"), n_rows
 
 
 def _columns(table: pd.DataFrame) -> Iterator[dict[str, str]]:
@@ -106,11 +107,9 @@ def _columns(table: pd.DataFrame) -> Iterator[dict[str, str]]:
 
 
 def _json(values: pd.Series) -> str:
-    if pd.api.types.is_bool_dtype(values):
-        return json.dumps(["yes" if value else "no" for value in values])
-    if pd.api.types.is_numeric_dtype(values):
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return "[" + ",".join(map(_number, values)) + "]"
-    texts = [None if pd.isna(value) else str(value) for value in values]
+    texts = [None if pd.isna(value) else _WORDS.get(str(value), str(value)) for value in values]
     return json.dumps(texts, ensure_ascii=False)
 
 

@@ -41,6 +41,20 @@ dialog.addEventListener("click", (event) => {
   else dialog.close();
 });
 
+// What a file beside the page calls, where it is there.
+function showTimes(rows) {
+  const table = document.getElementById("times");
+  table.hidden = !rows.length;
+  for (const row of rows) {
+    const line = table.tBodies[0].insertRow();
+    row.forEach((text, column) => {
+      const cell = line.insertCell();
+      cell.textContent = text;
+      if (column && column < row.length - 1) cell.className = "number";
+    });
+  }
+}
+
 // Tables are unpacked when they are opened.
 const integer = new Intl.NumberFormat("en");
 const collator = new Intl.Collator("en", { numeric: true });

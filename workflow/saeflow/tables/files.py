@@ -16,7 +16,7 @@ _FLOAT_FORMAT = "%.9g"
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table, atomically; missing values are empty."""
     text = frame.to_csv(index=False, float_format=_FLOAT_FORMAT, lineterminator="\n")
-    write_atomic(path, text.encode())
+    write_atomic(path, text.encode(errors="replace"))  # half an emoji is no character
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def make_tables(tasks: Sequence[Task]) -> None:
             if settings["metrics"]:
                 options["metrics"] = settings["metrics"]
             made = call(settings["build"], known[records], **options, **settings["options"])
-            _write(task, made, datasets=_datasets(known[records]))
+            _write(task, made)
             if settings.get("bootstrap"):
                 few = min(few, fewest_documents(made))
     if few < FEW_DOCUMENTS:
@@ -96,12 +96,6 @@ def _complete(
     return found
 
 
-def _datasets(given: tuple[Run, ...] | pd.DataFrame) -> list[str]:
-    """Return on which datasets the runs were trained and measured."""
-    keys = [] if isinstance(given, pd.DataFrame) else [run.key for run in given]
-    return sorted({name for key in keys for name in (key.dataset, key.eval_dataset)} - {""})
-
-
 def make_simulation(tasks: Sequence[Task]) -> None:
     """Run the simulations of studies and write them as CSV.
 
@@ -117,7 +111,7 @@ def make_simulation(tasks: Sequence[Task]) -> None:
             _write(task, call(name, settings))
 
 
-def _write(task: Task, frame: pd.DataFrame, **facts: Any) -> None:
+def _write(task: Task, frame: pd.DataFrame) -> None:
     (file,) = task.files
     write_csv(frame, file)
-    task.finish({"n_rows": len(frame), "columns": list(frame.columns), **facts})
+    task.finish({"n_rows": len(frame), "columns": list(frame.columns)})
