@@ -70,11 +70,12 @@ def test_where_a_local_file_lies_is_not_told_and_makes_no_report_stale(report, t
 
 
 def test_of_an_import_what_is_its_own_is_told_but_not_where_it_lies(report, tmp_path):
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "cfg.json").write_text("{}")
+    for block in ("1", "2"):
+        (tmp_path / "theirs" / block).mkdir(parents=True)
+        (tmp_path / "theirs" / block / "cfg.json").write_text("{}")
 
     def change(config):
-        config["saes"]["theirs"] = {"path": "theirs", "accept": ["hook"]}
+        config["saes"]["theirs"] = {"path": "theirs/{block}", "accept": ["hook"]}
         config["studies"]["suppression"]["saes"].append("theirs")
 
     told = report(change).settings["run"]["saes"]["theirs"]["imported"]

@@ -41,7 +41,7 @@ def frames(draw):
     n_rows = draw(st.integers(0, 4))
     kinds = [draw(ONE_KIND) for _ in names]
     columns = [draw(st.lists(kind, min_size=n_rows, max_size=n_rows)) for kind in kinds]
-    series = [pd.Series(c, dtype=object).infer_objects() for c in columns]
+    series = [pd.Series(c, dtype=object) for c in columns]
     return pd.concat(series, axis=1, keys=names) if series else pd.DataFrame()
 
 
