@@ -109,8 +109,8 @@ def run(config):
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         trace = Trace()
-        failed = script.run_pass(watched(module.main, trace), one.described())
-        assert not failed, failed
+        unmade = script.run_pass(watched(module.main, trace), one.described())
+        assert not unmade.failed and not unmade.left_out, unmade
         # what computes live activations is in the identity of what describes them
         read = {given for result in one.results for given in (result, *result.reads())}
         roots = {root for result in read for root in result.roots}

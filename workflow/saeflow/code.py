@@ -44,6 +44,7 @@ NEUTRAL = {
         "inventory": "notices damaged files",
         "locks": "makes a process wait",
         "logs": "progress",
+        "plan.local": "refuses local files that are not those of the plan",
         "provenance": "for receipts, which are no results",
         "readers": "makes a process wait",
         "registry": "imports what is named, which results name themselves",

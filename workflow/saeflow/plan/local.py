@@ -20,9 +20,11 @@ from saeflow.datasets.files import find_files
 from saeflow.errors import ConfigError, DiskFullError, SaeflowError, StaleError
 from saeflow.files import canonical_json, sha256_file, sha256_text, write_json
 from saeflow.models.files import model_files
-from saeflow.sae.saved.files import sae_files
+from saeflow.sae.saved.files import files_read
 
 CACHE = Path(paths.CACHE) / "local-hashes.json"
+_SHOWN = 8
+
 HASH = "path_sha256"
 """The setting with the hash."""
 
@@ -61,7 +63,26 @@ def local_files(
         except SaeflowError as error:  # of the directory: here it is the configuration's
             error.where = where if error.where is None else f"{where}: {error.where}"
             raise
-    return sae_files(place, settings["format"], where=where)
+    return _sae_files(place, settings["format"], where=where)
+
+
+def _sae_files(place: Path, name: str, *, where: object) -> dict[str, Path]:
+    """Return the files of an SAE's format: not what trainings and downloads leave beside it."""
+    if place.is_file():
+        beside = place.with_name(f"{place.stem}_cfg.json")  # Neel Nanda's configurations lie there
+        return {"": place} | ({"beside": beside} if beside.is_file() else {})
+    wanted = files_read(name)
+    found = {file: place / file for file in wanted if (place / file).is_file()}
+    if not found:
+        there = sorted(file.name for file in place.iterdir())
+        raise ConfigError(
+            "there is no SAE in this directory",
+            where=where,
+            expected=f"some of {', '.join(wanted)}" if wanted else "the format's only file",
+            got=f"{place} with {', '.join(there[:_SHOWN]) or 'nothing'}",
+            remedy="Give the directory with the files, or the file itself.",
+        )
+    return found
 
 
 def hash_of(files: Mapping[str, Path]) -> str:
