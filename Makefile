@@ -3,19 +3,17 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-CORES ?= all
+CORES ?=
 CONFIG ?=
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
-# Jobs lock their own work, and a record appears only when it is complete: after a crash nothing
-# has to be unlocked or confirmed by hand.
-RUN := $(SNAKEMAKE) --logger saeflow --nolock --rerun-incomplete --keep-going
+# How it runs is in profiles/default.
+SNAKEMAKE := $(BIN)/snakemake $(if $(CORES),--cores $(CORES)) $(if $(CONFIG),--configfile $(CONFIG))
 SOURCES := workflow scripts tests benchmarks docs
 
 .DEFAULT_GOAL := study
 .PHONY: study plan help test test-all interop lint format dag bench docs clean-env
 
 study: $(VENV)/installed  ## run the default study (or CONFIG=...), only what is stale
-	@$(RUN)
+	@$(SNAKEMAKE)
 
 plan: $(VENV)/installed  ## print what a run will cost: disk, files, time, memory (CONFIG=...)
 	@$(BIN)/saeflow plan $(if $(CONFIG),--configfile $(CONFIG))

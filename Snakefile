@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -14,14 +15,10 @@ for module in [name for name in sys.modules if name.partition(".")[0] == "saeflo
     del sys.modules[module]
 
 from saeflow import paths
-from saeflow.config.checks import resolve
-from saeflow.config.reading import read_config
-from saeflow.errors import SaeflowError
-from saeflow.plan.environment import export
+from saeflow.errors import SaeflowError, explained
+from saeflow.plan.asked import forced, planned
+from saeflow.plan.environment import cores, export, pass_on_sigterm
 from saeflow.plan.jobs import Jobs
-from saeflow.plan.outputs import Outputs
-from saeflow.plan.plan import Plan
-from saeflow.plan.possible import require_possible
 
 # A configuration given with --configfile replaces the default study, it does not add to it.
 if not workflow.overwrite_configfiles:
@@ -30,20 +27,15 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    outputs = None
-    if workflow.is_main_process:  # a job of a cluster runs what was planned
-        file = ", ".join(str(one) for one in workflow.configfiles)
-        for one in workflow.configfiles:
-            # Snakemake's own reader accepts a key that stands twice.
-            read_config(Path(one))
-        outputs = Outputs(Plan(resolve(config, file=file), file=file))
-        require_possible(outputs)
-    jobs = Jobs(outputs)
-except SaeflowError as error:
-    sys.exit(f"error in {error}")
+    # A job of a cluster runs what was planned, and plans nothing.
+    outputs = planned(workflow, config) if workflow.is_main_process else None
+    CORES = cores(workflow)
+except (SaeflowError, PermissionError) as error:
+    sys.exit(f"error in {explained(error)}")
 
+jobs = Jobs(outputs, lambda of: forced(workflow.dag_settings, of), logger.warning)
 export(deployed=bool(workflow.deployment_settings.deployment_method))
-CORES = workflow.cores or 1
+pass_on_sigterm()
 
 
 wildcard_constraints:
@@ -51,10 +43,7 @@ wildcard_constraints:
 
 
 onstart:
-    try:
-        jobs.require_plans()
-    except SaeflowError as error:
-        sys.exit(f"error in {error}")
+    jobs.require_plans()
 
 
 onsuccess:

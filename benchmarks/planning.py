@@ -56,7 +56,7 @@ def _pretended(path: Path, **study: Any) -> tuple[Any, int]:
 
 
 def _run(tree: Any) -> None:
-    done = tree.snakemake("--logger", "saeflow", "--nolock")
+    done = tree.snakemake()
     assert "Nothing to do" in done.stdout + done.stderr, done.stderr
 
 

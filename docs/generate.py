@@ -133,7 +133,7 @@ Generated from `rules/`. Do not edit: edit the rules.
 Each rule runs `scripts/<rule>.py`, which hands the results of a pass to a function of the library.
 Snakemake knows a pass by its receipt, `{paths.RECEIPTS}/<rule>/<place>/<plan>.json`, whose name
 follows from what the pass makes; see [concepts](concepts.md). The log has the same name under
-`{paths.LOGS}`. Studies are rules too: `snakemake --cores all suppression`.
+`{paths.LOGS}`. Studies are rules too: `snakemake suppression`.
 
 {table}
 

@@ -13,7 +13,7 @@ rule harvest:
         mem_mb=jobs.memory,
         runtime=720,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/harvest.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/harvest.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule release_activations:
@@ -31,4 +31,4 @@ rule release_activations:
         mem_mb=jobs.memory,
         runtime=30,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/release_activations.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/release_activations.py" {wildcards.plan} {output} --threads {threads} --log {log}'

@@ -13,7 +13,7 @@ rule fetch_dataset:
         mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule generate_dataset:
@@ -31,7 +31,7 @@ rule generate_dataset:
         mem_mb=jobs.memory,
         runtime=60,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/generate_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/generate_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule sample_dataset:
@@ -49,7 +49,7 @@ rule sample_dataset:
         mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/sample_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/sample_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule train_tokenizer:
@@ -67,7 +67,7 @@ rule train_tokenizer:
         mem_mb=jobs.memory,
         runtime=60,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_tokenizer.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_tokenizer.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule copy_tokenizer:
@@ -85,7 +85,7 @@ rule copy_tokenizer:
         mem_mb=jobs.memory,
         runtime=60,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/copy_tokenizer.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/copy_tokenizer.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule tokenize_dataset:
@@ -103,4 +103,4 @@ rule tokenize_dataset:
         mem_mb=jobs.memory,
         runtime=60,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/tokenize_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/tokenize_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'

@@ -13,4 +13,4 @@ rule measure:
         mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/measure.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/measure.py" {wildcards.plan} {output} --threads {threads} --log {log}'

@@ -13,7 +13,7 @@ rule fetch_model:
         mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_model.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_model.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule train_lm:
@@ -31,7 +31,7 @@ rule train_lm:
         mem_mb=jobs.memory,
         runtime=240,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_lm.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_lm.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule select_checkpoint:
@@ -49,4 +49,4 @@ rule select_checkpoint:
         mem_mb=jobs.memory,
         runtime=60,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/select_checkpoint.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/select_checkpoint.py" {wildcards.plan} {output} --threads {threads} --log {log}'

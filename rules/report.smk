@@ -13,4 +13,4 @@ rule build_report:
         mem_mb=jobs.memory,
         runtime=30,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/build_report.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/build_report.py" {wildcards.plan} {output} --threads {threads} --log {log}'

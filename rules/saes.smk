@@ -15,7 +15,7 @@ rule train_saes:
         mem_mb=jobs.memory,
         runtime=720,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/train_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule import_saes:
@@ -33,7 +33,7 @@ rule import_saes:
         mem_mb=jobs.memory,
         runtime=120,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/import_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/import_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule finetune_saes:
@@ -52,4 +52,4 @@ rule finetune_saes:
         mem_mb=jobs.memory,
         runtime=720,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/finetune_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/finetune_saes.py" {wildcards.plan} {output} --threads {threads} --log {log}'

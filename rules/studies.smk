@@ -13,7 +13,7 @@ rule simulate:
         mem_mb=jobs.memory,
         runtime=30,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/simulate.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/simulate.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule tabulate:
@@ -31,7 +31,7 @@ rule tabulate:
         mem_mb=jobs.memory,
         runtime=30,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/tabulate.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/tabulate.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
 rule plot:
@@ -49,4 +49,4 @@ rule plot:
         mem_mb=jobs.memory,
         runtime=30,
     shell:
-        '"$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/plot.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/plot.py" {wildcards.plan} {output} --threads {threads} --log {log}'

@@ -11,7 +11,7 @@ import time
 import pytest
 import yaml
 
-from dag.edits import add_sae, code, study
+from dag.edits import add_sae, code
 from dag.jobs import HOOKS, TABLES
 from dag.tree import ROOT, Tree
 
@@ -65,7 +65,7 @@ def pretending(path):
 def begin(tree, *arguments, **environment):
     """Start Snakemake in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", *arguments],
+        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
         cwd=tree.path,
         env={
             "PYTHONPATH": str(tree.path / "workflow"),
@@ -87,10 +87,14 @@ def wait_for(condition, seconds=60):
     assert condition()
 
 
+def text_of(file):
+    return file.read_text() if file.exists() else ""
+
+
 def counted(tree):
     """Return rule, number of results and first record of each pass that was made; forget them."""
     file = tree.path / "counted.txt"
-    lines = file.read_text().splitlines() if file.exists() else []
+    lines = text_of(file).splitlines()
     file.unlink(missing_ok=True)
     return [(rule, int(n), record) for rule, n, record in (line.split() for line in lines)]
 
@@ -114,7 +118,7 @@ def test_each_pass_runs_once_from_nothing_after_an_added_sae_and_after_a_kill(tr
     assert rules(tree) == ALL
     assert (tree.path / "results/studies/config/report.html").exists()
     again = tree.snakemake()
-    assert "Nothing to be done" in again.stdout + again.stderr
+    assert "Nothing to do" in again.stdout + again.stderr
     assert counted(tree) == []
 
     add_sae(tree)
@@ -133,7 +137,7 @@ def test_each_pass_runs_once_from_nothing_after_an_added_sae_and_after_a_kill(tr
     made = set(tree.path.glob("results/saes/**/sae.json"))
     before = {path: path.stat().st_mtime_ns for path in made}
     counted(tree)
-    tree.snakemake("--nolock", "--rerun-incomplete")
+    tree.snakemake()
     found = rules(tree)
     assert found.count("train_saes") <= len(HOOKS) and found.count("measure") == 3 * len(HOOKS)
     assert {path: path.stat().st_mtime_ns for path in made} == before
@@ -147,7 +151,8 @@ def test_one_result_that_fails_costs_only_what_is_made_of_it_alone(tree):
     """
     results = tree.path / "results"
     place = results / "saes/small/texts/ctx-64"
-    failed = tree.snakemake(check=False, FAIL="train_saes", FAIL_AT="resid_post.2/relu/")
+    bad = {"FAIL": "train_saes", "FAIL_AT": "resid_post.2/relu/"}
+    failed = tree.snakemake("--workflow-profile", "none", check=False, **bad)
     assert failed.returncode, "though each job was done"
     text = failed.stdout + failed.stderr
     why = "results/saes/small/texts/ctx-64/resid_post.2/relu/seed-0/sae.json: made to fail"
@@ -166,7 +171,7 @@ def test_one_result_that_fails_costs_only_what_is_made_of_it_alone(tree):
         assert json.loads((shown / f"{record}.json").read_text())["missing"] == lacks
     kept = {path: path.read_bytes() for path in place.rglob("sae*/*")}
 
-    again = tree.snakemake(check=False, FAIL="train_saes", FAIL_AT="resid_post.2/relu/")
+    again = tree.snakemake(check=False, **bad)
     assert again.returncode, "it is tried again, and what lacks it"
     assert {"train_saes", "tabulate", "plot", "build_report"} <= {*rules(tree)}
     tree.snakemake()
@@ -232,18 +237,27 @@ def test_two_results_of_a_fresh_study_can_be_asked_for_then_the_study_by_name(tr
     assert not (tree.path / "results/studies/config/report.html").exists()
 
 
+def trained_with(tree):
+    """Return the ``k`` that each topk SAE was trained with, in its own words."""
+    made = tree.path.glob("results/.made/saes/**/topk/**/sae.*.json")
+    return [json.loads(path.read_text())["settings"]["k"] for path in made]
+
+
 def test_a_running_job_makes_what_it_was_planned_with(tree):
-    """The configuration is edited and planned again, twice, while a run goes on."""
-    study("hooks", "resid_post.3")(tree)
-    running = begin(tree, "--until", "train_saes", SLOW="0.3")
-    wait_for(lambda: (tree.path / "counted.txt").exists())
+    """The configuration is edited while a run is in its harvest, planned dryly, and by a second run
+    that Snakemake refuses: another one holds its lock."""
+    waiting = "\n    while not Path('go').exists(): time.sleep(0.02)\n    for task in tasks:"
+    tree.edit("scripts/harvest.py", "\n    for task in tasks:", waiting)
+    running = begin(tree, "--workflow-profile", "none", "--until", "train_saes")
+    wait_for(lambda: "harvest" in text_of(tree.path / "counted.txt"))
     tree.configure(lambda config: config["saes"]["topk"].update(k=8))
-    tree.snakemake("-n", "--nolock")
-    tree.snakemake("-n", "--nolock", "suppression")
+    tree.snakemake("-n")
+    refused = tree.snakemake("--workflow-profile", "none", "--until", "train_saes", check=False)
+    assert refused.returncode and "LockException" in refused.stdout + refused.stderr
+    (tree.path / "go").touch()
     output, _ = running.communicate(timeout=120)
     assert running.returncode == 0, output
-    made = list(tree.path.glob("results/.made/saes/**/topk/**/sae.*.json"))
-    assert {json.loads(path.read_text())["settings"]["k"] for path in made} == {4}
+    assert set(trained_with(tree)) == {4}
 
 
 def test_two_configurations_side_by_side_share_what_is_the_same(tree):
@@ -273,17 +287,19 @@ def test_two_configurations_side_by_side_share_what_is_the_same(tree):
 
 def test_threads_and_profiles_change_nothing(tree):
     tree.snakemake()
-    arguments = ["--set-threads", "train_saes=3", "--workflow-profile"]
-    done = tree.snakemake("-n", *arguments, "workflow/profiles/workstation")
-    assert "Nothing to do" in done.stdout + done.stderr  # the profile has saeflow's logger
+    for profile in ("none", "default", "slurm"):
+        arguments = ["--executor", "local"] if profile == "slurm" else []
+        arguments += ["--set-threads", "train_saes=3", "--workflow-profile", profile]
+        done = tree.snakemake("-n", *arguments)
+        assert "Nothing to " in done.stdout + done.stderr, "in Snakemake's words, or in ours"
 
 
 def test_another_configuration_replaces_the_default_one(tree):
     other = tree.path / "other.yaml"
     other.write_text((tree.path / "config.yaml").read_text().replace("small", "other"))
     done = tree.snakemake("-n", "--configfile", "other.yaml")
-    assert "receipts/train_lm/other/" in done.stdout
-    assert "receipts/train_lm/small/" not in done.stdout
+    (line,) = [line.split() for line in done.stdout.splitlines() if "train_lm" in line]
+    assert line[:2] == ["train_lm", "other"]
 
 
 def test_a_wrong_configuration_is_one_line_and_no_traceback(tree):

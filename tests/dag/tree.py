@@ -15,7 +15,7 @@ import yaml
 from dag import inside
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "rules", "scripts", "workflow", "envs")
+PARTS = ("Snakefile", "rules", "scripts", "workflow", "envs", "profiles")
 
 CONFIG = {
     "models": {"small": {"train": {"dataset": "texts", "packing": "ctx-64", "tokenizer": "words"}}},

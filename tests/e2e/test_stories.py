@@ -36,7 +36,7 @@ def finished(real_data, tmp_path_factory):
 
 def test_a_second_run_has_nothing_to_do(finished):
     again = snakemake(finished)
-    assert "Nothing to be done" in again.stdout + again.stderr
+    assert "Nothing to do" in again.stdout + again.stderr
 
 
 def test_the_clean_model_has_its_known_perplexity(finished):

@@ -5,6 +5,9 @@ A message says what is wrong, where, what was expected, what was found and what 
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 class SaeflowError(ValueError):
     """A problem that the reader of the message can act on.
@@ -90,6 +93,18 @@ class BusyError(SaeflowError):
     passing = True
 
 
+class AccessError(SaeflowError):
+    """A file or directory belongs to somebody else, or nobody may write there."""
+
+    passing = True
+
+
+class LockError(SaeflowError):
+    """A file system does not lock files."""
+
+    passing = True
+
+
 class NetworkError(SaeflowError):
     """Something has to be fetched and the network does not answer."""
 
@@ -111,3 +126,25 @@ def may_pass(error: BaseException) -> bool:
         return error.passing
     of_torch = type(error).__module__.partition(".")[0] == "torch"
     return of_torch or isinstance(error, OSError | MemoryError)
+
+
+def explained(error: BaseException) -> BaseException:
+    """Return what can be done about what the system refuses: a full disk, files of others."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(
+            "the disk is full",
+            where=error.filename,
+            got=os.strerror(number),
+            remedy="Free some space (`saeflow clean` lists what nothing needs) and run again;"
+            " finished work is kept.",
+        )
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return AccessError(
+            "this may not be done here",
+            where=error.filename,
+            got=os.strerror(number),
+            remedy="Where a group shares results, their owner says `chmod -R g+rwX results"
+            " .snakemake` once, and all work with `umask 002`. Else take a checkout of your own.",
+        )
+    return error

@@ -1,24 +1,26 @@
 """The lock of a record: who makes it, or removes what it names, holds its place.
 
 A lock is the kernel's, on a hidden file beside the record that is never deleted: it ends with its
-process, so a crash leaves none behind. Read `locked`; `saeflow.work.hold` is what jobs use.
+process, so a crash leaves none behind. Read `locked`; `saeflow.work.hold` is what jobs use, and
+`saeflow.readers` has a lock of its own, taken by `take`.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from saeflow.errors import BusyError
-
-logger = logging.getLogger(__name__)
+from saeflow.errors import BusyError, LockError
+from saeflow.logs import waiting
 
 _POLL_S = 0.5
+_HELD = (errno.EAGAIN, errno.EACCES)
 
 
 def lock_path(output: Path) -> Path:
@@ -37,9 +39,11 @@ def locked(output: Path, wait_s: float = 86_400, *, shared: bool = False) -> Ite
     ------
     BusyError
         If another process still holds it after ``wait_s`` seconds.
+    LockError
+        If the file system does not lock files.
     """
     with _open_lock(output) as lock:
-        _lock(lock, Path(output), wait_s, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        _wait(lock, Path(output), wait_s, shared=shared)
         yield
 
 
@@ -47,12 +51,30 @@ def locked(output: Path, wait_s: float = 86_400, *, shared: bool = False) -> Ite
 def try_lock(output: Path) -> Iterator[bool]:
     """Take the lock of a record if nobody holds it, and say whether that worked."""
     with _open_lock(output) as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
+        yield take(lock)
+
+
+def take(lock: IO[str], *, shared: bool = False) -> bool:
+    """Lock an open file unless another process holds it, and say whether that worked.
+
+    Raises
+    ------
+    LockError
+        If the file system does not lock files.
+    """
+    try:
+        fcntl.lockf(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise LockError(
+            "the file system does not lock files, so two jobs might do the same work at once",
+            where=lock.name,
+            got=os.strerror(error.errno),
+            remedy="Have it mounted with locks (Lustre: flock; NFS: without nolock), or make"
+            " results a link to a directory on a file system that has them.",
+        ) from error
+    return True
 
 
 def _open_lock(output: Path) -> IO[str]:
@@ -61,21 +83,18 @@ def _open_lock(output: Path) -> IO[str]:
     return path.open("a+")  # a shared lock wants a file that is open for reading
 
 
-def _lock(lock: IO[str], output: Path, wait_s: float, kind: int) -> None:
+def _wait(lock: IO[str], output: Path, wait_s: float, *, shared: bool) -> None:
     deadline = time.monotonic() + wait_s
-    told = False
-    while True:
-        try:
-            fcntl.lockf(lock, kind | fcntl.LOCK_NB)
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise BusyError(
-                    "another process is still doing this work",
-                    where=output,
-                    remedy="Wait for it, or end it and run the workflow again.",
-                ) from None
-        if not told:
-            logger.info("waiting: another process is making %s", output)
-            told = True
-        time.sleep(_POLL_S)
+    if take(lock, shared=shared):
+        return
+    if wait_s > 0:
+        with waiting(f"waits: another process is making {output}"):
+            while time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+                if take(lock, shared=shared):
+                    return
+    raise BusyError(
+        "another process is still doing this work",
+        where=output,
+        remedy="Wait for it, or end it and run the workflow again.",
+    )

@@ -14,7 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -166,6 +166,11 @@ class _Report:
             }
             self._write(now)
 
+    def wait(self, words: str) -> None:
+        """Report what is waited for; "" when it is no longer."""
+        self._state["waiting"] = words
+        self._write(time.monotonic())
+
     def count(self) -> None:
         """Report that one more result is there."""
         self._results_done += 1
@@ -198,10 +203,25 @@ def report_to(path: Path) -> None:
 
     The file is JSON, replaced at most once a second: ``desc``, ``done``, ``total`` (or null),
     ``unit`` and ``speed`` (units per second) as in `Progress`, ``started_s`` (when the report
-    began, Unix time) and ``results_done``.
+    began, Unix time), ``results_done`` and, while another process is waited for, ``waiting``.
     """
     global _report
     _report = _Report(Path(path))
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Show what this process waits for, in the log, and where nobody follows it on the screen."""
+    began = time.monotonic()
+    if _report is not None:
+        _report.wait(words)
+    logger.log(logging.INFO if followed() else logging.WARNING, "%s", words)
+    try:
+        yield
+    finally:
+        logger.info("waited for %s", duration(time.monotonic() - began))
+        if _report is not None:
+            _report.wait("")
 
 
 def count_result() -> None:

@@ -5,13 +5,15 @@ Read `reading` and `try_lock_unread`.
 
 from __future__ import annotations
 
-import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from saeflow.locks import try_lock
+from saeflow.locks import take, try_lock
+
+_POLL_S = 0.1
 
 
 @contextmanager
@@ -26,7 +28,8 @@ def reading(record: Path) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError):
             lock = stack.enter_context(_open_readers_lock(record))
-            fcntl.lockf(lock, fcntl.LOCK_SH)
+            while not take(lock, shared=True):
+                time.sleep(_POLL_S)  # who removes it will be done at once
         yield
 
 
@@ -34,11 +37,7 @@ def reading(record: Path) -> Iterator[None]:
 def try_lock_unread(record: Path) -> Iterator[bool]:
     """Like `try_lock`, but only where no process reads the bulk either: it may be removed."""
     with try_lock(record) as free, _open_readers_lock(record) as readers:
-        try:
-            fcntl.lockf(readers, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            free = False
-        yield free
+        yield take(readers) and free
 
 
 def _open_readers_lock(record: Path) -> IO[str]:

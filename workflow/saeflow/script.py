@@ -13,7 +13,6 @@ trying again may help.
 from __future__ import annotations
 
 import argparse
-import errno
 import inspect
 import json
 import logging
@@ -28,7 +27,7 @@ from typing import Any, NamedTuple
 from saeflow import failures, logs, paths
 from saeflow.code import Source
 from saeflow.device import let_waiting_threads_sleep, machine
-from saeflow.errors import SaeflowError, StaleError, may_pass
+from saeflow.errors import SaeflowError, StaleError, explained, may_pass
 from saeflow.failures import MISSING, Cause
 from saeflow.files import read_json, read_object, sha256_file, write_json
 from saeflow.interrupt import Interrupted
@@ -85,7 +84,10 @@ def run(main: Callable[..., None], *, network: bool = False) -> None:
     parser.add_argument("--log", type=Path, help="file for the log")
     options = parser.parse_args()
     _set_environment(options.threads, network=network)
-    _set_logging(options.log)
+    try:
+        _set_logging(options.log)
+    except OSError as error:
+        sys.exit(f"error in {explained(error)}")
     logs.report_to(paths.progress_file(options.plan))
     try:
         plan = read_json(paths.plan_file(options.plan))
@@ -430,18 +432,5 @@ def _report(failed: Mapping[Path, Exception], receipt: Path, log: Path | None) -
 
 def _text(error: Exception) -> str:
     """Return the message of an error, with the kind of one that nobody foresaw."""
-    error = _explained(error)
+    error = explained(error)
     return str(error) if isinstance(error, SaeflowError) else f"{type(error).__name__}: {error}"
-
-
-def _explained(error: Exception) -> Exception:
-    """Say of a full disk what can be done."""
-    if not (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
-        return error
-    return SaeflowError(
-        "the disk is full",
-        where=error.filename,
-        got=str(error),
-        remedy="Free some space (`saeflow clean` lists what nothing needs) and run again;"
-        " finished work is kept.",
-    )

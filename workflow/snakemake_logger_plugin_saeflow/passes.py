@@ -146,6 +146,8 @@ class Pass:
     def doing(self) -> str:
         """Return its progress in words; nothing before its job reports any."""
         state = self.report()
+        if waiting := state.get("waiting"):
+            return str(waiting)
         done, total, unit = state.get("done", 0), state.get("total"), state.get("unit", "")
         text = []
         if total:

@@ -8,7 +8,7 @@ Read `harvest`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from saeflow.activations.layout import Layout, plan_layout
 from saeflow.activations.room import check_room
 from saeflow.activations.rows import rows_identity, write_rows
 from saeflow.activations.writer import ShardWriter
+from saeflow.errors import BusyError
 from saeflow.files import read_json
 from saeflow.interrupt import interruptible
 from saeflow.locks import locked
@@ -175,7 +176,8 @@ class Source:
                 if rows.finished:
                     yield rows.final.name
                     return
-            with hold(*held) as rows:
+            # Not waiting: one that made it meanwhile holds it with others until its harvest ends.
+            with suppress(BusyError), hold(*held, wait_s=0) as rows:
                 if not rows.finished:
                     write_rows(rows, self.tokens)
 

@@ -6,12 +6,11 @@ Nothing here, nor below `saeflow.cli`, is part of what a result is made from.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
 
-from saeflow.errors import SaeflowError
+from saeflow.errors import SaeflowError, explained
 from saeflow.registry import load, names
 
 _COMMANDS = "cli.commands"
@@ -54,15 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if (told := explained(error)) is error:
             raise
-        refused = SaeflowError(
-            "this may not be done here",
-            where=error.filename,
-            got=error.strerror,
-            remedy="Ask its owner, or copy the results to where you may write.",
-        )
-        print(f"error in {refused}", file=sys.stderr)
+        print(f"error in {told}", file=sys.stderr)
         return _EXIT_ERROR
     except KeyboardInterrupt:
         return _EXIT_INTERRUPTED

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from saeflow import paths
-from saeflow.errors import SaeflowError
+from saeflow.errors import SaeflowError, explained
 from saeflow.failures import SUMMARY, Cause, told
 from saeflow.files import read_object
+from saeflow.plan.asked import kept
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.passes import Pass, Schedule, write_plan
 from saeflow.plan.result import Result
@@ -35,39 +38,47 @@ class Jobs:
     outputs
         What the configuration wants; None inside a job of a cluster, whose own Snakemake runs what
         was planned and plans nothing.
+    forced
+        Returns the rules that are to run in any case, given those of the target.
+    say
+        Tells the user something.
     """
 
-    def __init__(self, outputs: Outputs | None) -> None:
-        self._outputs = outputs
+    def __init__(
+        self,
+        outputs: Outputs | None,
+        forced: Callable[[Collection[str]], Collection[str]] = lambda _: (),
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._outputs, self._forced, self._say = outputs, forced, say
         self._passes: dict[str, Pass] = {}
         self._unwritten: OSError | None = None
 
     def require_plans(self) -> None:
-        """Raise a `SaeflowError` if what jobs have to know could not be written."""
-        if self._unwritten is not None:
-            raise SaeflowError(
-                "results cannot be written",
-                where=paths.RESULTS,
-                got=self._unwritten.strerror,
-                remedy="Run where you may write, or have its owner run it; `saeflow why`, `saeflow"
-                " plan` and `snakemake -n` only read.",
-            )
+        """End Snakemake if what jobs have to know could not be written."""
+        with _in_a_line():
+            if self._unwritten is not None:
+                raise self._unwritten
 
     def all(self, _wildcards: Any = None) -> list[str]:
         """Return what a whole run has to leave, or the results that `saeflow make` asks for."""
         if self._outputs is None:
             return []
         asked = [Path(line) for line in os.environ.get(MAKE, "").splitlines()]
-        if asked:
-            return self._receipts(self._outputs.leading_to(asked), asked)
-        return self._receipts(self._outputs.wanted, self._outputs.report().files)
+        with _in_a_line():
+            if asked:
+                return self._receipts(self._outputs.leading_to(asked), asked, ())
+            there = self._outputs.report().files
+            return self._receipts(self._outputs.wanted, there, ["build_report"])
 
     def study(self, name: str) -> list[str]:
         """Return what the tables and figures of one study have to leave."""
         if self._outputs is None:
             return []
-        wanted = self._outputs.of_study(name)
-        return self._receipts(wanted, [file for one in wanted for file in one.files])
+        with _in_a_line():
+            wanted = self._outputs.of_study(name)
+            there = [file for one in wanted for file in one.files]
+            return self._receipts(wanted, there, ["tabulate", "plot"])
 
     def before(self, wildcards: Any) -> list[str]:
         """Return the receipts of the passes that come before a pass."""
@@ -93,10 +104,14 @@ class Jobs:
         more = f" (and {len(left_out)} that need them)" if left_out else ""
         return "\n  ".join([f"{SUMMARY}{more}:", *told(failed)])
 
-    def _receipts(self, wanted: Iterable[Result], there: Iterable[Path]) -> list[str]:
+    def _receipts(
+        self, wanted: Collection[Result], there: Iterable[Path], rules: Collection[str]
+    ) -> list[str]:
         """Plan what is missing; where nothing is, return files that exist: nothing is to do."""
         outputs = self._outputs
         assert outputs is not None
+        if text := kept(self._forced(rules), wanted, outputs):
+            self._say(text)
         divided = outputs.plan.config.get("jobs", {})
         passes = list(Schedule(wanted, outputs.current, divided))
         for one in passes:
@@ -106,3 +121,15 @@ class Jobs:
                 self._unwritten = error
             self._passes[one.plan] = one
         return [str(one.receipt) for one in passes] or sorted(map(str, there))
+
+
+@contextmanager
+def _in_a_line() -> Iterator[None]:
+    """End Snakemake with the message of an error that a person can act on, and no traceback."""
+    try:
+        yield
+    except (SaeflowError, OSError) as error:
+        told = explained(error)
+        if not isinstance(told, SaeflowError):
+            raise
+        sys.exit(f"error in {told}")

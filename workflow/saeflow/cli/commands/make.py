@@ -34,8 +34,7 @@ def run(options: argparse.Namespace) -> int:
     records = [str(find_result(study, inside(path)).output) for path in options.paths]
     command = [
         *(sys.executable, "-m", "snakemake", "--cores", str(options.cores)),
-        *("--logger", "saeflow", "--nolock"),
-        *("--snakefile", str(SOURCE_ROOT.parent / "Snakefile"), "--rerun-incomplete"),
+        *("--snakefile", str(SOURCE_ROOT.parent / "Snakefile")),
         *("--configfile", str(options.configfile)),
     ]
     return subprocess.run(command, env={**os.environ, MAKE: "\n".join(records)}).returncode
