@@ -171,6 +171,11 @@ CHANGES = (
         FROM_TEXTS,
     ),
     Change(
+        "the line between the documents of a text file (`separator`)",
+        entry("datasets", "texts", separator="---"),
+        FROM_TEXTS,
+    ),
+    Change(
         "a shard is added to a directory of texts",
         after(read_shards, put("shards/2.jsonl", '{"text": "three"}\n')),
         FROM_TEXTS,
