@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from saeflow.finetune.sweep import finetune_sweep
-from saeflow.sae.training import trainee
+from saeflow.sae.training import descent
 from saeflow.sae.training.sweep import train_sweep
 from saeflow.task import Task
 from saeflow.work import Work, hold
@@ -85,9 +85,9 @@ def tune_saes(jobs, activations: Path, *, model=None, tokens=None, **options) ->
 
 def let_diverge(monkeypatch) -> None:
     """Make a learning rate of 1 one with which any training diverges."""
-    found = trainee.learning_rate
+    found = descent.learning_rate
     monkeypatch.setattr(
-        trainee, "learning_rate", lambda base, **now: found(1e30 if base == 1 else base, **now)
+        descent, "learning_rate", lambda base, **now: found(1e30 if base == 1 else base, **now)
     )
 
 

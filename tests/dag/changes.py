@@ -105,6 +105,11 @@ CHANGES = (
         below_saes(["relu", "relu~scale"]),
     ),
     Change(
+        "the wished L0 in place of a penalty's weight (`target_l0`)",
+        entry("saes", "relu", l1=None, target_l0=4),
+        below_saes(["relu", "relu~scale"]),
+    ),
+    Change(
         "an option of one SAE (`resample_tokens`)",
         entry("saes", "topk", resample_tokens=1000),
         below_saes(["topk"]),
@@ -249,6 +254,11 @@ CHANGES = (
         "the architecture that the toys have too (`relu.py`)",
         code("sae/architectures/relu.py", "_TINY = 1e-12", "_TINY = 2e-12"),
         below_saes(["relu", "relu~scale"]) | TOYS,
+    ),
+    Change(
+        "how a penalty's weight is found, where all recipes give it (`search.py`)",
+        code("sae/training/search.py", "N_TRIALS = 8", "N_TRIALS = 9"),
+        set(),
     ),
     Change(
         "a penalty that no SAE has",

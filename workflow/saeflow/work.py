@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -157,10 +157,14 @@ class Work:
         """The manifest of finished work."""
         return read_json(self.final / MANIFEST)
 
-    def restart(self) -> None:
-        """Throw away what an earlier run left unfinished."""
+    def restart(self, keep: Collection[str] = ()) -> None:
+        """Throw away what an earlier run left unfinished, but for files of these names."""
+        kept = {name: self._partial / name for name in keep}
+        kept = {name: file.read_bytes() for name, file in kept.items() if file.is_file()}
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
+        for name, content in kept.items():
+            write_atomic(self._partial / name, content)
 
     def reopen(self) -> None:
         """Go on from finished work that was damaged, to redo only what it lost.

@@ -7,7 +7,7 @@ import pytest
 from saeflow import registry
 from saeflow.config.checks import resolve
 from saeflow.config.presets import PRESETS
-from saeflow.config.recipes import BASELINES, expand, target_hook
+from saeflow.config.recipes import BASELINES, expand, target_hook, wants_coefficient
 from saeflow.errors import ConfigError
 
 NEEDED = {"relu": {"l1": 0.1}, "topk": {"k": 8}, "batchtopk": {"k": 8}, "matryoshka": {"k": 8},
@@ -153,3 +153,34 @@ def test_the_architecture_of_each_baseline_is_what_its_module_says():
     assert set(BASELINES) == set(registry.names("sae.baselines"))
     for name, architecture in BASELINES.items():
         assert registry.load("sae.baselines", name).ARCHITECTURE == architecture
+
+
+def test_the_wished_l0_takes_the_place_of_a_presets_weight(config):
+    found = recipes(config, mine={"preset": "anthropic-april-2024", "target_l0": [8, 32]})
+    assert {found[f"mine-target_l0-{wish}"]["target_l0"] for wish in (8, 32)} == {8, 32}
+    assert "l1" not in found["mine-target_l0-8"]
+    assert found["mine-target_l0-8"]["l1_warmup_tokens"] is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"architecture": "relu"}, "by l1 or by target_l0, and here by neither"),
+        ({"architecture": "gated", "l1": 1, "target_l0": 8}, "by target_l0, and here by both"),
+        ({"preset": "suppression-post", "target_l0": 8, "l1": 1}, "and here by both"),
+        ({"architecture": "jumprelu"}, "by l0_coef or by target_l0, and here by neither"),
+        ({"architecture": "topk", "k": 8, "target_l0": 8}, "is its k.*Set k"),
+        ({"architecture": "p_anneal", "target_l0": 0}, "target_l0.*more than 0"),
+        ({"architecture": "relu", "target_l0": 8, "tokens": 0}, "is not trained.*Set l1: 0"),
+    ],
+)
+def test_one_penalty_is_given_in_one_way(config, entry, message):
+    with pytest.raises(ConfigError, match=message):
+        recipes(config, mine=entry)
+
+
+def test_a_weight_that_is_to_be_found_is_told_from_one_that_is_given():
+    assert wants_coefficient({"target_l0": 8}) and wants_coefficient({"target_l0": 8, "l1": None})
+    assert not wants_coefficient({"target_l0": 8, "l0_coef": 0.1})
+    assert not wants_coefficient({"target_l0": None, "l1": 0.1})
+    assert not wants_coefficient({"k": 8})

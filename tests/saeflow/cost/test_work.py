@@ -63,6 +63,14 @@ def test_saes_of_a_hook_share_the_rows_but_not_the_steps(passes):
     assert first.n_bytes.value == 2 * 4 * (2 * SAE + 2 * 256 + 64)
 
 
+def test_a_search_for_a_coefficient_is_counted_once_for_all_seeds(passes):
+    change = {"l1": None, "target_l0": 16}
+    work, _ = works_of(passes(lambda c: c["saes"]["relu"].update(change)), "train_saes")
+    assert work.rows.value == 100_000
+    # two seeds, and one search of about six trials of a 32nd, one of an eighth
+    assert operations(work) == pytest.approx((2 + 0.4) * 100_000 * 6 * 2 * SAE)
+
+
 @pytest.mark.parametrize(
     ("recipe", "rows"),
     [({"epochs": 3}, 300_000), ({"epochs": 3, "tokens": 50_000}, 50_000), ({"tokens": 0}, 0)],

@@ -36,7 +36,7 @@ def train(root, activations, names=tuple(RECIPES), **options):
     finish = trainee.Trainee.finish
 
     def told(self):
-        counted = self._silent.tolist()
+        counted = self._descent.silent.tolist()
         finish(self)
         self.work.final.with_name("silent.json").write_text(json.dumps(counted))
 
@@ -64,10 +64,10 @@ def together(tmp_path_factory, activations):
     revive = trainee.Trainee._revive
 
     def counted(self, *arguments):
-        before = self._silent.clone()
+        before = self._descent.silent.clone()
         revive(self, *arguments)
         name = self.work.output.parent.name
-        resampled[name] = resampled.get(name, 0) + int((self._silent < before).sum())
+        resampled[name] = resampled.get(name, 0) + int((self._descent.silent < before).sum())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainee.Trainee, "_revive", counted)

@@ -7,7 +7,7 @@ those with the options of every training. Read `Recipe`.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
@@ -82,6 +82,11 @@ class Recipe(Training):
     """A transcoder: reconstruct the activations of this site of the same block, or of this hook,
     instead of its own."""
 
+    @property
+    def wished_l0(self) -> float | None:
+        """Wished active latents for which a penalty's weight is to be found, if any."""
+        return None
+
 
 class SteadyRecipe(Recipe):
     """One whose learning rate is the highest from the first step.
@@ -91,6 +96,63 @@ class SteadyRecipe(Recipe):
 
     warmup_tokens: Whole | None = 0
     """Tokens over which the learning rate rises; null for a twentieth of the run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_k(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "target_l0" in values:
+            raise ConfigError(
+                "the number of active latents of this architecture is its k",
+                where="target_l0",
+                remedy="Set k in its place.",
+            )
+        return values
+
+
+class PenalisedRecipe(Recipe):
+    """One with a penalty, whose weight is given or follows from the wished number of latents."""
+
+    COEFFICIENT: ClassVar[str] = "l1"
+
+    target_l0: LeftOut[Positive] = None
+    """How many latents shall be active for a token, in place of the penalty's weight: that is found
+    by short trainings before."""
+
+    @property
+    def wished_l0(self) -> float | None:
+        """The ``target_l0`` whose coefficient is to be found."""
+        return self.target_l0 if getattr(self, self.COEFFICIENT) is None else None
+
+    def with_coefficient(self, value: float) -> Self:
+        """Return the recipe with the penalty's weight in the place of the wish."""
+        return self.model_copy(update={self.COEFFICIENT: value, "target_l0": None})
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> Self:
+        if self.wished_l0 is not None and self.tokens == 0:
+            raise ConfigError(
+                "an SAE that is not trained has the number of active latents of its first weights",
+                where="target_l0",
+                expected="tokens above 0",
+                got="tokens: 0",
+                remedy=f"Set {self.COEFFICIENT}: 0 in its place.",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_penalty(self) -> Self:
+        name, given = self.COEFFICIENT, getattr(self, self.COEFFICIENT) is not None
+        if given == (self.target_l0 is not None) and not (given and self._TARGET_IN_LOSS):
+            raise ConfigError(
+                f"the penalty is given by {name} or by target_l0"
+                + (", and here by both" if given else ", and here by neither"),
+                expected=f"one of {name}, target_l0",
+                remedy=f"Set {name}, the penalty's weight, or target_l0, the wished number of"
+                " active latents.",
+            )
+        return self
+
+    _TARGET_IN_LOSS: ClassVar[bool] = False
 
 
 class ReLU(Rule):
@@ -114,7 +176,7 @@ class ReLU(Rule):
         return not self.norm_weighted
 
 
-class ReLURecipe(Recipe, ReLU):
+class ReLURecipe(PenalisedRecipe, ReLU):
     """A ReLU autoencoder with an L1 penalty.
 
     By default it has the form of the feature-suppression post.
@@ -122,6 +184,8 @@ class ReLURecipe(Recipe, ReLU):
 
     architecture: Literal["relu"]
     """The kind of SAE."""
+    l1: LeftOut[NotNegative] = None
+    """Weight of the L1 penalty beside the error; this or target_l0."""
 
 
 class Aux(Rule):
@@ -222,11 +286,19 @@ class JumpReLU(Aux):
     center: Literal["zero", "mean", "median"] = "mean"
 
 
-class JumpReLURecipe(Recipe, JumpReLU):
+class JumpReLURecipe(PenalisedRecipe, JumpReLU):
     """A JumpReLU autoencoder with a penalty on the number of active latents."""
+
+    COEFFICIENT: ClassVar[str] = "l0_coef"
+    _TARGET_IN_LOSS: ClassVar[bool] = True
 
     architecture: Literal["jumprelu"]
     """The kind of SAE."""
+    l0_coef: LeftOut[NotNegative] = None
+    """Weight of the penalty beside the error, summed over dimensions; this or target_l0."""
+    target_l0: Positive | None = None
+    """How many latents shall be active for a token. With l0_coef the loss penalises the distance
+    from it; without, the l0_coef that comes to it is found by short trainings before."""
 
 
 class Gated(Rule):
@@ -240,11 +312,14 @@ class Gated(Rule):
     """Tokens over which the penalty's weight rises from zero; null for a twentieth of the run."""
 
 
-class GatedRecipe(Recipe, Gated):
+class GatedRecipe(PenalisedRecipe, Gated):
     """A gated autoencoder."""
 
     architecture: Literal["gated"]
     """The kind of SAE."""
+    l1: LeftOut[NotNegative] = None
+    """Weight of the penalty on the gates beside the error, summed over dimensions; this or
+    target_l0."""
 
 
 class PAnneal(Rule):
@@ -264,11 +339,14 @@ class PAnneal(Rule):
     """Tokens over which the penalty's weight rises from zero; null for a twentieth of the run."""
 
 
-class PAnnealRecipe(Recipe, PAnneal):
+class PAnnealRecipe(PenalisedRecipe, PAnneal):
     """A ReLU autoencoder whose penalty goes from L1 towards L0."""
 
     architecture: Literal["p_anneal"]
     """The kind of SAE."""
+    l1: LeftOut[NotNegative] = None
+    """Weight of the penalty while it is L1, beside the error summed over dimensions; this or
+    target_l0."""
 
 
 AnyRecipe = (

@@ -20,6 +20,9 @@ from saeflow.errors import ConfigError
 BASELINES = {"identity": "relu", "mean": "relu", "pca": "relu", "random": "topk", "zero": "relu"}
 """The architecture of each baseline, as the modules of `saeflow.sae.baselines` say."""
 
+PENALTIES = ("l1", "l0_coef")
+"""Names of the weight of a penalty in a recipe."""
+
 _SHORT = {"components": "n", "expansion": "x", "k": "k", "learning_rate": "lr"}
 
 
@@ -64,6 +67,12 @@ def expand(config: Any, *, file: str) -> Any:
     return {**config, "saes": written, **({"studies": studies} if "studies" in config else {})}
 
 
+def wants_coefficient(recipe: Mapping[str, Any]) -> bool:
+    """Return whether a recipe has a ``target_l0`` for which its penalty's weight is to be found."""
+    given = any(recipe.get(name) is not None for name in PENALTIES)
+    return recipe.get("target_l0") is not None and not given
+
+
 def target_hook(hook: str, target: str) -> str:
     """Return the hook that a transcoder at ``hook`` predicts.
 
@@ -94,6 +103,8 @@ def _completed(entry: dict[str, Any], where: str) -> dict[str, Any]:
                 expected=values["architecture"],
                 got=result["architecture"],
             )
+        if "target_l0" in result:  # the wish takes the place of the paper's weight
+            values = {key: value for key, value in values.items() if key not in PENALTIES}
         result = {**values, **result}
     if result.get("target") is not None:
         if result.setdefault("subtract_b_dec", False) is not False:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from saeflow.config.recipes import BASELINES
+from saeflow.config.recipes import BASELINES, wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.shapes import Shape, shape_of
 from saeflow.cost.tokens import Tokens, manifest_of, tokens_of
+from saeflow.files import canonical_json
 from saeflow.inventory import read_record
 from saeflow.models.training_plan import training_plan
 from saeflow.plan.result import Result
@@ -38,6 +39,7 @@ _PRODUCTS = {
     **{"gated": 10, "exact": 1, "steps": 3, "kl_mse": 6},
 }  # of a batch and W_enc, which a step of a training or of a solver takes
 _OTHER_PRODUCTS = 6
+_SEARCH = 0.4  # of a training's rows, for a coefficient: some trials at 1/32, and one at 1/8
 _IMPORTED_EXPANSION = 16
 
 
@@ -223,7 +225,7 @@ class Works:
         store = results[0].inputs["activations"]
         shape = self.shape(store.inputs["model"])
         n_train = self.tokens(store.inputs["tokens"]).splits["train"]
-        groups, operations, count = {}, [], 0.0
+        groups, operations, count, searched, searching = {}, [], 0.0, {}, {}
         for one in results:
             run = one.settings
             rows = n_train.scaled(run.get("epochs") or 1)
@@ -235,13 +237,18 @@ class Works:
             if name == "kl_mse":
                 per_row += 2 * _BACKWARD * shape.n_parameters
             operations.append(rows.scaled(per_row))
+            if wants_coefficient(run):  # seeds have one
+                recipe = canonical_json({key: run[key] for key in run if key != "seed"})
+                searched[recipe] = rows.scaled(_SEARCH)
+                searching[recipe] = searched[recipe].scaled(per_row)
             count += rows.value
             shared = ("solver", "batch_size", "order_seed", "window_rows")
             group = (*map(run.get, shared), one.inputs["parent"] if name == "exact" else None)
             groups[group] = max(groups.get(group, ZERO), rows)
         rows = total(groups.values())  # a group shares its batches, or the sums that it solves
+        operations.extend(searching.values())
         if store.settings["live"]:
-            operations.append(rows.scaled(self._forward(store)))
+            operations.append(total([rows, *searched.values()]).scaled(self._forward(store)))
         amount = total(operations).scaled(1 / OPERATIONS_PER_S)
         n_bytes = self._weights(results, shape.d_model)
         return Work(rows, amount, n_bytes, Guess(5 * len(results), 1.5), count)

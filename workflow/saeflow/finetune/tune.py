@@ -23,8 +23,8 @@ from saeflow.sae.saved.fits import load_fitting, require_plain_input
 from saeflow.sae.saved.fold import input_bias
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.training.descent import Objective
 from saeflow.sae.training.sweep import activations_header
-from saeflow.sae.training.trainee import Objective
 from saeflow.task import Task
 
 

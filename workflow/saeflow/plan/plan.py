@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saeflow import paths
-from saeflow.config.recipes import BASELINES, target_hook
+from saeflow.config.recipes import BASELINES, target_hook, wants_coefficient
 from saeflow.errors import ConfigError
 from saeflow.finetune.methods import definition
 from saeflow.metrics.registry import MEASURES
@@ -247,4 +247,6 @@ def _training_modules(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     modules += [f"saeflow.sae.penalties.{name}" for name in sorted(recipe.get("penalties", ()))]
     if recipe.get("resample_tokens") is not None:
         modules.append("saeflow.sae.remedies.resample")
+    if wants_coefficient(recipe):
+        modules.append("saeflow.sae.training.target_l0")
     return tuple(modules)

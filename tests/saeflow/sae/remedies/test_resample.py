@@ -145,13 +145,13 @@ def test_it_is_due_after_so_many_tokens_whatever_the_batches(
     when, revive = [], trainee.Trainee._revive
 
     def watched(self, *arguments):
-        moments = {n: m.clone() for n, m in self._adam.moments.items()}
-        before = self._silent.clone()
+        moments = {n: m.clone() for n, m in self._descent.adam.moments.items()}
+        before = self._descent.silent.clone()
         revive(self, *arguments)
-        changed = self._silent < before
+        changed = self._descent.silent < before
         if changed.any():
             when.append(self.n_done * self.run.batch_size)
-            for name, moment in self._adam.moments.items():
+            for name, moment in self._descent.adam.moments.items():
                 if not name.endswith("b_dec"):
                     assert not moment[changed].any(), name
                     assert torch.equal(moment[~changed], moments[name][~changed])

@@ -74,7 +74,7 @@ def test_bfloat16_products_leave_weights_and_moments_float32_and_are_in_the_head
     moments, save = [], Trainee.save
 
     def seen(self, loader_state):
-        moments.extend(self._adam.moments.values())
+        moments.extend(self._descent.adam.moments.values())
         save(self, loader_state)
 
     monkeypatch.setattr(Trainee, "save", seen)

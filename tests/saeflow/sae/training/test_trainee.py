@@ -12,7 +12,8 @@ from saeflow.config.training import Training
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.steps.step import Batch, Terms, Workspace
 from saeflow.sae.training import checkpoint
-from saeflow.sae.training.trainee import Objective, Trainee
+from saeflow.sae.training.descent import Objective
+from saeflow.sae.training.trainee import Trainee
 
 
 class Told(Objective):

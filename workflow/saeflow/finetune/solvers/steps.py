@@ -14,7 +14,7 @@ def run(tasks: Sequence[Task], *, checkpoint_s: float) -> None:
     """Fine-tune the SAE of each task; see `saeflow.finetune.sweep.finetune_sweep`."""
     activations, load = tasks[0].inputs["activations"], cache(load_parent)
 
-    def make(task: Task) -> TuneObjective:
+    def make(task: Task, _stores: object) -> TuneObjective:
         return TuneObjective(task, load(task.inputs["parent"], activations))
 
     fit(tasks, make, activations, checkpoint_s=checkpoint_s)

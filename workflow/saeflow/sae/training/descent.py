@@ -53,6 +53,8 @@ class Objective(Protocol):
         Weights whose rows have unit norm.
     buffers : tuple[str, ...]
         Weights that no gradient moves: the step changes them itself, if at all.
+    kept : tuple[str, ...]
+        Files beside the checkpoint that a training that starts anew leaves alone.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Objective(Protocol):
     d_sae: int
     unit_rows: tuple[str, ...]
     buffers: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     def initial(self, batch: Batch) -> dict[str, Tensor]:
         """Return first weights, from a first batch."""

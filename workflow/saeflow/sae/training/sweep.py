@@ -24,10 +24,11 @@ from saeflow.errors import StoreError
 from saeflow.files import read_json
 from saeflow.sae.training import passes
 from saeflow.sae.training.baseline import BASELINES, fit_baseline
+from saeflow.sae.training.descent import Objective
 from saeflow.sae.training.pairs import Pairs, require_pair
 from saeflow.sae.training.rows import SPLIT, TrainingRows, kept_rows
-from saeflow.sae.training.train import SAEObjective
-from saeflow.sae.training.trainee import Objective, Trainee
+from saeflow.sae.training.train import SAEObjective, recipe_of
+from saeflow.sae.training.trainee import Trainee
 from saeflow.task import Task, attempting
 from saeflow.tokens.flags import POLICY
 
@@ -101,8 +102,15 @@ def _train(tasks: list[Task], activations: Path, target: Path | None, checkpoint
         else:
             to_train.append(task)
 
-    def make(task: Task) -> SAEObjective:
-        return SAEObjective(task.settings, rows=rows, header=header)
+    known: dict[str, Any] = {}
+
+    def make(task: Task, stores: Sequence[Store]) -> SAEObjective:
+        found = None
+        if recipe_of(task.settings).wished_l0 is not None:
+            # by name: what looks for a coefficient is no code of SAEs that have one
+            search = registry.load("sae.training", "target_l0")
+            found = search.find(task, stores, known, rows=rows, header=header)
+        return SAEObjective(task.settings, rows=rows, header=header, found=found)
 
     fit(to_train, make, activations, target=target, checkpoint_s=checkpoint_s)
 
@@ -116,7 +124,7 @@ def activations_header(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def fit(
     tasks: Sequence[Task],
-    make: Callable[[Task], Objective],
+    make: Callable[[Task, Sequence[Store]], Objective],
     activations: Path,
     *,
     target: Path | None = None,
@@ -129,7 +137,7 @@ def fit(
     tasks
         Unfinished ones.
     make
-        Returns the objective of a task.
+        Returns the objective of a task, given the stores that are read.
     activations
         results/activations/.../{hook}.json.
     target
@@ -145,8 +153,8 @@ def fit(
         if target is not None:
             require_pair(*stores)
         passes.run(
-            plan_trainees(tasks, make, len(kept_rows(stores[0]))),
-            _loader_of(stores),
+            plan_trainees(tasks, lambda task: make(task, stores), len(kept_rows(stores[0]))),
+            loader_of(stores),
             hook=stores[0].hook,
             checkpoint_s=checkpoint_s,
             find_damage=lambda: _damage(stores),
@@ -166,8 +174,11 @@ def plan_trainees(
     return trainees
 
 
-def _loader_of(stores: Sequence[Store]) -> passes.OpenLoader:
-    """Return what opens a loader over the training split of a store, or of a pair."""
+def loader_of(stores: Sequence[Store], *, tell: bool = True) -> passes.OpenLoader:
+    """Return what opens a loader over the training split of a store, or of a pair.
+
+    ``tell``: log how well it mixes.
+    """
 
     def open_loader(run: Training, epochs: int, start: dict[str, Any] | None) -> Loader | Pairs:
         loaders = [
@@ -182,7 +193,8 @@ def _loader_of(stores: Sequence[Store]) -> passes.OpenLoader:
             )
             for store in stores
         ]
-        logger.info("%s: %s", stores[0].hook, predict(loaders[0].order, run.batch_size))
+        if tell:
+            logger.info("%s: %s", stores[0].hook, predict(loaders[0].order, run.batch_size))
         return loaders[0] if len(loaders) == 1 else Pairs(loaders)
 
     return open_loader

@@ -20,10 +20,20 @@ from saeflow.sae.scale import factor, fold
 from saeflow.sae.steps.initial import center, directions
 from saeflow.sae.steps.step import Batch, State, Terms
 from saeflow.sae.training import further
+from saeflow.sae.training.descent import Revived
 from saeflow.sae.training.rows import TrainingRows
-from saeflow.sae.training.trainee import Revived
 
 REMEDIES = "sae.remedies"
+SEARCH = "target_l0.json"
+"""What was tried in the search for a coefficient, beside a training's checkpoint."""
+
+
+def recipe_of(settings: Mapping[str, Any]) -> Recipe:
+    """Return the recipe in the settings of a result; they have the ``seed`` besides."""
+    name = settings["architecture"]
+    recipe = {key: value for key, value in settings.items() if key != "seed"}
+    module = registry.load(ARCHITECTURES, name)
+    return module.Recipe.read(recipe, where=f"settings of a {name} SAE")
 
 
 class SAEObjective:
@@ -38,6 +48,9 @@ class SAEObjective:
         The rows that it is trained on.
     header
         What the result's metadata says besides: hook, model, activations.
+    found
+        What a search for its coefficient came to, as plain values for the header; None where the
+        recipe has one.
 
     Attributes
     ----------
@@ -50,15 +63,22 @@ class SAEObjective:
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], *, rows: TrainingRows, header: Mapping[str, Any]
+        self,
+        settings: Mapping[str, Any],
+        *,
+        rows: TrainingRows,
+        header: Mapping[str, Any],
+        found: Mapping[str, Any] | None = None,
     ) -> None:
         name = settings["architecture"]
-        self._module = registry.load(ARCHITECTURES, name)
-        recipe = {key: value for key, value in settings.items() if key != "seed"}
-        self.run: Recipe = self._module.Recipe.read(recipe, where=f"settings of a {name} SAE")
+        self._module, self.run = registry.load(ARCHITECTURES, name), recipe_of(settings)
+        if found is not None:
+            self.run = self.run.with_coefficient(found[self.run.COEFFICIENT])
         self.rule, self.seed = self.run.part(self._module.Settings), settings["seed"]
         self.d_in, self.d_sae = rows.d_in, round(self.run.expansion * rows.d_in)
         self._rows, self._settings, self._header = rows, dict(settings), dict(header)
+        self._found = {} if found is None else {"target_l0": dict(found)}
+        self.kept = () if found is None else (SEARCH,)
         self.name = f"{header['hook']} > {name} SAE (seed {self.seed})"
         self.unit_rows = ("W_dec",) if self.rule.unit_norm_decoder else ()
         self.buffers = self._module.BUFFERS
@@ -87,7 +107,7 @@ class SAEObjective:
 
     def initial(self, batch: Batch) -> dict[str, Tensor]:
         """Return first weights, from a first batch and the seed."""
-        batch = self._scaled(batch)
+        batch = self.scaled(batch)
         generator = torch.Generator().manual_seed(self.seed)
         weights = self._module.initial(self.rule, self.d_sae, batch.x, generator)
         if self.run.target is not None:
@@ -106,7 +126,7 @@ class SAEObjective:
         state: State,
     ) -> Terms:
         """Write the gradients of the loss and return its terms, the error of unscaled targets."""
-        batch = self._scaled(batch)
+        batch = self.scaled(batch)
         workspace = state.workspace.multiplying_in(self.run.matmul_dtype)
         state = dataclasses.replace(state, workspace=workspace)
         terms = self._module.step(weights, gradients, self.rule, batch, state)
@@ -129,13 +149,13 @@ class SAEObjective:
         remedy = registry.load(REMEDIES, "resample")
         inputs = self._rows.draw(run.resample_inputs, self.seed, tokens).to(dead.device)
         sae = self._sae(weights)
-        latents = remedy.resample(sae, dead, self._scaled(inputs), (self.seed, tokens, 1))
+        latents = remedy.resample(sae, dead, self.scaled(inputs), (self.seed, tokens, 1))
         names = (*remedy.CHANGED, "threshold")
         return Revived(latents, tuple(n for n in names if n in weights and n not in self.buffers))
 
     def result(self, weights: Mapping[str, Tensor], training: Mapping[str, Any]) -> SAE:
         """Return the SAE of unscaled activations that the weights make."""
-        facts = {**training, "scale": list(self.scales)}
+        facts = {**training, "scale": list(self.scales), **self._found}
         # what a step remembers for training alone is marked by its name (see `steps/step.py`)
         kept = {name: w for name, w in weights.items() if not name.startswith("_")}
         if len(kept) < len(weights):
@@ -154,7 +174,7 @@ class SAEObjective:
         """Return the SAE in training: of scaled activations, with the weights themselves."""
         return SAE(self.run.architecture, self.rule, weights)
 
-    def _scaled(self, batch: Batch) -> Batch:
+    def scaled(self, batch: Batch) -> Batch:
         """Return the batch as this SAE reads it in training, shared by all of equal scales."""
         scales = self.scales
         if scales == (1.0, 1.0):
