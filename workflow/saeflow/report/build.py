@@ -162,9 +162,10 @@ def _study(
 
 def _unmade(study: Study, record: Path, causes: Sequence[Cause]) -> dict[str, Any]:
     """Return the title of a table or figure that is not there, and why."""
-    figure = study.figures.get(record.stem) if record.parent.parent.name == "figures" else None
+    kind = record.parent.parent.name.removesuffix("s")
+    figure = study.figures.get(record.stem) if kind == "figure" else None
     return {
-        "title": figure.title if figure else f"table {record.stem}",
+        "title": figure.title if figure else f"{kind} {record.stem}",
         "why": told(causes) or ["nobody noted why"],
     }
 

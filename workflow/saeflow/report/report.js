@@ -106,6 +106,7 @@ const fill = (details, columns) => {
       for (const column of columns) {
         const data = line.insertCell();
         data.textContent = cell(column, row);
+        if (data.textContent.length > 40) data.title = data.textContent; // it may be cut
         if (column.numeric) data.className = "number";
         if (WARNED[column.name] === data.textContent) line.className = "warned";
       }
