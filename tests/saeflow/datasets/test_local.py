@@ -252,6 +252,17 @@ def test_a_csv_whose_column_turns_to_words_late_is_text_there_and_stays_as_writt
     assert facts["columns_as_json"] == []
 
 
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_a_csv_has_a_type_only_where_every_value_has_it(make, rows, monkeypatch, batch):
+    monkeypatch.setattr(source, "BATCH_DOCUMENTS", batch)
+    content = "text,a,b,c\nx,5,1,0.5\ny,true,0,NA\nz,,true,2\n"
+    assert [list(row.values())[1:] for row in rows(make("a.csv", content))] == [
+        ["5", True, 0.5],
+        ["true", False, None],
+        ["", True, 2.0],
+    ]
+
+
 def test_what_parquet_cannot_hold_is_kept_as_json_text(tmp_path, written):
     kinds = pa.array(["x", "x"]).dictionary_encode()
     table = pa.table({"text": kinds, "kind": kinds, "n": pa.array([None, None], pa.null())})

@@ -50,7 +50,11 @@ def find_files(path: Path | str, *, where: object, separator: str | None = None)
         found = [path]
         if kind_of(path) is None:
             raise ConfigError(
-                "files of this kind are not read", where=where, expected=READ, got=path
+                "files of this kind are not read",
+                where=where,
+                expected=READ,
+                got=path,
+                remedy="Convert it; a file with a JSON object in each line is .jsonl.",
             )
     else:
         beside = _below(path) if path.is_dir() else _matching(path)
@@ -114,6 +118,7 @@ def _nothing(path: Path, beside: list[Path], where: object) -> ConfigError:
             where=where,
             expected=READ,
             got=f"{path} with {', '.join(got) or 'nothing'}",
+            remedy="Convert its files, or name another directory.",
         )
     if beside or glob.has_magic(str(path)):
         return ConfigError(
@@ -121,10 +126,12 @@ def _nothing(path: Path, beside: list[Path], where: object) -> ConfigError:
             where=where,
             expected=READ,
             got=f"{path}, which matches {', '.join(got) or 'nothing'}",
+            remedy="Correct the pattern; ** is any depth of directories.",
         )
     return ConfigError(
         "there is no such file or directory",
         where=where,
         expected="a path or pattern relative to the working directory",
         got=path,
+        remedy="Correct `path`.",
     )

@@ -16,7 +16,7 @@ from saeflow.datasets.source import Source, batched
 from saeflow.errors import DataError
 
 _ABSENT = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
-_KINDS = (pa.int64(), pa.float64(), pa.bool_(), pa.string())
+_KINDS = [pa.int64(), pa.float64(), pa.bool_(), pa.string()]
 """What the values of a column are: the first that all of them can be read as."""
 
 
@@ -39,12 +39,12 @@ def read(files: Sequence[Path], name: str, text: str) -> Source:
             yield from map(_batch, batched(_rows(file, text)))
 
     def types() -> Types:
-        kinds: dict[str, pa.DataType] = {}
+        left: dict[str, list[pa.DataType]] = {text: [pa.string()]}
         for columns, _ in batches():
             for column, values in columns.items():
-                first = 3 if column == text else _KINDS.index(kinds.get(column, _KINDS[0]))
-                kinds[column] = next(k for k in _KINDS[first:] if _fits(values, k))
-        return _Read([pa.schema(list(kinds.items()))])
+                kinds = left.get(column, _KINDS)
+                left[column] = [kind for kind in kinds if _fits(values, kind)]
+        return _Read([pa.schema([(column, kinds[0]) for column, kinds in left.items()])])
 
     return Source(name, batches, text, types)
 
