@@ -107,6 +107,11 @@ def table(study, name, runs):
 
 def draw(study, name, table):
     """Return a figure of a study as its specification draws it."""
+    return drawing(study, name, table).figure
+
+
+def drawing(study, name, table):
+    """Return the same with its rows and notes."""
     entry = study.figures[name]
     rows = function(entry.select)(table) if entry.select else table
     labels = {metric: METRICS[metric].axis for metric in entry.labels}

@@ -317,7 +317,7 @@ CHANGES = (
     ),
     Change(
         "how a kind of figure is drawn (bars)",
-        code("figures/bars.py", "_GROUP_WIDTH = 0.8", "_GROUP_WIDTH = 0.7"),
+        code("figures/bars.py", "_SLOT = 0.045", "_SLOT = 0.05"),
         figures(
             "l2_ratio_by_layer",
             "mse_reduction_by_method",

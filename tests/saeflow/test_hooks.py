@@ -38,10 +38,10 @@ def test_what_is_no_hook_is_refused_with_both_right_forms(text):
         Hook.parse(text)
 
 
-def test_hooks_are_sorted_by_their_place_in_a_block_and_then_by_block():
+def test_hooks_are_sorted_as_a_forward_pass_meets_them():
     names = ["resid_post.0", "mlp_out.10", "mlp_out.9", "resid_pre.2", "attn_out.0"]
     assert [str(hook) for hook in sorted(map(Hook.parse, names))] == [
-        "resid_pre.2", "attn_out.0", "mlp_out.9", "mlp_out.10", "resid_post.0",
+        "attn_out.0", "resid_post.0", "resid_pre.2", "mlp_out.9", "mlp_out.10",
     ]  # fmt: skip
 
 

@@ -84,8 +84,8 @@ class Hook:
 
     @property
     def order(self) -> tuple[int, int]:
-        """What hooks are sorted by: the sites in their order, and block by block."""
-        return SITES.index(self.site), self.block
+        """What hooks are sorted by: as a forward pass meets them, block by block."""
+        return self.block, SITES.index(self.site)
 
     def __lt__(self, other: Hook) -> bool:
         """Compare by `order`."""

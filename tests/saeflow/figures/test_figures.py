@@ -128,11 +128,15 @@ def test_no_legend_is_wider_than_its_figure():
         assert box.x0 >= 0 and box.x1 <= figure.bbox.width, n
 
 
-def test_hooks_of_two_sites_are_named_in_full_in_the_order_of_the_model():
-    table = built("l0", n_blocks=1)
-    other = table.assign(hook="mlp_out.0", site="mlp_out")
-    ax = panel(drawn("l0_by_method", pd.concat([table, other])), "relu-weak")
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["mlp_out.0", "resid_post.0"]
+def test_hooks_of_two_sites_have_panels_of_their_own_with_the_layers_of_each():
+    table = built("l0", n_blocks=3)
+    other = table[table["block"] > 0]
+    other = other.assign(hook="mlp_out." + other["block"].astype(str), site="mlp_out")
+    figure = drawn("l0_by_method", pd.concat([table, other]))
+    for site, blocks in (("mlp_out", ["1", "2"]), ("resid_post", ["0", "1", "2"])):
+        ax = panel(figure, f"relu-weak, {site}")
+        assert [t.get_text() for t in ax.get_xticklabels()] == blocks
+    assert figure.axes[-1].get_xlabel() == "Block"  # of which site says the title
 
 
 def test_panels_name_the_model_where_there_are_several():

@@ -40,7 +40,7 @@ BOTH = pytest.mark.parametrize("table", [METHODS, ARCHITECTURES])
 
 @BOTH
 def test_every_method_and_architecture_has_a_colour_a_marker_and_a_label_of_its_own(table):
-    for values in zip(*table.values(), strict=True):
+    for values in zip(*((*look,)[:3] for look in table.values()), strict=True):
         assert len(set(values)) == len(table)
 
 
@@ -63,6 +63,22 @@ def test_methods_come_in_the_order_of_the_table_and_unknown_names_get_spare_look
     assert looks["mine"].label == "mine"
     known = {look.colour for look in METHODS.values()}
     assert len({looks["mine"].colour, looks["also-mine"].colour} | known) == len(known) + 2
+
+
+def test_what_is_called_after_a_method_has_its_colour_and_marker_and_stands_beside_it():
+    looks = method_looks(["scale-exact", "decoder", "scale", "scale-slow", "unrotated_all-exact"])
+    assert list(looks) == ["scale", "scale-exact", "scale-slow", "decoder", "unrotated_all-exact"]
+    assert {looks[n][:2] for n in ("scale", "scale-exact", "scale-slow")} == {METHODS["scale"][:2]}
+    assert looks["scale-exact"].label == "scale, exact"
+    assert looks["scale-exact"].point()["fillstyle"] == "none"
+
+
+def test_no_two_methods_look_the_same_however_many_there_are():
+    names = [*METHODS, *(f"{n}-exact" for n in METHODS), *(f"mine-{i:02}" for i in range(20))]
+    looks = method_looks(names).values()
+    for drawn in ("point", "bar", "line"):
+        kinds = [frozenset(getattr(look, drawn)().items()) for look in looks]
+        assert len(set(kinds)) == len(kinds), drawn
 
 
 def test_lines_differ_also_when_there_are_more_than_colours():

@@ -82,7 +82,7 @@ def root(tmp_path):
     (tmp_path / "figures" / "sparse").mkdir(parents=True)
     for name in ("key", "other"):
         stem = tmp_path / "figures" / "sparse" / name
-        write_json(stem.with_suffix(".json"), {})
+        write_json(stem.with_suffix(".json"), {"facts": f"What is in {name}."})
         stem.with_suffix(".pdf").write_bytes(b"%PDF")
         Image.new("RGB", (40, 20), "red").save(stem.with_suffix(".png"))
     return tmp_path
@@ -221,9 +221,9 @@ def test_what_was_made_of_less_than_was_asked_for_says_so(root):
 def test_each_figure_stands_in_its_study_with_caption_and_facts(root):
     html = page(root)
     key = between(html, '<figure id="sparse-key">', "</figure>")
-    assert "How to <em>read</em> it." in key and "2 SAEs (1 seed of each)" in key
+    assert "How to <em>read</em> it." in key and "What is in key." in key
     other = between(html, '<figure id="sparse-other">', "</figure>")
-    assert "1 SAE (1 seed of each)" in other  # of the rows that it shows
+    assert "What is in other." in other  # as it was said when it was drawn
 
 
 def test_a_picture_is_in_the_page_once(root):

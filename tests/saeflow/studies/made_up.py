@@ -11,11 +11,13 @@ def shares(runs):
 
 
 def draw(table):
-    from matplotlib.figure import Figure as Drawing
+    from matplotlib.figure import Figure as Canvas
 
-    drawing = Drawing()
-    drawing.subplots().barh(table["sae"], table["share"])
-    return drawing
+    from saeflow.figures.drawing import Drawing
+
+    figure = Canvas()
+    figure.subplots().barh(table["sae"], table["share"])
+    return Drawing(figure, table)
 
 
 TABLES = {"alive": Table(f"{__name__}:shares", ("reconstruction",))}

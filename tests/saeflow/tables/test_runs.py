@@ -42,7 +42,7 @@ def test_runs_are_in_the_order_of_the_model_and_of_numbers_in_names():
     ]
     ordered = sorted(keys, key=Key.order)
     assert list(dict.fromkeys(k.hook for k in ordered)) == [
-        "mlp_out.10", "resid_post.9", "resid_post.10",
+        "resid_post.9", "mlp_out.10", "resid_post.10",
     ]  # fmt: skip
     assert [(k.sae, k.method) for k in ordered[:3]] == [
         ("topk-8", ORIGINAL), ("topk-8", "scale"), ("topk-32", ORIGINAL),

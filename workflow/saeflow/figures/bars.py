@@ -1,39 +1,55 @@
-"""Bars by layer and method: the mean over seeds, each seed a dot with its own interval."""
+"""Values by layer and method: bars for means over seeds, lines where there are too many bars."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from saeflow.figures.panels import (
-    NO_LABELS,
+from saeflow.figures.axes import (
+    Span,
     arms,
-    by_place,
+    cut_note,
     few_ticks,
-    label_outer,
     layer_axis,
-    layer_label,
-    legend_above,
-    panel_grid,
+    limit,
+    mark_cut,
+    span_of,
 )
-from saeflow.figures.style import INK, REFERENCE, Look, method_looks, use_style
+from saeflow.figures.drawing import Drawing, finite, seeds_note
+from saeflow.figures.layers import GROUP_WIDTH, Layers, layers_of
+from saeflow.figures.legends import legend_above
+from saeflow.figures.panels import panel_grid
+from saeflow.figures.places import by_recipe
+from saeflow.figures.style import INK, MUTED, REFERENCE, Look, method_looks, use_style
 
-_GROUP_WIDTH = 0.8
-_MANY = 6  # methods, whose bars want wider panels
+NO_LABELS: Mapping[str, str] = {}
+_HEIGHT = 1.85
+_SLOT = 0.045  # inches, of a bar; each further seed takes some more
+_PER_SEED = 0.008
 _SEED = {
     "color": INK,
     "marker": "o",
-    "markersize": 2.0,
     "markerfacecolor": "white",
     "markeredgewidth": 0.6,
+    "linestyle": "",
 }
+
+
+class _Style(NamedTuple):
+    """What all panels of a figure have in common."""
+
+    value: str
+    looks: Mapping[str, Look]
+    base: float
+    span: Span
+    layers: Layers
 
 
 def bars_by_layer(
@@ -44,8 +60,10 @@ def bars_by_layer(
     line: tuple[float, str] | None = None,
     bars: str = "method",
     labels: Mapping[str, str] = NO_LABELS,
-) -> Figure:
-    """Draw one panel per model and recipe, one group of bars per layer, one bar per method.
+) -> Drawing:
+    """Draw a panel per model and recipe (and site), a group of bars per layer, a bar per method.
+
+    Where bars would be too thin, a line per method goes through the means of the layers.
 
     Parameters
     ----------
@@ -65,61 +83,101 @@ def bars_by_layer(
         Metric -> axis label.
     """
     label = labels.get(value, label)
-    table = table.assign(method=table[bars])
+    table, notes = finite(table.assign(method=table[bars]), [value])
+    base = 0.0 if line is None else line[0]
     with use_style():
-        looks = method_looks(table["method"])
-        titles, parts = by_place(table, table["sae"])
-        figure, panels = panel_grid(
-            titles,
-            panel_size=(1.75 if len(looks) < _MANY else 2.6, 1.85),
-        )
-        for key, ax in panels.items():
-            chosen = parts[key]
-            base = 0.0 if line is None else line[0]
-            _bars(ax, chosen, layer_axis(ax, table), value, looks, base)
+        looks, places = method_looks(table["method"]), by_recipe(table)
+        sizes = table.groupby(["model", "hook", "sae", "method"]).size()
+        slot = _SLOT + _PER_SEED * (sizes.max() - 1)
+        layers = layers_of(places, len(looks) * slot / GROUP_WIDTH)
+        grid = panel_grid(places, size=(1.75, _HEIGHT), widths=layers.widths, sharex=layers.sharex)
+        style = _Style(value, looks, base, span_of(table, value, base=base), layers)
+        draw = _lines if layers.narrow else _bars
+        n_cut = 0
+        for (ax,), place, width in zip(grid.panels, places, grid.widths, strict=True):
+            n_cut += draw(ax, place.rows, layer_axis(ax, layers.blocks(place), width), style)
+            limit(ax, style.span)
             few_ticks(ax)
             if line is not None:
-                # The line would hide behind the axis where all bars are above it.
-                ax.use_sticky_edges = False
                 ax.axhline(line[0], **REFERENCE)
-        label_outer(panels.values(), x=layer_label(table), y=label)
-        legend_above(figure, _handles(looks, line))
-    return figure
+        grid.label(x=layers.label, y=label)
+        legend_above(grid.figure, _handles(looks, line, lines=layers.narrow))
+    seeds = _narrow_note(sizes) if layers.narrow else seeds_note(
+        sizes, mean="Bars are", one="The dot at the end of a bar has the 95 % interval.",
+        several="dots are single seeds with their 95 % intervals.",
+    )  # fmt: skip
+    return Drawing(grid.figure, table, (seeds, *notes, *cut_note(n_cut)))
 
 
-def _bars(
-    ax: Axes,
-    chosen: pd.DataFrame,
-    positions: dict[str, int],
-    value: str,
-    looks: dict[str, Look],
-    base: float,
-) -> None:
-    methods = [name for name in looks if name in set(chosen["method"])]
-    width = _GROUP_WIDTH / len(looks)  # the same in panels with fewer methods
-    for index, method in enumerate(methods):
-        offset = (index - (len(methods) - 1) / 2) * width
-        of_method = chosen[chosen["method"] == method]
-        for hook, at_hook in of_method.groupby("hook", sort=False):
-            x = positions[hook] + offset
-            height = at_hook[value].mean() - base
-            ax.bar(x, height, width * 0.92, base, color=looks[method].colour, zorder=2)
-            _seeds(ax, at_hook.sort_values("seed"), x, width, value)
-
-
-def _seeds(ax: Axes, rows: pd.DataFrame, x: float, width: float, value: str) -> None:
-    """Draw each seed's value and interval, side by side within the bar."""
-    n = len(rows)
-    at = x + (np.arange(n) - (n - 1) / 2) * width * 0.8 / n
-    ax.errorbar(
-        at, rows[value], yerr=arms(rows, value), linestyle="", elinewidth=0.8, capsize=0, zorder=3,
-        **_SEED,
+def _narrow_note(sizes: pd.Series) -> str:
+    return seeds_note(
+        sizes, mean="Lines go through",
+        one="A line per method; upright strokes are 95 % intervals.",
+        several="upright strokes reach from the lowest to the highest end of their 95 % intervals.",
     )  # fmt: skip
 
 
-def _handles(looks: dict[str, Look], line: tuple[float, str] | None) -> list[Artist]:
-    handles: list[Artist] = [Patch(color=look.colour, label=look.label) for look in looks.values()]
-    handles.append(Line2D([], [], linestyle="", label="a seed, 95 % interval", **_SEED))
+def _bars(ax: Axes, chosen: pd.DataFrame, positions: Mapping[int, int], style: _Style) -> int:
+    methods = [name for name in style.looks if name in set(chosen["method"])]
+    width = GROUP_WIDTH / len(style.looks)  # the same in panels with fewer methods
+    n_cut = 0
+    for index, method in enumerate(methods):
+        offset = (index - (len(methods) - 1) / 2) * width
+        for block, rows in chosen[chosen["method"] == method].groupby("block"):
+            x = positions[block] + offset
+            height = rows[style.value].mean() - style.base
+            look = style.looks[method].bar()
+            ax.bar(x, height, width * 0.92, style.base, zorder=2, **look)
+            n_cut += _seeds(ax, rows.sort_values("seed"), x, width, style)
+    return n_cut
+
+
+def _seeds(ax: Axes, rows: pd.DataFrame, x: float, width: float, style: _Style) -> int:
+    """Draw each seed's value and interval, side by side within the bar."""
+    n = len(rows)
+    at = x + (np.arange(n) - (n - 1) / 2) * width * 0.8 / n
+    size = min(2.0, 1.6 * 72 * style.layers.inch * width / n)
+    ax.errorbar(
+        at, rows[style.value], yerr=arms(rows, style.value), elinewidth=0.6, ecolor=MUTED,
+        zorder=3, markersize=size, **_SEED,
+    )  # fmt: skip
+    return mark_cut(ax, at, rows, style.value, style.span)
+
+
+def _lines(ax: Axes, chosen: pd.DataFrame, positions: Mapping[int, int], style: _Style) -> int:
+    n_cut, value = 0, style.value
+    shift = 0.4 / len(style.looks)  # so that the strokes of methods do not hide one another
+    for index, (method, look) in enumerate(style.looks.items()):
+        rows = chosen[chosen["method"] == method]
+        if rows.empty:
+            continue
+        below, above = arms(rows, value)
+        rows = rows.assign(
+            x=rows["block"].map(positions) + (index - len(style.looks) / 2) * shift,
+            low=rows[value] - below,
+            high=rows[value] + above,
+        )
+        at = rows.groupby("x")
+        points = look.point(3.0) | {"linestyle": look.line()["linestyle"]}
+        ax.plot(at[value].mean(), linewidth=0.8, zorder=2.5, **points)
+        ends = at["low"].min(), at["high"].max()
+        ax.vlines(ends[0].index, *ends, color=look.colour, linewidth=0.6, zorder=2)
+        n_cut += mark_cut(ax, rows["x"], rows, value, style.span)
+    return n_cut
+
+
+def _handles(
+    looks: Mapping[str, Look], line: tuple[float, str] | None, *, lines: bool
+) -> list[Artist]:
+    handles: list[Artist]
+    if lines:
+        handles = [
+            Line2D([], [], label=look.label, **(look.point(3.5) | look.line()))
+            for look in looks.values()
+        ]
+    else:
+        handles = [Patch(label=look.label, **look.bar()) for look in looks.values()]
+        handles.append(Line2D([], [], label="a seed, 95 % interval", markersize=2.0, **_SEED))
     if line is not None:
         handles.append(Line2D([], [], label=line[1], **REFERENCE))
     return handles

@@ -5,36 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from saeflow.figures.labels import drawn, place_labels
-from saeflow.figures.panels import (
-    NO_LABELS,
-    ORIGINAL,
+from saeflow.figures.axes import (
+    Span,
     arms,
-    by_place,
+    cut_note,
     few_ticks,
     l0_axis,
-    label_outer,
-    legend_above,
-    method_legend,
-    pair_grid,
-    panel_grid,
+    limit,
+    mark_cut,
+    span_of,
 )
+from saeflow.figures.bars import NO_LABELS
+from saeflow.figures.drawing import Drawing, finite
+from saeflow.figures.labels import Label, drawn, place_labels
+from saeflow.figures.legends import legend_above
+from saeflow.figures.panels import panel_grid
+from saeflow.figures.places import ORIGINAL, by_hook, shown_hooks
 from saeflow.figures.style import REFERENCE, Look, architecture_looks, method_looks, use_style
 
+_ABOVE = 0.2  # of the height, for the names of the recipes
 
-def frontier(table: pd.DataFrame, *, value: str, labels: Mapping[str, str]) -> Figure:
+
+def frontier(table: pd.DataFrame, *, value: str, labels: Mapping[str, str]) -> Drawing:
     """Draw ``value`` against L0: a panel per hook, an SAE tied to what it became.
 
     Parameters
     ----------
     table
-        Columns model, hook, sae, seed, method, and l0 and ``value`` with their intervals.
+        Columns model, hook, site, block, sae, seed, method, and l0 and ``value`` with intervals.
     value
         A metric's name.
     labels
@@ -43,62 +45,67 @@ def frontier(table: pd.DataFrame, *, value: str, labels: Mapping[str, str]) -> F
     Notes
     -----
     A grey line joins an SAE with those fine-tuned from it. Intervals are drawn for both axes;
-    where none is seen it is smaller than the marker.
+    where none is seen it is smaller than the marker. Originals are rings in front, since what is
+    fine-tuned with a frozen encoder may lie under them.
     """
+    table, odd = finite(table, ["l0", value], positive=["l0"])
+    table, fewer = shown_hooks(table)
     with use_style():
-        looks = method_looks(table["method"])
-        titles, parts = by_place(table, table["hook"])
-        figure, panels = panel_grid(titles, panel_size=(2.5, 2.4), sharey=False)
-        for key, ax in panels.items():
-            chosen = parts[key]
-            _points(ax, chosen, value, looks)
-            _axes(ax, table, chosen, value)
-        label_outer(panels.values(), x=labels["l0"], y=labels[value])
-        method_legend(figure, looks)
-        renderer = drawn(figure)
-        for key, ax in panels.items():
-            chosen = parts[key]
-            _names(ax, chosen, value, renderer)
-    return figure
+        looks, places, n_cut = method_looks(table["method"]), by_hook(table), 0
+        grid = panel_grid(places, size=(2.5, 2.4), sharey=False)
+        for (ax,), place in zip(grid.panels, places, strict=True):
+            span = span_of(place.rows, value, base=0.0)
+            n_cut += _points(ax, place.rows, value, looks, span)
+            l0_axis(ax, table["l0"])
+            limit(ax, span, top=_ABOVE)
+            few_ticks(ax)
+        grid.label(x=labels["l0"], y=labels[value])
+        handles = [
+            Line2D([], [], label=look.label, **_marker(name, look)) for name, look in looks.items()
+        ]
+        legend_above(grid.figure, handles)
+        renderer = drawn(grid.figure)
+        for (ax,), place in zip(grid.panels, places, strict=True):
+            place_labels(ax, _names(place.rows, value), renderer)
+    return Drawing(grid.figure, table, (*odd, *fewer, *cut_note(n_cut)))
 
 
-def _points(ax: Axes, chosen: pd.DataFrame, value: str, looks: dict[str, Look]) -> None:
+def _marker(method: str, look: Look) -> dict[str, Any]:
+    return look._replace(variant=1).point(6.5) if method == ORIGINAL else look.point()
+
+
+def _points(
+    ax: Axes, chosen: pd.DataFrame, value: str, looks: Mapping[str, Look], span: Span
+) -> int:
     for _, family in chosen.groupby(["sae", "seed"], sort=False):
         parent = family[family["method"] == ORIGINAL]
         for _, tuned in family[family["method"] != ORIGINAL].iterrows():
             ends = [[*parent[name], tuned[name]] for name in ("l0", value)]
             ax.plot(*ends, color="#c8c8c8", linewidth=0.8, zorder=1)
+    n_cut = 0
     for method, look in looks.items():
         rows = chosen[chosen["method"] == method]
         if rows.empty:
             continue
         ax.errorbar(
             rows["l0"], rows[value], xerr=arms(rows, "l0"), yerr=arms(rows, value),
-            linestyle="", color=look.colour, marker=look.marker, markeredgecolor="white",
-            markeredgewidth=0.5, elinewidth=0.8, label=look.label, zorder=3,
+            elinewidth=0.8, label=look.label, zorder=4 if method == ORIGINAL else 3,
+            **_marker(method, look),
         )  # fmt: skip
+        n_cut += mark_cut(ax, rows["l0"], rows, value, span)
+    return n_cut
 
 
-def _axes(ax: Axes, table: pd.DataFrame, chosen: pd.DataFrame, value: str) -> None:
-    l0_axis(ax, table["l0"])
-    ends = chosen[[value, f"{value}_low", f"{value}_high"]].to_numpy(dtype=float)
-    top, bottom = np.nanmax(ends), min(0.0, float(np.nanmin(ends)))
-    # Room above for the names of the recipes.
-    ax.set_ylim(bottom - 0.03 * (top - bottom), top + 0.18 * (top - bottom))
-    few_ticks(ax)
-
-
-def _names(ax: Axes, chosen: pd.DataFrame, value: str, renderer: Any) -> None:
-    """Name each recipe once, above the point that reaches highest."""
-    reach = chosen[f"{value}_high"].fillna(chosen[value])
-    highest = reach.groupby(chosen["sae"], sort=False).idxmax()
-    labels = [(chosen.at[i, "sae"], chosen.at[i, "l0"], reach[i]) for i in highest]
-    ends = [
-        chosen[f"{name}_{end}"].fillna(chosen[name]).astype(float)
-        for end in ("low", "high")
-        for name in ("l0", value)
-    ]
-    place_labels(ax, labels, list(zip(*ends, strict=True)), renderer)
+def _names(chosen: pd.DataFrame, value: str) -> list[Label]:
+    """Name each recipe once, at the point that reaches highest."""
+    found = []
+    for recipe, rows in chosen.groupby("sae", sort=False):
+        below, above = arms(rows, value)
+        left, right = arms(rows, "l0")
+        x, y = rows["l0"].to_numpy(float), rows[value].to_numpy(float)
+        boxes = list(zip(x - left, y - below, x + right, y + above, strict=True))
+        found.append(Label(str(recipe), list(zip(x, y, strict=True)), int(y.argmax()), boxes))
+    return found
 
 
 def by_architecture(
@@ -108,13 +115,13 @@ def by_architecture(
     line: tuple[float, str],
     labels: Mapping[str, str],
     names: Mapping[str, str] = NO_LABELS,
-) -> Figure:
+) -> Drawing:
     """Draw two values against L0, one above the other, in two panels per hook.
 
     Parameters
     ----------
     table
-        Columns model, hook, seed, architecture, and l0 and ``values`` with their intervals.
+        Columns model, hook, site, block, seed, architecture, l0 and ``values`` with intervals.
     values
         Two metrics' names, that of the upper panels first.
     line
@@ -128,24 +135,30 @@ def by_architecture(
     -----
     A thin line joins the SAEs of one architecture and seed in the order of their L0.
     """
-    titles, parts = by_place(table, table["hook"])
+    table, odd = finite(table, ["l0", *values], positive=["l0"])
+    table, fewer = shown_hooks(table)
     with use_style():
-        looks = architecture_looks(table["architecture"])
-        figure, pairs = pair_grid(titles, sharey=True)
-        for key, pair in pairs.items():
-            for ax, value in zip(pair, values, strict=True):
+        looks, places, n_cut = architecture_looks(table["architecture"]), by_hook(table), 0
+        grid = panel_grid(places, size=(1.75, 1.5), stacked=2)
+        for level, value in enumerate(values):
+            span = span_of(table, value, base=line[0])
+            for panel, place in zip(grid.panels, places, strict=True):
+                ax = panel[level]
                 ax.axhline(line[0], **REFERENCE)
-                _joined(ax, parts[key], value, looks)
+                n_cut += _joined(ax, place.rows, value, looks, span)
                 l0_axis(ax, table["l0"])
-                if ax.get_subplotspec().is_first_col():
-                    ax.set_ylabel({**labels, **names}[value])
-            pair[-1].set_xlabel(labels["l0"])
+                limit(ax, span)
+                few_ticks(ax)
+        grid.label(x=labels["l0"], y=[{**labels, **names}[value] for value in values])
         handles = [Line2D([], [], label=look.label, **_hollow(look)) for look in looks.values()]
-        legend_above(figure, [*handles, Line2D([], [], label=line[1], **REFERENCE)])
-    return figure
+        legend_above(grid.figure, [*handles, Line2D([], [], label=line[1], **REFERENCE)])
+    return Drawing(grid.figure, table, (*odd, *fewer, *cut_note(n_cut)))
 
 
-def _joined(ax: Axes, chosen: pd.DataFrame, value: str, looks: dict[str, Look]) -> None:
+def _joined(
+    ax: Axes, chosen: pd.DataFrame, value: str, looks: Mapping[str, Look], span: Span
+) -> int:
+    n_cut = 0
     for (architecture, _), rows in chosen.groupby(["architecture", "seed"], sort=False):
         look, rows = looks[architecture], rows.sort_values("l0")
         ax.plot(rows["l0"], rows[value], color=look.colour, linewidth=0.6, zorder=1.5)
@@ -153,14 +166,10 @@ def _joined(ax: Axes, chosen: pd.DataFrame, value: str, looks: dict[str, Look]) 
             rows["l0"], rows[value], xerr=arms(rows, "l0"), yerr=arms(rows, value),
             elinewidth=0.8, zorder=3, **_hollow(look),
         )  # fmt: skip
+        n_cut += mark_cut(ax, rows["l0"], rows, value, span)
+    return n_cut
 
 
 def _hollow(look: Look) -> dict[str, Any]:
     """Return how a point is drawn: hollow, for those of two architectures may coincide."""
-    return {
-        "color": look.colour,
-        "marker": look.marker,
-        "markersize": 4.5,
-        "fillstyle": "none",
-        "linestyle": "",
-    }
+    return look._replace(variant=1).point()

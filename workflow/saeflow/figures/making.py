@@ -7,6 +7,7 @@ from pathlib import Path
 
 from saeflow.errors import DataError
 from saeflow.figures.save import save_figure
+from saeflow.report.facts import extent
 from saeflow.studies.calling import call
 from saeflow.tables.files import read_csv
 from saeflow.task import Task
@@ -20,7 +21,8 @@ def make_figures(tasks: Sequence[Task]) -> None:
     tasks
         Settings ``draw`` ("module:function"), ``options`` and ``labels`` (its arguments), and
         ``select`` (another that gives the rows to be drawn; "" for all); input ``table``; files
-        with the extensions pdf and png. The record says how many rows are drawn.
+        with the extensions pdf and png. The record says how many rows are drawn, and in ``facts``
+        what their seeds, cuts and counts are, in words.
     """
     for task in tasks:
         with task.attempt():
@@ -35,6 +37,7 @@ def make_figures(tasks: Sequence[Task]) -> None:
                     expected="at least one row that the figure is about",
                 )
             labels = {"labels": settings["labels"]} if settings["labels"] else {}
-            figure = call(settings["draw"], table, **settings["options"], **labels)
-            save_figure(figure, task.output.with_suffix(""))
-            task.finish({"n_rows": len(table)})
+            drawing = call(settings["draw"], table, **settings["options"], **labels)
+            save_figure(drawing.figure, task.output.with_suffix(""))
+            facts = [*drawing.notes, extent(drawing.rows)]
+            task.finish({"n_rows": len(drawing.rows), "facts": " ".join(filter(None, facts))})

@@ -1,249 +1,160 @@
-"""Panels of a figure: one per model and recipe or hook, with shared axes and one legend."""
+"""Panels of a figure: where each stands, its title, and the labels of the outer axes."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
-import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.lines import Line2D
-from matplotlib.textpath import text_to_path
-from matplotlib.ticker import (
-    FixedLocator,
-    MaxNLocator,
-    NullFormatter,
-    NullLocator,
-    ScalarFormatter,
-)
 
-from saeflow.figures.style import INK, Look
-from saeflow.hooks import Hook
+from saeflow.figures.places import Place
+from saeflow.figures.texts import fit
 
-MAX_COLUMNS = 4
-_L0_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-ORIGINAL = "original"
-NO_LABELS: Mapping[str, str] = {}
-_LEGEND_LINE = 0.14  # inches
-_COLUMN_GAP = 1.2  # font sizes, between columns of a legend
-_LEGEND_MARGINS = 2.0  # the same, within and outside of its frame, both sides
-_LEGEND_GAPS = _COLUMN_GAP + 0.8  # the same, with matplotlib's gap between handle and label
+MAX_WIDTH = 9.4
+"""Of a figure, in inches: what the report shows at its full size."""
+_BESIDE = 0.5  # inches, for the labels of the vertical axis
+_ABOVE = 0.55  # the same, for the labels of the horizontal axis and a line of a legend
+_LEAST_WIDTH = 3.4  # of a figure: its legend has to fit
+_BETWEEN, _OWN_TICKS = 0.12, 0.38  # inches of a panel that its axes leave free
+_LABEL = 1.0  # of a panel's height
+
+
+class Grid(NamedTuple):
+    """A figure's panels.
+
+    Attributes
+    ----------
+    figure : Figure
+        With room for what stands around the panels.
+    panels : list of tuple of Axes
+        Per place its axes from top to bottom.
+    widths : list of float
+        Of each place's axes, about, in inches.
+    height : float
+        Of one axes, about, in inches.
+    """
+
+    figure: Figure
+    panels: list[tuple[Axes, ...]]
+    widths: list[float]
+    height: float
+
+    @property
+    def axes(self) -> list[Axes]:
+        """All axes."""
+        return list(chain.from_iterable(self.panels))
+
+    def add_beside(self, inches: float) -> None:
+        """Make the figure wider by what stands beside panels."""
+        self.figure.set_figwidth(self.figure.get_figwidth() + inches)
+
+    def add_below(self, inches: float) -> None:
+        """Make the figure taller by what stands below panels, which would take their room."""
+        labelled = [ax for ax in self.axes if ax.xaxis.get_tick_params()["labelbottom"]]
+        n_rows = len({ax.get_subplotspec().rowspan.start for ax in labelled})
+        self.figure.set_figheight(self.figure.get_figheight() + n_rows * inches)
+
+    def label(self, *, x: str, y: str | Sequence[str]) -> None:
+        """Label the axes whose ticks are labelled and that stand outside; ``y`` by its level."""
+        level = [y] if isinstance(y, str) else list(y)
+        leftmost: dict[int, int] = {}
+        for ax in self.axes:
+            spec = ax.get_subplotspec()
+            row, column = spec.rowspan.start, spec.colspan.start
+            leftmost[row] = min(column, leftmost.get(row, column))
+        for axes, width in zip(self.panels, self.widths, strict=True):
+            for number, ax in enumerate(axes):
+                spec = ax.get_subplotspec()
+                if spec.colspan.start == leftmost[spec.rowspan.start]:
+                    ax.set_ylabel(level[number])
+                    fit(ax.yaxis.label, _LABEL * self.height)
+                if ax.xaxis.get_tick_params()["labelbottom"]:
+                    ax.set_xlabel(x)
+                    fit(ax.xaxis.label, width)
 
 
 def panel_grid(
-    panels: Mapping[tuple[str, str], str],
+    places: Sequence[Place],
     *,
-    panel_size: tuple[float, float],
-    sharex: bool = True,
+    size: tuple[float, float],
+    widths: Sequence[float] | None = None,
+    stacked: int = 1,
+    sharex: Any = True,
     sharey: bool = True,
-) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """Lay out one panel per key, each model beginning a new row.
+) -> Grid:
+    """Lay out a panel per place, in rows and columns that mean the same throughout.
+
+    Where a row has room for all columns, each column has its place, and its width is that of its
+    widest panel. Else panels follow one another, in as many columns as leave fewest gaps.
 
     Parameters
     ----------
-    panels
-        (model, other) -> title.
-    panel_size
-        Width and height of a panel in inches.
-    sharex, sharey
-        Whether all panels have the same limits.
-    """
-    rows, n_columns = _rows(panels)
-    width, height = panel_size
-    # A single panel needs room for its labels and a legend beside it.
-    figure = Figure(
-        figsize=(max(3.4, width * n_columns + 0.5), height * len(rows) + 0.55),
-        layout="constrained",
-    )
-    axes = figure.subplots(len(rows), n_columns, squeeze=False, sharex=sharex, sharey=sharey)
-    found = {}
-    for row, keys in enumerate(rows):
-        for column in range(n_columns):
-            ax = axes[row, column]
-            if column >= len(keys):
-                ax.set_visible(False)
-                continue
-            found[keys[column]] = ax
-            ax.set_title(panels[keys[column]])
-            last = row + 1 == len(rows) or column >= len(rows[row + 1])
-            ax.tick_params(labelbottom=last or not sharex, labelleft=column == 0 or not sharey)
-    return figure, found
-
-
-def pair_grid(
-    panels: Mapping[tuple[str, str], str], *, sharey: bool
-) -> tuple[Figure, dict[tuple[str, str], Sequence[Axes]]]:
-    """Lay out two panels per key, one above the other, with the same horizontal axis.
-
-    Parameters
-    ----------
-    panels
-        (model, hook) -> title of the upper panel.
-    sharey
-        Whether upper panels have one vertical axis, and lower ones another.
-    """
-    rows, n_columns = _rows(panels)
-    figure = Figure(
-        figsize=(max(3.4, 1.75 * n_columns + 0.7), 3.0 * len(rows) + 0.6), layout="constrained"
-    )
-    axes = figure.subplots(2 * len(rows), n_columns, squeeze=False, sharex=True)
-    for ax in axes.flat:
-        ax.set_visible(False)
-    found = {}
-    for row, keys in enumerate(rows):
-        for column, key in enumerate(keys):
-            found[key] = pair = axes[2 * row : 2 * row + 2, column]
-            pair[0].set_title(panels[key])
-            for number, ax in enumerate(pair):
-                ax.set_visible(True)
-                if sharey and ax is not axes[number, 0]:
-                    ax.sharey(axes[number, 0])
-                ax.tick_params(labelbottom=number == 1, labelleft=column == 0 or not sharey)
-    return figure, found
-
-
-def _rows(keys: Iterable[tuple[str, str]]) -> tuple[list[list[tuple[str, str]]], int]:
-    """Return the keys of each row of panels, and the number of columns."""
-    by_model: dict[str, list[tuple[str, str]]] = {}
-    for key in keys:
-        by_model.setdefault(key[0], []).append(key)
-    n_columns = min(MAX_COLUMNS, max(len(own) for own in by_model.values()))
-    rows = [
-        own[start : start + n_columns]
-        for own in by_model.values()
-        for start in range(0, len(own), n_columns)
-    ]
-    return rows, n_columns
-
-
-def by_place(
-    table: pd.DataFrame, places: pd.Series
-) -> tuple[dict[tuple[str, str], str], dict[tuple[str, str], pd.DataFrame]]:
-    """Divide a table among panels, one per model and place, in the order of the table.
-
-    Parameters
-    ----------
-    table
-        With a column model.
     places
-        Of each row, the place within its model: a hook, a recipe, or both in words.
-
-    Returns
-    -------
-    titles : dict
-        (model, place) -> title, which names the model only where there are several.
-    parts : dict
-        (model, place) -> its rows.
+        In reading order.
+    size
+        Width and height of an axes in inches.
+    widths
+        Of each place, instead of one for all.
+    stacked
+        How many axes, one above the other and with one horizontal axis, a panel has.
+    sharex
+        Whether all panels have the same horizontal axis; "col" for those of a column.
+    sharey
+        Whether all axes of a level have the same vertical axis.
     """
-    parts = dict(iter(table.groupby([table["model"], places.rename("place")], sort=False)))
-    one = table["model"].nunique() == 1
-    titles = {key: key[1] if one else ", ".join(key) for key in parts}
-    return titles, parts
+    given = list(widths or [size[0]] * len(places))
+    cells, n_columns = cells_of(places, given)
+    n_rows = 1 + max(row for row, _ in cells)
+    across = [0.0] * n_columns
+    for (_, column), width in zip(cells, given, strict=True):
+        across[column] = max(across[column], width)
+    stretch = max(1.0, (_LEAST_WIDTH - _BESIDE) / sum(across))
+    across = [width * stretch for width in across]
+    figure = Figure(
+        figsize=(sum(across) + _BESIDE, size[1] * n_rows * stacked + _ABOVE), layout="constrained"
+    )
+    axes = figure.subplots(
+        n_rows * stacked, n_columns, squeeze=False, sharex=sharex, width_ratios=across
+    )
+    inside = [width - (_BETWEEN if sharey else _OWN_TICKS) for width in across]
+    panels = []
+    for (row, column), place in zip(cells, places, strict=True):
+        own = tuple(axes[row * stacked : (row + 1) * stacked, column])
+        panels.append(own)
+        title = own[0].set_title(place.title)
+        fit(title, inside[column])
+        for level, ax in enumerate(own):
+            if sharey and ax is not panels[0][level]:
+                ax.sharey(panels[0][level])
+            below = (row + 1, column) in cells
+            first = not any((row, before) in cells for before in range(column))
+            bottom = level == stacked - 1 and (not below or not sharex)
+            ax.tick_params(labelbottom=bottom, labelleft=first or not sharey)
+    used = set(chain.from_iterable(panels))
+    for ax in axes.flat:
+        ax.set_visible(ax in used)
+    return Grid(figure, panels, [inside[column] for _, column in cells], size[1] - 0.2)
 
 
-def of_tuned_recipes(table: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows of the recipes that were fine-tuned; all rows where none was."""
-    tuned = table.loc[table["method"] != ORIGINAL, "sae"].unique()
-    return table[table["sae"].isin(tuned)] if len(tuned) else table
-
-
-def hooks_of(table: pd.DataFrame) -> list[str]:
-    """Return the hooks in the order of the table, which is that of the model."""
-    return list(dict.fromkeys(table["hook"]))
-
-
-def layer_axis(ax: Axes, table: pd.DataFrame) -> dict[str, int]:
-    """Put the hooks on the x axis and return the position of each."""
-    frame = table.drop_duplicates("hook")
-    frame = frame.iloc[np.argsort(frame["hook"].map(Hook.parse), kind="stable")]
-    hooks, sites = list(frame["hook"]), list(frame["site"].unique())
-    single = len(sites) == 1
-    ax.set_xticks(range(len(hooks)), frame["block"] if single else hooks)
-    if not single:
-        ax.tick_params(axis="x", labelrotation=45)
-    ax.set_xlim(-0.6, len(hooks) - 0.4)
-    return {hook: position for position, hook in enumerate(hooks)}
-
-
-def layer_label(table: pd.DataFrame) -> str:
-    """Return the label of the axis made by `layer_axis`."""
-    sites = table["site"].unique()
-    return f"Block ({sites[0]})" if len(sites) == 1 else "Hook"
-
-
-def label_outer(axes: Iterable[Axes], *, x: str, y: str) -> None:
-    """Label the panels at the left and at the bottom, whose ticks are labelled."""
-    for ax in axes:
-        grid = ax.get_subplotspec()
-        if grid.is_first_col():
-            ax.set_ylabel(y)
-        if ax.xaxis.get_tick_params()["labelbottom"]:
-            ax.set_xlabel(x)
-
-
-def method_legend(figure: Figure, looks: Mapping[str, Look]) -> None:
-    """Put one legend of the methods' markers above all panels."""
-    handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=look.label)
-        for look in looks.values()
-    ]
-    legend_above(figure, handles)
-
-
-def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
-    """Put a legend above all panels, in as many columns as fit the figure's width."""
-    # Matplotlib does not wrap legends: its columns are found from the widths of the labels.
-    size = mpl.rcParams["legend.fontsize"]
-    beside = (mpl.rcParams["legend.handlelength"] + _LEGEND_GAPS) * size / 72
-    widths = [_inches(handle.get_label(), size) + beside for handle in handles]
-    room = figure.get_figwidth() - _LEGEND_MARGINS * size / 72
-    n_columns = next((n for n in range(len(widths), 1, -1) if _width(widths, n) < room), 1)
-    # as few columns as give no more lines, or the last ones stay short
-    n_columns = -(-len(widths) // -(-len(widths) // n_columns))
-    # Further lines make the figure taller, or they would take their room from the panels.
-    n_more = -(-len(widths) // n_columns) - 1
-    figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * n_more)
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=n_columns, labelcolor=INK,
-        columnspacing=_COLUMN_GAP,
-    )  # fmt: skip
-
-
-def _inches(label: str, size: float) -> float:
-    """Return how wide a label is in a legend of font size ``size``."""
-    font = FontProperties(size=size)
-    return text_to_path.get_text_width_height_descent(label, font, ismath=False)[0] / 72
-
-
-def _width(widths: Sequence[float], n_columns: int) -> float:
-    """Return the width of a legend that is filled column by column, the first ones first."""
-    n_rows, n_long = divmod(len(widths), n_columns)
-    ends = np.cumsum([0] + [n_rows + 1] * n_long + [n_rows] * (n_columns - n_long))
-    return sum(max(widths[i:j]) for i, j in itertools.pairwise(ends))
-
-
-def arms(rows: pd.DataFrame, value: str) -> np.ndarray:
-    """Return the lengths of error bars, (2, n); 0 where there is no interval."""
-    below, above = rows[value] - rows[f"{value}_low"], rows[f"{value}_high"] - rows[value]
-    return np.nan_to_num(np.stack([below, above]).astype(float)).clip(min=0)
-
-
-def l0_axis(ax: Axes, values: pd.Series) -> None:
-    """Make the horizontal axis a logarithmic one of L0, with room beside these values."""
-    ax.set_xscale("log")
-    low, high = values.min() / 1.7, values.max() * 1.7
-    ax.set_xlim(low, high)
-    ax.xaxis.set_major_locator(FixedLocator([t for t in _L0_TICKS if low <= t <= high]))
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-
-
-def few_ticks(ax: Axes) -> None:
-    """Keep ticks from crowding a small panel."""
-    ax.yaxis.set_major_locator(MaxNLocator(5))
+def cells_of(places: Sequence[Place], widths: Sequence[float]) -> tuple[list[tuple[int, int]], int]:
+    """Return row and column of each place, and how many columns there are."""
+    columns: dict[str, float] = {}
+    for place, width in zip(places, widths, strict=True):
+        columns[place.column] = max(width, columns.get(place.column, 0.0))
+    rows = list(dict.fromkeys(place.row for place in places))
+    room = MAX_WIDTH - _BESIDE + 1e-6
+    if sum(columns.values()) <= room:
+        at = list(columns)
+        return [(rows.index(p.row), at.index(p.column)) for p in places], len(columns)
+    most = max(1, int(room / max(widths)))
+    sizes = [sum(place.row == row for place in places) for row in rows]
+    # Of the widths with the fewest gaps the largest; a narrow one would make the figure tall.
+    possible = range(-(-3 * most // 5), most + 1)
+    n_columns = min(possible, key=lambda n: (sum(-size % n for size in sizes), -n))
+    cells, first = [], 0
+    for size in sizes:
+        cells += [(first + i // n_columns, i % n_columns) for i in range(size)]
+        first += -(-size // n_columns)
+    return cells, n_columns

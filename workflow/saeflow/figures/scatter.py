@@ -7,59 +7,79 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
 
-from saeflow.figures.panels import by_place, label_outer, panel_grid
+from saeflow.figures.axes import count_ticks, log_ticks
+from saeflow.figures.drawing import Drawing, finite
+from saeflow.figures.panels import panel_grid
+from saeflow.figures.places import by_recipe_and_hook, shown_hooks
 from saeflow.figures.style import use_style
 
 _MAP = "viridis"
+_BAR = 0.75  # inches
 _QUANTILES = (0.02, 0.98)
 
 
 def scatter(
-    table: pd.DataFrame, *, value: str, label: str, low: float | None = None, factor: bool = False
-) -> Figure:
+    table: pd.DataFrame,
+    *,
+    value: str,
+    label: str,
+    end: float | None = None,
+    factor: bool = False,
+) -> Drawing:
     """Draw the table of latents: one panel per hook and recipe.
 
     Parameters
     ----------
     table
-        Columns model, hook, sae, log10_frequency, strength and ``value``.
+        Columns model, hook, site, block, sae, log10_frequency, strength and ``value``.
     value
         The column that a point's colour says.
     label
         Of the colour bar.
-    low
-        Where the scale begins whatever the data, to end at 1; values below have its first colour.
+    end
+        Where the scale ends, if the values have a largest one; it begins below 98 % of them.
         Without it the scale spans the central 96 % of the values of the figure.
     factor
         Whether the values are factors, of which the scale is logarithmic.
     """
+    table, odd = finite(table, ["log10_frequency", "strength", value], positive=["strength"])
+    table, fewer = shown_hooks(table, table.groupby(["model", "sae"]).ngroups)
     with use_style():
-        titles, parts = by_place(table, table["hook"] + ", " + table["sae"])
-        figure, panels = panel_grid(titles, panel_size=(1.75, 1.65))
-        norm = _norm(table[value], low, factor=factor)
+        places = by_recipe_and_hook(table)
+        grid = panel_grid(places, size=(1.75, 1.65))
+        norm, note = _norm(table[value].to_numpy(float), end, factor=factor)
         points: Any = None
-        for key, ax in panels.items():
-            chosen = parts[key]
+        for (ax,), place in zip(grid.panels, places, strict=True):
+            rows = place.rows
             points = ax.scatter(
-                chosen["log10_frequency"], chosen["strength"], c=chosen[value],
+                rows["log10_frequency"], rows["strength"], c=rows[value],
                 cmap=_MAP, norm=norm, s=5, linewidths=0,
             )  # fmt: skip
             ax.set_yscale("log")
-        label_outer(panels.values(), x="log10 frequency", y="Mean activation\nwhere active")
-        extend = "both" if low is None else "min"
-        bar = figure.colorbar(
-            points, ax=list(panels.values()), label=label, extend=extend, pad=0.01
-        )
+            count_ticks(ax)
+        for ax in grid.axes:
+            log_ticks(ax.yaxis)
+        grid.label(x="log10 frequency", y="Mean activation\nwhere active")
+        grid.add_beside(_BAR)
+        bar = grid.figure.colorbar(
+            points, ax=grid.axes, label=label, extend="both" if end is None else "min", pad=0.01,
+            aspect=20, shrink=min(1.0, 3.5 / grid.figure.get_figheight()), anchor=(0, 1.0),
+        )  # fmt: skip
         if factor:
-            bar.ax.yaxis.set_major_formatter("{x:g}")
-            bar.ax.yaxis.set_minor_formatter("{x:g}")
-    return figure
+            log_ticks(bar.ax.yaxis)
+    return Drawing(grid.figure, table, (note, *odd, *fewer))
 
 
-def _norm(values: pd.Series, low: float | None, *, factor: bool) -> Normalize:
-    ends = np.quantile(values.dropna(), _QUANTILES) if values.notna().any() else (0.5, 1.0)
-    if low is not None:
-        ends = (low, 1.0)
-    return LogNorm(*ends) if factor else Normalize(*ends)
+def _norm(values: np.ndarray, end: float | None, *, factor: bool) -> tuple[Normalize, str]:
+    """Return the scale of colours, and a note on how much of the values it shows."""
+    low, high = np.quantile(values, _QUANTILES)
+    kind = "is logarithmic and spans" if factor else "spans"
+    note = f"The colour scale {kind} the central 96 % of the values of all panels."
+    if end is not None:
+        high = end
+        note = f"The colour scale begins at {low:.2g}; the 2 % below have its darkest colour."
+    if not low < high:
+        low, high = (low / 1.1, low * 1.1) if factor else (low - 0.05, low + 0.05)
+        note = "All values are the same."
+    return LogNorm(low, high) if factor else Normalize(low, high), note

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 
@@ -19,6 +19,14 @@ REFERENCE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 2))}
 """A line that is no data: no suppression, no change, as predicted."""
 MUTED = "#6b6b6b"
 WARNING = "#b3261e"
+GUIDE = {"color": INK, "linewidth": 0.6}
+"""A line at zero, where that is no claim."""
+
+
+_SMALL = 4.0  # points: a white rim would leave little of a marker
+_FILLS = ("full", "none", "left", "right", "top", "bottom")
+LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 4)))
+_HATCHES = ("", "/////", ".....", "xxxxx", "-----", "ooooo")
 
 
 class Look(NamedTuple):
@@ -32,11 +40,34 @@ class Look(NamedTuple):
         Matplotlib's marker.
     label : str
         Its name in legends.
+    variant : int
+        Tells apart those of one colour and marker: 0 is filled, 1 hollow, others half filled.
     """
 
     colour: str
     marker: str
     label: str
+    variant: int = 0
+
+    def point(self, size: float = 4.5) -> dict[str, Any]:
+        """Return the properties of a point, ``size`` points large."""
+        rim = {"markeredgecolor": "white", "markeredgewidth": 0.4}
+        filled = {} if self.variant or size <= _SMALL else rim
+        return {
+            "color": self.colour, "marker": self.marker, "markersize": size, "linestyle": "",
+            "fillstyle": _FILLS[self.variant % len(_FILLS)], **filled,
+        }  # fmt: skip
+
+    def bar(self) -> dict[str, Any]:
+        """Return the properties of a bar."""
+        if not self.variant:
+            return {"color": self.colour}
+        hatch = _HATCHES[self.variant % len(_HATCHES)]
+        return {"facecolor": "white", "edgecolor": self.colour, "hatch": hatch, "linewidth": 0.7}
+
+    def line(self) -> dict[str, Any]:
+        """Return the properties of a line."""
+        return {"color": self.colour, "linestyle": LINE_STYLES[self.variant % len(LINE_STYLES)]}
 
 
 METHODS = {
@@ -68,8 +99,6 @@ _SPARE = (("#7b3294", "<"), ("#8c510a", ">"), ("#01665e", "p"), ("#b2abd2", "d")
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5a5a5a", "#b3a100")
 """Colours of lines that are not methods (recipes), by order."""
 
-LINE_STYLES = ("-", "--", "-.", ":")
-
 
 def method_looks(methods: Iterable[str]) -> dict[str, Look]:
     """Return how each method is drawn, in the order of legends.
@@ -88,22 +117,27 @@ def architecture_looks(architectures: Iterable[str]) -> dict[str, Look]:
 
 
 def _looks(names: Iterable[str], known: Mapping[str, Look]) -> dict[str, Look]:
+    """Return known names with what is called after them ("scale-exact"), then all others."""
     wanted = set(names)
-    looks = {name: look for name, look in known.items() if name in wanted}
-    for index, name in enumerate(sorted(wanted - set(known))):
-        colour, marker = _SPARE[index % len(_SPARE)]
-        looks[name] = Look(colour, marker, _label(name, known))
+    families: dict[str, list[str]] = {name: [] for name in known}
+    others = []
+    for name in sorted(wanted - set(known)):
+        families.get(name.partition("-")[0], others).append(name)
+    looks = {}
+    for first, look in known.items():
+        if first in wanted:
+            looks[first] = look
+        for variant, name in enumerate(families[first], start=1):
+            rest = name.partition("-")[2]
+            looks[name] = look._replace(label=f"{look.label}, {rest}", variant=variant)
+    for index, name in enumerate(others):
+        variant, at = divmod(index, len(_SPARE))
+        looks[name] = Look(*_SPARE[at], name, variant)
     return looks
 
 
-def _label(name: str, known: Mapping[str, Look]) -> str:
-    """Return "scale, exact" for "scale-exact", and a name of other form as it is."""
-    first, _, rest = name.partition("-")
-    return f"{known[first].label}, {rest}" if first in known and rest else name
-
-
-def series_looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return colour and line style of each name, by first appearance; 32 different ones."""
+def series_looks(names: Iterable[str]) -> dict[str, tuple[str, Any]]:
+    """Return colour and line style of each name, by first appearance; 48 different ones."""
     n = len(SERIES)
     return {
         name: (SERIES[index % n], LINE_STYLES[index // n % len(LINE_STYLES)])

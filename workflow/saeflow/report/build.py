@@ -175,15 +175,12 @@ def _figure(
 ) -> dict[str, Any]:
     figure = study.figures[name]
     image, problem = _attempt(picture, record.with_suffix(".png"))
-    rows = frames.get(figure.table)
-    if rows is not None and figure.select:
-        rows, _ = _attempt(call, figure.select, rows)
-    facts, _ = _attempt(extent, rows) if rows is not None else ("", "")
+    kept, _ = _attempt(read_object, record)
     return {
         "id": f"{record.parent.name}-{name}",
         "title": figure.title,
         "caption": _caption(figure.caption),
-        "facts": facts or "",
+        "facts": str((kept or {}).get("facts", "")),
         "table": figure.table if figure.table in frames else "",
         "pdf": _link(record, ".pdf"),
         "image": image,

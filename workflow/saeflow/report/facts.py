@@ -20,8 +20,10 @@ _SAE = ["model", "hook", "sae", "seed", "method"]
 def extent(table: pd.DataFrame) -> str:
     """Return on how much a table rests, and what its intervals are."""
     parts = []
-    if n_saes := len(_saes([table])):
-        seeds = _count(table["seed"].nunique(), "seed")
+    saes = _saes([table])
+    if n_saes := len(saes):
+        seeds = _range([saes.groupby([n for n in _SAE if n != "seed"]).size().to_frame("n")], "n")
+        seeds = f"{seeds} seed" if seeds == "1" else f"{seeds} seeds"
         parts.append(f"{_count(n_saes, 'SAE')} ({seeds} of each).")
     if measured := _measured([table]):
         parts.append(f"Measured on {measured} of the test split, special tokens left out.")

@@ -20,7 +20,8 @@ def runs():
 
 
 def panel(figure, title):
-    return next(ax for ax in figure.axes if ax.get_title(loc="left") == title)
+    titles = [ax.get_title(loc="left").replace("\n", " ") for ax in figure.axes]
+    return figure.axes[titles.index(title)]
 
 
 def drawn(name, runs):
@@ -51,9 +52,13 @@ def test_without_a_prediction_the_increase_is_drawn_as_it_is(runs):
     np.testing.assert_allclose(points.get_array(), rows["increase"])
 
 
-def test_the_rotation_is_clipped_where_the_post_clips_it(runs):
-    points = panel(drawn("rotation_of_latents", runs), "resid_post.0, relu").collections[0]
-    assert (points.norm.vmin, points.norm.vmax) == (0.95, 1.0)
+def test_the_scale_of_the_rotation_begins_below_98_percent_of_the_latents(runs):
+    found = table(STUDY, "latents", runs).copy()
+    rows = found["live"] & (found["solver"] == "exact")
+    found.loc[rows, "rotation"] = np.linspace(0.68, 0.97, rows.sum())
+    figure = draw(STUDY, "rotation_of_latents", found)
+    norm = panel(figure, "resid_post.0, relu").collections[0].norm
+    assert (norm.vmin, norm.vmax) == (pytest.approx(0.68 + 0.02 * 0.29), 1.0)
 
 
 def test_steps_stand_in_where_there_is_no_closed_form(runs):
@@ -129,7 +134,7 @@ def test_sorted_curves_fall_and_are_as_long_as_there_are_latents_that_fired(runs
 
 
 def test_tuning_curves_end_above_the_dashed_line_of_their_method(runs):
-    ax = panel(drawn("tuning_curves", runs), "resid_post.0, relu\nencoder frozen")
+    ax = panel(drawn("tuning_curves", runs), "resid_post.0, relu, encoder frozen")
     curve, dashed = ax.lines
     assert curve.get_ydata().tolist() == [2.0, 1.0] and set(dashed.get_ydata()) == {0.7}
     for line in (curve, dashed):
@@ -141,10 +146,10 @@ def test_methods_that_move_the_encoder_have_panels_of_their_own(runs):
     moving = found[found["solver"] == "steps"].assign(method="encoder", fit="encoder", mse=0.01)
     loop = moving.assign(method="kl_mse", fit="all", solver="kl_mse", mse=0.5)
     figure = draw(STUDY, "tuning_curves", pd.concat([found, moving, loop]))
-    ax = panel(figure, "resid_post.0, relu\nencoder free")
+    ax = panel(figure, "resid_post.0, relu, encoder free")
     colours = {to_hex(line.get_color()): line.get_ydata()[0] for line in ax.lines}
     assert colours == {METHODS["encoder"].colour: 0.01, METHODS["kl_mse"].colour: 0.5}
-    assert panel(figure, "resid_post.0, relu\nencoder frozen").get_ylim()[0] > 0.5
+    assert panel(figure, "resid_post.0, relu, encoder frozen").get_ylim()[0] > 0.5
 
 
 def test_bars_of_the_excess_are_named_by_the_steps(runs):
@@ -171,7 +176,7 @@ def test_correlations_are_drawn_hollow_where_the_other_cause_is_held(runs):
     figure = draw(STUDY, "correlations", found)
     assert set(of_decoders(found)["kind"]) == {"plain", "partial"}  # rank ones are not drawn
     for title, solver in (("by steps", "steps"), ("closed form", "exact")):
-        ax = panel(figure, f"scaling, relu\n{title}")
+        ax = panel(figure, f"relu: scaling, {title}")
         rows = found[(found["effect"] == "scaling") & (found["sae"] == "relu")]
         rows = rows[rows["solver"] == solver]
         points = {c.lines[0].get_fillstyle(): [] for c in ax.containers}

@@ -34,7 +34,7 @@ def axes():
         for t, y in (("sizes", 1.0 + o), ("encoder", 0.9))
     ]
     rows += [row("noise", "encoder", noise=n, simulated=1.5 - n) for n in (0.0, 0.5)]
-    figure = draw(theory(pd.DataFrame(rows)))
+    figure = draw(theory(pd.DataFrame(rows))).figure
     return {ax.get_title(loc="left"): ax for ax in figure.axes}
 
 

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from saeflow.figures.panels import legend_above
+from saeflow.figures.drawing import Drawing
+from saeflow.figures.legends import legend_above
 from saeflow.figures.style import INK, SERIES, WARNING, use_style
 from saeflow.metrics.benchmarks import MODEL
 from saeflow.studies.models.scores import CHANCE
@@ -17,7 +18,7 @@ _UNITS = {"": "Share of prompts answered correctly", "nats": "Held-out loss (nat
 _MARKERS = ("s", "^", "v", "D", "P", "X", "<", ">", "*", "p")
 
 
-def language_model(table: pd.DataFrame) -> Figure:
+def language_model(table: pd.DataFrame) -> Drawing:
     """Draw one row per model and one panel per unit; a task at chance is named as such."""
     with use_style():
         models = list(dict.fromkeys(table["model"]))
@@ -36,11 +37,11 @@ def language_model(table: pd.DataFrame) -> Figure:
             chosen = table[(table["model"] == model) & (_unit(table) == unit)]
             _panel(ax, chosen, tasks[unit], looks)
             ax.set_xlabel(_UNITS[unit])
-            if len(models) > 1:
+            if len(models) > 1 and unit == units[0]:
                 ax.set_title(model)
             ax.set_xlim(*((-0.03, 1.03) if unit == "" else (0, None)))
         legend_above(figure, _handles(looks))
-    return figure
+    return Drawing(figure, table)
 
 
 def _unit(table: pd.DataFrame) -> pd.Series:

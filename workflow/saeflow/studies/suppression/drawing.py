@@ -11,24 +11,32 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from saeflow.errors import DataError
-from saeflow.figures.panels import (
+from saeflow.figures.axes import (
+    Span,
     arms,
-    by_place,
+    cut_note,
     few_ticks,
-    label_outer,
     layer_axis,
-    layer_label,
-    legend_above,
-    panel_grid,
+    limit,
+    log_ticks,
+    mark_cut,
+    name_axis,
+    span_of,
 )
+from saeflow.figures.drawing import Drawing, finite
+from saeflow.figures.layers import Layers, layers_of
+from saeflow.figures.legends import legend_above, method_legend
+from saeflow.figures.panels import panel_grid
+from saeflow.figures.places import Place, by_hook, by_recipe, by_recipe_and_hook, shown_hooks
 from saeflow.figures.scatter import scatter
-from saeflow.figures.style import INK, REFERENCE, SERIES, Look, method_looks, use_style
+from saeflow.figures.style import GUIDE, INK, REFERENCE, SERIES, Look, method_looks, use_style
+from saeflow.figures.texts import fit
 
 _CAUSES = {"strength": (SERIES[1], "log strength"), "frequency": (SERIES[0], "log frequency")}
 _KINDS = {"plain": "full", "partial": "none"}
 _SOLVERS = {"steps": "by steps", "exact": "closed form"}
 _METHODS = ("baseline", "scale", "unrotated_decoder", "decoder")
-_OFFSET = 0.12
+_POINT = 0.05  # inches
 _GROUP_WIDTH = 0.7
 _CURVE = {"color": INK, "linewidth": 1.0}
 _LATENT = {"color": SERIES[0], "marker": "o", "linestyle": "", "markersize": 1.5, "alpha": 0.6}
@@ -55,7 +63,7 @@ def with_prediction(table: pd.DataFrame) -> pd.DataFrame:
     return chosen[chosen["predicted"].notna() & (chosen["strength"] > 0)]
 
 
-def increase_of_latents(table: pd.DataFrame) -> Figure:
+def increase_of_latents(table: pd.DataFrame) -> Drawing:
     """Draw latents in the colour of what scaling adds to their strength.
 
     As a share of what is predicted, which makes SAEs of several penalties comparable, where all
@@ -67,30 +75,35 @@ def increase_of_latents(table: pd.DataFrame) -> Figure:
     return scatter(table, value="share", label="Increase / predicted")
 
 
-def scaling_and_theory(table: pd.DataFrame) -> Figure:
+def scaling_and_theory(table: pd.DataFrame) -> Drawing:
     """Draw the scaling of latents against their strength, and the curve of the theory.
 
     Strengths are in units of the predicted shift, in which all laws have one curve: a feature that
     was made weaker by s, to a mean activation of a, is scaled back by (a + s) / a.
     """
     table = table.assign(strength=table["strength"] / table["predicted"])
+    table, odd = finite(table, ["strength", "scaling"], positive=["strength", "scaling"])
+    table, fewer = shown_hooks(table, table.groupby(["model", "sae"]).ngroups)
     with use_style():
-        titles, parts = by_place(table, table["hook"] + ", " + table["sae"])
-        figure, panels = panel_grid(titles, panel_size=(1.75, 1.65))
-        for key, ax in panels.items():
-            chosen = parts[key]
-            a = np.geomspace(chosen["strength"].min(), chosen["strength"].max(), 100)
-            ax.plot(chosen["strength"], chosen["scaling"], **_LATENT)
+        places = by_recipe_and_hook(table)
+        grid = panel_grid(places, size=(1.75, 1.65))
+        for (ax,), place in zip(grid.panels, places, strict=True):
+            rows = place.rows
+            a = np.geomspace(rows["strength"].min(), rows["strength"].max(), 100)
+            ax.plot(rows["strength"], rows["scaling"], **_LATENT)
             ax.plot(a, 1 + 1 / a, **_CURVE)
             ax.set_xscale("log")
             ax.set_yscale("log")
-        label_outer(panels.values(), x="Strength / predicted shift", y="Scaling")
+        for ax in grid.axes:
+            for axis in (ax.xaxis, ax.yaxis):
+                log_ticks(axis)
+        grid.label(x="Strength / predicted shift", y="Scaling")
         handles = [
             Line2D([], [], **{**_LATENT, "markersize": 3}, label="a latent"),
             Line2D([], [], label="theory, one feature", **_CURVE),
         ]
-        legend_above(figure, handles)
-    return figure
+        legend_above(grid.figure, handles)
+    return Drawing(grid.figure, table, (*odd, *fewer))
 
 
 def of_decoders(table: pd.DataFrame) -> pd.DataFrame:
@@ -100,37 +113,57 @@ def of_decoders(table: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def correlations(table: pd.DataFrame) -> Figure:
-    """Draw correlations: one panel per effect, recipe and solver, a group of points per layer.
+def correlations(table: pd.DataFrame) -> Drawing:
+    """Draw correlations: a row of panels per recipe, in it a panel per effect and solver.
 
-    Hollow points are partial correlations, with the other cause held.
+    Hollow points are partial correlations, with the other cause held. Where there are several
+    sites, effects and solvers have rows, and sites columns.
     """
-    table = table.sort_values("solver", key=lambda s: s.map(list(_SOLVERS).index), kind="stable")
+    table, odd = finite(table, ["r"])
     with use_style():
-        places = table["effect"] + ", " + table["sae"] + "\n" + table["solver"].map(_SOLVERS)
-        titles, parts = by_place(table, places)
-        figure, panels = panel_grid(titles, panel_size=(1.9, 1.65))
-        for key, ax in panels.items():
-            _correlations(ax, parts[key], layer_axis(ax, table))
-        label_outer(panels.values(), x=layer_label(table), y="Pearson r")
+        places = _of_effects(table)
+        layers = layers_of(places, len(_CAUSES) * len(_KINDS) * _POINT)
+        grid = panel_grid(places, size=(1.9, 1.65), widths=layers.widths, sharex=layers.sharex)
+        for (ax,), place, width in zip(grid.panels, places, grid.widths, strict=True):
+            _correlations(ax, place.rows, layer_axis(ax, layers.blocks(place), width), layers)
+        grid.label(x=layers.label, y="Pearson r")
         common = {"linestyle": "", "marker": "o", "markersize": 3.5}
         handles = [
             Line2D([], [], color=colour, label=name, **common) for colour, name in _CAUSES.values()
         ]
         held = Line2D([], [], color=INK, fillstyle="none", label="the other held", **common)
-        legend_above(figure, [*handles, held])
-    return figure
+        legend_above(grid.figure, [*handles, held])
+    return Drawing(grid.figure, table, odd)
 
 
-def _correlations(ax: Axes, chosen: pd.DataFrame, positions: Mapping[str, int]) -> None:
-    ax.axhline(0, color=INK, linewidth=0.6)
+def _of_effects(table: pd.DataFrame) -> list[Place]:
+    one_site = table["site"].nunique() == 1
+    found = []
+    for place in by_recipe(table):
+        for (effect, solver), rows in place.rows.groupby(["effect", "solver"], sort=False):
+            what = f"{effect}, {_SOLVERS[solver]}"
+            recipe = (str(rows["model"].iloc[0]), str(rows["sae"].iloc[0]))
+            row, column = (recipe, what) if one_site else ((*recipe, what), place.column)
+            found.append(Place(row, column, f"{place.title}: {what}", rows))
+    order = [f"{e}, {s}" for e in table["effect"].unique() for s in _SOLVERS.values()]
+    rows_in_order = {place.row[:2]: i for i, place in reversed(list(enumerate(found)))}
+    what_of = lambda place: order.index(place.title.rpartition(": ")[2])  # noqa: E731
+    return sorted(found, key=lambda place: (rows_in_order[place.row[:2]], what_of(place)))
+
+
+def _correlations(
+    ax: Axes, chosen: pd.DataFrame, positions: Mapping[int, int], layers: Layers
+) -> None:
+    ax.axhline(0, **GUIDE)
     combinations = [(cause, kind) for cause in _CAUSES for kind in _KINDS]
+    step = _GROUP_WIDTH / len(combinations)
+    size = max(1.8, min(3.5, 72 * layers.inch * step))
     for index, (cause, kind) in enumerate(combinations):
         rows = chosen[(chosen["cause"] == cause) & (chosen["kind"] == kind)]
-        x = rows["hook"].map(positions).astype(float) + (index - 1.5) * _OFFSET
+        x = rows["block"].map(positions).astype(float) + (index - 1.5) * step
         ax.errorbar(
             x, rows["r"], yerr=arms(rows, "r"), linestyle="", marker="o",
-            markersize=3.5, color=_CAUSES[cause][0], fillstyle=_KINDS[kind], elinewidth=0.8,
+            markersize=size, color=_CAUSES[cause][0], fillstyle=_KINDS[kind], elinewidth=0.8,
         )  # fmt: skip
     ax.set_ylim(-1.05, 1.05)
 
@@ -140,31 +173,34 @@ def with_law(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["predicted"].notna()]
 
 
-def shift_by_penalty(table: pd.DataFrame) -> Figure:
+def shift_by_penalty(table: pd.DataFrame) -> Drawing:
     """Draw medians and quartiles over live latents, a group per recipe in order of its shift.
 
     Dashed: the increase is as predicted.
     """
+    table, odd = finite(table, ["share"])
+    table, fewer = shown_hooks(table)
     with use_style():
-        looks = method_looks(table["method"])
-        titles, parts = by_place(table, table["hook"])
+        looks, places, n_cut = method_looks(table["method"]), by_hook(table), 0
         predicted = table.groupby("sae", sort=False)["predicted"]
         recipes = predicted.mean().sort_values(kind="stable").index.tolist()
         # recipes that scale their inputs have another shift at each hook
         alike = bool((predicted.nunique() == 1).all())
-        figure, panels = panel_grid(titles, panel_size=(1.9, 1.75), sharex=alike)
-        for key, ax in panels.items():
-            _increases(ax, parts[key], recipes, looks)
+        width = max(1.9, len(recipes) * (0.2 + 0.05 * len(looks)))
+        grid = panel_grid(places, size=(width, 1.75), sharex=alike)
+        span = span_of(table, "share", base=1.0).over(Span(0.0, 1.0))
+        taller = 0.0
+        for (ax,), place, inside in zip(grid.panels, places, grid.widths, strict=True):
+            n_cut += _increases(ax, place.rows, recipes, looks, span)
+            limit(ax, span)
             few_ticks(ax)
-            found = (table if alike else parts[key]).groupby("sae")["predicted"].mean()
-            ax.set_xticks(range(len(recipes)), [_with_shift(name, found) for name in recipes])
-        label_outer(panels.values(), x="SAE, and its predicted shift", y="Increase / predicted")
-        handles = [
-            Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=look.label)
-            for look in looks.values()
-        ]
-        legend_above(figure, [*handles, Line2D([], [], label="as predicted", **REFERENCE)])
-    return figure
+            found = (table if alike else place.rows).groupby("sae")["predicted"].mean()
+            names = [_with_shift(name, found) for name in recipes]
+            taller = max(taller, name_axis(ax, names, inside))
+        grid.add_below(taller)
+        grid.label(x="SAE, and its predicted shift", y="Increase / predicted")
+        method_legend(grid.figure, looks, Line2D([], [], label="as predicted", **REFERENCE))
+    return Drawing(grid.figure, table, (*odd, *fewer, *cut_note(n_cut)))
 
 
 def _with_shift(name: str, predicted: pd.Series) -> str:
@@ -172,25 +208,26 @@ def _with_shift(name: str, predicted: pd.Series) -> str:
 
 
 def _increases(
-    ax: Axes, chosen: pd.DataFrame, recipes: Sequence[str], looks: Mapping[str, Look]
-) -> None:
+    ax: Axes, chosen: pd.DataFrame, recipes: Sequence[str], looks: Mapping[str, Look], span: Span
+) -> int:
     ax.axhline(1.0, **REFERENCE)
-    ax.axhline(0.0, color=INK, linewidth=0.6)
+    ax.axhline(0.0, **GUIDE)
     width = _GROUP_WIDTH / len(looks)
+    n_cut = 0
     for index, (method, look) in enumerate(looks.items()):
         rows = chosen[chosen["method"] == method]
+        if rows.empty:
+            continue
         at = rows["sae"].map(recipes.index).astype(float)
-        ax.errorbar(
-            at + (index - (len(looks) - 1) / 2) * width, rows["share"],
-            yerr=arms(rows, "share"), linestyle="", color=look.colour, marker=look.marker,
-            markersize=4, elinewidth=0.8,
-        )  # fmt: skip
-    ax.set_xlim(-0.6, len(recipes) - 0.4)
+        at += (index - (len(looks) - 1) / 2) * width
+        ax.errorbar(at, rows["share"], yerr=arms(rows, "share"), elinewidth=0.8, **look.point(4))
+        n_cut += mark_cut(ax, at, rows, "share", span)
+    return n_cut
 
 
 def published_beside_ours(
     table: pd.DataFrame, *, values: Sequence[str], labels: Mapping[str, str]
-) -> Figure:
+) -> Drawing:
     """Draw the effects by method, over SAEs, and lines from the lowest to the highest SAE.
 
     Parameters
@@ -202,24 +239,38 @@ def published_beside_ours(
     labels
         Metric -> axis label.
     """
+    claims = [f"{effect}, {method}" for effect in values for method in _METHODS]
+    table = table[table["claim"].isin(claims)]
+    found = table.rename(columns={"lowest": "ours_low", "highest": "ours_high"})
+    found = found.set_index("claim").reindex(claims)
     with use_style():
         figure = Figure(figsize=(5.2, 2.4), layout="constrained")
-        axes = figure.subplots(1, len(values))
-        looks = method_looks(_METHODS)
+        axes = figure.subplots(1, len(values), squeeze=False)[0]
+        looks, n_cut = method_looks(_METHODS), 0
         for ax, effect in zip(axes, values, strict=True):
-            claims = table.set_index("claim").reindex([f"{effect}, {m}" for m in _METHODS])
-            x = range(len(_METHODS))
-            ax.axhline(0, color=INK, linewidth=0.6)
+            rows = found.loc[[f"{effect}, {method}" for method in _METHODS]]
+            x = np.arange(len(_METHODS))
+            ours = rows["ours"].notna().to_numpy()
+            span = Span(min(0.0, rows["published"].min()), rows["published"].max())
+            if ours.any():
+                span = span_of(rows[ours], "ours", base=0.0).over(span)
+            ax.axhline(0, **GUIDE)
             # a ratio of sums can lie outside the range of the single SAEs
-            ax.vlines(x, claims["lowest"], claims["highest"], color=_OURS["color"], linewidth=0.8)
-            ax.plot(x, claims["ours"], linestyle="", **_OURS)
-            ax.plot(x, claims["published"], linestyle="", zorder=3, **_PUBLISHED)
+            ax.vlines(x, rows["ours_low"], rows["ours_high"], color=_OURS["color"], linewidth=0.8)
+            ax.plot(x, rows["ours"], linestyle="", **_OURS)
+            n_cut += mark_cut(ax, x[ours], rows[ours], "ours", span)
+            ax.plot(x, rows["published"], linestyle="", zorder=3, **_PUBLISHED)
+            limit(ax, span)
+            few_ticks(ax)
             ax.set_xticks(x, [looks[m].label.replace(" ", "\n") for m in _METHODS])
             ax.set_xlim(-0.5, len(_METHODS) - 0.5)
-            ax.set_ylabel(labels[effect])
+            fit(ax.set_ylabel(labels[effect]), 1.5)
         handles = [
             Line2D([], [], linestyle="", label="published (Pythia-70m)", **_PUBLISHED),
             Line2D([], [], linestyle="", label="here, with the range over SAEs", **_OURS),
         ]
         legend_above(figure, handles)
-    return figure
+    counts = sorted(set(table["n_saes"].astype(int))) if "n_saes" in table else []
+    of = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0] if counts else 0}"
+    note = (f"Ours are of {of} SAEs each.",) if counts else ()
+    return Drawing(figure, table, (*note, *cut_note(n_cut)))

@@ -9,7 +9,7 @@ _DRAWING = "saeflow.studies.suppression.drawing"
 _FIGURES = "saeflow.figures"
 _SORTED = f"{_FIGURES}.curves:sorted_latents"
 _SCATTER = f"{_FIGURES}.scatter:scatter"
-_TUNED_RECIPES = f"{_FIGURES}.panels:of_tuned_recipes"
+_TUNED_RECIPES = f"{_FIGURES}.places:of_tuned_recipes"
 _DECODERS = f"{_DRAWING}:decoder_tuned"
 _NO_CHANGE = (0.0, "no change")
 _EFFECTS = ("mse_reduction", "perplexity_recovery")
@@ -19,10 +19,9 @@ FIGURES = {
         "l2_ratio", title="L2 ratio by layer", line=(1.0, "no suppression"), select=_TUNED_RECIPES,
         caption="""
         L2 ratio: the mean over tokens of the length of the reconstruction divided by the length of
-        the activation. Bars hang from the dashed line by as much as reconstructions are too short;
-        a ratio of 1 says nothing about their direction, and missing features lower it too. Bars are
-        means over seeds, dots single seeds with their intervals. Recipes that were not fine-tuned
-        are in the figure of suppression by architecture.
+        the activation. Values lie below the dashed line by as much as reconstructions are too
+        short; a ratio of 1 says nothing about their direction, and missing features lower it too.
+        Recipes that were not fine-tuned are in the figure of suppression by architecture.
         """,
     ),
     "l0_by_method": Figure(
@@ -32,8 +31,8 @@ FIGURES = {
         L0 on a logarithmic axis: how many latents are active on a token, on average. A line goes
         across each layer at the L0 of the original. The methods that fine-tune only what comes
         after the encoder cannot change it, so their dots must lie on the line; a method above it
-        buys its smaller error with sparsity, and is to be compared in the frontiers. One dot per
-        seed, with its interval. Recipes that were not fine-tuned are left out.
+        buys its smaller error with sparsity, and is to be compared in the frontiers. Recipes that
+        were not fine-tuned are left out.
         """,
     ),
     "mse_reduction_by_method": bars(
@@ -41,8 +40,8 @@ FIGURES = {
         caption="""
         The share of the squared error of the original autoencoder that its fine-tuned version
         removes, (MSE of the original − MSE after) / MSE of the original. Both are measured on the
-        same documents, and the interval resamples these in pairs. Bars are means over seeds, dots
-        single seeds. Below zero, fine-tuning made it worse on held-out text.
+        same documents, and the interval resamples these in pairs. Below zero, fine-tuning made it
+        worse on held-out text.
         """,
     ),
     "perplexity_recovery_by_method": bars(
@@ -53,7 +52,8 @@ FIGURES = {
         reconstructions adds to the model's, the share that fine-tuning takes off: (perplexity with
         the original − after) / (perplexity with the original − of the model). Perplexities are
         formed from losses summed over the same documents, and the interval resamples these in
-        pairs. Bars are means over seeds, dots single seeds.
+        pairs. Where the original adds little perplexity, the share of it is of no use: its interval
+        is wide.
         """,
     ),
     "language_change_by_method": bars(
@@ -63,7 +63,7 @@ FIGURES = {
         the hook's place: cross-entropy after − before, in nats per token. Below zero, the model
         predicts better than with the original autoencoder. Both are measured on the same documents,
         and the interval resamples these in pairs, so that it is much narrower than that of either
-        loss. Bars are means over seeds, dots single seeds. A method that lets more latents be
+        loss. A method that lets more latents be
         active (see the figure of L0) pays for a smaller loss with sparsity; KL + MSE was fitted to
         this very loss of the model, the others to the squared error alone.
         """,
@@ -79,7 +79,7 @@ FIGURES = {
         a reconstruction. So a shorter reconstruction shrinks its logits, and the loss grows
         although nothing is missing: this is the part that a longer one gives back. Only tokens that
         one of the frequent ones follows are counted. Both losses are of the same documents, and the
-        interval resamples these in pairs. Bars are means over seeds, dots single seeds. A smaller
+        interval resamples these in pairs. A smaller
         loss is no proof of a more faithful direction: the table has the change of the accuracy,
         which shrinking alone hardly moves, and the changes for probes that were fitted to the
         latents themselves, zero where the encoder is frozen; the table ``probes`` has what the same
@@ -92,10 +92,11 @@ FIGURES = {
                  "label": "log10 frequency", "border": "border_log10_frequency"},
         caption="""
         The latents of the original autoencoders sorted by how often they are active: log10 of the
-        share of tokens. Latents that never were do not appear, so a curve that ends early has dead
-        ones. A dotted line in a layer's colour is the border to a class of nearly dead latents,
-        found as the threshold of Otsu on the log frequencies where the two classes' means lie 1.5
-        decades apart; a layer without such a line has one class.
+        share of tokens. Colours go from the first layer, dark, to the last. Latents that never were
+        do not appear, so a curve that ends early has dead ones. A dotted line in a layer's colour
+        is the border to a class of nearly dead latents, found as the threshold of Otsu on the log
+        frequencies where the two classes' means lie 1.5 decades apart; a layer without such a line
+        has one class.
         """,
     ),
     "activation_sums": Figure(
@@ -115,7 +116,7 @@ FIGURES = {
         Each point is a live latent of an original autoencoder: how often it is active, and how
         strongly on average where it is. Its colour is the factor by which fine-tuning the decoder
         scaled it, the length of its decoder row after over before (in closed form where the study
-        has it). The colour scale is logarithmic and spans the central 96 % of all panels.
+        has it).
         """,
     ),
     "increase_of_latents": Figure(
@@ -126,16 +127,16 @@ FIGURES = {
         activation where active, times the scaling, minus what it was; as a share of what the SAE's
         loss is predicted to have taken (c d / 2 for the loss of the post), where every SAE has a
         prediction. The theory of one feature says that it is 1 for all latents, whatever their
-        strength and frequency. The colour scale spans the central 96 % of all panels.
+        strength and frequency.
         """,
     ),
     "rotation_of_latents": Figure(
         "latents", "Rotation of latents by frequency and strength", draw=_SCATTER,
         select=_DECODERS,
-        options={"value": "rotation", "label": "Cosine of decoder rows", "low": 0.95},
+        options={"value": "rotation", "label": "Cosine of decoder rows", "end": 1.0},
         caption="""
         The same latents as in the figure of scalings. The colour is the cosine between a latent's
-        decoder row before and after fine-tuning; all below .95 have the darkest colour. Where a row
+        decoder row before and after fine-tuning. Where a row
         has turned far, the length that it has now is that of another direction: its scaling is no
         longer the cure of suppression alone.
         """,
@@ -224,7 +225,7 @@ FIGURES = {
     ),
     "closed_form_excess": bars(
         "closed_form", "excess", title="Error of gradient steps beyond the closed form",
-        label="MSE of steps / closed form - 1", line=(0.0, "the closed form"), bars="steps",
+        label="MSE: steps / closed form - 1", line=(0.0, "the closed form"), bars="steps",
         caption="""
         The mean squared error on held-out documents of SAEs fine-tuned by gradient steps, relative
         to that of the closed form of the same method, minus one, in pairs. Near zero the steps have
@@ -251,12 +252,11 @@ FIGURES = {
         line=(1.0, "no suppression"), select=_TUNED_RECIPES,
         caption="""
         The factor by which reconstructions are longer than the best rescaling of themselves, Σ|x̂|²
-        / Σ⟨x, x̂⟩. Bars hang from the dashed line where latents are suppressed and stand on it
-        where they are too strong. Fitting a factor per latent and the decoder's bias to the squared
-        error must bring it to 1 on the tokens that were fitted, so that a bias of 1 is no proof
-        that each latent has its right strength. A bias a little above 1 after fine-tuning is the
-        mark of a fit to texts of another kind than the measured ones. Bars are means over seeds,
-        dots single seeds with their intervals.
+        / Σ⟨x, x̂⟩. Values lie below the dashed line where latents are suppressed and above it where
+        they are too strong. Fitting a factor per latent and the decoder's bias to the squared error
+        must bring it to 1 on the tokens that were fitted, so that a bias of 1 is no proof that each
+        latent has its right strength. A bias a little above 1 after fine-tuning is the mark of a
+        fit to texts of another kind than the measured ones.
         """,
     ),
     "suppression_by_architecture": Figure(
@@ -283,9 +283,9 @@ FIGURES = {
         caption="""
         Sparsity against reconstruction: L0 (logarithmic axis) and the fraction of variance that the
         reconstruction leaves unexplained, about the mean of the evaluated tokens. Down and to the
-        left is better. Each point is an autoencoder; a name stands beside its recipe's highest
-        point, and a grey line joins an original with what it became. Every panel has a vertical
-        axis of its own.
+        left is better. Each point is an autoencoder. A name stands beside its recipe's highest
+        point, or a line leads from it there; originals are rings, and a grey line joins each with
+        what it became. Every panel has a vertical axis of its own.
         """,
     ),
     "frontier_delta_ce": frontier(
@@ -293,9 +293,9 @@ FIGURES = {
         caption="""
         Sparsity against what the model loses: L0 (logarithmic axis) and the increase of the
         next-token loss when the reconstruction takes the place of the activation on every ordinary
-        token. Down and to the left is better. Each point is an autoencoder; a name stands beside
-        its recipe's highest point, and a grey line joins an original with what it became. Every
-        panel has a vertical axis of its own.
+        token. Down and to the left is better. Each point is an autoencoder. A name stands beside
+        its recipe's highest point, or a line leads from it there; originals are rings, and a grey
+        line joins each with what it became. Every panel has a vertical axis of its own.
         """,
     ),
     "training_curves": Figure(

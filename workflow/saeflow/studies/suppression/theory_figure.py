@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from saeflow.figures.axes import log_ticks
+from saeflow.figures.drawing import Drawing
 from saeflow.figures.style import INK, SERIES, use_style
 from saeflow.studies.suppression.theory import (
     SWEEP,
@@ -24,7 +26,7 @@ _LINE = {"linewidth": 0.9}
 _LEGEND = {"fontsize": 6, "handlelength": 1.2, "labelspacing": 0.3, "borderpad": 0.2}
 
 
-def theory(table: pd.DataFrame) -> Figure:
+def theory(table: pd.DataFrame) -> Drawing:
     """Draw lines for predictions and points for latents that were trained."""
     with use_style():
         figure = Figure(figsize=(6.4, 5.2), layout="constrained")
@@ -39,7 +41,7 @@ def theory(table: pd.DataFrame) -> Figure:
             ax.set_title(title)
             panel(ax, table[table["experiment"] == experiment])
             ax.legend(**_LEGEND, **({"loc": "upper right", "ncols": 3} if panel is _noise else {}))
-    return figure
+    return Drawing(figure, table)
 
 
 def _series(table: pd.DataFrame) -> list[tuple[str, float | None, bool, str]]:
@@ -108,6 +110,5 @@ def _noise(ax: Axes, table: pd.DataFrame) -> None:
     ax.axhline(1.0, color=INK, linewidth=0.6, linestyle=(0, (1, 2)))
     ax.set_yscale("log")
     ax.set_ylim(top=1.5 * table["simulated"].max())  # room for the legend
-    for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        axis(lambda value, _: f"{value:g}")
+    log_ticks(ax.yaxis)
     ax.set(xlabel="Noise / activation", ylabel="Fitted scale")

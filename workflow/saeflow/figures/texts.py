@@ -1,0 +1,50 @@
+"""Texts that have to fit: how wide one is, and one broken into lines or made smaller."""
+
+from __future__ import annotations
+
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
+
+_SMALLEST = 5.5  # points
+_ELLIPSIS = "…"
+
+
+def inches(text: str, size: float) -> float:
+    """Return how wide a line is at a font size in points."""
+    font = FontProperties(size=size)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+
+
+def fit(text: Text, room: float) -> None:
+    """Break a text into lines of at most ``room`` inches; then make it smaller, then shorten it."""
+    size, words = text.get_fontsize(), text.get_text()
+    while True:
+        lines = [_broken(line, size, room) for line in words.split("\n")]
+        widest = max(inches(line, size) for whole in lines for line in whole)
+        if widest <= room or size <= _SMALLEST:
+            break
+        size = max(_SMALLEST, 0.99 * size * room / widest)
+    text.set_text("\n".join(shortened(line, size, room) for whole in lines for line in whole))
+    text.set_fontsize(size)
+
+
+def _broken(line: str, size: float, room: float) -> list[str]:
+    """Break a line between words into as few lines as fit."""
+    lines = [""]
+    for word in line.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and inches(longer, size) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def shortened(line: str, size: float, room: float) -> str:
+    """Take out the middle of a line that is longer than ``room`` inches: ends tell names apart."""
+    whole, n = line, len(line)
+    while n > 2 and inches(line, size) > room:
+        n -= 1
+        line = whole[: (n + 1) // 2] + _ELLIPSIS + whole[len(whole) - n // 2 :]
+    return line
