@@ -1,7 +1,8 @@
 """Write the pages of docs/ that follow from the sources; with --check, say which are out of date.
 
 configuration.md from its sections, recipes.md from the presets, metrics.md from the registry,
-staleness.md from the tests that prove it, rules.md from the rule files.
+staleness.md from the tests that prove it, rules.md from the rule files. families.md, which takes
+minutes, only with --families; a slow test checks it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Write or check the pages and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("--families", action="store_true", help="write families.md, too")
     options = parser.parse_args(arguments)
+    if options.families:
+        from tried_families import families_page
+
+        write_atomic(ROOT / "docs" / "families.md", families_page().encode())
     stale = [name for name, text in pages().items() if _read(name) != text]
     if not options.check:
         for name in stale:

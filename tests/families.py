@@ -44,22 +44,39 @@ _SIZES = (
 )
 
 _MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_expand": 2, "mamba_n_groups": 1}
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+_SHARED = {
+    "num_kv_shared_layers": 2,
+    "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+}
+_INDEXER = {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8}
+_INDEXER |= {"indexer_budget": 8, "indexer_compress_ratio": 2}
 TWEAKS: dict[str, dict[str, Any]] = {
     "bamba": _MAMBA,
-    "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention", "mamba", "attention"]},
-    "dots1": {"n_shared_experts": 1},
-    "dots3_note_text": {"num_key_value_heads": 4},
+    "cohere_compass_text": {
+        "rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}
+    },
     "deepseek_v2": {"num_experts_per_tok": 2, "n_routed_experts": 4},
-    "kimi_linear": {"linear_num_heads": 4, "linear_head_dim": 8},
-    "longcat_flash": {"num_layers": 2},
-    "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv", "full_attention"]},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "dots3_note": {"text_config": {"num_key_value_heads": 4}},
+    "dots3_note_text": {"num_key_value_heads": 4},
+    "gemma3n_text": _SHARED,
+    "gemma4_unified_assistant": {"text_config": _SHARED},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention", "mamba", "attention"]},
     "hunyuan_v1_dense": {"head_dim": 8},
     "hunyuan_v1_moe": {"head_dim": 8},
+    "kimi_linear": {"linear_num_heads": 4, "linear_head_dim": 8},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv", "full_attention"]},
+    "longcat_flash": {"num_layers": 2, "head_dim": 4},
     "mamba2": {"num_heads": 8, "head_dim": 8},
     "ministral": {"head_dim": 8},
     "nemotron": {"num_key_value_heads": 2},
+    "qwen4_exp": {"text_config": _INDEXER},
+    "qwen4_exp_text": _INDEXER,
+    "reformer": {"axial_pos_shape": (8, 8), "axial_pos_embds_dim": (16, 16)},
     "xmod": {"default_language": "en_XX"},
+    "zamba": {"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"]},
 }
 """What single families need beyond that."""
 
@@ -78,8 +95,10 @@ def make_family(family: str, seed: int = 0) -> torch.nn.Module:
 def tiny_config(family: str) -> Any:
     """Return a config of the family in which everything is small."""
     cls = CONFIG_MAPPING[family]
-    default = cls()
-    return cls(**(_shrunk(default) | TWEAKS.get(family, {})))
+    small = _shrunk(cls())
+    for key, value in TWEAKS.get(family, {}).items():
+        small[key] = {**small.get(key, {}), **value} if key in cls.sub_configs else value
+    return cls(**small)
 
 
 def _shrunk(config: Any) -> dict[str, Any]:

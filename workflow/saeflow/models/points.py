@@ -141,7 +141,7 @@ def with_output(output: Any, value: torch.Tensor) -> Any:
     if isinstance(output, torch.Tensor):
         return value
     if isinstance(output, (tuple, list)):
-        return type(output)([value, *output[1:]])
+        return _sequence(output, [value, *output[1:]])
     if isinstance(output, Mapping):  # Hugging Face's outputs are dictionaries with attributes
         name = next(name for name in _FIELDS if output.get(name) is not None)
         return type(output)(**{**output, name: value})
@@ -159,9 +159,14 @@ def empty_output(output: Any) -> Any:
     if isinstance(output, torch.Tensor):
         return output
     if isinstance(output, (tuple, list)):
-        return type(output)([output[0], *[None] * (len(output) - 1)])
+        return _sequence(output, [output[0], *[None] * (len(output) - 1)])
     name = next(name for name in _FIELDS if output.get(name) is not None)
     return type(output)(**{name: output[name]})
+
+
+def _sequence(like: Any, values: list[Any]) -> Any:
+    """Return a list or tuple of the same kind, a named one included."""
+    return like._make(values) if hasattr(like, "_make") else type(like)(values)
 
 
 def get_input(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
