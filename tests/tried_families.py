@@ -123,11 +123,12 @@ activations at every site. Whether a site is offered depends on a model's settin
 
 ## {len(offered)} families with a residual stream
 
-`resid_pre` and `resid_post` are hooks of every block that text passes through. The other sites are offered in all blocks,
-in some, or not where the sums that define them do not hold: where a norm follows the addition
-(BERT and its kin), where attention and MLP read the same stream (no `resid_mid`), or where several
-modules add up to one part. `attn_out` is what mixes tokens, be it attention, a convolution or a
-state space. A measure runs the blocks behind a hook alone, but for the sites in the last column.
+`resid_pre` and `resid_post` are hooks of every block that text passes through. The other sites are
+offered in all blocks, in some, or not where the sums that define them do not hold: where a norm
+follows the addition (BERT and its kin), where attention and MLP read the same stream (no
+`resid_mid`), or where several modules add up to one part. `attn_out` is what mixes tokens, be it
+attention, a convolution or a state space. A measure runs the blocks behind a hook alone, but for
+the sites in the last column.
 
 | family | `attn_out` | `resid_mid` | `mlp_out` | whole passes at |
 | --- | --- | --- | --- | --- |

@@ -28,7 +28,15 @@ _MAX_POSITIONS += ("model_max_length", "context_length")
 _COUNT_FROM_PADDING = ("camembert", "data2vec-text", "roberta", "roberta-prelayernorm")
 _COUNT_FROM_PADDING += ("xlm-roberta", "xlm-roberta-xl", "xmod")
 # Attention and MLP read the same stream: always, or as the key says (and without it by default).
-_ALWAYS_PARALLEL = ("codegen", "cohere", "cohere2", "cohere2_moe", "gptj", "phi")
+_ALWAYS_PARALLEL = (
+    "codegen",
+    "cohere",
+    "cohere2",
+    "cohere2_moe",
+    "cohere_compass_text",
+    "gptj",
+    "phi",
+)
 _PARALLEL_KEYS = {
     "falcon": ("parallel_attn", True),
     "gpt_neox": ("use_parallel_residual", True),
