@@ -131,3 +131,12 @@ def test_a_method_that_moves_the_encoder_is_refused_for_gates(method, refused):
         return
     with pytest.raises(ConfigError, match="own on gated: a method that moves the encoder cannot"):
         resolve(changed(change))
+
+
+def test_ghost_gradients_are_refused_for_gates():
+    def change(config):
+        gated = {"architecture": "gated", "l1": 0.1, "batch_size": 512}
+        config["saes"]["gated"] = {**gated, "penalties": {"ghost_gradients": 1.0}}
+
+    with pytest.raises(ConfigError, match="gated > penalties > ghost_gradients: ghost gradients"):
+        resolve(changed(change))

@@ -83,6 +83,14 @@ CHANGES = {
         lambda c, s: c["packings"]["p"]["tokens"].update(train=600),
         "packings > p > tokens > train: the train split of the dataset 'd' has too few tokens",
     ),
+    "more active latents than there are": (
+        lambda c, s: c["saes"]["topk"].update(k=65),  # of 4 times 16
+        "saes > topk > k: on the model 'own', of width 16, that many are not (expected at most 64",
+    ),
+    "more components than the width": (
+        lambda c, s: c["saes"].update(topk={"architecture": "pca", "components": 17}),
+        "saes > topk > components",
+    ),
     "no weights": (
         lambda c, s: Path("model/model.safetensors").unlink(),
         "models > own > path: model: there are no weights in this directory",
@@ -119,6 +127,7 @@ def test_what_cannot_be_is_refused_with_its_place(kind, place):
     [
         lambda c, s: None,
         lambda c, s: c["packings"]["p"].update(context_length=256),
+        lambda c, s: c["saes"]["topk"].update(k=64),
         # 40 texts of 10 words and what stands between them, 90 % of them
         lambda c, s: c["packings"]["p"]["tokens"].update(train=360),
     ],

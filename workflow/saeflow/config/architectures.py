@@ -32,6 +32,8 @@ class Rule(Section):
     LATENT_IS_PRE_ACTIVATION: ClassVar[bool] = True
     """Whether an active latent is its pre-activation, so that fine-tuning can move the encoder
     while thresholds are held."""
+    HAS_ONE_BIAS: ClassVar[bool] = True
+    """Whether the encoder has one bias per latent, b_enc."""
 
     subtract_b_dec: bool = True
     """Encode x - b_dec instead of x."""
@@ -86,6 +88,17 @@ class Recipe(Training):
     def wished_l0(self) -> float | None:
         """Wished active latents for which a penalty's weight is to be found, if any."""
         return None
+
+    @model_validator(mode="after")
+    def _has_what_penalties_need(self) -> Self:
+        if self.penalties.ghost_gradients is not None and not getattr(self, "HAS_ONE_BIAS", True):
+            raise ConfigError(
+                "ghost gradients need an encoder with one bias per latent",
+                where="penalties > ghost_gradients",
+                got=self.penalties.ghost_gradients,
+                remedy="Remove the penalty from this recipe.",
+            )
+        return self
 
 
 class SteadyRecipe(Recipe):
@@ -305,6 +318,7 @@ class Gated(Rule):
     """Of gated codes."""
 
     LATENT_IS_PRE_ACTIVATION: ClassVar[bool] = False
+    HAS_ONE_BIAS: ClassVar[bool] = False
 
     l1: NotNegative
     """Weight of the penalty on the gates beside the error, summed over dimensions."""

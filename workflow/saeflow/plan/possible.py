@@ -43,6 +43,8 @@ def require_possible(outputs: Outputs) -> None:
             _check_directory(plan, one)
         elif one.rule == "harvest":
             _check_context(plan, one)
+        elif one.rule == "train_saes":
+            _check_width(plan, one)
         elif one.rule == "sample_dataset":
             _check_samples(plan, one)
         elif one.rule == "fetch_dataset" and "path" in one.arguments:
@@ -136,6 +138,24 @@ def _check_context(plan: Plan, store: Result) -> None:
             got=length,
             remedy="Lower it.",
         )
+
+
+def _check_width(plan: Plan, sae: Result) -> None:
+    """Refuse recipes that want more latents or components than there will be."""
+    facts, name = facts_of(sae.inputs["activations"].inputs["model"]), sae.output.parent.parent.name
+    if facts is None or facts.d_model is None:
+        return
+    settings = sae.settings
+    d_sae = round(settings.get("expansion", 1) * facts.d_model)
+    for key, most in (("k", d_sae), ("components", facts.d_model)):
+        if (wanted := settings.get(key)) is not None and wanted > most:
+            raise ConfigError(
+                f"on the model '{sae.place['model']}', of width {facts.d_model}, that many are not",
+                where=f"{plan.file} > saes > {name} > {key}",
+                expected=f"at most {most}",
+                got=wanted,
+                remedy="Lower it" + (", or raise `expansion`." if key == "k" else "."),
+            )
 
 
 def _check_samples(plan: Plan, dataset: Result) -> None:
