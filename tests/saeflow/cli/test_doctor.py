@@ -89,7 +89,7 @@ def test_every_missing_local_path_is_listed(tree, saeflow):
     assert code == 1
     assert "config.yaml > datasets > texts > path: there is no such file" in printed
     assert "got none.txt" in printed
-    assert "config.yaml > models > m > path: there is no no/model" in printed
+    assert "config.yaml > models > m > path: there is no such file or directory" in printed
 
 
 def test_an_error_of_the_configuration_is_told_beside_the_machine(tree, saeflow):

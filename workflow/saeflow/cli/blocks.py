@@ -14,6 +14,7 @@ from saeflow.datasets.files import find_files
 from saeflow.errors import ConfigError
 from saeflow.hub import snapshot
 from saeflow.plan.current import has_bulk
+from saeflow.plan.local import not_there
 from saeflow.plan.outputs import Outputs
 
 
@@ -45,7 +46,7 @@ def missing_paths(config: Mapping[str, Any], file: Path) -> Iterator[str]:
                 except ConfigError as error:
                     yield str(error)
             elif not Path(entry["path"]).expanduser().exists():
-                yield f"{where}: there is no {entry['path']}"
+                yield str(not_there(entry["path"], where))
 
 
 def unfetched(outputs: Outputs) -> Iterator[str]:

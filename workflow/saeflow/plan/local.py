@@ -50,12 +50,7 @@ def local_files(
         return {f"{i:08d}": file for i, file in enumerate(found)}
     place = Path(path).expanduser()
     if not place.exists():
-        raise ConfigError(
-            "there is no such file or directory",
-            where=where,
-            expected="a path relative to the working directory",
-            got=path,
-        )
+        raise not_there(path, where)
     if rule == "fetch_model":
         code = settings.get("trust_remote_code", False)
         try:
@@ -83,6 +78,16 @@ def _sae_files(place: Path, name: str, *, where: object) -> dict[str, Path]:
             remedy="Give the directory with the files, or the file itself.",
         )
     return found
+
+
+def not_there(path: str, where: object) -> ConfigError:
+    """Return the error of a path that the configuration names and that is not there."""
+    return ConfigError(
+        "there is no such file or directory",
+        where=where,
+        expected="a path relative to the working directory",
+        got=path,
+    )
 
 
 def hash_of(files: Mapping[str, Path]) -> str:
