@@ -349,6 +349,24 @@ def test_of_a_list_the_rest_is_taken_and_the_record_says_what_lacks(place):
     assert "missing" not in place.record()
 
 
+def test_what_reads_many_records_reads_those_it_was_planned_with(place):
+    """Another configuration publishes a result of the same name while a table is being made."""
+    place.finish("x", OTHER)
+    place.write(
+        """
+    from saeflow.files import read_json, write_json
+    (path,) = tasks[0].inputs["saes"]
+    write_json("results/x.json", {"identity": "another"})
+    tasks[0].files[0].write_text(read_json(path)["identity"])
+    tasks[0].finish({})
+"""
+    )
+    inputs = {"saes": [named("x", OTHER)]}
+    place.plan(result(inputs=inputs, files=["results/a.csv"], suffix=None))
+    assert place.run().returncode == 0
+    assert (place.path / "results/a.csv").read_text() == OTHER
+
+
 def test_without_anything_of_a_list_nothing_is_made(place):
     failed(place, "y")
     place.write("raise AssertionError('ran')")

@@ -293,33 +293,37 @@ def _inputs(result: Mapping[str, Any]) -> tuple[dict[str, Any] | None, tuple[Cau
     """
     causes: list[Cause] = []
     found: dict[str, Any] = {}
+    pinned = result["suffix"] is None
     enough = all([_made(item, causes) for item in result["after"]])
     n_named = n_there = 0
     for name, value in result["inputs"].items():
         if isinstance(value, list):
-            found[name] = [record for item in value if (record := _made(item, causes))]
+            given = [_made(item, causes, pinned=pinned) for item in value]
+            found[name] = [record for record in given if record]
             n_named, n_there = n_named + len(value), n_there + len(found[name])
         else:
-            found[name] = _made(value, causes)
+            found[name] = _made(value, causes, pinned=pinned)
             enough = enough and found[name] is not None
     enough = enough and (n_there > 0 or n_named == 0)
     return found if enough else None, tuple(dict.fromkeys(causes))
 
 
-def _made(item: Mapping[str, Any], causes: list[Cause]) -> Path | None:
+def _made(item: Mapping[str, Any], causes: list[Cause], *, pinned: bool = False) -> Path | None:
     """Return the record of an input; None where that failed. What it lacks is added to ``causes``.
 
     Where another configuration made its own result of that name meanwhile, the bulk that was
-    planned with is still there, and has a copy of its record.
+    planned with is still there, and has a copy of its record; that is given at once (``pinned``)
+    to what reads many records one after the other.
     """
     path, identity, suffix = Path(item["record"]), item["identity"], item["suffix"]
+    copy = None if suffix is None else bulk_path(path, identity, suffix) / MANIFEST
     record = read_record(path)
     found = record.get("identity")
     if found == identity:
         causes.extend(Cause(*cause) for cause in record.get(MISSING, ()))
-        return path
-    if suffix is not None and is_whole(bulk := bulk_path(path, identity, suffix)):
-        return bulk / MANIFEST
+        return copy if pinned and copy is not None and copy.is_file() else path
+    if copy is not None and is_whole(copy.parent):
+        return copy
     if why := failures.noted(path, identity):
         causes.extend(why)
         return None
