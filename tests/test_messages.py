@@ -25,7 +25,8 @@ KINDS = {
     if inspect.isclass(one) and issubclass(one, errors.SaeflowError)
 }
 _PARTS = ("where", "expected", "got", "remedy")
-# What stands in backquotes and is no key: names of Python and of files.
+# What stands in backquotes and is no key: names of Python, of other files, of programs.
+_PROGRAMS = {"make", "saeflow", "sbatch", "snakemake"}
 _NO_KEYS = {"encode_sparse", "input_norm", "is_decoder"}
 # What says again what another error said, with all of its parts.
 _SAID_AGAIN = {"script.py"}
@@ -180,7 +181,7 @@ def test_keys_in_messages_are_those_of_the_configuration():
                 wrong += [
                     f"{one.place}: '{name}' is no key of the configuration"
                     for name in named
-                    if name not in KEYS | _NO_KEYS
+                    if name not in KEYS | _NO_KEYS | _PROGRAMS
                 ]
     assert not wrong, listed(wrong)
 
