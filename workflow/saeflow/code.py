@@ -39,6 +39,7 @@ NEUTRAL = {
         "errors": "messages",
         "failures": "notes what could not be made",
         "files": "writes bytes given to it, and hashes, one of which is this one",
+        "inputs": "compares records with what was planned",
         "interrupt": "ends a job early, to be resumed",
         "hooks": "names places in a model; which of them is a setting",
         "inventory": "notices damaged files",

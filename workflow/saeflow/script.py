@@ -30,15 +30,16 @@ from saeflow.device import let_waiting_threads_sleep, machine
 from saeflow.errors import SaeflowError, StaleError, explained, may_pass
 from saeflow.failures import MISSING, Cause
 from saeflow.files import read_json, read_object, sha256_file, write_json
+from saeflow.inputs import inputs_of, stores_of
 from saeflow.interrupt import Interrupted
-from saeflow.inventory import MANIFEST, is_whole, read_record
+from saeflow.inventory import read_record
 from saeflow.plan.current import damages
 from saeflow.plan.local import HASH, Unchanged
 from saeflow.plan.made import remember
 from saeflow.provenance import commit, versions
 from saeflow.readers import reading
 from saeflow.task import Task
-from saeflow.work import bulk_path, hold
+from saeflow.work import hold
 
 logger = logging.getLogger("saeflow")
 
@@ -135,7 +136,7 @@ def run_pass(main: Callable[..., None], plan: Plan) -> Unmade:
         record = Path(result["record"])
         if record in unmade.failed:
             continue
-        inputs, causes = _inputs(result)
+        inputs, causes = inputs_of(result)
         if causes and (inputs is None or result["suffix"] is not None):
             unmade.left_out[record] = causes
         else:
@@ -143,7 +144,7 @@ def run_pass(main: Callable[..., None], plan: Plan) -> Unmade:
     missing = [result for result in missing if Path(result["record"]) in found]
     if missing:
         with ExitStack() as stack:
-            for store in _stores(missing):
+            for store in stores_of(missing):
                 stack.enter_context(reading(store))
             tasks = [
                 _task(plan, result, *found[Path(result["record"])], stack) for result in missing
@@ -270,76 +271,6 @@ def _task(
         with task.attempt():
             work.check = Unchanged(plan["rule"], result).check
     return task
-
-
-def _stores(results: Iterable[Mapping[str, Any]]) -> list[Path]:
-    """Return the records of the stores that results read, each once; not of those to remove."""
-    found = set()
-    for result in results:
-        if result["after"]:
-            continue
-        for value in result["inputs"].values():
-            for item in value if isinstance(value, list) else [value]:
-                if item["suffix"] == ".zarr":
-                    found.add(Path(item["record"]))
-    return sorted(found)
-
-
-def _inputs(result: Mapping[str, Any]) -> tuple[dict[str, Any] | None, tuple[Cause, ...]]:
-    """Return the records of the inputs that are there, and why others are not.
-
-    Lists are of those that are there; where an input that is none is missing, or all that lists
-    name, there are no inputs (None).
-    """
-    causes: list[Cause] = []
-    found: dict[str, Any] = {}
-    pinned = result["suffix"] is None
-    enough = all([_made(item, causes) for item in result["after"]])
-    n_named = n_there = 0
-    for name, value in result["inputs"].items():
-        if isinstance(value, list):
-            given = [_made(item, causes, pinned=pinned) for item in value]
-            found[name] = [record for record in given if record]
-            n_named, n_there = n_named + len(value), n_there + len(found[name])
-        else:
-            found[name] = _made(value, causes, pinned=pinned)
-            enough = enough and found[name] is not None
-    enough = enough and (n_there > 0 or n_named == 0)
-    return found if enough else None, tuple(dict.fromkeys(causes))
-
-
-def _made(item: Mapping[str, Any], causes: list[Cause], *, pinned: bool = False) -> Path | None:
-    """Return the record of an input; None where that failed. What it lacks is added to ``causes``.
-
-    Where another configuration made its own result of that name meanwhile, the bulk that was
-    planned with is still there, and has a copy of its record; that is given at once (``pinned``)
-    to what reads many records one after the other.
-    """
-    path, identity, suffix = Path(item["record"]), item["identity"], item["suffix"]
-    copy = None if suffix is None else bulk_path(path, identity, suffix) / MANIFEST
-    record = read_record(path)
-    found = record.get("identity")
-    if found == identity:
-        causes.extend(Cause(*cause) for cause in record.get(MISSING, ()))
-        return copy if pinned and copy is not None and copy.is_file() else path
-    if copy is not None and is_whole(copy.parent):
-        return copy
-    if why := failures.noted(path, identity):
-        causes.extend(why)
-        return None
-    if found is None:
-        raise StaleError(
-            "an input is missing or unreadable",
-            where=path,
-            remedy="Run snakemake again: it makes it anew.",
-        )
-    raise StaleError(
-        "an input was made under other settings or code than planned",
-        where=path,
-        expected=identity[:16],
-        got=found[:16],
-        remedy="Run snakemake again; `saeflow why` tells what differs.",
-    )
 
 
 def _remember(rule: str, result: Mapping[str, Any]) -> None:

@@ -141,7 +141,10 @@ def _remedy(config: Any) -> str:
             "It is quantised, which needs packages and hardware of its own: name the unquantised"
             " model in its place."
         )
-    return "Name another copy or revision of the model, or install what it asks for."
+    return (
+        "If a file was damaged, delete this directory and run the workflow again; else name another"
+        " copy or revision of the model."
+    )
 
 
 def _check_loaded(directory: Path, info: dict[str, Any]) -> None:
