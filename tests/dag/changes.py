@@ -303,7 +303,7 @@ CHANGES = (
     ),
     Change(
         "what one is told of an SAE that is not sparse",
-        code("sae/training/sparsity.py", "not sparse; %s %s", "dense; %s %s"),
+        code("sae/training/sparsity.py", "not sparse; %s%s", "dense; %s%s"),
         set(),
     ),
     Change(

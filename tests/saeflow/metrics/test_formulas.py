@@ -159,5 +159,5 @@ def test_an_l0_above_a_quarter_of_the_latents_or_below_one_is_doubted():
 
     assert doubt(160.0) == doubt(10.0) == ""  # 16 of 64, and one
     assert doubt(161.0).startswith("16.1 of 64 latents are active on a token, more than a quarter")
-    assert "raise the penalty (l1, l0_coef), or lower k" in doubt(161.0)
+    assert "raise the penalty (l1, l0_coef), set target_l0 in its place, or lower k" in doubt(161.0)
     assert "fewer than one" in doubt(9.0) and "lower the penalty" in doubt(9.0)

@@ -96,12 +96,12 @@ def doubt_of_l0(sums: Sums) -> str:
     if found > DENSE_SHARE * d_sae:
         return (
             f"{found:.4g} of {d_sae:.0f} latents are active on a token, more than a quarter: not"
-            " sparse; raise the penalty (l1, l0_coef), or lower k"
+            " sparse; raise the penalty (l1, l0_coef), set target_l0 in its place, or lower k"
         )
     if found < SILENT_L0:
         return (
             f"{found:.2g} latents are active on a token, fewer than one: it hardly reads anything;"
-            " lower the penalty (l1, l0_coef)"
+            " lower the penalty (l1, l0_coef), or set target_l0 in its place"
         )
     return ""
 

@@ -39,7 +39,7 @@ def test_an_sae_with_more_than_a_quarter_of_its_latents_active_is_told_of(tmp_pa
     assert "of 24 latents are active on a token, more than a quarter" in found["seven"]
     assert found["seven"].endswith("not sparse; lower k")
     assert "not sparse; raise l1" in found["free"]
-    assert "fewer than one" in found["dead"] and "lower l1" in found["dead"]
+    assert "fewer than one" in found["dead"] and "lower l1, or set target_l0" in found["dead"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,9 @@ def test_an_sae_with_more_than_a_quarter_of_its_latents_active_is_told_of(tmp_pa
 def test_it_is_told_of_what_was_trained_and_of_imports_that_say_it(tmp_path, caplog, header, told):
     task = task_of(place(tmp_path / "resid_post.0" / "a", "seed-0"), {})
     warn_if_not_sparse(task, {"architecture": "jumprelu", "d_sae": 24, **header})
-    assert [m.endswith("raise l0_coef") for m in caplog.messages] == ([True] if told else [])
+    assert [
+        m.endswith("raise l0_coef, or set target_l0 in its place") for m in caplog.messages
+    ] == ([True] if told else [])
 
 
 def test_the_words_of_the_warning_are_in_no_identity():

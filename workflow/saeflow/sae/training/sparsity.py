@@ -33,15 +33,18 @@ def warn_if_not_sparse(task: Task, header: Mapping[str, Any]) -> None:
     if l0 is None or as_meant:
         return
     key, d_sae = _PENALTIES.get(header["architecture"], "its penalty"), header["d_sae"]
+    more, fewer, wish = f"lower {key}", f"raise {key}", ", or set target_l0 in its place"
+    if key == "k":
+        more, fewer, wish = fewer, more, ""
     name = "/".join(task.output.parts[-4:-1])
     if l0 > DENSE_SHARE * d_sae:
         logger.warning(
-            "%s: %.4g of %d latents are active on a token, more than a quarter: not sparse; %s %s",
-            name, l0, d_sae, "lower" if key == "k" else "raise", key,
+            "%s: %.4g of %d latents are active on a token, more than a quarter: not sparse; %s%s",
+            name, l0, d_sae, fewer, wish,
         )  # fmt: skip
     elif l0 < SILENT_L0:
         logger.warning(
             "%s: %.2g latents are active on a token, fewer than one: it hardly reads anything;"
-            " %s %s",
-            name, l0, "raise" if key == "k" else "lower", key,
+            " %s%s",
+            name, l0, more, wish,
         )  # fmt: skip
