@@ -59,8 +59,8 @@ trained alone; a transcoder reads two stores, which costs what two hooks cost to
 
 What `l1` gives depends on the size of the activations. It shortens each latent by `l1` d_in / 2 (`error: mean`) or
 `l1` / 2 (`sum`), in units of the activations, so compare that with their spread, the root of the mean |x - mean|^2: with
-a tenth of it, `relu` SAEs of 256 latents had an L0 of 8 (block 0) and 17 (block 2) on stories260K, and L0 went
-about as 1 / `l1`. The spread differs between hooks and models by factors, and so does the right `l1`: 0.03 gave an L0
+a tenth of it, `relu` SAEs of 256 latents had an L0 of about 7, 15 and 24 at blocks 0, 2 and 4 of stories260K, and L0
+went about as 1 / `l1`. The spread differs between hooks and models by factors, and so does the right `l1`: 0.03 gave an L0
 of 47 to 151 of 256 at one model's hooks, and 3 to 25 with `scale_input: mean_square`, which makes the spread about
 sqrt(d_in) everywhere. A warning tells of SAEs with more than a quarter of their latents active, or fewer than one.
 
@@ -69,14 +69,14 @@ architecture that has one; of top-k SAEs it is `k`. The weight is found before t
 seeds; `target_l0: [8, 32]` makes a recipe of each. It is written to the log and into the header
 (`training > target_l0`: the weight, the L0 that is expected, every trial), and `l1` set to it by hand trains the same
 weights. A few short trainings try weights: as many steps at the same learning rates as the training itself, in batches of
-a 32nd, and one in batches of an eighth, which shows what the noise of small batches does to L0. That takes about two
-fifths of the rows of one training more (`saeflow plan` counts it); with a small SAE, whose steps cost as much however
+a 32nd, and one in batches of an eighth, which shows what the noise of small batches does to L0. That takes a
+quarter to two fifths of the rows of one training more (`saeflow plan` counts it); with a small SAE, whose steps cost as much however
 small the batch, up to twice its time. A killed search goes on after its last trial.
 
 What it reaches, with 800,000 rows of stories260K (blocks 0, 2 and 4; `relu` with `mean` and with `scale_input: mean_square`,
-`gated`, `p_anneal`, `jumprelu`; wishes of 8 to 64 of 256 latents): 0.88 to 1.05 times the
-wished L0. Norm-weighted SAEs at a low learning rate, whose L0 still fell when they ended: 0.82 to 1.18 times. A wish that no weight comes within a factor of
-1.5 of is an error that lists what was tried. With both `l0_coef` and `target_l0`, JumpReLU's loss penalises the distance
+`gated`, `p_anneal`, `jumprelu`; wishes of 8 to 64 of 256 latents, one SAE of each): 0.88 to 1.03 times the wished L0.
+Norm-weighted SAEs at a low learning rate, whose L0 still fell when they ended: 0.81 to 1.18 times. A wish that no
+weight comes within a factor of 1.5 of is an error that lists what was tried. With both `l0_coef` and `target_l0`, JumpReLU's loss penalises the distance
 from it instead, and nothing is searched.
 
 ## Baselines
