@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -44,10 +45,27 @@ def write_store(record: Path) -> Work:
 
 def write_and_die(record: Path, point: int) -> None:
     """Write the store and die before the ``point``-th flush or rename."""
-    count = counting(point, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    count = counting(point, die)
     os.fsync = count(os.fsync)
     Path.replace = count(Path.replace)
     write_store(record)
+
+
+def at_commit(number: int, act) -> None:
+    """Have this process act when it has committed so many shards, while it computes others."""
+    flush, calls = ShardWriter._flush, itertools.count(1)
+
+    def flushed(writer, opened):
+        flush(writer, opened)
+        if next(calls) == number:
+            act()
+
+    ShardWriter._flush = flushed
+
+
+def die() -> None:
+    """End this process as the kernel does when memory is short."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def counting(point: int, act):

@@ -1,10 +1,10 @@
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
+from saeflow import locks
 from saeflow.errors import BusyError, DamagedError
 from saeflow.files import hash_tree, read_json, sha256_file, sha256_text
 from saeflow.inventory import INVENTORY, MANIFEST, is_whole
@@ -202,44 +202,49 @@ def test_work_in_progress_is_never_replaced_by_older_damaged_work(tmp_path):
         assert (work.path / "data").read_text() == "new"
 
 
-def _holder(output, seconds):
+def _holder(output):
+    """Start a process that holds a place until it is told to finish the work, or is killed."""
     code = textwrap.dedent(f"""
-        import time
+        import sys
         from pathlib import Path
         from saeflow.work import hold
         with hold(Path({str(output)!r}), {IDENTITY!r}) as work:
             print("held", flush=True)
-            time.sleep({seconds})
-            if not work.finished:
-                work.finish({{"by": "other"}})
+            sys.stdin.read()
+            work.finish({{"by": "other"}})
     """)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code], **pipes)
     assert process.stdout.readline() == "held\n"
     return process
 
 
 def test_two_processes_never_hold_one_place(tmp_path):
     output = tmp_path / "a.json"
-    process = _holder(output, 60)
+    process = _holder(output)
     try:
         with pytest.raises(BusyError, match=r"a\.json"), hold(output, IDENTITY, wait_s=0):
             pass
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     with hold(output, IDENTITY, wait_s=0) as work:  # the lock died with its process
         assert not work.finished
 
 
-def test_a_waiting_process_finds_the_work_done(tmp_path):
-    output = tmp_path / "a.json"
-    process = _holder(output, 1)
-    start = time.monotonic()
+def test_a_waiting_process_finds_the_work_done(tmp_path, monkeypatch):
+    output, waited = tmp_path / "a.json", []
+    process = _holder(output)
+
+    def sleep(seconds):
+        waited.append(seconds)
+        process.communicate()  # now that this one waits, the other one finishes
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
     with hold(output, IDENTITY) as work:
-        assert time.monotonic() - start > 0.4
+        assert len(waited) == 1
         assert work.finished
         assert work.manifest["by"] == "other"
-    process.wait()
 
 
 def test_the_lock_file_is_never_removed(tmp_path):

@@ -74,7 +74,7 @@ def test_killed_at_a_flush_or_rename_it_ends_with_the_same_bytes(whole, processe
 def test_killed_at_20_points_of_writing_and_finalising_it_ends_with_the_same_bytes(
     whole, processes, tmp_path
 ):
-    points = np.random.default_rng().choice(np.arange(1, whole[1] + 1), 20, replace=False)
+    points = np.random.default_rng(0).choice(np.arange(1, whole[1] + 1), 20, replace=False)
     for point in map(int, points):
         record = tmp_path / str(point) / "resid_post.0.json"
         killed(processes, record, point)

@@ -5,12 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 import torch
 
+from killed_writers import at_commit, die
 from saeflow.activations.forward import windows
 from saeflow.activations.reader import open_store
 from saeflow.errors import DamagedError, ModelError
@@ -313,12 +313,10 @@ def processes():
     return context
 
 
-def committed(place):
-    """Whether some store has committed its second shard; directories come and go meanwhile."""
-    try:
-        return bool(list(place.rglob("000001.json")))
-    except FileNotFoundError:
-        return False
+def harvest_and_die(n_commits, *arguments):
+    """Harvest, and die after so many commits; with 0 live."""
+    at_commit(n_commits, die)
+    harvest_hooks(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -330,37 +328,21 @@ def test_killed_at_random_points_it_ends_with_the_bytes_of_an_uninterrupted_run(
     model_record, tmp_path, lengths, processes
 ):
     tokens = make_tokens(tmp_path, {split: every * 8 for split, every in lengths.items()})
-    hooks, rng = ["resid_post.0", "mlp_out.2"], np.random.default_rng(os.getpid())
+    hooks, rng = ["resid_post.0", "mlp_out.2"], np.random.default_rng(0)
     whole, place = tmp_path / "whole", tmp_path / "torn"
 
-    def start(place):
-        process = processes.Process(target=harvest_hooks, args=(place, hooks, model_record, tokens))
+    def ended(place, n_commits):
+        arguments = (n_commits, place, hooks, model_record, tokens)
+        process = processes.Process(target=harvest_and_die, args=arguments)
         process.start()
-        return process
-
-    def kill(process):
-        process.kill()
         process.join()
-        assert process.exitcode == -signal.SIGKILL
+        return process.exitcode
 
-    started = time.monotonic()
-    process = start(whole)
-    process.join()
-    seconds = time.monotonic() - started
-
-    process = start(place)
-    while not committed(place):
-        time.sleep(0.001)
-    kill(process)
-    for _ in range(8):
-        process = start(place)
-        process.join(float(rng.uniform(0.2, 1.0)) * seconds)
-        if not process.is_alive():
-            break
-        kill(process)
-    else:
-        process = start(place)
-    process.join()
+    assert ended(whole, 0) == 0
+    codes = [ended(place, 1)]
+    while codes[-1] == -signal.SIGKILL:
+        codes.append(ended(place, int(rng.integers(3, 7))))
+    assert len(codes) > 1 and codes[-1] == 0
     for hook in hooks:
         record = place / f"{hook}.json"
         assert _hash(record) == _hash(whole / f"{hook}.json")

@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import subprocess
@@ -256,19 +257,21 @@ def test_killed_at_random_moments_every_row_is_given_once(store, tmp_path):
         text = log.read_text()
         return text[: text.rfind("\n") + 1].splitlines()  # a torn line was not given
 
-    def read():
+    def read(at_most=None):
         done = lines()
         log.write_text("".join(line + "\n" for line in done))
         one = loader(store, epochs=2, start={**loader(store).state(), "batches": len(done)})
         with log.open("a", buffering=1) as file:
-            for batch in one:
+            for n, batch in enumerate(one):
+                while n == at_most:
+                    time.sleep(60)  # until it is killed, however late
                 file.write(",".join(map(str, numbers([batch])[0])) + "\n")
                 time.sleep(0.002)
 
     for _ in range(6):
-        child, enough = fork(read), len(lines()) + moments.integers(1, 8)
-        deadline = time.monotonic() + 30
-        while len(lines()) < enough and time.monotonic() < deadline:
+        n_before, n = len(lines()), int(moments.integers(1, 8))
+        child = fork(functools.partial(read, at_most=n + 1))
+        while len(lines()) < n_before + n:
             time.sleep(0.001)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -3,14 +3,17 @@ import os
 import shutil
 import signal
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
+from killed_writers import at_commit, die
+from saeflow.activations import harvest
 from saeflow.activations.commits import shards_of
 from saeflow.activations.reader import open_store
 from saeflow.files import hash_tree, read_json
 from saeflow.models.slices import run_until
-from saeflow.work import bulk_path
 from tiny_models import make_model
 from tiny_stores import harvest_hooks, make_tokens, save_model
 
@@ -137,8 +140,24 @@ def processes():
     return context
 
 
-def started(processes, *arguments):
-    process = processes.Process(target=part, args=arguments)
+def part_that_dies(*arguments):
+    at_commit(1, die)
+    part(*arguments)
+
+
+def part_that_stops(place, *arguments):
+    """Compute a part, and stop at its first commit until somebody sends SIGCONT."""
+
+    def stop():
+        (place / "stopped").touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    at_commit(1, stop)
+    part(place, *arguments)
+
+
+def started(processes, *arguments, target=part):
+    process = processes.Process(target=target, args=arguments)
     process.start()
     return process
 
@@ -157,14 +176,10 @@ def test_parts_at_the_same_time_give_the_bytes_of_one_job(sources, tmp_path, pro
 
 def test_a_part_that_was_killed_continues_beside_another(sources, tmp_path, processes):
     model, tokens, whole = sources
-    killed = started(processes, tmp_path, model, tokens, 2, 2)
-    partial = bulk_path(tmp_path / f"{HOOKS[0]}.json", f"id of {HOOKS[0]}", ".zarr")
-    partial = partial.with_name(f"{partial.name}.partial")
-    while killed.is_alive() and not list(partial.glob("_commit/*.json")):
-        time.sleep(0.001)
-    killed.kill()
+    killed = started(processes, tmp_path, model, tokens, 2, 2, target=part_that_dies)
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
+    assert list(tmp_path.rglob("_commit/*.json"))
     running = [started(processes, tmp_path, model, tokens, number, 2) for number in (1, 2)]
     for process in running:
         process.join()
@@ -178,13 +193,12 @@ def test_a_part_that_was_killed_continues_beside_another(sources, tmp_path, proc
 @pytest.mark.slow
 def test_parts_do_not_wait_for_one_another(sources, tmp_path, processes):
     model, tokens, whole = sources
-    first = started(processes, tmp_path, model, tokens, 1, 2)
-    while first.is_alive() and not commits(tmp_path):
-        time.sleep(0.001)
-    os.kill(first.pid, signal.SIGSTOP)
+    first = started(processes, tmp_path, model, tokens, 1, 2, target=part_that_stops)
+    while first.is_alive() and not (tmp_path / "stopped").exists():
+        time.sleep(0.01)
     try:
         second = started(processes, tmp_path, model, tokens, 2, 2)
-        second.join(60)
+        second.join(300)
         assert second.exitcode == 0
         assert set(commits(tmp_path)) >= set(shards_of(2, 2, 8))
     finally:
@@ -195,6 +209,33 @@ def test_parts_do_not_wait_for_one_another(sources, tmp_path, processes):
     assert {hook: content(record) for hook, record in records.items()} == {
         hook: whole[hook] for hook in HOOKS
     }
+
+
+@pytest.mark.slow
+def test_a_part_that_came_while_another_made_the_row_table_does_not_wait_for_its_harvest(
+    sources, tmp_path, processes, monkeypatch
+):
+    """It looked before the table was there, and finds it held by one that computes."""
+    model, tokens, _ = sources
+    first = started(processes, tmp_path, model, tokens, 1, 2, target=part_that_stops)
+    while first.is_alive() and not (tmp_path / "stopped").exists():
+        time.sleep(0.01)
+    hold, looked = harvest.hold, []
+
+    @contextmanager
+    def looking(*arguments, **options):
+        with hold(*arguments, **options) as work:
+            looked.append(options)
+            yield work if looked[1:] else SimpleNamespace(finished=False)
+
+    monkeypatch.setattr(harvest, "hold", looking)
+    try:
+        part(tmp_path, model, tokens, 2, 2)
+        assert set(commits(tmp_path)) >= set(shards_of(2, 2, 8))
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    first.join()
+    assert first.exitcode == 0 and looked == [{"shared": True}] * 2
 
 
 @pytest.mark.slow

@@ -6,11 +6,13 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from killed_writers import counting, die
 from saeflow.errors import ModelError
 from saeflow.files import hash_tree, read_json
 from saeflow.interrupt import Interrupted
@@ -54,13 +56,14 @@ def record(inputs, tmp_path_factory):
     return train(tmp_path_factory.mktemp("trained"), inputs)
 
 
-def in_child(root, inputs, save_every_s):
-    """Train in a child process, which a test may kill."""
-    child = multiprocessing.get_context("fork").Process(
-        target=train, args=(root, inputs, SETTINGS, save_every_s)
-    )
-    child.start()
-    return child
+def train_and_die(moment, *arguments):
+    """Train, and die at a step, a flush or a rename, whichever is the one of that number."""
+    from saeflow.models import train_lm as module
+
+    count = counting(moment, die)
+    module._Trainer._step = count(module._Trainer._step)
+    os.fsync, Path.replace = count(os.fsync), count(Path.replace)
+    train(*arguments)
 
 
 def test_the_result_is_a_hugging_face_directory_with_its_tokenizer(record, inputs):
@@ -115,22 +118,15 @@ def test_another_seed_trains_another_model(record, inputs, tmp_path):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_training_killed_at_random_points_ends_bit_identical(record, inputs, tmp_path, seed):
-    rng = random.Random(seed)
-    seconds = 2.0
-    for attempt in range(8):  # on a fast machine it may end before it is killed: try sooner
-        place = tmp_path / str(attempt)
-        n_kills = 0
-        for _ in range(6):
-            child = in_child(place, inputs, save_every_s=rng.choice([0, 0.05]))
-            child.join(rng.uniform(0.2, 0.8) * seconds)
-            if child.is_alive():
-                os.kill(child.pid, signal.SIGKILL)
-                n_kills += 1
-            child.join()
-        if n_kills:
-            break
-        seconds /= 2
-    assert n_kills > 0
+    rng, place, codes = random.Random(seed), tmp_path, []
+    for moment in (rng.randrange(1, 40), *(rng.randrange(1, 80) for _ in range(5))):
+        child = multiprocessing.get_context("fork").Process(
+            target=train_and_die, args=(moment, place, inputs, SETTINGS, rng.choice([0, 0.05]))
+        )
+        child.start()
+        child.join()
+        codes.append(child.exitcode)
+    assert codes[0] == -signal.SIGKILL and {*codes} <= {0, -signal.SIGKILL}
     resumed = train(place, inputs)
     assert hash_tree(bulk_of(resumed)) == hash_tree(bulk_of(record))
     assert resumed.read_bytes() == record.read_bytes()

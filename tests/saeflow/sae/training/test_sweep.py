@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import itertools
 import os
 import pkgutil
@@ -10,12 +11,13 @@ import random
 import re
 import signal
 import struct
-import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from damage import put
+from killed_writers import counting
 from sae_stores import (
     ORIGIN,
     content,
@@ -121,8 +123,8 @@ def test_decoder_rows_have_unit_norm_after_every_step(activations, tmp_path, mon
 NAMES = ("relu", "topk", "wide", "twice", "small-batches")
 
 
-def in_child(action, *, kill_after=None, signum=signal.SIGKILL):
-    """Run ``action`` in a forked process, killed by its parent after some seconds."""
+def in_child(action):
+    """Run ``action`` in a forked process and return how it ended, as `os.waitpid` says it."""
     child = os.fork()
     if not child:
         code = 1
@@ -131,9 +133,6 @@ def in_child(action, *, kill_after=None, signum=signal.SIGKILL):
             code = 0
         finally:
             os._exit(code)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signum)
     return os.waitpid(child, 0)[1]
 
 
@@ -146,13 +145,17 @@ def train_all(root, activations):
 def test_killed_at_random_moments_it_ends_at_the_same_bytes(
     signum, together, activations, tmp_path
 ):
-    delays = random.Random(int(signum))
-    for _ in range(8):
-        in_child(
-            lambda: train_all(tmp_path, activations),
-            kill_after=delays.uniform(0, 0.15),
-            signum=signum,
-        )
+    moments, ends = random.Random(int(signum)), []
+
+    def signalled(moment):
+        count = counting(moment, lambda: os.kill(os.getpid(), signum))
+        trainee.Trainee.train = count(trainee.Trainee.train)
+        os.fsync, Path.replace = count(os.fsync), count(Path.replace)
+        train_all(tmp_path, activations)
+
+    for moment in (10, *(moments.randrange(1, 200) for _ in range(7))):
+        ends.append(in_child(functools.partial(signalled, moment)))
+    assert ends[0] != 0
     assert any(place(tmp_path, name).path.exists() for name in NAMES)
     assert in_child(lambda: train_all(tmp_path, activations)) == 0
     for name in NAMES:
