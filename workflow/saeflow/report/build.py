@@ -175,12 +175,11 @@ def _figure(
 ) -> dict[str, Any]:
     figure = study.figures[name]
     image, problem = _attempt(picture, record.with_suffix(".png"))
-    kept, _ = _attempt(read_object, record)
     return {
         "id": f"{record.parent.name}-{name}",
         "title": figure.title,
         "caption": _caption(figure.caption),
-        "facts": str((kept or {}).get("facts", "")),
+        "facts": str(read_object(record).get("facts", "")),
         "table": figure.table if figure.table in frames else "",
         "pdf": _link(record, ".pdf"),
         "image": image,

@@ -137,18 +137,18 @@ def correlations(table: pd.DataFrame) -> Drawing:
 
 
 def _of_effects(table: pd.DataFrame) -> list[Place]:
+    """Return the panels recipe by recipe, in each effect by effect and solver by solver."""
     one_site = table["site"].nunique() == 1
-    found = []
+    found: dict[tuple[str, str], dict[str, list[Place]]] = {}
+    whats = [f"{effect}, {s}" for effect in table["effect"].unique() for s in _SOLVERS.values()]
     for place in by_recipe(table):
+        recipe = (str(place.rows["model"].iloc[0]), str(place.rows["sae"].iloc[0]))
+        of_recipe = found.setdefault(recipe, {what: [] for what in whats})
         for (effect, solver), rows in place.rows.groupby(["effect", "solver"], sort=False):
             what = f"{effect}, {_SOLVERS[solver]}"
-            recipe = (str(rows["model"].iloc[0]), str(rows["sae"].iloc[0]))
             row, column = (recipe, what) if one_site else ((*recipe, what), place.column)
-            found.append(Place(row, column, f"{place.title}: {what}", rows))
-    order = [f"{e}, {s}" for e in table["effect"].unique() for s in _SOLVERS.values()]
-    rows_in_order = {place.row[:2]: i for i, place in reversed(list(enumerate(found)))}
-    what_of = lambda place: order.index(place.title.rpartition(": ")[2])  # noqa: E731
-    return sorted(found, key=lambda place: (rows_in_order[place.row[:2]], what_of(place)))
+            of_recipe[what].append(Place(row, column, f"{place.title}: {what}", rows))
+    return [place for own in found.values() for places in own.values() for place in places]
 
 
 def _correlations(
