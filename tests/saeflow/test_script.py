@@ -266,7 +266,9 @@ def test_one_result_that_fails_leaves_the_others_published_and_is_named(place):
 FAILS = "from saeflow.errors import {0}; raise {0}('made to fail')"
 
 
-@pytest.mark.parametrize("error", ["DataError", "ModelError", "ConfigError", "StoreError"])
+@pytest.mark.parametrize(
+    "error", ["DataError", "ModelError", "ConfigError", "StoreError", "DamagedError"]
+)
 def test_an_error_of_a_whole_pass_is_that_of_each_result_and_told_once(place, error):
     place.write(FAILS.format(error))
     place.plan(result(), result("b", OTHER))
@@ -279,7 +281,7 @@ def test_an_error_of_a_whole_pass_is_that_of_each_result_and_told_once(place, er
 @pytest.mark.parametrize(
     "body",
     [
-        *(FAILS.format(f"{name}Error") for name in ("Damaged", "DiskFull", "Busy", "Network")),
+        *(FAILS.format(f"{name}Error") for name in ("DiskFull", "Busy", "Network", "Stale")),
         "raise OSError('made to fail')",
         "raise MemoryError('made to fail')",
         "import torch; raise torch.OutOfMemoryError('made to fail')",

@@ -78,8 +78,6 @@ class StoreError(SaeflowError):
 class DamagedError(SaeflowError):
     """A file that should be complete is missing, truncated or altered."""
 
-    passing = True
-
 
 class DiskFullError(SaeflowError):
     """The disk, or the share of it that one may use, is full."""

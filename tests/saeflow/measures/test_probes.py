@@ -10,7 +10,7 @@ import torch
 
 import measured
 from measured import table
-from saeflow.errors import DataError, ModelError
+from saeflow.errors import DataError, SaeflowError
 from saeflow.files import hash_tree
 from saeflow.measures import probes
 from saeflow.measures.linear_probe import fit_probe
@@ -226,7 +226,7 @@ def test_an_sae_with_latents_that_are_no_numbers_fails_alone(store, saes, tmp_pa
         save(diverged, work.path)
         work.finish({})
     bad, good = run(tmp_path, [work.output, saes[0]], store)
-    assert isinstance(bad.error, ModelError) and not bad.finished
+    assert isinstance(bad.error, SaeflowError) and not bad.finished
     (alone,) = run(tmp_path / "alone", saes[:1], store)
     assert hash_tree(good.work.final) == hash_tree(alone.work.final)
 
