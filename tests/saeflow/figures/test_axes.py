@@ -31,6 +31,12 @@ def test_a_value_that_is_precise_is_seen_however_far_it_lies():
     assert span_of(rows([0.1, 0.2, 5.0], [0.05] * 3), "v") == pytest.approx((0.05, 5.05))
 
 
+def test_a_value_is_seen_that_is_less_precise_than_others_but_presses_none_flat():
+    # a ReLU SAE's bias beside those of TopK SAEs, which hardly vary
+    found = rows([1.0, 0.98, 0.99, 0.3], [0.001, 0.001, 0.001, 0.01])
+    assert span_of(found, "v", base=1.0) == pytest.approx((0.29, 1.001))
+
+
 def test_intervals_that_are_all_wide_are_seen_whole():
     assert span_of(rows([0.1, 0.2], [3, 4]), "v", base=0.0) == pytest.approx((-3.8, 4.2))
 

@@ -58,8 +58,9 @@ def span_of(
 ) -> Span:
     """Return the ends of an axis that one imprecise value does not stretch.
 
-    Values whose interval is five times as wide as that of the most precise quarter may move an
-    end by half of what all others span, and are cut there; all others are seen whole.
+    Values whose interval is five times as wide as that of the most precise quarter, and wider than
+    what those span, may move an end by half of what all others span, and are cut there; all others
+    are seen whole.
 
     Parameters
     ----------
@@ -81,6 +82,9 @@ def span_of(
     usual = np.quantile(width, 0.25, method="lower")
     precise = width <= _IMPRECISE * usual if usual > 0 else width <= _IMPRECISE * _median(width)
     bases = [] if base is None else [float(base)]
+    # One whose interval is narrower than what the others span presses nothing flat.
+    spanned = max([high[precise].max(), *bases]) - min([low[precise].min(), *bases])
+    precise |= width <= spanned
     bottom, top = min([low[precise].min(), *bases]), max([high[precise].max(), *bases])
     room = _BEYOND * (top - bottom) or np.inf
     ends = max(low.min(), bottom - room), min(high.max(), top + room)
