@@ -10,7 +10,8 @@ from saeflow.report.words import Entries, Section, but, listed, natural, number,
 from saeflow.tables.runs import Key
 
 _SHOWN = ("architecture", "solver", "method", "tokens", "learning_rate", "batch_size", "own")
-
+_FIRST = ("k", "target_l0", "l1", "l0_coef", "p_start", "p_end")
+"""What makes an SAE sparse: what one looks for among its settings."""
 
 _SOLVERS = {
     "steps": "gradient steps",
@@ -35,9 +36,7 @@ def saes(settings: Entries, there: Entries) -> Section:
                 several(record.get("d_sae") for record in facts),
                 *_training(own, facts),
                 *_places(found),
-                f"imported: {listed(imported)}"
-                if imported
-                else listed({**own["own"], **but(_shared(own), *common)}),
+                f"imported: {listed(imported)}" if imported else listed(_told(own, common)),
             ]
         )
     columns = (
@@ -62,7 +61,7 @@ def methods(settings: Entries, there: Entries) -> Section:
                 *_training(own, facts),
                 ", ".join(parents),
                 *_places(found)[2:],
-                listed({**own["own"], **but(_shared(own), *common)}),
+                listed(_told(own, common)),
             ]
         )
     columns = (
@@ -72,6 +71,12 @@ def methods(settings: Entries, there: Entries) -> Section:
     return Section("Fine-tuning", columns, rows, _fitted_with(common))
 
 
+def _told(own: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of one fit in which it differs from others, its penalty first."""
+    left = but({**own["own"], **_shared(own)}, *common)
+    return {name: left[name] for name in _FIRST if name in left} | left
+
+
 def _shared(own: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a fit that every kind of fit has, without those with a column."""
     return but(own, *_SHOWN, "imported")
@@ -79,7 +84,7 @@ def _shared(own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _common(settings: Entries) -> dict[str, Any]:
     """Return the settings in which all fits by steps agree."""
-    fits = [_shared(own) for own in settings.values() if "learning_rate" in own]
+    fits = [{**own["own"], **_shared(own)} for own in settings.values() if "learning_rate" in own]
     first = fits[0] if fits else {}
     return {k: v for k, v in first.items() if all(fit.get(k) == v for fit in fits)}
 
