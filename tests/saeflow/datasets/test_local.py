@@ -199,6 +199,8 @@ def test_what_is_not_there_or_not_read_is_said_with_what_is(make, tmp_path, rows
     }.items():
         with pytest.raises(ConfigError, match=message):
             rows(path)
+    with pytest.raises(DataError, match="a .txt has no columns.*Remove `text`"):
+        rows(make("a.txt", "One.\n"), text="story")
     with pytest.raises(ConfigError, match="only documents in a text file.*Remove `separator`"):
         rows(make("a.jsonl", "{}"), separator="---")
 

@@ -40,8 +40,7 @@ def local_source(
         If a file is empty; when it is read, if its text is not UTF-8 or it is malformed, with the
         line.
     """
-    _refuse_empty(files)
-    kind = kind_of(files[0])
+    kind = _checked_kind(files, text)
     if kind == TXT:
         return txt.read(files, name, separator)
     return _READERS[kind].read(files, name, text)
@@ -89,14 +88,22 @@ def head_of(
         Those that reading all of it raises: no file, no such column, no text in it.
     """
     files = find_files(path, where=where, separator=separator)
-    _refuse_empty(files)
-    kind = kind_of(files[0])
+    kind = _checked_kind(files, text)
     found = txt.texts(files, separator) if kind == TXT else _READERS[kind].texts(files, text)
     texts = list(islice((one for one in found if one.strip()), n_documents + 1))
     return Head(texts[:n_documents], len(texts) <= n_documents)
 
 
-def _refuse_empty(files: Sequence[Path]) -> None:
+def _checked_kind(files: Sequence[Path], text: str) -> str | None:
+    """Return of what kind a dataset's files are, after a look at what must not be."""
+    kind = kind_of(files[0])
+    if kind == TXT and text != "text":
+        raise DataError(
+            "a .txt has no columns",
+            where=files[0],
+            got=f"text: {text}",
+            remedy="Remove `text` from the dataset's entry.",
+        )
     for file in files:
         if file.stat().st_size == 0:
             raise DataError(
@@ -105,3 +112,4 @@ def _refuse_empty(files: Sequence[Path]) -> None:
                 expected="at least one document",
                 remedy="Copy or fetch it again, or remove it.",
             )
+    return kind
