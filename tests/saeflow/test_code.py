@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from made_up_package import Package, same
 from saeflow import code
-from saeflow.code import Source
 from saeflow.errors import SaeflowError
 from saeflow.files import sha256_file
 
@@ -22,48 +22,6 @@ if __name__ == "__main__":
 @pytest.fixture
 def package(tmp_path):
     return Package(tmp_path)
-
-
-class Package:
-    """Made-up source: modules by name ("a", "pack.b"; "pack" is a package where it has modules)."""
-
-    def __init__(self, place):
-        self.root, self.scripts = place / "workflow", place / "scripts"
-        self.write("", "")
-
-    def write(self, module, text):
-        base = self.root.joinpath("saeflow", *filter(None, module.split(".")))
-        base.parent.mkdir(parents=True, exist_ok=True)
-        is_package = not module or base.is_dir() or module.endswith("pack")
-        path = base / "__init__.py" if is_package else base.with_suffix(".py")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-
-    def script(self, name, text):
-        self.scripts.mkdir(exist_ok=True)
-        (self.scripts / name).write_text(text)
-
-    def source(self, cache=None):
-        return Source(self.root, self.scripts, cache)
-
-    def closure(self, *roots):
-        return self.source().closure([_full(root) for root in roots])
-
-    def reached(self, *roots):
-        """What is reached, without "saeflow."."""
-        return {name.removeprefix("saeflow.") for name in self.closure(*roots)}
-
-
-def _full(root):
-    return root if root.startswith("scripts/") else f"saeflow.{root}"
-
-
-def same(package, module, before, after, root):
-    """Whether two texts of a module have the same closure from a root."""
-    package.write(module, before)
-    closure = package.closure(root)
-    package.write(module, after)
-    return package.closure(root) == closure
 
 
 def test_a_definition_takes_what_it_names_and_nothing_beside_it(package):
@@ -161,129 +119,6 @@ def test_reaching_for_the_namespace_takes_the_module(package, line):
     package.write("a", f"X = 1\nY = 2\ndef f(): {line}\ndef g(): pass\n")
     assert package.reached("a:f") == {"a:f", "a:g", "a:X", "a:Y"}
     assert package.reached("a:g") == {"a:g"}
-
-
-EFFECTS = [
-    "D['a'] = 1",
-    "D.update(a=1)",
-    "D |= {'a': 1}",
-    "D.a = 1",
-    "if D:\n    D2 = 1",
-    "try:\n    import fast\nexcept ImportError:\n    fast = None",
-    "for i in range(3):\n    D[i] = 1",
-    "with open('x') as h:\n    pass",
-    "del D",
-    "print(D)",
-    "assert D",
-    "E = (D2 := 3)",
-    "D = {}\nD = {1: 2}",
-    "def D(): pass\nD = 1",
-]
-
-
-@pytest.mark.parametrize("effect", EFFECTS)
-def test_what_a_file_runs_belongs_to_all_of_it_and_to_all_that_import_it(package, effect):
-    package.write("pack", "")
-    package.write("pack.b", "D = {}\ndef g(): pass\n")
-    package.write("c", "from saeflow.pack.b import g\ndef h(): pass\ndef i(): g()\n")
-    package.write("a", "from saeflow import c\ndef f(): c.h()\n")
-    package.write("late", "def f():\n    import saeflow.pack.b\n")
-    roots = ["pack.b:g", "c:h", "c:i", "a:f", "late:f"]
-    before = {root: package.closure(root) for root in roots}
-    assert not any("<import>" in name for name in before["a:f"])
-    package.write("pack.b", f"D = {{}}\n{effect}\ndef g(): pass\n")
-    for root in roots:
-        assert set(package.reached(root)) >= {"pack.b:<import>"}, root
-    package.write("pack.b", f"D = {{}}\n{effect}\n{effect}\ndef g(): pass\n")
-    again = {root: package.closure(root) for root in roots}
-    package.write("pack.b", f"D = {{}}\n{effect}\ndef g(): pass\n")
-    assert all(again[root] != package.closure(root) for root in roots)
-
-
-def test_what_a_package_runs_belongs_to_its_modules(package):
-    package.write("pack", "import os\nos.environ['A'] = '1'\n")
-    package.write("pack.b", "def g(): pass\n")
-    assert package.reached("pack.b:g") == {"pack.b:g", "pack:<import>"}
-
-
-def test_what_effects_name_is_reached(package):
-    package.write("b", "def g(): return h()\ndef h(): pass\n")
-    package.write("a", "from saeflow.b import g\nD = {}\nD['g'] = g\ndef f(): pass\n")
-    assert package.reached("a:f") == {"a:f", "a:<import>", "a:D", "b:g", "b:h"}
-
-
-def test_a_name_bound_twice_is_found_among_the_effects(package):
-    package.write("b", "X = 1\nX += 1\nY = 1\n")
-    package.write("a", "from saeflow import b\ndef f(): return b.X\n")
-    assert package.reached("a:f") == {"a:f", "b:<import>"}
-    package.write("b", "if 1:\n    def g(): pass\nelse:\n    def g(): return 1\nY = 1\n")
-    package.write("a", "from saeflow.b import g\ndef f(): return g()\n")
-    assert package.reached("a:f") == {"a:f", "b:<import>"}
-
-
-def test_a_definition_moved_past_an_effect_is_another(package):
-    before = "D = {}\nE = len(D)\nD['a'] = 1\ndef f(): return E\n"
-    after = "D = {}\nD['a'] = 1\nE = len(D)\ndef f(): return E\n"
-    assert not same(package, "a", before, after, "a:f")
-
-
-REGISTRY = """
-ALL, BY_NAME = [], {}
-class C:
-    known = []
-    def put(self): pass
-    def build(): ALL.append(1)
-O = C()
-def add(f): ALL.append(f); return f
-def put(f): BY_NAME[f] = f
-def mark(f): C.last = f
-def replace(f):
-    from saeflow import b
-    b.O = f
-def call(f): O.put()
-def deeper(f): return [add(f) for _ in "ab"]
-def declare(f):
-    global ALL
-    ALL = [f]
-def pure(f):
-    found = []
-    found.append(f)
-    return found, len(ALL), BY_NAME.get(f), Local(f)
-class Local:
-    def __init__(self, f): self.f, self.g = f, []
-"""
-REGISTERS = [
-    "@pure\ndef g(): pass",
-    "@pure\nclass g: pass",
-    "@Local(1)\ndef g(): pass",
-    "class g:\n    @pure\n    def x(self): pass",
-    "def g(x=add(1)): pass",
-    "class g:\n    x = add(1)",
-    "g = [deeper(i) for i in 'ab']",
-    "g = C.build()",
-    "g = O.put()",
-    "g = ALL.pop()",
-    *(f"g = {name}(1)" for name in ("add", "put", "mark", "replace", "call", "deeper", "declare")),
-]
-ONLY_DEFINES = [
-    "g = pure(1)",
-    "g = Local(1)",
-    "g = lambda: add(1)",
-    "g = BY_NAME.get(1)",
-    "def g(): add(1)",
-    "class g(C): pass",
-    "class g:\n    x = pure(1)\n    def m(self): add(1)",
-]
-
-
-@pytest.mark.parametrize("line", REGISTERS + ONLY_DEFINES)
-def test_a_definition_whose_making_may_change_another_belongs_to_all_that_import_it(package, line):
-    package.write("b", REGISTRY)
-    names = "ALL, BY_NAME, C, O, Local, add, put, mark, replace, call, deeper, declare, pure"
-    package.write("a", f"from saeflow.b import {names}\n{line}\ndef f(): pass\n")
-    package.write("c", "import saeflow.a\ndef f(): pass\n")
-    for root in ("a:f", "c:f"):
-        assert ("a:g" in package.reached(root)) == (line in REGISTERS)
 
 
 def test_blocks_for_type_checkers_do_not_count(package):

@@ -126,6 +126,12 @@ def may_pass(error: BaseException) -> bool:
     return of_torch or isinstance(error, OSError | MemoryError)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message; its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def explained(error: BaseException) -> BaseException:
     """Return what can be done about what the system refuses: a full disk, files of others."""
     number = error.errno if isinstance(error, OSError) else None

@@ -246,10 +246,10 @@ def check_whole(bulk: Path) -> None:
     if damage is not None:
         raise DamagedError(
             f"a file that belongs here is {damage.what}"
-            if damage.what == "missing"
+            if damage.what == LOST
             else "a file is not as it was written",
             where=damage.path,
-            got=None if damage.what == "missing" else damage.what,
+            got=None if damage.what == LOST else damage.what,
             remedy=REPAIR,
         )
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saeflow.errors import ModelError
+from saeflow.errors import ModelError, first_line
 from saeflow.files import canonical_json, sha256_text
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def tokenizer_from_directory(directory: Path) -> PreTrainedTokenizerBase:
         raise ModelError(
             "the tokenizer cannot be loaded",
             where=directory,
-            got=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
+            got=f"{type(error).__name__}: {first_line(error)}",
             remedy="Save it as tokenizer.json (a fast tokenizer), or install what it asks for.",
         ) from error
 

@@ -327,7 +327,7 @@ def harvest_and_die(n_commits, *arguments):
 def test_killed_at_random_points_it_ends_with_the_bytes_of_an_uninterrupted_run(
     model_record, tmp_path, lengths, processes
 ):
-    tokens = make_tokens(tmp_path, {split: every * 2 for split, every in lengths.items()})
+    tokens = make_tokens(tmp_path, {split: every * 8 for split, every in lengths.items()})
     hooks, rng = ["resid_post.0", "mlp_out.2"], np.random.default_rng(0)
     whole, place = tmp_path / "whole", tmp_path / "torn"
 

@@ -15,13 +15,13 @@ import pytest
 import made_up_grid as grid
 import made_up_study
 from readable import faults, labels
-from saeflow.figures.axes import arms
+from saeflow.figures.axes import MARGIN, arms
 from saeflow.figures.save import save_figure
 from saeflow.hooks import PATTERN, Hook
-from saeflow.report.facts import extent
 from saeflow.studies.models import STUDY as MODELS
 from saeflow.studies.suppression import STUDY
 from saeflow.studies.suppression.theory import learned_activation, theory
+from saeflow.tables.facts import extent
 
 SEEN = os.environ.get("SAEFLOW_FIGURES")
 OF_GRID = [name for name, figure in STUDY.figures.items() if figure.table != "theory"]
@@ -124,7 +124,7 @@ def test_means_over_seeds_are_spoken_of_where_there_are_several(drawings):
 
 
 def test_no_interval_presses_what_is_precise_flat(drawings):
-    """Of an axis precise values and their base have a third at least, but for its margins."""
+    """Of what an axis shows precise values and their base have a third at least."""
     for name, value, base in (
         ("perplexity_recovery_by_method", "perplexity_recovery", 0),
         ("mse_reduction_by_method", "mse_reduction", 0),
@@ -137,7 +137,8 @@ def test_no_interval_presses_what_is_precise_flat(drawings):
         precise = width <= 2 * np.quantile(width, 0.25)
         ends = [base, *(rows[value] - below)[precise], *(rows[value] + above)[precise]]
         low, high = drawing.figure.axes[0].get_ylim()
-        assert max(ends) - min(ends) > 0.3 * (high - low), name
+        shown = (high - low) / (1 + 2 * MARGIN)
+        assert max(ends) - min(ends) > shown / 3, name
 
 
 def test_every_recipe_is_named_in_every_panel_of_a_frontier(drawings):

@@ -315,4 +315,4 @@ def test_the_job_writes_the_page_its_record_and_the_times_beside_it(root, monkey
     assert "Not made: table lost, because " in html and "a column is not there" in html
     assert "python 3.11.7. Commit of the code: abc." in html and "1 min" not in html
     assert list(read_json(root / "report.json")["files"]) == ["report.html"], "times are no result"
-    assert "1 min 1 s" in (root / "report.times.js").read_text()
+    assert "1 min 01 s" in (root / "report.times.js").read_text()

@@ -47,9 +47,9 @@ def test_times_are_added_up_by_rule_and_in_all(receipt):
     receipt("b", ["3"], machine="2 x CPU", usage={"seconds": 3600.0, "cpu_seconds": 7261.0})
     receipt("c", ["4"], rule="train_saes", part=[1, 2], machine="GPU")
     assert times(read_receipts(["1", "3", "4"])) == [
-        ["measure", "2", "3", "1 h 1 min", "2 h 1 min", "1.5 GB", "2 x CPU"],
+        ["measure", "2", "3", "1 h 01 min", "2 h 01 min", "1.5 GB", "2 x CPU"],
         ["train saes", "1", "0", "1 min 30 s", "30 s", "1.5 GB", "GPU"],
-        ["all", "3", "3", "1 h 3 min", "2 h 2 min", "1.5 GB", "2 x CPU, GPU"],
+        ["all", "3", "3", "1 h 03 min", "2 h 02 min", "1.5 GB", "2 x CPU, GPU"],
     ]
     assert times([]) == []
 

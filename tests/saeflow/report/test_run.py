@@ -9,7 +9,8 @@ from saeflow import paths
 from saeflow.files import write_json
 from saeflow.inventory import with_checksum
 from saeflow.report.run import what_was_run
-from saeflow.report.words import by_split, listed, natural, number, several, source
+from saeflow.report.words import by_split, listed, number, several, source
+from saeflow.tables.runs import natural
 from saeflow.work import hold
 
 IDENTITY = "1" * 64

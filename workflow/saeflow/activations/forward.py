@@ -15,7 +15,7 @@ import torch
 
 from saeflow import device
 from saeflow.activations.values import TORCH
-from saeflow.errors import ModelError
+from saeflow.errors import ModelError, first_line
 from saeflow.models.hooks import Hook
 from saeflow.models.slices import run_until
 from saeflow.tokens.store import TokenStore
@@ -136,14 +136,13 @@ def _enough_memory(ids: torch.Tensor) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error)
         out = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        if not out and "can't allocate memory" not in text:
+        if not out and "can't allocate memory" not in str(error):
             raise
         raise ModelError(
             "a forward pass does not fit into memory",
             where=f"{ids.shape[0]} sequences of {ids.shape[1]} tokens",
-            got=text.splitlines()[0] if text else type(error).__name__,
+            got=first_line(error),
             remedy="Lower activations.batch_tokens (halve it; one sequence at a time is the"
             " least), or the packing's context_length.",
         ) from error

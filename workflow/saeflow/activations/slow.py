@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from saeflow.errors import DamagedError
+from saeflow.errors import DamagedError, first_line
 from saeflow.files import read_json
 from saeflow.inventory import INVENTORY, REPAIR, read_inventory
 
@@ -81,7 +81,7 @@ class SlowRows:
             raise DamagedError(
                 "rows cannot be read",
                 where=self._files.path,
-                got=str(error).splitlines()[0],
+                got=first_line(error),
                 remedy="`saeflow verify` names the damaged file.",
             ) from error
         self._files.check(start, end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,7 @@ def find_bulk(target: Path) -> list[Path]:
         )
     if is_bulk(target):
         return _with_needed(target)
-    found = []
-    for root, names, _ in os.walk(target, followlinks=True):
-        here = [name for name in sorted(names) if is_bulk(Path(root) / name)]
-        found.extend(Path(root) / name for name in here)
-        names[:] = sorted(n for n in names if n not in here and not n.startswith("."))
+    found = [bulk for here, _ in walk(target) for bulk in here]
     if not found:
         raise SaeflowError(
             "there are no data here",
@@ -48,6 +44,15 @@ def find_bulk(target: Path) -> list[Path]:
             expected="a record (.json), the directory that it names, or one with some below it",
         )
     return found
+
+
+def walk(directory: Path) -> Iterator[tuple[list[Path], list[Path]]]:
+    """Yield the bulk and the files in each directory below one: not in bulk, nor what is hidden."""
+    for root, names, files in os.walk(directory, followlinks=True):
+        here = Path(root)
+        bulk = [here / name for name in sorted(names) if is_bulk(here / name)]
+        yield bulk, [here / name for name in sorted(files)]
+        names[:] = sorted(n for n in names if here / n not in bulk and not n.startswith("."))
 
 
 def _of_record(record: Path) -> Path:

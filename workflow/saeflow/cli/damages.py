@@ -6,7 +6,6 @@ is looked at with it. Read `find_results` and `damages`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from saeflow.cli.bulk import (
     named_by,
     record_of,
     state,
+    walk,
 )
 from saeflow.errors import SaeflowError
 from saeflow.files import read_object
@@ -35,7 +35,6 @@ from saeflow.inventory import (
     read_record,
 )
 from saeflow.locks import try_lock
-from saeflow.paths import LOGS
 
 WHOLE, DAMAGED = "whole", "damaged"
 
@@ -68,14 +67,10 @@ def find_results(target: Path) -> list[Path]:
 
 
 def _below(directory: Path) -> Iterator[Path]:
-    """Yield bulk and records below a directory; nothing that lies in bulk, or is hidden."""
-    for root, names, files in os.walk(directory, followlinks=True):
-        here = Path(root)
-        bulk = [name for name in sorted(names) if is_bulk(here / name)]
-        yield from (here / name for name in bulk)
-        yield from (path for path in map(here.joinpath, sorted(files)) if _is_record(path))
-        left_out = {*bulk, Path(LOGS).name}
-        names[:] = sorted(n for n in names if n not in left_out and not n.startswith("."))
+    """Yield bulk and records below a directory."""
+    for bulk, files in walk(directory):
+        yield from bulk
+        yield from filter(_is_record, files)
 
 
 def _beside(file: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from saeflow.errors import ConfigError
+from saeflow.errors import ConfigError, first_line
 
 
 class _Loader(yaml.SafeLoader):
@@ -75,7 +75,7 @@ def read_config(path: Path) -> Any:
         raise ConfigError(
             "this is not YAML",
             where=path,
-            got=str(error).splitlines()[0],
+            got=first_line(error),
             remedy="Write it again as plain text.",
         ) from error
     finally:

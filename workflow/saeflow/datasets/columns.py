@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saeflow.errors import DataError
+from saeflow.errors import DataError, first_line
 
 Column = pa.Array | list[Any]
 """Values of one type, or of several."""
@@ -161,7 +161,7 @@ def text_of(columns: Mapping[str, Column], text: str, where: str, first: int = 1
         raise DataError(
             f"the column '{text}' is not UTF-8",
             where=f"{where} > rows {first} to {first + len(column) - 1}",
-            got=str(error).splitlines()[0],
+            got=first_line(error),
             remedy="Write it as strings in UTF-8.",
         ) from error
     return texts

@@ -55,10 +55,13 @@ class Head(NamedTuple):
         The first documents.
     is_all : bool
         Whether there are no others.
+    files : list of Path
+        All that are read.
     """
 
     texts: list[str]
     is_all: bool
+    files: list[Path]
 
 
 def head_of(
@@ -91,7 +94,7 @@ def head_of(
     kind = _checked_kind(files, text)
     found = txt.texts(files, separator) if kind == TXT else _READERS[kind].texts(files, text)
     texts = list(islice((one for one in found if one.strip()), n_documents + 1))
-    return Head(texts[:n_documents], len(texts) <= n_documents)
+    return Head(texts[:n_documents], len(texts) <= n_documents, files)
 
 
 def _checked_kind(files: Sequence[Path], text: str) -> str | None:

@@ -23,7 +23,8 @@ from saeflow.figures.texts import inches, shortened
 
 _IMPRECISE = 5.0  # times the width of intervals that a good part of the values have
 _BEYOND = 0.5  # of what precise values span: so far an imprecise one may move an axis
-_MARGIN = 0.05
+MARGIN = 0.05
+"""Of what an axis shows, at each of its ends."""
 _CUT = {"color": INK, "markersize": 3.0, "linestyle": "", "clip_on": False, "zorder": 5}
 _L0_MARGIN = 1.7
 _UPRIGHT = 1.2  # inches that an upright name may have
@@ -97,15 +98,15 @@ def _median(width: np.ndarray) -> float:
     return float(np.median(width[width > 0])) if (width > 0).any() else 0.0
 
 
-def limit(ax: Axes, span: Span, *, top: float = _MARGIN) -> None:
+def limit(ax: Axes, span: Span, *, top: float = MARGIN) -> None:
     """Give the vertical axis these ends, with margins; ``top`` is that above, as a share."""
     low, high = span
     if ax.get_yscale() == "log":
         ratio = high / low if high > low else 2.0
-        ax.set_ylim(low / ratio**_MARGIN, high * ratio**top)
+        ax.set_ylim(low / ratio**MARGIN, high * ratio**top)
         return
     room = high - low or abs(high) or 1.0
-    ax.set_ylim(low - _MARGIN * room, high + top * room)
+    ax.set_ylim(low - MARGIN * room, high + top * room)
 
 
 def mark_cut(ax: Axes, x: Sequence[float], rows: pd.DataFrame, value: str, span: Span) -> int:

@@ -22,8 +22,9 @@ from saeflow.figures.drawing import Drawing, finite, seeds_note
 from saeflow.figures.layers import GROUP_WIDTH, layers_of
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
-from saeflow.figures.places import ORIGINAL, by_recipe
+from saeflow.figures.places import by_recipe
 from saeflow.figures.style import Look, method_looks, use_style
+from saeflow.tables.runs import ORIGINAL
 
 _SLOT = 0.045  # inches, of a method
 

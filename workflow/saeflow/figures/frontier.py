@@ -24,8 +24,9 @@ from saeflow.figures.drawing import Drawing, finite
 from saeflow.figures.labels import Label, drawn, place_labels
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
-from saeflow.figures.places import ORIGINAL, by_hook, shown_hooks
+from saeflow.figures.places import by_hook, shown_hooks
 from saeflow.figures.style import REFERENCE, Look, architecture_looks, method_looks, use_style
+from saeflow.tables.runs import ORIGINAL
 
 _ABOVE = 0.2  # of the height, for the names of the recipes
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from saeflow.errors import DataError
 from saeflow.figures.save import save_figure
-from saeflow.report.facts import extent
 from saeflow.studies.calling import call
+from saeflow.tables.facts import extent
 from saeflow.tables.files import read_csv
 from saeflow.task import Task
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from saeflow.hooks import SITES, Hook
+from saeflow.tables.runs import ORIGINAL
 
-ORIGINAL = "original"
 MOST_PANELS = 48
 """In one figure: of more, hooks evenly spaced through the model are shown."""
 _LEAST_HOOKS = 4

@@ -48,3 +48,13 @@ _MEASURE_OF = {metric.name: measure for measure in MEASURES.values() for metric 
 def measure_of(metric: str) -> Measure:
     """Return the measure whose sums a metric is formed from."""
     return _MEASURE_OF[metric]
+
+
+def metrics_of(*measures: str) -> list[str]:
+    """Return the metrics of measures that are one number of one SAE."""
+    return [
+        metric.name
+        for measure in measures
+        for metric in sorted(MEASURES[measure].metrics)
+        if metric.per != "latent" and not metric.paired
+    ]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from saeflow.errors import ModelError
+from saeflow.errors import ModelError, first_line
 from saeflow.models.points import empty_output, get_input, get_output
 
 _TOKENS = (2, 4)
@@ -133,7 +133,7 @@ def _run(model: nn.Module) -> None:
         raise ModelError(
             "a forward pass of a few tokens fails",
             where=type(model).__name__,
-            got=f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}",
+            got=f"{type(error).__name__}: {first_line(error)}",
             remedy="See whether the model needs packages that are not installed, or another input"
             " than text.",
         ) from error

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from saeflow import device as devices
-from saeflow.errors import DamagedError, ModelError
+from saeflow.errors import DamagedError, ModelError, first_line
 from saeflow.files import read_json
 from saeflow.models.record import read_config, weight_files, weights_sha256
 from saeflow.work import MANIFEST, bulk_of
@@ -92,7 +92,7 @@ def load_directory(directory: Path, *, trust_remote_code: bool = False) -> PreTr
         raise ModelError(
             "the model cannot be loaded",
             where=directory,
-            got=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
+            got=f"{type(error).__name__}: {first_line(error)}",
             remedy=_remedy(config),
         ) from error
     _check_loaded(directory, info)

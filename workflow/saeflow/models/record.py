@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from saeflow.errors import ModelError
+from saeflow.errors import ModelError, first_line
 from saeflow.files import AGAIN, canonical_json, read_json, sha256_file, sha256_text
 from saeflow.models.facts import config_facts
 
@@ -114,7 +114,9 @@ def read_config(directory: Path, trust_remote_code: bool = False) -> Any:
                 "The model brings its own code, which runs only if you say so: read it, then set "
                 "trust_remote_code: true for this model."
             )
-        first_line = str(error).strip().splitlines()[0]
         raise ModelError(
-            "the model's config cannot be read", where=directory, got=first_line, remedy=remedy
+            "the model's config cannot be read",
+            where=directory,
+            got=first_line(error),
+            remedy=remedy,
         ) from error

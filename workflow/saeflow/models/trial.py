@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from saeflow.errors import ModelError
+from saeflow.errors import ModelError, first_line
 from saeflow.hooks import SITES, Hook
 from saeflow.models.hooks import layout_of, sites_of
 from saeflow.models.layout import forward_arguments, probe_ids
@@ -89,13 +89,17 @@ def _check_head(model: nn.Module, ids: torch.Tensor, states: torch.Tensor) -> No
         expected = model(ids, **forward_arguments(model)).logits
         got, problem = Head(model)(states), "other logits"
     except Exception as error:  # a family's code may ask for more than the states
-        expected, got, problem = states, states + torch.inf, f"{type(error).__name__}: {error}"
+        expected, got, problem = (
+            states,
+            states + torch.inf,
+            f"{type(error).__name__}: {first_line(error)}",
+        )
     if got.shape != expected.shape or not _same(got, expected):
         raise ModelError(
             "the head of this model cannot be run alone",
             where=type(model).__name__,
             expected="the logits of the whole model",
-            got=problem.splitlines()[0],
+            got=problem,
             remedy="Choose a model whose logits are its head's of the last states.",
         )
 

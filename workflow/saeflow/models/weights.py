@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from saeflow.errors import ModelError
+from saeflow.errors import ModelError, first_line
 from saeflow.finite import require_finite
 from saeflow.models.record import weight_files
 
@@ -40,7 +40,7 @@ def require_finite_weights(directory: Path) -> None:
             raise ModelError(
                 "the weights cannot be read",
                 where=file,
-                got=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
+                got=f"{type(error).__name__}: {first_line(error)}",
                 remedy="Fetch or copy the model again.",
             ) from error
 

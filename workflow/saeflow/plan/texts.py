@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from saeflow.datasets.files import compression_of, find_files
+from saeflow.datasets.files import compression_of
 from saeflow.datasets.local import Head, head_of
 from saeflow.datasets.split import splits_of
 from saeflow.errors import ConfigError, DataError
@@ -52,10 +52,9 @@ def check_texts(plan: Plan, dataset: Result, wanted: Iterable[Result]) -> None:
     except DataError as error:
         error.where = where if error.where is None else f"{where}: {error.where}"
         raise
-    files = find_files(path, where=where, separator=settings.get("separator"))
     for store in wanted:
         if store.rule == "tokenize_dataset" and store.inputs["dataset"] is dataset:
-            for split, most in _most(store, settings, head, files).items():
+            for split, most in _most(store, settings, head).items():
                 _check_limit(plan, store, split, most)
 
 
@@ -72,9 +71,7 @@ def _check_limit(plan: Plan, store: Result, split: str, most: int) -> None:
         )
 
 
-def _most(
-    store: Result, settings: Mapping[str, Any], head: Head, files: Iterable[Path]
-) -> dict[str, int]:
+def _most(store: Result, settings: Mapping[str, Any], head: Head) -> dict[str, int]:
     """Return how many tokens the splits have at most; none for what is not known."""
     splits, length = settings["splits"], store.settings["context_length"]
     tokenizer = _file_of(store.inputs["tokenizer"])
@@ -84,10 +81,10 @@ def _most(
         own = splits_of(head.texts, splits, settings["splits_seed"])
         for split, n in zip(own, _counted(tokenizer, head.texts), strict=True):
             found[split] += n + 1  # what stands between documents
-    elif any(file.suffix == ".parquet" or compression_of(file) for file in files):
+    elif any(file.suffix == ".parquet" or compression_of(file) for file in head.files):
         return {}
     else:  # no token is of less than a byte, no document without one, and the line's end
-        n_bytes = sum(file.stat().st_size for file in files)
+        n_bytes = sum(file.stat().st_size for file in head.files)
         found = {split: 2 * n_bytes if share else 0 for split, share in splits.items()}
     return {split: n + -(-n // (length - 1)) for split, n in found.items()}  # a BOS each
 

@@ -16,12 +16,12 @@ from saeflow.errors import SaeflowError
 from saeflow.failures import MISSING, Cause, noted, told
 from saeflow.files import read_object, write_atomic
 from saeflow.metrics.registry import MEASURES, METRICS, SYMBOLS
-from saeflow.report.facts import extent, notes
 from saeflow.report.parts import caption_html, pack, picture
 from saeflow.report.receipts import made_with, read_receipts, times, times_script
 from saeflow.report.run import what_was_run
 from saeflow.studies.calling import call
 from saeflow.studies.study import Study
+from saeflow.tables.facts import extent, notes
 from saeflow.tables.files import read_csv
 from saeflow.task import Task
 

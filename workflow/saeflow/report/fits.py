@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saeflow.report.words import Entries, Section, but, listed, natural, number, several
-from saeflow.tables.runs import Key
+from saeflow.hooks import Hook
+from saeflow.report.words import Entries, Section, but, listed, number, several
+from saeflow.tables.runs import Key, natural
 
 _SHOWN = ("architecture", "solver", "method", "tokens", "learning_rate", "batch_size", "own")
 _FIRST = ("k", "target_l0", "l1", "l0_coef", "p_start", "p_end")
@@ -110,7 +111,7 @@ def _training(own: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> lis
 def _places(found: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[str]:
     """Return hooks and seeds of SAEs, and how many there are."""
     keys = [Key.of_path(path) for path, _ in found]
-    hooks = sorted({key.hook for key in keys}, key=natural)
+    hooks = sorted({key.hook for key in keys}, key=Hook.parse)
     seeds = sorted({key.seed for key in keys})
     return [", ".join(hooks), ", ".join(map(str, seeds)), made(found)]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from saeflow import paths
 from saeflow.files import read_object
+from saeflow.logs import duration
 
 Receipt = Mapping[str, Any]
 
@@ -62,19 +63,11 @@ def _row(rule: str, receipts: Collection[Receipt]) -> list[str]:
         rule.replace("_", " "),
         f"{len(receipts):,}",
         f"{n_results:,}",
-        _duration(sum(used.get("seconds", 0.0) for used in usage)),
-        _duration(sum(used.get("cpu_seconds", 0.0) for used in usage)),
+        duration(sum(used.get("seconds", 0.0) for used in usage)),
+        duration(sum(used.get("cpu_seconds", 0.0) for used in usage)),
         f"{peak / 1e9:.1f} GB",
         ", ".join(sorted({str(r["machine"]) for r in receipts if r.get("machine")})),
     ]
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _words(values: Counter[str]) -> str:

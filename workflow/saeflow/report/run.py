@@ -11,17 +11,17 @@ from typing import Any
 
 import pandas as pd
 
-from saeflow.inventory import read_record
+from saeflow.datasets.split import SPLITS
+from saeflow.hooks import Hook
+from saeflow.inventory import MANIFEST, read_record
 from saeflow.report.fits import made, methods, saes
 from saeflow.report.words import (
     HASH_CHARACTERS,
-    SPLITS,
     Entries,
     Section,
     but,
     by_split,
     listed,
-    natural,
     number,
     several,
     source,
@@ -83,7 +83,7 @@ def _record(path: Path, identity: str) -> dict[str, Any]:
         return found
     for suffix in ("", ".zarr"):
         bulk = bulk_path(path, identity, suffix)
-        for name in ("manifest.json", RELEASED):
+        for name in (MANIFEST, RELEASED):
             if found := read_record(bulk / name):
                 return found
     return {}
@@ -160,7 +160,7 @@ def _tokens(settings: Entries, there: Entries) -> Section:
 
 def _activations(settings: Entries, there: Entries) -> Section:
     rows = []
-    for name, own in sorted(settings.items(), key=lambda item: natural(item[0])):
+    for name, own in sorted(settings.items(), key=lambda item: _place(item[0])):
         model, dataset, packing, hook = name.split("/")
         ((_, facts),) = there[name]
         kept = "computed when read" if own.get("live") else f"{own['dtype']}"
@@ -177,6 +177,11 @@ def _activations(settings: Entries, there: Entries) -> Section:
     )
     note = "Norm: of a token's activations. Root mean square: of their components."
     return Section("Activations", columns, rows, note)
+
+
+def _place(name: str) -> tuple[Any, ...]:
+    *place, hook = name.split("/")
+    return (*place, Hook.parse(hook))
 
 
 def _measures(settings: Entries, there: Entries) -> Section:

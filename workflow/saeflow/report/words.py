@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from saeflow.datasets.split import SPLITS
+
 Entries = Mapping[str, Any]
 
-SPLITS = ("train", "validation", "test")
 HASH_CHARACTERS = 12
 
 
@@ -96,9 +96,3 @@ def _text(value: Any) -> str:
 def but(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Return settings without some."""
     return {name: value for name, value in settings.items() if name not in names}
-
-
-def natural(name: str) -> list[tuple[bool, int, str]]:
-    """Return what names are sorted by: topk-4 before topk-16."""
-    parts = filter(None, re.split(r"(\d+)", name))
-    return [(not p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from saeflow.metrics.registry import MEASURES, METRICS, measure_of
+from saeflow.metrics.registry import METRICS, measure_of
 
 _TABLES = "saeflow.tables.builders"
 _FIGURES = "saeflow.figures"
@@ -159,16 +159,6 @@ class Study(NamedTuple):
     rows: Callable[[Config, Config], Iterator[Row]] = every_sae
     automatic: Callable[[Config], bool] | None = None
     simulation: str = ""
-
-
-def metrics_of(*measures: str) -> list[str]:
-    """Return the metrics of measures that are one number of one SAE."""
-    return [
-        metric.name
-        for measure in measures
-        for metric in sorted(MEASURES[measure].metrics)
-        if metric.per != "latent" and not metric.paired
-    ]
 
 
 def metrics_table(

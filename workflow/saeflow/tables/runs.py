@@ -113,7 +113,7 @@ class Key:
     def order(self) -> tuple:
         """Return what rows are sorted by: topk-8 before topk-32, the original first."""
         hook = Hook.parse(self.hook).order if self.hook else ()
-        return (self.model, hook, _natural(self.sae), self.seed, self.method != ORIGINAL, self)
+        return (self.model, hook, natural(self.sae), self.seed, self.method != ORIGINAL, self)
 
 
 def _split(record: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -122,7 +122,7 @@ def _split(record: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (parts[:-3], parts[-2:]) if parts[-3] == "on" else (parts, ())
 
 
-def _natural(name: str) -> list[tuple[bool, float | str]]:
+def natural(name: str) -> list[tuple[bool, float | str]]:
     """Split a name so that its numbers, as of a sweep (l1-0.03), are compared as numbers."""
     parts = (part for part in _NUMBER.split(name) if part)
     return [(False, float(p)) if _NUMBER.fullmatch(p) else (True, p) for p in parts]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from saeflow.errors import DamagedError
+from saeflow.errors import DamagedError, first_line
 from saeflow.files import naming_full_disk
 from saeflow.inventory import DISCARD, REPAIR, altered_files, read_inventory, write_inventory
 
@@ -120,7 +120,7 @@ class Columns:
             raise DamagedError(
                 "a column cannot be read",
                 where=self.path / name,
-                got=str(error).splitlines()[0],
+                got=first_line(error),
                 remedy=DISCARD,
             ) from error
         self._check_sizes(f"{name}/")  # a file that went away meanwhile was read as zeros

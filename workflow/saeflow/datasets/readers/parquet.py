@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from saeflow.datasets.columns import Batch, Types, columns_of, text_of
 from saeflow.datasets.source import BATCH_DOCUMENTS, Source
-from saeflow.errors import DataError
+from saeflow.errors import DataError, first_line
 
 
 def read(files: Sequence[Path], name: str, text: str) -> Source:
@@ -60,6 +60,6 @@ def _open(path: Path) -> Iterator[pq.ParquetFile]:
         raise DataError(
             "the file is not readable Parquet",
             where=path,
-            got=str(error).splitlines()[0],
+            got=first_line(error),
             remedy="Copy or fetch it again; it may have been cut off.",
         ) from error

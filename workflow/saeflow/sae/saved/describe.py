@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from saeflow.metrics.registry import MEASURES
+from saeflow.metrics.registry import MEASURES, metrics_of
 from saeflow.sae.model import SAE
 from saeflow.sae.model import describe as settings_of
-from saeflow.studies.study import metrics_of
 
 _CHUNK = 1024
 

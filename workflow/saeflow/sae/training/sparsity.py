@@ -6,15 +6,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from saeflow import registry
 from saeflow.metrics.reconstruction import DENSE_SHARE, SILENT_L0
+from saeflow.sae.model import ARCHITECTURES
 from saeflow.task import Task
 
 logger = logging.getLogger(__name__)
-
-_PENALTIES = {
-    "relu": "l1", "gated": "l1", "p_anneal": "l1", "jumprelu": "l0_coef",
-    "topk": "k", "batchtopk": "k", "matryoshka": "k",
-}  # fmt: skip
 
 
 def warn_if_not_sparse(task: Task, header: Mapping[str, Any]) -> None:
@@ -32,7 +29,8 @@ def warn_if_not_sparse(task: Task, header: Mapping[str, Any]) -> None:
     as_meant = "baseline" in header or training.get("tokens") == 0 or "method" in header
     if l0 is None or as_meant:
         return
-    key, d_sae = _PENALTIES.get(header["architecture"], "its penalty"), header["d_sae"]
+    recipe, d_sae = registry.load(ARCHITECTURES, header["architecture"]).Recipe, header["d_sae"]
+    key = getattr(recipe, "COEFFICIENT", "k")
     more, fewer, wish = f"lower {key}", f"raise {key}", ", or set target_l0 in its place"
     if key == "k":
         more, fewer, wish = fewer, more, ""

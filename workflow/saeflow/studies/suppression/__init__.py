@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+from saeflow.metrics.registry import metrics_of
 from saeflow.studies.study import (
     Study,
     Table,
-    metrics_of,
     metrics_table,
     paired_table,
     training_logs,

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from saeflow.report.facts import extent, notes
+from saeflow.tables.facts import extent, notes
 
 
 def saes(**columns):
