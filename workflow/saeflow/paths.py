@@ -24,6 +24,7 @@ SIMULATION = OF_CONFIGURATION + "/theory/{study}.json"
 TABLE = OF_CONFIGURATION + "/tables/{study}/{table}.json"
 FIGURE = OF_CONFIGURATION + "/figures/{study}/{figure}.json"
 REPORT = OF_CONFIGURATION + "/report.html"
+REPORT_TIMES = OF_CONFIGURATION + "/report.times.js"
 REPORT_RECORD = OF_CONFIGURATION + "/report.json"
 
 RECEIPTS = RESULTS + "/.receipts"

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from saeflow import registry
+from saeflow import paths, registry
 from saeflow.errors import SaeflowError
 from saeflow.failures import MISSING, Cause, noted, told
 from saeflow.files import read_object, write_atomic
@@ -28,7 +28,7 @@ from saeflow.task import Task
 logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
-TIMES = "report.times.js"
+_TIMES = Path(paths.REPORT_TIMES).name
 
 
 def make_report(tasks: Sequence[Task]) -> None:
@@ -63,7 +63,7 @@ def make_report(tasks: Sequence[Task]) -> None:
                 made=made_with(receipts),
             )
             (page,) = task.files
-            write_atomic(page.with_name(TIMES), times_script(times(receipts)).encode())
+            write_atomic(page.with_name(_TIMES), times_script(times(receipts)).encode())
             write_atomic(page, html.encode())
             task.finish({})
 
@@ -112,7 +112,7 @@ def build_page(
         run=sections or [],
         problem=problem,
         made=made,
-        times=TIMES,
+        times=_TIMES,
         measures=list(MEASURES.values()),
         symbols=SYMBOLS,
         style=(HERE / "report.css").read_text(encoding="utf-8"),
@@ -129,8 +129,8 @@ def _study(
 ) -> dict[str, Any]:
     """Return all that the page says of a study."""
     drawn, made = (
-        {path.stem: path for path in map(Path, paths) if path.parent.name == name}
-        for paths in (figures, tables)
+        {path.stem: path for path in map(Path, records) if path.parent.name == name}
+        for records in (figures, tables)
     )
     tabulated = [_table(table, made[table]) for table in study.tables if table in made]
     frames = {table["title"]: table["frame"] for table in tabulated if not table["problem"]}
