@@ -435,7 +435,8 @@ def test_the_head_has_the_first_documents_and_says_whether_they_are_all(make, tm
     else:
         pq.write_table(pa.table({"text": some}), tmp_path / name)
     read = {n: head_of(tmp_path / name, where="here", n_documents=n) for n in (2, 5)}
-    assert read[2] == (some[:2], False) and read[5] == (some, True)
+    files = [tmp_path / name]
+    assert read[2] == (some[:2], False, files) and read[5] == (some, True, files)
 
 
 def test_looking_at_a_head_imports_nothing_that_planning_does_not(make, tmp_path):

@@ -147,7 +147,10 @@ class Trainee:
         terms, rate = self._descent.step(batch, workspace, n_done=self.n_done, n_steps=self.n_steps)
         self.n_done += 1
         self._record(terms, batch, rate)
-        self._descent.revive(len(batch), n_done=self.n_done, n_steps=self.n_steps)
+        self._revive(len(batch))
+
+    def _revive(self, batch: int) -> None:
+        self._descent.revive(batch, n_done=self.n_done, n_steps=self.n_steps)
 
     def _record(self, terms: Terms, batch: Batch, rate: float) -> None:
         tokens = self.n_done * self.run.batch_size
