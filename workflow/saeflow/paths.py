@@ -19,6 +19,10 @@ SAE_DIRECTORY = RESULTS + "/saes/{model}/{dataset}/{packing}/{hook}/{sae}/seed-{
 SAE = SAE_DIRECTORY + "/sae.json"
 MEASUREMENT = SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/{measure}.json"
 MEASUREMENT_OF_MODEL = RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packing}/{measure}.json"
+MEASUREMENT_OF_HOOK = (
+    RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packing}/{hook}/{measure}.json"
+)
+PROMPTS = RESULTS + "/prompts/{prompts}/prompts.json"
 OF_CONFIGURATION = RESULTS + "/studies/{configuration}"
 SIMULATION = OF_CONFIGURATION + "/theory/{study}.json"
 TABLE = OF_CONFIGURATION + "/tables/{study}/{table}.json"
@@ -67,6 +71,7 @@ WILDCARDS = {
     "tokenizer": _NAME,
     "dataset": _NAME,
     "packing": _NAME,
+    "prompts": _NAME,
     "eval_dataset": _NAME,
     "eval_packing": _NAME,
     "hook": r"[a-z_]+(\.[0-9]+)?",

@@ -80,9 +80,16 @@ class Measure(NamedTuple):
         What is formed of the sums.
     reads : tuple of str
         Inputs besides the SAE: "activations" (and "target" of transcoders), "model" and "tokens",
-        "fitted" (activations whose training split probes are fitted to), "dataset", "tokenizer".
+        "fitted" (activations whose training split probes are fitted to), "dataset", "tokenizer",
+        "clean" (what the hook's own activations and their ablations give, `saeflow.metrics.clean`),
+        "trained_on" (the tokens that the SAE was trained on), "prompts" (a prompt set), "others"
+        (further SAEs that the study's row names).
     of : str
-        "sae" for a measurement of each SAE; "model" for one of each language model.
+        "sae" for a measurement of each SAE; "model" for one of each language model; "hook" for one
+        of each hook, which other measures read.
+    together : bool
+        Whether the SAEs of all hooks of a model are measured in one pass, where one clean run of
+        the model serves them all; else each hook has a pass of its own.
     """
 
     name: str
@@ -91,3 +98,4 @@ class Measure(NamedTuple):
     metrics: tuple[Metric, ...]
     reads: tuple[str, ...] = ("activations",)
     of: str = "sae"
+    together: bool = False

@@ -24,6 +24,7 @@ def find_defined(plan: Plan, record: Path) -> Result | None:
         paths.SAE: plan.sae,
         paths.MEASUREMENT: plan.measurement,
         paths.MEASUREMENT_OF_MODEL: plan.measurement_of_model,
+        paths.MEASUREMENT_OF_HOOK: plan.measurement_of_hook,
     }
     for pattern, find in finders.items():
         wildcards = match(pattern, record)

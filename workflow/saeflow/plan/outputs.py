@@ -13,15 +13,16 @@ from saeflow.files import canonical_json, sha256_file, sha256_text
 from saeflow.metrics.registry import MEASURES, METRICS
 from saeflow.plan.current import HARVEST, RELEASE, Current
 from saeflow.plan.find import find_defined
-from saeflow.plan.plan import Plan
+from saeflow.plan.plan import ON_PROMPTS, Plan
 from saeflow.plan.result import SOURCE_ROOT, Result, with_upstream
 from saeflow.plan.summary import summary
-from saeflow.studies.study import Figure, Study, Table
+from saeflow.studies.study import ON, OTHERS, PROMPTS, Figure, Row, Study, Table
 
 STYLE = SOURCE_ROOT / "saeflow" / "figures" / "saeflow.mplstyle"
 PAGE = SOURCE_ROOT / "saeflow" / "report"
 SAE, SIMULATION = "sae", "simulation"
 """Kinds of results that tables read, besides measures."""
+_OF_MODEL = "model"
 
 
 class Outputs:
@@ -58,8 +59,10 @@ class Outputs:
     def _section(self, study: str) -> Mapping[str, Any]:
         return self.plan.config["studies"].get(study, {})
 
-    def _rows(self, study: str) -> list[dict[str, Any]]:
-        return list(self.studies[study].rows(self.plan.config, self._section(study)))
+    def _rows(self, study: str, kind: str = "") -> list[Row]:
+        spec = self.studies[study]
+        rows = spec.rows_of.get(kind, spec.rows)
+        return list(rows(self.plan.config, self._section(study)))
 
     # -- tables -------------------------------------------------------------------------------
 
@@ -91,6 +94,8 @@ class Outputs:
         }
         if table.reads != (SIMULATION,):  # the names of what it is about are columns
             settings["rows"] = self._rows(study)
+            own = [kind for kind in table.reads if kind in self.studies[study].rows_of]
+            settings |= {f"rows of {kind}": self._rows(study, kind) for kind in own}
         if table.resampled:
             settings |= self.plan.resampling
         return Result(
@@ -111,16 +116,22 @@ class Outputs:
         if kind == SIMULATION:
             yield self._simulation(study)
             return
-        for row in self._rows(study):
-            if kind == SAE:
-                yield self.plan.sae(**row)
-            elif MEASURES[kind].of == SAE:
-                on = self._section(study)["evaluate_on"]
-                on = {"eval_dataset": on["dataset"], "eval_packing": on["packing"]}
-                yield self.plan.measurement(kind, **on, **row)
-            else:
-                on = {"eval_dataset": row["dataset"], "eval_packing": row["packing"]}
-                yield self.plan.measurement_of_model(kind, model=row["model"], **on)
+        for row in self._rows(study, kind):
+            yield self.plan.sae(**row) if kind == SAE else self._measured(study, kind, row)
+
+    def _measured(self, study: str, kind: str, row: Row) -> Result:
+        """Return what a measure adds up for a row of a study."""
+        sae = {name: value for name, value in row.items() if name not in (ON, PROMPTS, OTHERS)}
+        if MEASURES[kind].of == _OF_MODEL:
+            on = {"dataset": row["dataset"], "packing": row["packing"]}
+        else:
+            on = row.get(ON) or self._section(study)["evaluate_on"]
+        place = {"eval_dataset": on["dataset"], "eval_packing": on["packing"]}
+        if PROMPTS in row:
+            place = {"eval_dataset": row[PROMPTS], "eval_packing": ON_PROMPTS}
+        if MEASURES[kind].of == _OF_MODEL:
+            return self.plan.measurement_of_model(kind, model=row["model"], **place)
+        return self.plan.measurement(kind, others=row.get(OTHERS, ()), **place, **sae)
 
     def _simulation(self, study: str) -> Result:
         output = paths.fill(paths.SIMULATION, **self._name, study=study)

@@ -6,7 +6,7 @@ what people look at, `saeflow.plan.passes` says which jobs make it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from saeflow import paths
@@ -20,7 +20,10 @@ from saeflow.plan.sources import Sources
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
 OF_A_MODEL = "model"
-"""In the place of the hook where a measurement is of a language model itself."""
+"""In the place of the hook where a measurement is of a language model, or of all its hooks."""
+
+ON_PROMPTS = "prompts"
+"""In the place of the packing where something is measured on a prompt set."""
 
 
 class Plan(Sources):
@@ -127,7 +130,13 @@ class Plan(Sources):
     # -- measurements -------------------------------------------------------------------------
 
     def measurement(
-        self, measure: str, *, eval_dataset: str, eval_packing: str, **sae: Any
+        self,
+        measure: str,
+        *,
+        eval_dataset: str,
+        eval_packing: str,
+        others: Iterable[Mapping[str, Any]] = (),
+        **sae: Any,
     ) -> Result:
         """Return the sums that a measure adds up for an SAE on a dataset's test split.
 
@@ -136,7 +145,9 @@ class Plan(Sources):
         measure
             A name in `saeflow.metrics.registry.MEASURES`.
         eval_dataset, eval_packing
-            What to measure on.
+            What to measure on; a prompt set and `ON_PROMPTS` for prompts.
+        others
+            The wildcards of other SAEs that are read too.
         **sae
             The wildcards of `sae`.
         """
@@ -146,16 +157,23 @@ class Plan(Sources):
             recipe = self._entry("saes", sae["sae"].partition("~")[0])
             made = self.sae(**sae)
             inputs = self._read_by(measure, recipe, {**sae, **on})
-            place = {"measure": measure, "model": sae["model"], "hook": sae["hook"], **on}
+            together = MEASURES[measure].together
+            hook = OF_A_MODEL if together else sae["hook"]
+            modules = architecture_modules(recipe)
+            if others:
+                inputs["others"] = tuple(self.sae(**other) for other in others)
+                names = {other["sae"].partition("~")[0] for other in others}
+                recipes = (self._entry("saes", name) for name in sorted(names))
+                modules = (*modules, *(m for one in recipes for m in architecture_modules(one)))
             return Result(
                 rule="measure",
-                place=place,
+                place={"measure": measure, "model": sae["model"], "hook": hook, **on},
                 output=paths.fill(paths.MEASUREMENT, **sae, **on, measure=measure),
                 settings=self._measuring(measure),
                 inputs={"sae": made, **inputs},
-                code_roots=(MEASURES[measure].compute, *architecture_modules(recipe)),
+                code_roots=(MEASURES[measure].compute, *dict.fromkeys(modules)),
                 suffix="",
-                apart=tuple(str(other.output) for other in inputs.values()),
+                apart=() if together else tuple(str(one.output) for one in inputs.values()),
             )
 
         names = tuple(str(value) for value in sae.values())
@@ -180,6 +198,28 @@ class Plan(Sources):
 
         return self._once((measure, model, *on.values()), build)
 
+    def measurement_of_hook(
+        self, measure: str, *, model: str, hook: str, eval_dataset: str, eval_packing: str
+    ) -> Result:
+        """Return the sums that a measure adds up for a hook of a language model."""
+        on = {"eval_dataset": eval_dataset, "eval_packing": eval_packing}
+
+        def build() -> Result:
+            of = {"model": model, "hook": hook, **on}
+            output = paths.fill(paths.MEASUREMENT_OF_HOOK, **of, measure=measure)
+            together = MEASURES[measure].together
+            return Result(
+                rule="measure",
+                place={"measure": measure, **of, "hook": OF_A_MODEL if together else hook},
+                output=output,
+                settings=self._measuring(measure),
+                inputs=self._read_by(measure, {}, of),
+                code_roots=(MEASURES[measure].compute,),
+                suffix="",
+            )
+
+        return self._once((measure, model, hook, *on.values()), build)
+
     def _read_by(
         self, measure: str, recipe: Mapping[str, Any], of: Mapping[str, Any]
     ) -> dict[str, Result]:
@@ -201,6 +241,18 @@ class Plan(Sources):
                 inputs["tokenizer"] = self.tokenizer(self.tokenizer_name(model))
             elif name == "dataset":
                 inputs["dataset"] = self.dataset(on[0])
+            elif name == "prompts":
+                inputs["prompts"] = self.prompts(on[0])
+            elif name == "trained_on":
+                trained = (of["dataset"], of["packing"])
+                inputs["trained_on"] = self.tokens(self.tokenizer_name(model), *trained)
+            elif name == "clean":
+                target = recipe.get("target")
+                hook = of["hook"] if target is None else target_hook(of["hook"], target)
+                place = {"eval_dataset": on[0], "eval_packing": on[1]}
+                inputs["clean"] = self.measurement_of_hook("clean", model=model, hook=hook, **place)
+            elif name == "others":
+                pass  # a row names them
             else:
                 raise ValueError(f"the measure '{measure}' reads '{name}', which nothing gives")
         return inputs

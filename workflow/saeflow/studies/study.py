@@ -7,7 +7,7 @@ many studies show there are short ways to write an entry, at the end. Read `Stud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from saeflow.metrics.registry import METRICS, measure_of
@@ -17,7 +17,12 @@ _FIGURES = "saeflow.figures"
 
 Config = Mapping[str, Any]
 Row = dict[str, Any]
+Rows = Callable[[Config, Config], Iterator[Row]]
 When = Callable[[Config, Config], bool]
+
+ON, PROMPTS, OTHERS = "on", "prompts", "others"
+"""Keys of a row beside the wildcards of an SAE: the dataset and packing that it is measured on,
+where these are not the study's; or the prompt set; and the rows of other SAEs that are read too."""
 
 
 def always(config: Config, section: Config) -> bool:  # noqa: ARG001
@@ -25,7 +30,13 @@ def always(config: Config, section: Config) -> bool:  # noqa: ARG001
     return True
 
 
-def every_sae(config: Config, section: Config) -> Iterator[Row]:  # noqa: ARG001
+def every_sae(
+    config: Config,  # noqa: ARG001
+    section: Config,
+    *,
+    train_on: Mapping[str, str] | None = None,
+    saes: Sequence[str] | None = None,
+) -> Iterator[Row]:
     """Yield every SAE of a study: each recipe at each hook of each model with each seed.
 
     Parameters
@@ -34,16 +45,18 @@ def every_sae(config: Config, section: Config) -> Iterator[Row]:  # noqa: ARG001
         The whole configuration, with defaults filled in.
     section
         That of the study.
+    train_on, saes
+        Where they are trained, and their names; those of the section by default.
 
     Yields
     ------
     dict
         model, dataset, packing, hook, sae, seed: the wildcards of an SAE's path.
     """
-    place = section["train_on"]
+    place = train_on or section["train_on"]
     for model in section["models"]:
         for hook in section["hooks"]:
-            for sae in section["saes"]:
+            for sae in section["saes"] if saes is None else saes:
                 for seed in section["seeds"]:
                     yield {
                         "model": model,
@@ -142,6 +155,9 @@ class Study(NamedTuple):
         `saeflow.config.sections.StudySection`; "" for that base class itself.
     rows : callable
         (config, section) -> the SAEs that it is about, or the models: wildcards of their paths.
+    rows_of : Mapping
+        Kind of result -> the same for what tables read of this kind, where that is about other
+        SAEs or other texts: rows that may also have `ON`, `PROMPTS` or `OTHERS`.
     automatic : callable or None
         (config) -> whether the study is made without being asked for; None for never.
     simulation : str
@@ -156,7 +172,8 @@ class Study(NamedTuple):
     key_figure: str = ""
     summary: str = ""
     section: str = ""
-    rows: Callable[[Config, Config], Iterator[Row]] = every_sae
+    rows: Rows = every_sae
+    rows_of: Mapping[str, Rows] = {}
     automatic: Callable[[Config], bool] | None = None
     simulation: str = ""
 

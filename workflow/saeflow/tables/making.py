@@ -81,10 +81,16 @@ def _complete(
     if isinstance(given, pd.DataFrame):
         return given
     of_saes = {kind for kind in kinds if kind == SAE or MEASURES[kind].of == SAE}
+    there: dict[tuple[str, str], set[str]] = {}
+    for run in given:
+        there.setdefault(run.key.on, set()).update(run.records)
+    several = len(there) > 1  # kinds that a study has measured on other texts than the rest
     whole = {
         run.key: run
         for run in given
-        if (of_saes if run.key.sae else kinds.keys() - of_saes) <= run.records.keys()
+        if (of_saes if run.key.sae else kinds.keys() - of_saes)
+        & (there[run.key.on] if several else kinds.keys())
+        <= run.records.keys()
     }
     found = tuple(run for run in whole.values() if run.key.parent in whole)
     if not found:

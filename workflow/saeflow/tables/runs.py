@@ -92,6 +92,11 @@ class Key:
         """The key of the SAE itself, without an evaluation set."""
         return Key(**{**self.__dict__, "eval_dataset": "", "eval_packing": ""})
 
+    @property
+    def on(self) -> tuple[str, str]:
+        """The dataset and packing, or the prompt set, that it was measured on."""
+        return self.eval_dataset, self.eval_packing
+
     def __str__(self) -> str:
         sae = self.sae if self.method == ORIGINAL else f"{self.sae}~{self.method}"
         seed = f"seed {self.seed}" if self.sae else ""

@@ -1,0 +1,40 @@
+"""The study of reconstructed activations: what a language model loses with them.
+
+After the post "Examining language model performance with reconstructed activations using sparse
+autoencoders" (Anders and Bloom, 2024). Read `STUDY`; each part of the study is a folder of its own.
+"""
+
+from __future__ import annotations
+
+from saeflow.studies.study import Figure, Study, Table, bars, metrics_table
+
+TABLES: dict[str, Table] = {
+    "performance": metrics_table(
+        "l0", "fvu", "ce_loss", "delta_ce", "kl", "ce_recovered_zero", "ce_recovered_mean"
+    ),
+}
+
+FIGURES: dict[str, Figure] = {
+    "delta_ce_by_layer": bars(
+        "performance", "delta_ce",
+        title="What reconstructions cost by layer",
+        caption="""
+        Loss that the model gains when the activations of one hook are replaced by an SAE's
+        reconstructions, in nats per predicted token; nothing else is changed. Zero is no loss.
+        """,
+    ),
+}  # fmt: skip
+
+STUDY = Study(
+    title="Performance with reconstructed activations",
+    introduction="""
+    An SAE is a good account of a model's activations if the model can go on with what the SAE makes
+    of them. This study puts reconstructions in the place of activations and asks what the model
+    loses: at which layers and positions, what becomes of the error on its way through later layers,
+    which tasks suffer, and which features are to blame (after Anders and Bloom, 2024).
+    """,
+    tables=TABLES,
+    figures=FIGURES,
+    key_figure="delta_ce_by_layer",
+    section="saeflow.studies.reconstruction.section:Section",
+)

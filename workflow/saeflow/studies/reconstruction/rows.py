@@ -1,0 +1,35 @@
+"""What the study measures where: SAEs at contexts, at prompts, and upstream of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from saeflow.config.recipes import BASELINES
+from saeflow.hooks import Hook
+from saeflow.studies.study import OTHERS, Config, Row, every_sae
+
+
+def at_positions(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the study's SAEs, and those of shorter contexts."""
+    yield from every_sae(config, section)
+    if place := section["context_on"]:
+        yield from every_sae(config, section, train_on=place, saes=section["context_saes"])
+
+
+def upstream(config: Config, section: Config) -> Iterator[Row]:
+    """Yield each SAE that has others after it, with these: all recipes at all later hooks."""
+    rows = [
+        row
+        for row in every_sae(config, section)
+        if config["saes"][row["sae"]].get("target") is None  # a transcoder replaces another hook
+        and config["saes"][row["sae"]].get("architecture") not in BASELINES
+    ]
+    for row in rows:
+        later = [
+            other
+            for other in rows
+            if (other["model"], other["seed"]) == (row["model"], row["seed"])
+            and Hook.parse(row["hook"]) < Hook.parse(other["hook"])
+        ]
+        if later:
+            yield {**row, OTHERS: later}

@@ -1,0 +1,52 @@
+"""What the reconstruction study asks of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from saeflow.config.base import MaybeItems
+from saeflow.config.checks import refer
+from saeflow.config.sections import Place, StudySection
+from saeflow.errors import ConfigError
+
+
+class Section(StudySection):
+    """What a model loses when its activations are reconstructed."""
+
+    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "context_saes")
+
+    context_on: Place | None = None
+    """Where SAEs are trained that see shorter contexts than `evaluate_on` has: how they do at
+    positions that they never saw is held against those of `saes`. null for none."""
+    context_saes: MaybeItems[str] = []
+    """Names under `saes`, trained on `context_on`."""
+
+    @classmethod
+    def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
+        """Check that what is named is there, and that contexts are shorter where they should be."""
+        for name in section["context_saes"]:
+            refer(config, "saes", name, f"{where} > context_saes")
+        place = section["context_on"]
+        if (place is None) == bool(section["context_saes"]):
+            raise ConfigError(
+                "SAEs of shorter contexts need both a place and names",
+                where=f"{where} > context_on",
+                expected="context_on and context_saes, or neither",
+                got=f"context_on {place}, context_saes {section['context_saes']}",
+            )
+        if place is None:
+            return
+        for part in ("dataset", "packing"):
+            refer(config, f"{part}s", place[part], f"{where} > context_on > {part}")
+        short, long = (
+            config["packings"][packing]["context_length"]
+            for packing in (place["packing"], section["evaluate_on"]["packing"])
+        )
+        if short >= long:
+            raise ConfigError(
+                "the contexts of context_on are not shorter than those of evaluate_on",
+                where=f"{where} > context_on > packing",
+                expected=f"a packing with context_length below {long}",
+                got=short,
+            )
