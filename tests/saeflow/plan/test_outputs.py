@@ -6,8 +6,12 @@ import pytest
 from dag.tree import CONFIG
 from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
+from saeflow.metrics.registry import MEASURES
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
+from saeflow.studies.study import OTHERS, PROMPTS
+
+RECONSTRUCTION = "reconstruction"
 
 
 @pytest.fixture
@@ -116,3 +120,41 @@ def test_a_result_is_found_by_its_record_or_file_wanted_or_not(make_outputs):
     assert {one.rule for one in made} == {
         "train_lm", "train_tokenizer", "fetch_dataset", "tokenize_dataset",
     }  # fmt: skip
+
+
+def test_what_a_table_reads_can_be_about_other_saes_and_other_texts(make_outputs, monkeypatch):
+    """One SAE at the first hook, on prompts, together with its like at the second hook."""
+    outputs = make_outputs()
+
+    def first(config, section):
+        rows = rows_of(outputs)
+        (other,) = (r for r in rows if (r["hook"], r["sae"]) == ("resid_post.2", "topk"))
+        (row,) = (r for r in rows if (r["hook"], r["sae"]) == ("resid_post.1", "topk"))
+        yield {**row, PROMPTS: "riddles", OTHERS: [other]}
+
+    monkeypatch.setitem(
+        MEASURES, RECONSTRUCTION, MEASURES[RECONSTRUCTION]._replace(reads=("model",))
+    )
+    study = outputs.studies["suppression"]
+    whole = outputs.table("suppression", "l0")
+    monkeypatch.setitem(
+        outputs.studies, "suppression", study._replace(rows_of={RECONSTRUCTION: first})
+    )
+    outputs._made.clear()
+    table = outputs.table("suppression", "l0")
+    (one,) = table.inputs[RECONSTRUCTION]
+    assert len(whole.inputs[RECONSTRUCTION]) == 6 and table.identity != whole.identity
+    assert one.output.parts[-4:] == ("on", "riddles", "prompts", "reconstruction.json")
+    assert [other.place["hook"] for other in one.inputs["others"]] == ["resid_post.2"]
+    assert one.inputs["sae"].place["hook"] == "resid_post.1"
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_measure_of_all_hooks_together_is_one_pass(make_outputs, monkeypatch, together):
+    measure = MEASURES[RECONSTRUCTION]._replace(together=together, reads=("model",))
+    monkeypatch.setitem(MEASURES, RECONSTRUCTION, measure)
+    made = make_outputs().table("suppression", "l0").inputs[RECONSTRUCTION]
+    assert {one.place["hook"] for one in made} == (
+        {"model"} if together else {"resid_post.1", "resid_post.2"}
+    )
+    assert len({one.output for one in made}) == 6
