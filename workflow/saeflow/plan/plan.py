@@ -19,6 +19,9 @@ from saeflow.plan.result import Result
 from saeflow.plan.sources import Sources
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
+_OF_EACH = ("trained_on", "others")
+"""What a measure reads that is each SAE's own."""
+
 OF_A_MODEL = "model"
 """In the place of the hook where a measurement is of a language model, or of all its hooks."""
 
@@ -173,7 +176,7 @@ class Plan(Sources):
                 inputs={"sae": made, **inputs},
                 code_roots=(MEASURES[measure].compute, *dict.fromkeys(modules)),
                 suffix="",
-                apart=() if together else tuple(str(one.output) for one in inputs.values()),
+                apart=() if together else _shared(inputs),
             )
 
         names = tuple(str(value) for value in sae.values())
@@ -289,6 +292,11 @@ class Plan(Sources):
     def resampling(self) -> dict[str, int]:
         """The settings of intervals."""
         return {name: self.config["measures"][name] for name in ("bootstrap", "seed")}
+
+
+def _shared(inputs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the SAEs of one pass are measured on: the same for all of them."""
+    return tuple(str(one.output) for name, one in inputs.items() if name not in _OF_EACH)
 
 
 def _training_modules(recipe: Mapping[str, Any]) -> tuple[str, ...]:
