@@ -158,3 +158,20 @@ def test_a_measure_of_all_hooks_together_is_one_pass(make_outputs, monkeypatch, 
         {"model"} if together else {"resid_post.1", "resid_post.2"}
     )
     assert len({one.output for one in made}) == 6
+
+
+def test_one_pass_over_all_hooks_has_all_prompt_sets(make_outputs, monkeypatch):
+    outputs = make_outputs()
+    measure = MEASURES[RECONSTRUCTION]._replace(together=True, reads=("model",))
+    monkeypatch.setitem(MEASURES, RECONSTRUCTION, measure)
+
+    def on_prompts(config, section):
+        for name in ("riddles", "rhymes"):
+            yield from ({**row, PROMPTS: name} for row in rows_of(outputs))
+
+    study = outputs.studies["suppression"]
+    of_kind = {RECONSTRUCTION: on_prompts}
+    monkeypatch.setitem(outputs.studies, "suppression", study._replace(rows_of=of_kind))
+    made = outputs.table("suppression", "l0").inputs[RECONSTRUCTION]
+    assert len({one.output for one in made}) == len(made) == 12
+    assert len({tuple(one.place.items()) for one in made}) == 1

@@ -88,8 +88,8 @@ class Measure(NamedTuple):
         "sae" for a measurement of each SAE; "model" for one of each language model; "hook" for one
         of each hook, which other measures read.
     together : bool
-        Whether the SAEs of all hooks of a model are measured in one pass, where one clean run of
-        the model serves them all; else each hook has a pass of its own.
+        Whether the SAEs of all hooks of a model, and on all prompt sets, are measured in one pass,
+        where one clean run of the model serves them all; else each hook has a pass of its own.
     """
 
     name: str

@@ -161,7 +161,11 @@ class Plan(Sources):
             made = self.sae(**sae)
             inputs = self._read_by(measure, recipe, {**sae, **on})
             together = MEASURES[measure].together
-            hook = OF_A_MODEL if together else sae["hook"]
+            place = {"measure": measure, "model": sae["model"], "hook": sae["hook"], **on}
+            if together:  # all hooks, and all prompt sets
+                place["hook"] = OF_A_MODEL
+                if eval_packing == ON_PROMPTS:
+                    place["eval_dataset"] = ON_PROMPTS
             modules = architecture_modules(recipe)
             if others:
                 inputs["others"] = tuple(self.sae(**other) for other in others)
@@ -170,7 +174,7 @@ class Plan(Sources):
                 modules = (*modules, *(m for one in recipes for m in architecture_modules(one)))
             return Result(
                 rule="measure",
-                place={"measure": measure, "model": sae["model"], "hook": hook, **on},
+                place=place,
                 output=paths.fill(paths.MEASUREMENT, **sae, **on, measure=measure),
                 settings=self._measuring(measure),
                 inputs={"sae": made, **inputs},
