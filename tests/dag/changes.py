@@ -115,6 +115,11 @@ CHANGES = (
         below_saes(["topk"]),
     ),
     Change(
+        "rows of one SAE are normalised one by one (`normalize_input`)",
+        entry("saes", "topk", normalize_input="constant_norm"),
+        below_saes(["topk"]),
+    ),
+    Change(
         "a default of an SAE is written out",
         entry(
             "saes", "topk", expansion=4, scale_input="none", matmul_dtype="float32", penalties={}

@@ -149,6 +149,15 @@ def test_a_transcoder_has_another_hook_to_predict_and_is_not_tuned(study, messag
         resolve(config)
 
 
+def test_an_sae_that_normalises_its_inputs_is_not_tuned(config):
+    config["saes"]["normal"] = {"architecture": "relu", "l1": 1, "normalize_input": "layer_norm"}
+    config["studies"]["suppression"].update(saes=["normal"], methods=["scale"], tune=None)
+    with pytest.raises(ConfigError, match="'normal' normalises its inputs row by row"):
+        resolve(config)
+    config["studies"]["suppression"].update(methods=[])
+    assert resolve(config)["saes"]["normal"]["normalize_input"] == "layer_norm"
+
+
 def test_the_architecture_of_each_baseline_is_what_its_module_says():
     assert set(BASELINES) == set(registry.names("sae.baselines"))
     for name, architecture in BASELINES.items():

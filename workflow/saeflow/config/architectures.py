@@ -72,6 +72,12 @@ class Recipe(Training):
     """Train on activations times one number, which is folded into the result: it reads activations
     as they are. mean_norm: their mean norm becomes sqrt(d_in); mean_square: their mean squared
     norm becomes d_in; unit: it becomes 1."""
+    normalize_input: LeftOut[Literal["constant_norm", "layer_norm"]] = None
+    """Train on rows that are normalised one by one; the SAE does so with whatever it reads, and puts
+    back what it took off. constant_norm: x sqrt(d_in) / |x| (SAELens' constant_norm_rescale);
+    layer_norm: mean and standard deviation of the row taken off. As it needs the row alone, it
+    works at positions of a context that training never saw. Loss, mse and fvu of the log are those
+    of normalised rows, and so are the units of `l1`."""
     resample_tokens: Count | None = None
     """Give dead latents new weights after every so many tokens, as in Towards Monosemanticity."""
     resample_until_tokens: Whole | None = None
@@ -88,6 +94,24 @@ class Recipe(Training):
     def wished_l0(self) -> float | None:
         """Wished active latents for which a penalty's weight is to be found, if any."""
         return None
+
+    @model_validator(mode="after")
+    def _has_one_preparation(self) -> Self:
+        if self.normalize_input is not None and self.scale_input != "none":
+            raise ConfigError(
+                "rows that are normalised one by one have a scale already",
+                where="scale_input",
+                expected="none, with a normalize_input",
+                got=self.scale_input,
+            )
+        if self.normalize_input is not None and self.target is not None:
+            raise ConfigError(
+                "a transcoder has no row to put back what was taken off another one",
+                where="normalize_input",
+                expected="null, with a target",
+                got=self.normalize_input,
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_what_penalties_need(self) -> Self:

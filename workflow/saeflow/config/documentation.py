@@ -40,6 +40,7 @@ A recipe is an entry under `saes`; [configuration](configuration.md) lists the k
 | key | what it does |
 |---|---|
 | `scale_input` | trains on activations times one number, from the exact mean over all training rows. It is folded into biases and thresholds whenever weights are written, so every file and checkpoint takes activations as they are, with unit decoder rows where the architecture has them |
+| `normalize_input: constant_norm` | trains on rows that are normalised one by one; the saved SAE does it with whatever it reads and undoes it after decoding (`input_norm` of its header; SAELens' `normalize_activations`). For hooks whose norms grow with the position or the layer: it can be applied at positions that training never saw. `layer_norm` takes the row's mean off too. Not with `scale_input`, nor for transcoders; such SAEs are not fine-tuned |
 | `warmup_tokens`, `decay_tokens`, `decay_shape` | the learning rate: a linear rise (none of top-k SAEs by default), a linear or cosine fall, constant between; in tokens, whatever the batches |
 | `clip_norm` | shortens the gradient of all weights together, after the part along unit rows was taken off |
 | `adam_beta1`, `adam_beta2`, `adam_epsilon` | of Adam |

@@ -1,7 +1,7 @@
 """What some SAEs do to each input before they encode it, and undo after decoding.
 
-SAEs that are trained here take activations as they are; a fixed scale is folded into their
-weights. Some from elsewhere cannot be folded, since what they take off differs from row to row:
+Most SAEs take activations as they are; a fixed scale is folded into their weights. What differs
+from row to row cannot be folded; recipes have it as ``normalize_input``, SAEs from elsewhere too:
 
     none           x
     center         x - m                    m = mean of the row: models that TransformerLens

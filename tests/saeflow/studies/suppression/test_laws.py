@@ -76,6 +76,7 @@ def test_a_penalty_that_had_not_risen_took_its_share():
         (record(l1=0.0), "its coefficient is zero or not known"),
         (record(tokens=0), "it was not trained"),
         ({**record(), "method": "decoder"}, "it was fine-tuned already"),
+        ({**record(), "input_norm": "layer_norm"}, "it reads rows that are normalised one by one"),
         ({"architecture": "relu", "architecture_settings": record()["architecture_settings"]},
          "it was not trained"),
         ({"architecture": "new"}, "that of the architecture new is not known"),
@@ -97,6 +98,7 @@ def test_a_configuration_tells_which_saes_may_have_one():
     for other in (
         {"architecture": "gated", "l1": 0.1}, {"architecture": "relu", "l1": 0.0},
         {"architecture": "relu", "l1": 0.1, "tokens": 0}, {"path": "x", "architecture": None},
+        {"architecture": "relu", "l1": 0.1, "normalize_input": "constant_norm"},
     ):  # fmt: skip
         assert not may_have_law(other)
 

@@ -77,6 +77,10 @@ class Objective(Protocol):
     ) -> Terms:
         """Write the gradients and return the loss' terms."""
 
+    def judged(self, batch: Batch) -> Batch:
+        """Return what the errors of a step are errors of: the batch itself."""
+        return batch
+
     def revive(
         self,
         weights: Mapping[str, Tensor],  # noqa: ARG002

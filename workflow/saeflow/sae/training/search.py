@@ -190,7 +190,7 @@ class Search:
         run = self._with(1.0)
         objective = self._make(run)
         with closing(iter(self._open(run))) as batches:
-            batch = objective.scaled(_batch(next(batches)))
+            batch = objective.prepared(_batch(next(batches)))
         pull = _FIRST * math.sqrt(batch.variance / len(batch))
         if run.COEFFICIENT == "l0_coef":
             return _rounded(pull**2)

@@ -15,6 +15,7 @@ from torch import Tensor
 from saeflow import registry
 from saeflow.config.architectures import Recipe
 from saeflow.errors import ConfigError
+from saeflow.sae import input_norm
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.scale import factor, fold
 from saeflow.sae.steps.initial import center, directions
@@ -107,7 +108,7 @@ class SAEObjective:
 
     def initial(self, batch: Batch) -> dict[str, Tensor]:
         """Return first weights, from a first batch and the seed."""
-        batch = self.scaled(batch)
+        batch = self.prepared(batch)
         generator = torch.Generator().manual_seed(self.seed)
         weights = self._module.initial(self.rule, self.d_sae, batch.x, generator)
         if self.run.target is not None:
@@ -126,7 +127,7 @@ class SAEObjective:
         state: State,
     ) -> Terms:
         """Write the gradients of the loss and return its terms, the error of unscaled targets."""
-        batch = self.scaled(batch)
+        batch = self.prepared(batch)
         workspace = state.workspace.multiplying_in(self.run.matmul_dtype)
         state = dataclasses.replace(state, workspace=workspace)
         terms = self._module.step(weights, gradients, self.rule, batch, state)
@@ -149,7 +150,7 @@ class SAEObjective:
         remedy = registry.load(REMEDIES, "resample")
         inputs = self._rows.draw(run.resample_inputs, self.seed, tokens).to(dead.device)
         sae = self._sae(weights)
-        latents = remedy.resample(sae, dead, self.scaled(inputs), (self.seed, tokens, 1))
+        latents = remedy.resample(sae, dead, self.prepared(inputs), (self.seed, tokens, 1))
         names = (*remedy.CHANGED, "threshold")
         return Revived(latents, tuple(n for n in names if n in weights and n not in self.buffers))
 
@@ -158,10 +159,12 @@ class SAEObjective:
         facts = {**training, "scale": list(self.scales), **self._found}
         # what a step remembers for training alone is marked by its name (see `steps/step.py`)
         kept = {name: w for name, w in weights.items() if not name.startswith("_")}
+        norm = self.run.normalize_input
         if len(kept) < len(weights):
             facts["loss"] = self._module.last_loss(self.rule, weights)
         header = {
             **self._header,
+            **({} if norm is None else {"input_norm": norm}),
             "d_in": self.d_in,
             "d_sae": self.d_sae,
             "seed": self.seed,
@@ -171,12 +174,21 @@ class SAEObjective:
         return SAE(self.run.architecture, self.rule, fold(kept, *self.scales), header)
 
     def _sae(self, weights: Mapping[str, Tensor]) -> SAE:
-        """Return the SAE in training: of scaled activations, with the weights themselves."""
+        """Return the SAE in training: of prepared activations, with the weights themselves."""
         return SAE(self.run.architecture, self.rule, weights)
 
-    def scaled(self, batch: Batch) -> Batch:
-        """Return the batch as this SAE reads it in training, shared by all of equal scales."""
-        scales = self.scales
+    def judged(self, batch: Batch) -> Batch:
+        """Return the batch, its rows normalised where the recipe says so, in units of errors."""
+        norm = self.run.normalize_input
+        if norm is None:
+            return batch
+        if norm not in batch.memo:
+            batch.memo[norm] = Batch(input_norm.apply(norm, batch.x)[0])
+        return batch.memo[norm]
+
+    def prepared(self, batch: Batch) -> Batch:
+        """Return the batch as this SAE reads it in training, shared by all that read it so."""
+        batch, scales = self.judged(batch), self.scales
         if scales == (1.0, 1.0):
             return batch
         if scales not in batch.memo:

@@ -159,7 +159,7 @@ class Trainee:
             "loss": terms.loss,
             "penalty": terms.penalty,
             "error": terms.error,
-            "variance": batch.variance,
+            "variance": self.objective.judged(batch).variance,
             "active": terms.n_active,
         }
         row = {

@@ -67,6 +67,8 @@ def law_of(record: Mapping[str, Any], width: int) -> Law:
     kind, settings = record["architecture"], record.get("architecture_settings") or {}
     if kind not in LAWS:
         return _none(WITHOUT.get(kind, f"that of the architecture {kind} is not known"))
+    if record.get("input_norm", "none") != "none":
+        return _none("it reads rows that are normalised one by one")
     if not settings.get("l1"):
         return _none("its coefficient is zero or not known")
     if record.get("method"):
@@ -105,4 +107,5 @@ def _none(why: str) -> Law:
 def may_have_law(recipe: Mapping[str, Any]) -> bool:
     """Say whether SAEs of an entry under ``saes`` will have a law."""
     pays = recipe.get("l1") or recipe.get("target_l0")
-    return recipe.get("architecture") in LAWS and bool(pays) and recipe.get("tokens") != 0
+    trained = recipe.get("tokens") != 0 and recipe.get("normalize_input") is None
+    return recipe.get("architecture") in LAWS and bool(pays) and trained

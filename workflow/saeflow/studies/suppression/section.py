@@ -93,6 +93,14 @@ class Section(StudySection):
                     where=f"{where} > tune",
                     remedy="List under `tune` the SAEs that are to be fine-tuned.",
                 )
+            if (norm := entry.get("normalize_input")) is not None:
+                raise ConfigError(
+                    f"'{name}' normalises its inputs row by row, and is not fine-tuned here",
+                    where=f"{where} > tune",
+                    expected="SAEs without normalize_input",
+                    got=norm,
+                    remedy="List under `tune` the SAEs that are to be fine-tuned.",
+                )
             recipe = kinds_of(Sae).get(str(entry["architecture"]))
             if not getattr(recipe, "LATENT_IS_PRE_ACTIVATION", True):
                 for method in section["methods"]:
