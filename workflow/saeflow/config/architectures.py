@@ -73,11 +73,11 @@ class Recipe(Training):
     as they are. mean_norm: their mean norm becomes sqrt(d_in); mean_square: their mean squared
     norm becomes d_in; unit: it becomes 1."""
     normalize_input: LeftOut[Literal["constant_norm", "layer_norm"]] = None
-    """Train on rows that are normalised one by one; the SAE does so with whatever it reads, and puts
-    back what it took off. constant_norm: x sqrt(d_in) / |x| (SAELens' constant_norm_rescale);
-    layer_norm: mean and standard deviation of the row taken off. As it needs the row alone, it
-    works at positions of a context that training never saw. Loss, mse and fvu of the log are those
-    of normalised rows, and so are the units of `l1`."""
+    """Train on rows that are normalised one by one; the SAE does it with whatever it reads, and
+    undoes it after decoding. constant_norm: x sqrt(d_in) / |x| (SAELens' constant_norm_rescale);
+    layer_norm: the row's mean and standard deviation taken off. Only the row itself is needed, so
+    it can be applied at positions of a context that training never saw. Loss, mse and fvu of the
+    log are those of normalised rows, and so are the units of `l1`."""
     resample_tokens: Count | None = None
     """Give dead latents new weights after every so many tokens, as in Towards Monosemanticity."""
     resample_until_tokens: Whole | None = None
