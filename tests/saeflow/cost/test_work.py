@@ -120,6 +120,18 @@ def test_a_measure_runs_the_model_once_as_it_is_and_once_with_each_sae(passes):
     assert operations(other) == pytest.approx(operations(one) + 10_000 * 3 * 2 * MODEL)
 
 
+def test_controls_run_the_model_three_times_with_each_sae_on_some_of_the_tokens(passes):
+    def ask(config):
+        config["measures"] = {"controls": {"tokens": 4_000}}
+        study = config["studies"].pop("suppression")
+        wanted = {key: study[key] for key in ("models", "evaluate_on", "hooks", "saes")}
+        config["studies"]["reconstruction"] = wanted
+
+    work, _ = works_of(passes(ask), "measure controls")
+    assert work.rows.value == 4_000
+    assert operations(work) == pytest.approx(4_000 * (2 * 2 * SAE + (1 + 3) * 2 * MODEL))
+
+
 def test_live_activations_write_no_store_and_are_computed_by_their_readers(passes):
     live = passes(lambda c: c.update(activations={"live": True}))
     (harvest,) = works_of(live, "harvest")

@@ -45,11 +45,13 @@ def made(tmp_path_factory):
 
 def run(made, place, name, numbers=(0, 1)):
     """Measure some SAEs together; return their tasks."""
-    inputs = {"activations": made["activations"]}
-    if name == "language":
+    inputs, settings = {"activations": made["activations"]}, {}
+    if name != "reconstruction":
         inputs |= {key: made[key] for key in ("model", "tokens")}
+    if name == "controls":
+        settings = {"tokens": 50, "seed": 0}
     saes = {f"sae-{n}": made["saes"][n] for n in numbers}
-    return list(measure(name, place, saes, **inputs).values())
+    return list(measure(name, place, saes, settings, **inputs).values())
 
 
 def test_a_reconstruction_has_sums_per_document_and_per_latent(made, tmp_path):
@@ -77,7 +79,19 @@ def test_language_has_the_losses_of_every_variant_per_document(made, tmp_path):
     assert (documents["ce_sae"] != table(other)["ce_sae"]).all()
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "language"])
+def test_controls_are_of_the_first_sequences_that_have_enough_tokens(made, tmp_path):
+    task, other = run(made, tmp_path, "controls")
+    documents = table(task)
+    assert documents["predictions"].tolist() == [n - 1 for n in LENGTHS["test"][:2]]
+    shared = ["document", "predictions", "ce_clean", "ce_zero", "ce_mean"]
+    assert list(documents)[: len(shared)] == shared
+    pd.testing.assert_frame_equal(documents[shared], table(other)[shared])
+    language = table(run(made, tmp_path, "language")[0])
+    for name in ("ce_clean", "ce_zero", "ce_mean", "ce_sae"):
+        assert documents[name].tolist() == pytest.approx(language[name].tolist()[:2])
+
+
+@pytest.mark.parametrize("name", ["reconstruction", "language", "controls"])
 def test_together_and_alone_give_the_same_bytes(made, tmp_path, name):
     together = run(made, tmp_path / "together", name)
     for number in (0, 1):
@@ -94,7 +108,7 @@ def break_sae(made, root, how):
     return publish_sae(root / "sae.json", 7, width=D + 1)
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "language"])
+@pytest.mark.parametrize("name", ["reconstruction", "language", "controls"])
 @pytest.mark.parametrize("how", ["damaged", "of another width"])
 def test_an_sae_that_cannot_be_measured_fails_alone(made, tmp_path, name, how):
     saes = [break_sae(made, tmp_path / "bad", how), made["saes"][0]]
@@ -120,7 +134,7 @@ def test_huge_special_rows_in_the_store_change_nothing(made, tmp_path):
         pd.testing.assert_frame_equal(plain, other)
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "language"])
+@pytest.mark.parametrize("name", ["reconstruction", "language", "controls"])
 def test_a_store_without_a_test_split_is_an_error_of_the_whole_pass(made, tmp_path, name):
     lengths = {**LENGTHS, "test": []}
     n = sum(map(sum, lengths.values()))

@@ -27,6 +27,11 @@ SUMS = {
     "ce_zero": 16.0,
     "ce_mean": 12.0,
     "kl": 1.0,
+    "ce_norm": 5.0,
+    "ce_cosine": 4.5,
+    "kl_sae": 2.0,
+    "kl_norm": 0.5,
+    "kl_cosine": 0.25,
     "correct": 2.0,
     "correct_sae": 1.0,
     "correct_codes": 1.0,
@@ -66,6 +71,18 @@ BY_HAND = {
     "perplexity": math.e,
     "perplexity_sae": math.exp(1.5),
     "language_change": -0.25,
+    "controls_delta_ce": 0.5,
+    "delta_ce_random_norm": 0.25,
+    "delta_ce_random_cosine": 0.125,
+    "delta_ce_zero": 3.0,
+    "delta_ce_mean": 2.0,
+    "pathology_norm": 2.0,
+    "pathology_cosine": 4.0,
+    "controls_kl": 0.5,
+    "kl_random_norm": 0.125,
+    "kl_random_cosine": 0.0625,
+    "pathology_kl_norm": 4.0,
+    "pathology_kl_cosine": 8.0,
     "perplexity_recovery": (math.exp(1.5) - math.exp(1.25)) / (math.exp(1.5) - math.e),
     "probe_accuracy": 1.0,
     "probe_accuracy_sae": 0.5,
@@ -150,7 +167,16 @@ def test_a_recovered_share_is_doubted_where_ablation_hardly_hurts():
     assert "mean ablation adds only 0.0050 nats/token" in METRICS["ce_recovered_mean"].doubt(sums)
     assert language.doubt_of_mean({**SUMS, "ce_mean": 3.0})  # it even helps
     doubted = {name for name, metric in METRICS.items() if metric.doubt}
-    assert doubted == {"ce_recovered_zero", "ce_recovered_mean", "l0"}
+    ratios = {"pathology_norm", "pathology_cosine"}
+    assert doubted == {"ce_recovered_zero", "ce_recovered_mean", "l0"} | ratios
+
+
+def test_a_ratio_to_a_random_error_is_doubted_where_that_hardly_hurts():
+    # 4 predictions: the error of equal cosine adds 0.002 nats to them all
+    sums = {**SUMS, "ce_cosine": 4.002}
+    assert METRICS["pathology_norm"].doubt(sums) == ""
+    doubt = METRICS["pathology_cosine"].doubt(sums)
+    assert doubt.startswith("a random error of equal cosine adds only 0.00050 nats/token")
 
 
 def test_an_l0_above_a_quarter_of_the_latents_or_below_one_is_doubted():

@@ -11,7 +11,7 @@ from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 
 
 def test_the_measures_are_the_modules_that_say_so():
-    assert set(MEASURES) == {"reconstruction", "language", "probes", "benchmarks"}
+    assert set(MEASURES) == {"reconstruction", "language", "controls", "probes", "benchmarks"}
     for name, measure in MEASURES.items():
         assert registry.load("metrics", name).MEASURE is measure and measure.name == name
         assert measure.text and measure.of in ("sae", "model")

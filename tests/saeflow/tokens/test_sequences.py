@@ -32,3 +32,15 @@ def test_padding_is_on_the_right_and_the_longest_come_first():
 def test_a_batch_holds_at_most_its_tokens_but_always_one_sequence():
     assert [tuple(b.input_ids.shape) for b in some().batches(4)] == [(1, 4), (1, 3), (1, 2)]
     assert [tuple(b.input_ids.shape) for b in some().batches(8)] == [(2, 4), (1, 2)]
+
+
+def test_a_batch_says_which_sequences_it_holds():
+    assert [batch.numbers.tolist() for batch in some().batches(8)] == [[2, 0], [1]]
+
+
+def test_the_first_sequences_are_as_many_as_have_the_wanted_tokens():
+    for wanted, n in ((1, 1), (3, 1), (4, 2), (5, 2), (6, 3), (99, 3)):
+        found = some().first(wanted)
+        assert len(found.offsets) == n + 1
+        assert found.token_ids.tolist() == list(range(10, 10 + [3, 5, 9][n - 1]))
+        assert len(found.special) == len(found.documents) == len(found.token_ids)

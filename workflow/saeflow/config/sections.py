@@ -85,6 +85,15 @@ class Probes(Section):
     where they are measured has no training split."""
 
 
+class Controls(Section):
+    """What SAEs are held against in the model: random errors, and ablations."""
+
+    tokens: Count = 20_000
+    """Tokens of the test split that are enough: its first sequences, until they have so many."""
+    seed: Whole = 0
+    """Seed of the random errors."""
+
+
 class Measures(Section):
     """How SAEs and models are measured."""
 
@@ -95,6 +104,9 @@ class Measures(Section):
     probes: Probes | None = None
     """What linear probes are asked of activations and reconstructions: which of the most frequent
     tokens comes next. null for no probes, {} for the probes as they are by default."""
+    controls: Controls | None = Controls()
+    """What SAEs are held against in the model: random errors of their errors' size, zero and mean
+    ablation. null for none."""
 
 
 # -- studies -------------------------------------------------------------------------------------

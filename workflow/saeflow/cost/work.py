@@ -7,6 +7,7 @@ passes to come with those that were timed. Read `Works`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -41,6 +42,7 @@ _PRODUCTS = {
 _OTHER_PRODUCTS = 6
 _SEARCH = 0.4  # of a training's rows, for a coefficient: some trials at 1/32, and one at 1/8
 _IMPORTED_EXPANSION = 16
+_VARIANTS = {"controls": 3}  # forward passes of a model with an SAE
 
 
 class Work(NamedTuple):
@@ -269,10 +271,12 @@ class Works:
         if model is None or tokens is None:
             return small
         rows, shape = self.tokens(tokens).splits["test"], self.shape(model)
+        rows = rows._replace(value=min(rows.value, results[0].settings.get("tokens", math.inf)))
         saes = [one.inputs["sae"] for one in results if "sae" in one.inputs]
         operations = sum(4 * shape.d_model * self.width(one, shape.d_model) for one in saes)
         if "model" in inputs:  # once as it is, and once with each SAE in a hook's place
-            operations += 2 * shape.n_parameters * (1 + len(saes))
+            variants = _VARIANTS.get(results[0].place["measure"], 1)
+            operations += 2 * shape.n_parameters * (1 + variants * len(saes))
         if store and store.settings["live"]:
             operations += self._forward(store)
         amount = rows.scaled(operations / OPERATIONS_PER_S)

@@ -60,7 +60,7 @@ def measure_language(tasks: Sequence[Task]) -> None:
         return
     patched = PatchedModel(load_model_once(inputs["model"], machine), hook, reads)
     tokens = sequences_of(open_tokens(inputs["tokens"]), SPLIT)
-    finish_each(tasks, predictions(patched, saes, tokens, mean), _write)
+    finish_each(tasks, predictions(patched, saes, tokens, mean), write)
 
 
 @torch.no_grad()
@@ -93,9 +93,9 @@ def predictions(
         For each SAE ``document`` and the sums of `saeflow.metrics.language`, (n_documents,); or
         why it failed.
     """
-    encoders, sums = Encoders(coders), DocumentSums(_scored_documents(tokens))
+    encoders, sums = Encoders(coders), DocumentSums(scored_documents(tokens))
     for batch in progress(tokens.batches(batch_tokens), desc="language", unit="batches"):
-        batch = Batch(*(t.to(mean.device) for t in batch[:3]), batch.documents)
+        batch = batch.to(mean.device)
         scored = scored_tokens(batch.real, ~batch.ordinary)
         documents = batch.documents[scored.cpu().numpy()]
         for place, losses in _losses(patched, encoders, batch, scored, mean).items():
@@ -103,7 +103,8 @@ def predictions(
     return encoders.results(sums.columns)
 
 
-def _scored_documents(tokens: Sequences) -> np.ndarray:
+def scored_documents(tokens: Sequences) -> np.ndarray:
+    """Return the documents (n,) of the tokens that are scored, or raise where there is none."""
     wanted = ~tokens.special
     wanted[tokens.offsets[:-1]] = False
     if not wanted.any():
@@ -125,9 +126,7 @@ def _losses(
 ) -> dict[int | None, dict[str, np.ndarray]]:
     """Return what is summed of one batch, (n_scored,): by SAE, and what all share by None."""
     clean = patched.clean(batch.input_ids)
-    before = torch.zeros_like(scored)
-    before[:, :-1] = scored[:, 1:]
-    replaced, before = (mask.flatten().nonzero().squeeze(1) for mask in (batch.ordinary, before))
+    replaced, before = rows_of(batch, scored)
     flat = clean.x.flatten(0, 1)
 
     def states_with(value: torch.Tensor) -> torch.Tensor:
@@ -145,13 +144,24 @@ def _losses(
     for place, _, x_hat in encoders.run(read):
         states[place] = states_with(x_hat)
     clean_states = clean.states.flatten(0, 1).index_select(0, before)
-    ce_clean, found = _compare(patched.head, clean_states, states, batch.input_ids[scored])
+    ce_clean, found = compare(patched.head, clean_states, states, batch.input_ids[scored])
     shared = {"predictions": np.ones(len(ce_clean)), "ce_clean": ce_clean}
     shared |= {name: found.pop(name)[0] for name in ("ce_zero", "ce_mean")}
     return {None: shared, **{p: {"ce_sae": ce, "kl": kl} for p, (ce, kl) in found.items()}}
 
 
-def _compare(
+def rows_of(batch: Batch, scored: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the rows that are replaced, and those that predict ``scored`` (batch, seq) tokens.
+
+    Both (n,) are indices of the batch's rows one sequence after the other.
+    """
+    before = torch.zeros_like(scored)
+    before[:, :-1] = scored[:, 1:]
+    replaced, before = (mask.flatten().nonzero().squeeze(1) for mask in (batch.ordinary, before))
+    return replaced, before
+
+
+def compare(
     head: Head, clean: torch.Tensor, variants: Mapping[Any, torch.Tensor], targets: torch.Tensor
 ) -> tuple[np.ndarray, dict[Any, np.ndarray]]:
     """Return cross-entropies (n,) of clean states, and for each variant's these and divergences.
@@ -177,7 +187,8 @@ def _chunk_rows(head: Head, states: torch.Tensor) -> int:
     return max(1, CHUNK_LOGITS // head(states[:1]).shape[-1])
 
 
-def _write(task: Task, columns: Mapping[str, np.ndarray]) -> None:
+def write(task: Task, columns: Mapping[str, np.ndarray]) -> None:
+    """Write sums per document and finish the task."""
     write_table(task.work.path / "documents.parquet", columns)
     task.finish(
         {

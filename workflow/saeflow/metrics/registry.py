@@ -20,6 +20,8 @@ SYMBOLS = {
     "CE(y)": "mean cross-entropy of the model's predictions with y in the place of x on every "
     "ordinary token; scored is every ordinary token with a token before it in its sequence "
     "(special tokens are neither replaced nor scored)",
+    "v, x′": "a random unit vector, another on every token; and an activation with a random error "
+    "that has the norm of x̂ and its cosine with x",
     "y": "the next token, where it is one of the most frequent ones (`measures > probes`), and "
     "the mean is over the evaluated tokens that one of them follows",
     "p(y|·)": "a multinomial logistic regression for y on standardised activations, fitted to x of "

@@ -28,12 +28,20 @@ class Batch(NamedTuple):
         Real and not special: the rows that an SAE replaces and the tokens that are scored.
     documents : ndarray (batch, seq) int64
         The document of each token; -1 at padding.
+    numbers : ndarray (batch,) int64
+        Which of the sequences these are.
     """
 
     input_ids: torch.Tensor
     real: torch.Tensor
     ordinary: torch.Tensor
     documents: np.ndarray
+    numbers: np.ndarray
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch with its tensors on a device."""
+        moved = (tensor.to(device) for tensor in self[:3])
+        return Batch(*moved, self.documents, self.numbers)
 
 
 class Sequences(NamedTuple):
@@ -78,7 +86,16 @@ class Sequences(NamedTuple):
             documents[row, :n] = self.documents[tokens]
             ordinary[row, :n] = ~self.special[tokens]
         real = torch.from_numpy(documents >= 0)
-        return Batch(torch.from_numpy(ids), real, torch.from_numpy(ordinary), documents)
+        return Batch(torch.from_numpy(ids), real, torch.from_numpy(ordinary), documents, chosen)
+
+    def first(self, n_tokens: int) -> Sequences:
+        """Return the first sequences, until they have ``n_tokens``; all if all have fewer."""
+        n = 1 + int(np.searchsorted(self.offsets[1:], n_tokens))
+        offsets = self.offsets[: n + 1]
+        tokens = slice(0, offsets[-1])
+        return Sequences(
+            self.token_ids[tokens], self.documents[tokens], self.special[tokens], offsets
+        )
 
 
 def sequences_of(store: TokenStore, split: str) -> Sequences:
