@@ -52,6 +52,24 @@ rule sample_dataset:
         'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/sample_dataset.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
+rule fetch_prompts:
+    """Fetch prompts from the hub, read local files, or generate them."""
+    input:
+        jobs.before,
+    output:
+        paths.receipt("fetch_prompts"),
+    log:
+        paths.log("fetch_prompts"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.memory,
+        runtime=60,
+    shell:
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_prompts.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+
+
 rule train_tokenizer:
     """Train a word-level tokenizer."""
     input:

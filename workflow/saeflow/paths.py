@@ -23,6 +23,9 @@ MEASUREMENT_OF_HOOK = (
     RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packing}/{hook}/{measure}.json"
 )
 PROMPTS = RESULTS + "/prompts/{prompts}/prompts.json"
+ON_PROMPTS = "prompts"
+"""In the place of the packing where something is measured on a prompt set."""
+
 OF_CONFIGURATION = RESULTS + "/studies/{configuration}"
 SIMULATION = OF_CONFIGURATION + "/theory/{study}.json"
 TABLE = OF_CONFIGURATION + "/tables/{study}/{table}.json"
@@ -50,6 +53,7 @@ PASSES = {
     "fetch_dataset": "{dataset}",
     "generate_dataset": "{dataset}",
     "sample_dataset": "{dataset}",
+    "fetch_prompts": "{prompts}",
     "tokenize_dataset": "{tokenizer}/{dataset}/{packing}",
     "harvest": _OF_MODEL,
     "release_activations": f"{_OF_MODEL}/{{hook}}",

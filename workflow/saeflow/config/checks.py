@@ -17,6 +17,7 @@ from saeflow.config.sections import section_of
 from saeflow.errors import ConfigError
 from saeflow.hooks import PARALLEL_SITES, Hook
 from saeflow.models.training_plan import training_plan
+from saeflow.paths import ON_PROMPTS
 from saeflow.plan.imports import is_imported, varies
 
 Config = dict[str, Any]
@@ -48,6 +49,16 @@ def resolve(config: Any, *, file: str = "config.yaml") -> Config:
         if "sample" in dataset:
             where = f"{file} > datasets > {name} > sample > model"
             refer(result, "models", dataset["sample"]["model"], where)
+    for name, prompts in result["prompts"].items():
+        _check_prompts(result, f"{file} > prompts > {name}", prompts)
+    if ON_PROMPTS in result["packings"]:
+        raise ConfigError(
+            "this name stands for prompt sets where something is measured on them",
+            where=f"{file} > packings > {ON_PROMPTS}",
+            expected="another name",
+            got=ON_PROMPTS,
+            remedy="Rename the packing.",
+        )
     for section, values, where in studies.values():
         _check_study(result, where, values)
         section.check(result, values, where)
@@ -80,6 +91,31 @@ def _check_tokenizer(config: Config, where: str, tokenizer: Config) -> None:
             "a model that is trained here does not bring a tokenizer",
             where=f"{where} > model",
             remedy="Name the tokenizer that it is trained with.",
+        )
+
+
+def _check_prompts(config: Config, where: str, prompts: Config) -> None:
+    """Check that a world has the prompts that are wanted of it."""
+    if "dataset" not in prompts:
+        return
+    refer(config, "datasets", prompts["dataset"], f"{where} > dataset")
+    world = config["datasets"][prompts["dataset"]].get("generate")
+    if world is None:
+        known = [name for name, entry in config["datasets"].items() if "generate" in entry]
+        raise ConfigError(
+            "this dataset has no prompts",
+            where=f"{where} > dataset",
+            expected=f"a generated dataset: {', '.join(known) or 'there is none'}",
+            got=prompts["dataset"],
+        )
+    wanted = prompts["n_prompts"]
+    if wanted is not None and wanted > world["n_prompts"]:
+        raise ConfigError(
+            "the world has fewer prompts",
+            where=f"{where} > n_prompts",
+            expected=f"at most {world['n_prompts']}",
+            got=wanted,
+            remedy=f"Lower it, or raise datasets > {prompts['dataset']} > generate > n_prompts.",
         )
 
 

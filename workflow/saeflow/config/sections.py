@@ -1,7 +1,7 @@
 """The sections of the configuration, and what every study is told. Read `Config`.
 
-Entries of the sections are in `sources.py`, `saes.py` and `training.py`; what a study asks besides
-is beside the study.
+Entries of the sections are in `sources.py`, `prompts.py`, `saes.py` and `training.py`; what a study
+asks besides is beside the study.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from saeflow import registry
 from saeflow.config.base import Count, HookName, Items, Name, Section, Whole
 from saeflow.config.messages import no_such
+from saeflow.config.prompts import AnyPrompts
 from saeflow.config.saes import Sae
 from saeflow.config.sources import AnyDataset, Model, Packing, Tokenizer
 from saeflow.config.training import Method
@@ -199,6 +200,8 @@ class Config(Section):
     """Texts by name."""
     packings: dict[Name, Packing]
     """Ways to cut documents into sequences, by name."""
+    prompts: dict[Name, AnyPrompts] = {}
+    """Prompt sets, questions with a known answer, by name."""
     activations: Activations = Activations()
     """How activations are stored."""
     jobs: Jobs = Jobs()

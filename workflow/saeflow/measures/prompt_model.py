@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from saeflow.errors import DataError, ModelError
 from saeflow.models.slices import Head, final_states
+from saeflow.prompts.encode import Continuations, encode_texts
 
 # Prompts in a forward pass. A constant: the shape of a matrix product can move its last bits.
 _BATCH_PROMPTS = 32
@@ -33,10 +34,11 @@ class PromptModel:
     ) -> None:
         self.model, self.tokenizer, self.max_positions = model, tokenizer, max_positions
         self._head = Head(model)
+        self._continued = Continuations(tokenizer)
 
     def answer_id(self, word: str) -> int:
         """Return the token id of an answer; one of several tokens is a `DataError`."""
-        ids = self.tokenizer(word, add_special_tokens=False)["input_ids"]
+        ids = self._continued(f" {word}").tolist()
         if len(ids) != 1 or ids[0] == self.tokenizer.unk_token_id:
             raise DataError(
                 "the answer to a prompt is not one known token",
@@ -72,8 +74,8 @@ class PromptModel:
         return torch.stack(rows).cpu().numpy()
 
     def _encode(self, texts: Sequence[str]) -> list[torch.Tensor]:
-        encoded = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        longest = max(map(len, encoded)) + 1
+        encoded = encode_texts(self.tokenizer, texts)
+        longest = max(map(len, encoded))
         if longest > self.max_positions:
             raise ModelError(
                 "a prompt is longer than the model's context",
@@ -81,8 +83,7 @@ class PromptModel:
                 got=longest,
                 remedy="Score models with a longer context.",
             )
-        bos = self.tokenizer.bos_token_id
-        return [torch.tensor([bos, *ids], device=self.model.device) for ids in encoded]
+        return [torch.from_numpy(ids).to(self.model.device) for ids in encoded]
 
     def _batches(
         self, texts: Sequence[str]

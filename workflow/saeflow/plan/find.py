@@ -19,6 +19,7 @@ def find_defined(plan: Plan, record: Path) -> Result | None:
         paths.MODEL: plan.model,
         paths.TOKENIZER: plan.tokenizer,
         paths.DATASET: plan.dataset,
+        paths.PROMPTS: plan.prompts,
         paths.TOKENS: plan.tokens,
         paths.ACTIVATIONS: plan.activations,
         paths.SAE: plan.sae,

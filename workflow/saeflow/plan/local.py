@@ -37,7 +37,7 @@ def local_files(
     Parameters
     ----------
     rule
-        Of datasets, models or SAEs from elsewhere.
+        Of datasets, prompt sets, models or SAEs from elsewhere.
     path
         As in the configuration.
     settings
@@ -45,7 +45,7 @@ def local_files(
     where
         The configuration key that names the path, for messages.
     """
-    if rule == "fetch_dataset":  # their order says it all
+    if rule in ("fetch_dataset", "fetch_prompts"):  # their order says it all
         found = find_files(path, where=where, separator=settings.get("separator"))
         return {f"{i:08d}": file for i, file in enumerate(found)}
     place = Path(path).expanduser()

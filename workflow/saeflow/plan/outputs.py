@@ -13,7 +13,7 @@ from saeflow.files import canonical_json, sha256_file, sha256_text
 from saeflow.metrics.registry import MEASURES, METRICS
 from saeflow.plan.current import HARVEST, RELEASE, Current
 from saeflow.plan.find import find_defined
-from saeflow.plan.plan import ON_PROMPTS, Plan
+from saeflow.plan.plan import Plan
 from saeflow.plan.result import SOURCE_ROOT, Result, with_upstream
 from saeflow.plan.summary import summary
 from saeflow.studies.study import ON, OTHERS, PROMPTS, Figure, Row, Study, Table
@@ -128,7 +128,7 @@ class Outputs:
             on = row.get(ON) or self._section(study)["evaluate_on"]
         place = {"eval_dataset": on["dataset"], "eval_packing": on["packing"]}
         if PROMPTS in row:
-            place = {"eval_dataset": row[PROMPTS], "eval_packing": ON_PROMPTS}
+            place = {"eval_dataset": row[PROMPTS], "eval_packing": paths.ON_PROMPTS}
         if MEASURES[kind].of == _OF_MODEL:
             return self.plan.measurement_of_model(kind, model=row["model"], **place)
         return self.plan.measurement(kind, others=row.get(OTHERS, ()), **place, **sae)

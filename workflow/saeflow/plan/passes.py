@@ -34,6 +34,7 @@ _NOUNS = {
     "fetch_dataset": "dataset",
     "generate_dataset": "dataset",
     "sample_dataset": "dataset",
+    "fetch_prompts": "prompt set",
     "tokenize_dataset": "token store",
     "harvest": "store",
     "release_activations": "store",

@@ -25,9 +25,6 @@ _OF_EACH = ("trained_on", "others")
 OF_A_MODEL = "model"
 """In the place of the hook where a measurement is of a language model, or of all its hooks."""
 
-ON_PROMPTS = "prompts"
-"""In the place of the packing where something is measured on a prompt set."""
-
 
 class Plan(Sources):
     """The results of one configuration, from its sources to the measurements."""
@@ -148,7 +145,7 @@ class Plan(Sources):
         measure
             A name in `saeflow.metrics.registry.MEASURES`.
         eval_dataset, eval_packing
-            What to measure on; a prompt set and `ON_PROMPTS` for prompts.
+            What to measure on; a prompt set and `saeflow.paths.ON_PROMPTS` for prompts.
         others
             The wildcards of other SAEs that are read too.
         **sae

@@ -50,6 +50,8 @@ def require_possible(outputs: Outputs) -> None:
         elif one.rule == "fetch_dataset" and "path" in one.arguments:
             # by name: nothing of it is needed where texts were read before
             registry.load("plan", "texts").check_texts(plan, one, wanted)
+        elif one.rule == "fetch_prompts" and "path" in one.arguments:
+            registry.load("plan", "texts").check_prompts(plan, one)
 
 
 def facts_of(model: Result) -> ModelFacts | None:

@@ -131,6 +131,25 @@ class Sources:
         where = f"{self.file} > datasets > {dataset} > path"
         return self._fetched("fetch_dataset", paths.DATASET, place, entry, where)
 
+    def prompts(self, prompts: str) -> Result:
+        """Return a prompt set: read, or generated."""
+        return self._once(("prompts", prompts), lambda: self._prompts(prompts))
+
+    def _prompts(self, prompts: str) -> Result:
+        entry, place = self._entry("prompts", prompts), {"prompts": prompts}
+        if "generate" not in entry:
+            where = f"{self.file} > prompts > {prompts} > path"
+            return self._fetched("fetch_prompts", paths.PROMPTS, place, entry, where)
+        return Result(
+            rule="fetch_prompts",
+            place=place,
+            output=paths.fill(paths.PROMPTS, **place),
+            settings=_without(entry, "dataset"),
+            inputs={"dataset": self.dataset(entry["dataset"])} if "dataset" in entry else {},
+            code_roots=(f"saeflow.prompts.{'world' if 'dataset' in entry else 'ioi'}",),
+            suffix="",
+        )
+
     def tokens(self, tokenizer: str, dataset: str, packing: str) -> Result:
         """Return the job that cuts a dataset into sequences of tokens."""
 
@@ -160,7 +179,7 @@ class Sources:
             files = local_files(rule, entry["path"], entry, where=where)
             arguments["path"] = str(Path(entry["path"]).expanduser())
             settings[HASH] = hash_of(files)
-            if rule == "fetch_dataset":
+            if rule in ("fetch_dataset", "fetch_prompts"):
                 settings["format"] = kind_of(next(iter(files.values())))
         return self._alone(rule, pattern, place, settings, arguments=arguments)
 

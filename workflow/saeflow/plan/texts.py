@@ -1,6 +1,6 @@
 """Whether local texts are there, in the column that is named, and enough: by their beginnings.
 
-Read `check_texts`.
+Read `check_texts`; `check_prompts` does the same for prompts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from saeflow.errors import ConfigError, DataError
 from saeflow.plan.current import has_bulk
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import Result
+from saeflow.prompts.local import check_head
 from saeflow.work import bulk_path
 
 _MOST_DOCUMENTS, _MOST_CHARACTERS = 1000, 1_000_000
@@ -56,6 +57,22 @@ def check_texts(plan: Plan, dataset: Result, wanted: Iterable[Result]) -> None:
         if store.rule == "tokenize_dataset" and store.inputs["dataset"] is dataset:
             for split, most in _most(store, settings, head).items():
                 _check_limit(plan, store, split, most)
+
+
+def check_prompts(plan: Plan, prompts: Result) -> None:
+    """Raise where a local prompt set cannot be read, or its first rows cannot be asked.
+
+    Raises
+    ------
+    ConfigError, DataError
+        With the place in the configuration, and in the file.
+    """
+    where = f"{plan.file} > prompts > {prompts.place['prompts']}"
+    try:
+        check_head(prompts.arguments["path"], prompts.settings, where=f"{where} > path")
+    except DataError as error:
+        error.where = where if error.where is None else f"{where}: {error.where}"
+        raise
 
 
 def _check_limit(plan: Plan, store: Result, split: str, most: int) -> None:

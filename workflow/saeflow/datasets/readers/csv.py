@@ -56,6 +56,13 @@ def texts(files: Sequence[Path], text: str) -> Iterator[str]:
             yield without_surrogates(row[text])[0]
 
 
+def rows(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield where each row stands, and its values, which are all strings."""
+    for file in files:
+        for number, row in _lines(file):
+            yield f"{file} > line {number}", row
+
+
 class _Read(Types):
     """The types that a CSV's strings are read as."""
 
@@ -65,25 +72,31 @@ class _Read(Types):
 
 
 def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
+    for number, row in _lines(path):
+        where = f"{path} > line {number}"
+        if text not in row:
+            raise no_column(text, row, where)
+        if not is_whole(row[text]):
+            refuse_surrogates(row[text], where)
+        yield row
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number of the line that each row ends on, and the row."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader((line + "\n" for _, line in lines(path)), strict=True)
     names: list[str] = []
     try:
         for row in reader:
-            where = f"{path} > line {reader.line_num}"
             if not row:  # a blank line
                 continue
             if not names:
                 names = distinct(without_surrogates(row)[0])
-                if text not in names:
-                    raise no_column(text, names, where)
                 continue
             if len(row) != len(names):
+                where = f"{path} > line {reader.line_num}"
                 raise _unreadable(where, f"{len(row)} fields of {len(names)}")
-            found = dict(zip(names, row, strict=True))
-            if not is_whole(found[text]):
-                refuse_surrogates(found[text], where)
-            yield found
+            yield reader.line_num, dict(zip(names, row, strict=True))
     except csv.Error as error:
         raise _unreadable(f"{path} > line {reader.line_num}", str(error)) from error
 

@@ -44,8 +44,28 @@ def texts(files: Sequence[Path], text: str) -> Iterator[str]:
             yield row[text]
 
 
+def rows(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where each row stands, and its values as they are."""
+    for file in files:
+        for number, row, _ in _objects(file):
+            yield f"{file} > line {number}", row
+
+
 def _rows(path: Path, text: str) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield each row with its text under the name ``text``, and how much in it was replaced."""
+    for number, found, line in _objects(path):
+        where = f"{path} > line {number}"
+        row = _with_text(found, text, where)
+        if not is_whole(line):
+            refuse_surrogates(row[text], where)
+        elif "\\ud" not in line and "\\uD" not in line:
+            yield row, 0
+            continue
+        yield without_surrogates(row)
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """Yield the number of each line that is not blank, its object and the line itself."""
     for number, line in lines(path):
         if not line.strip():
             continue
@@ -67,13 +87,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[dict[str, Any], int]]:
                 got=line[:40],
                 remedy="Write one object a line.",
             )
-        row = _with_text(row, text, where)
-        if not is_whole(line):
-            refuse_surrogates(row[text], where)
-        elif "\\ud" not in line and "\\uD" not in line:
-            yield row, 0
-            continue
-        yield without_surrogates(row)
+        yield number, row, line
 
 
 def _with_text(row: dict[str, Any], text: str, where: str) -> dict[str, Any]:

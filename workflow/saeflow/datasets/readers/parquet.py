@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saeflow.datasets.columns import Batch, Types, columns_of, text_of
+from saeflow.datasets.columns import Batch, Types, columns_of, distinct, text_of
 from saeflow.datasets.source import BATCH_DOCUMENTS, Source
 from saeflow.errors import DataError, first_line
 
@@ -43,6 +44,18 @@ def texts(files: Sequence[Path], text: str) -> Iterator[str]:
     """Yield the texts alone."""
     for columns, _ in read(files, str(files[0]), text).batches():
         yield from text_of(columns, text, str(files[0])).to_pylist()
+
+
+def rows(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where each row stands, and its values."""
+    for file in files:
+        with _open(file) as opened:
+            number = 0
+            for batch in opened.iter_batches(batch_size=BATCH_DOCUMENTS):
+                names = distinct(batch.schema.names)
+                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    number += 1
+                    yield f"{file} > row {number}", dict(zip(names, values, strict=True))
 
 
 def _schema(file: Path) -> pa.Schema:

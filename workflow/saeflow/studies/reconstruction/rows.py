@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from saeflow.config.recipes import BASELINES
 from saeflow.hooks import Hook
-from saeflow.studies.study import OTHERS, Config, Row, every_sae
+from saeflow.studies.study import OTHERS, PROMPTS, Config, Row, every_sae
 
 
 def at_positions(config: Config, section: Config) -> Iterator[Row]:
@@ -14,6 +14,13 @@ def at_positions(config: Config, section: Config) -> Iterator[Row]:
     yield from every_sae(config, section)
     if place := section["context_on"]:
         yield from every_sae(config, section, train_on=place, saes=section["context_saes"])
+
+
+def on_prompts(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the study's SAEs on each of its prompt sets."""
+    for prompts in section["prompts"]:
+        for row in every_sae(config, section):
+            yield {**row, PROMPTS: prompts}
 
 
 def upstream(config: Config, section: Config) -> Iterator[Row]:

@@ -21,12 +21,17 @@ class Section(StudySection):
     positions that they never saw is held against those of `saes`. null for none."""
     context_saes: MaybeItems[str] = []
     """Names under `saes`, trained on `context_on`."""
+    prompts: MaybeItems[str] = []
+    """Names under `prompts`: what the model is asked with reconstructions in the place of
+    activations."""
 
     @classmethod
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
         """Check that what is named is there, and that contexts are shorter where they should be."""
         for name in section["context_saes"]:
             refer(config, "saes", name, f"{where} > context_saes")
+        for name in section["prompts"]:
+            refer(config, "prompts", name, f"{where} > prompts")
         place = section["context_on"]
         if (place is None) == bool(section["context_saes"]):
             raise ConfigError(

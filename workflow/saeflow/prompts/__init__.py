@@ -1,0 +1,1 @@
+"""Prompt sets: questions with a known answer, from files, the hub, the world or templates."""

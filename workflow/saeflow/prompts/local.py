@@ -1,0 +1,67 @@
+"""Rows of local files with prompts, and a look at the first ones before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from saeflow.datasets.files import CSV, JSONL, PARQUET, TXT, find_files, kind_of
+from saeflow.datasets.readers import csv, jsonl, parquet
+from saeflow.errors import ConfigError, DataError
+from saeflow.prompts.forms import find_form
+
+_READERS = {JSONL: jsonl, CSV: csv, PARQUET: parquet}
+_FIRST = 100
+
+
+def rows_of(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where each row of some files of one kind stands, and its values by column."""
+    yield from _READERS[kind_of(files[0])].rows(files)
+
+
+def find_prompt_files(path: Path | str, *, where: object) -> list[Path]:
+    """Return the files of a prompt set, as `saeflow.datasets.files.find_files` does.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or they are of several kinds, or text without columns.
+    """
+    files = find_files(path, where=where)
+    if kind_of(files[0]) == TXT:
+        raise ConfigError(
+            "prompts are not read from plain text: it does not say where one ends",
+            where=where,
+            expected=".jsonl, .ndjson, .csv or .parquet",
+            got=files[0].name,
+            remedy='Write one object a line, {"text": "..."}, in a .jsonl.',
+        )
+    return files
+
+
+def check_head(path: Path | str, settings: Mapping[str, Any], *, where: object) -> None:
+    """Raise what reading the first rows of a prompt set raises: quick, and without torch.
+
+    Parameters
+    ----------
+    path
+        As in the configuration.
+    settings
+        As of `saeflow.prompts.forms.find_form`, and ``n_prompts``.
+    where
+        The configuration key that names the path, for messages.
+    """
+    rows = islice(rows_of(find_prompt_files(path, where=where)), settings["n_prompts"] or _FIRST)
+    form = None
+    for place, row in islice(rows, _FIRST):
+        form = form or find_form(settings, row, place)
+        form.prompt(row, place)
+    if form is None:
+        raise DataError(
+            "there is no prompt",
+            where=path,
+            expected="at least one row",
+            remedy="Copy or fetch it again, or name another file.",
+        )
