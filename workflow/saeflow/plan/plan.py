@@ -161,8 +161,8 @@ class Plan(Sources):
             place = {"measure": measure, "model": sae["model"], "hook": sae["hook"], **on}
             if together:  # all hooks, and all prompt sets
                 place["hook"] = OF_A_MODEL
-                if eval_packing == ON_PROMPTS:
-                    place["eval_dataset"] = ON_PROMPTS
+                if eval_packing == paths.ON_PROMPTS:
+                    place["eval_dataset"] = paths.ON_PROMPTS
             modules = architecture_modules(recipe)
             if others:
                 inputs["others"] = tuple(self.sae(**other) for other in others)

@@ -40,7 +40,7 @@ THINGS = (
 TEMPLATES = (
     "On the way to the {place}, {first} and {second} stopped for a moment, and {giver} handed"
     " {a_thing} to",
-    "This time {first} and {second} met at the {place}. Without a word, {giver} passed {a_thing} to",
+    "This time {first} and {second} met at the {place}. Silently {giver} passed {a_thing} to",
     "It was raining when {first} and {second} left the {place}, so {giver} offered {a_thing} to",
     "Last Sunday {first} and {second} cleaned the {place}. When they had finished, {giver} gave"
     " {a_thing} to",
