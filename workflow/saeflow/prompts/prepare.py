@@ -72,7 +72,7 @@ def prepare_prompts(
             where=work.output,
             expected=f"at least {wanted or 1}",
             got=len(prompts),
-            remedy="Lower n_prompts in the entry of the prompt set, or set it to null for all."
+            remedy="Lower n_prompts in the entry of the prompt set; null takes all."
             if prompts
             else "Name another file or split.",
         )
