@@ -50,3 +50,21 @@ rule select_checkpoint:
         runtime=60,
     shell:
         'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/select_checkpoint.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+
+
+rule shuffle_model:
+    """Make a control of a model: its weights with their entries permuted."""
+    input:
+        jobs.before,
+    output:
+        paths.receipt("shuffle_model"),
+    log:
+        paths.log("shuffle_model"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.memory,
+        runtime=60,
+    shell:
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/shuffle_model.py" {wildcards.plan} {output} --threads {threads} --log {log}'

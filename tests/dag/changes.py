@@ -11,6 +11,7 @@ from typing import NamedTuple
 from dag.edits import (
     add_import,
     add_sae,
+    add_shuffled,
     after,
     change_bulk,
     change_digit,
@@ -89,6 +90,11 @@ CHANGES = (
     ),
     Change("a seed of a study is added", study("seeds", 1), below_saes(ALL_SAES, seed=1)),
     Change("an SAE of a study is added", add_sae, below_saes(["topk-8"])),
+    Change(
+        "a control of a model is added: the same with its weights shuffled (`shuffle`)",
+        add_shuffled,
+        {"shuffle_model models/noise/model"} | harvest() | below_saes(ALL_SAES),
+    ),
     Change(
         "an SAE of a study is removed",
         lambda tree: tree.configure(lambda c: c["studies"]["suppression"].update(saes=["relu"])),
@@ -268,6 +274,11 @@ CHANGES = (
     Change(
         "a penalty that no SAE has",
         code("sae/penalties/ghost_gradients.py", "\ndef ", "\n_CHANGED = 1\n\n\ndef "),
+        set(),
+    ),
+    Change(
+        "how a model's weights are shuffled, where no model's are",
+        code("models/shuffled.py", "[seed, zlib", "[seed, 1, zlib"),
         set(),
     ),
     Change("a preset", code("config/presets.py", '"l1": 2e-3', '"l1": 3e-3'), set()),

@@ -96,6 +96,14 @@ def add_sae(tree: Tree) -> None:
     tree.configure(change)
 
 
+def add_shuffled(tree: Tree) -> None:
+    def change(config) -> None:
+        config["models"]["noise"] = {"shuffle": "small"}
+        config["studies"]["suppression"]["models"].append("noise")
+
+    tree.configure(change)
+
+
 def add_import(tree: Tree) -> None:
     for block in (1, 2):
         directory = tree.path / f"theirs/{block}"

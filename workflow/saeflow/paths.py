@@ -48,6 +48,7 @@ PASSES = {
     "fetch_model": "{model}",
     "train_lm": "{model}",
     "select_checkpoint": "{model}",
+    "shuffle_model": "{model}",
     "train_tokenizer": "{tokenizer}",
     "copy_tokenizer": "{tokenizer}",
     "fetch_dataset": "{dataset}",

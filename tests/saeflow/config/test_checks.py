@@ -48,6 +48,9 @@ BAD = [
     ((*STUDY, "models"), ["small@3"], "no such checkpoint", "0, 1, 2, 4, 8"),
     ((*STUDY, "models"), ["small@x"], "no such checkpoint", "got small@x"),
     ((*STUDY, "models"), ["hub@1"], "the model 'hub' has no checkpoints", "a model of its own"),
+    (("models", "x"), {"shuffle": "smal"}, "x > shuffle: there is no 'smal'", "'small'?"),
+    (("models", "x"), {"shuffle": "small@3"}, "models > x > shuffle", "no such checkpoint"),
+    (("models", "x"), {"shuffle": "x"}, "models > x > shuffle", "a shuffled one itself"),
     ((*TRAIN, "checkpoints"), "often", "train > checkpoints", "'log-spaced'"),
     ((*TRAIN, "checkpoints"), [10**9], "small > train > checkpoints", "outside the training"),
     ((*TRAIN, "tokens"), 5, "small > train > tokens", "batch_tokens"),
@@ -72,6 +75,19 @@ def test_what_does_not_fit_together_is_refused(refused, path, value, first, seco
 def test_a_sound_configuration_is_accepted(config):
     config["studies"]["suppression"].update(models=["small", "small@4"], hooks=["attn_out.3"])
     resolve(config)
+
+
+def test_a_shuffled_model_has_the_hooks_and_the_tokenizer_of_its_own(config):
+    config["models"]["noise"] = {"shuffle": "small@4"}
+    study = config["studies"]["suppression"]
+    study.update(models=["noise"], hooks=["attn_out.3"])
+    resolve(config)
+    study["hooks"] = ["attn_out.4"]
+    with pytest.raises(ConfigError, match=r"model 'noise' has no hook 'attn_out\.4'"):
+        resolve(config)
+    study["hooks"], config["tokenizers"]["taken"] = ["attn_out.3"], {"model": "noise"}
+    with pytest.raises(ConfigError, match="does not bring a tokenizer"):
+        resolve(config)
 
 
 def test_hooks_of_models_from_elsewhere_are_left_to_the_job_that_sees_the_model(config):

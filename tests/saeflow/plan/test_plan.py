@@ -132,6 +132,18 @@ def test_a_checkpoint_is_a_model_that_reads_the_trained_one(config):
     assert plan.tokenizer_name("small@4") == "words"
 
 
+def test_a_shuffled_model_reads_the_one_it_is_made_of_and_its_tokens(config):
+    config["models"]["noise"] = {"shuffle": "small@4", "seed": 3}
+    plan = make_plan(config)
+    one = plan.model("noise")
+    assert (one.rule, one.output) == ("shuffle_model", Path("results/models/noise/model.json"))
+    assert one.settings == {"seed": 3, "embeddings": True}
+    assert list(one.upstream()) == [plan.model("small@4")]
+    assert plan.tokenizer_name("noise") == "words"
+    real, noise = (plan.activations(**{**PLACE, "model": m}) for m in ("small@4", "noise"))
+    assert noise.inputs["tokens"] is real.inputs["tokens"]
+
+
 def test_a_model_from_elsewhere_brings_its_tokenizer_unless_another_is_named(config):
     hub = {"hub": "org/m", "revision": "0" * 40}
     config["models"].update(own=hub, other={**hub, "tokenizer": "words"})

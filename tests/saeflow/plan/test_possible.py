@@ -158,9 +158,15 @@ def test_checkpoints_and_models_trained_here_are_known_by_their_settings(place):
         config["packings"]["q"] = {"context_length": 8}
         study.update(models=["trained@1"], hooks=["resid_post.1"])
 
-    write(change)
-    with pytest.raises(SaeflowError, match=r"longer than the context.*at most 8; got 16"):
-        open_study(Path("config.yaml"))
+    def shuffle(config, study):
+        change(config, study)
+        config["models"]["noise"] = {"shuffle": "trained@1"}
+        study["models"] = ["noise"]
+
+    for asked in (change, shuffle):
+        write(asked)
+        with pytest.raises(SaeflowError, match=r"longer than the context.*at most 8; got 16"):
+            open_study(Path("config.yaml"))
 
 
 def test_a_published_model_is_refused_what_it_cannot_have_before_it_is_fetched(place):

@@ -58,6 +58,9 @@ def test_of_a_model_its_source_size_and_clean_perplexity(there):
                 "from_tokenizer": "w",
             },
             "own@64": {"rule": "select_checkpoint", "step": 64, "from_model": "own"},
+            "own-noise": {
+                "rule": "shuffle_model", "seed": 0, "embeddings": True, "from_model": "own",
+            },
         }
     }  # fmt: skip
     facts = {"architecture": "Llama", "n_layers": 5, "d_model": 64, "weights_sha256": "ab" * 32}
@@ -66,10 +69,11 @@ def test_of_a_model_its_source_size_and_clean_perplexity(there):
             "m": [there("m.json", **facts, vocab_size=32_000)],
             "own": [["own.json", IDENTITY]],
             "own@64": [["own64.json", IDENTITY]],
+            "own-noise": [["noise.json", IDENTITY]],
         }
     }
     scores = pd.DataFrame({"model": "m", "perplexity": [12.8571, 12.8571, None]})
-    hub, own, checkpoint = told(settings, records, [pd.DataFrame({"sae": ["a"]}), scores])[
+    hub, own, checkpoint, noise = told(settings, records, [pd.DataFrame({"sae": ["a"]}), scores])[
         "Language models"
     ]
     assert hub == {
@@ -80,6 +84,7 @@ def test_of_a_model_its_source_size_and_clean_perplexity(there):
     assert own["source"] == "trained here on world, packed as lm-256"
     assert (own["blocks"], own["width"]) == ("4", "128")
     assert own["settings"] == "tokens 2,600,000, learning_rate 0.003"
+    assert noise["source"] == "own with the entries of each weight permuted"
     assert checkpoint["source"] == "own after 64 steps" and checkpoint["blocks"] == ""
 
 

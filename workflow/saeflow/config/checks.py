@@ -77,8 +77,28 @@ def _check_model(config: Config, where: str, model: Config) -> None:
         for key in ("dataset", "packing", "tokenizer"):
             refer(config, f"{key}s", model["train"][key], f"{where} > train > {key}")
         check_model(config, f"{where} > train", model["train"])
+    elif "shuffle" in model:
+        _check_checkpoint(config, f"{where} > shuffle", model["shuffle"])
+        if "shuffle" in _entry(config, model["shuffle"]):
+            raise ConfigError(
+                "this model is a shuffled one itself",
+                where=f"{where} > shuffle",
+                expected="a model whose weights mean something",
+                got=model["shuffle"],
+            )
     elif "tokenizer" in model:
         refer(config, "tokenizers", model["tokenizer"], f"{where} > tokenizer")
+
+
+def _entry(config: Config, model: str) -> Config:
+    """Return the entry of a model, or of a checkpoint's model."""
+    return config["models"][model.partition("@")[0]]
+
+
+def _origin(config: Config, model: str) -> Config:
+    """Return the entry of a model, and of a shuffled one that of the model it is made of."""
+    entry = _entry(config, model)
+    return _entry(config, entry["shuffle"]) if "shuffle" in entry else entry
 
 
 def _check_tokenizer(config: Config, where: str, tokenizer: Config) -> None:
@@ -86,7 +106,7 @@ def _check_tokenizer(config: Config, where: str, tokenizer: Config) -> None:
         refer(config, "datasets", tokenizer["train"], f"{where} > train")
         return
     refer(config, "models", tokenizer["model"], f"{where} > model")
-    if "train" in config["models"][tokenizer["model"]]:
+    if "train" in _origin(config, tokenizer["model"]):
         raise ConfigError(
             "a model that is trained here does not bring a tokenizer",
             where=f"{where} > model",
@@ -130,7 +150,7 @@ def _check_study(config: Config, where: str, study: Config) -> None:
     _check_transcoders(config, where, study)
     for name in study["models"]:
         _check_checkpoint(config, f"{where} > models", name)
-        model = config["models"][name.partition("@")[0]]
+        model = _origin(config, name)
         if "train" in model:
             _check_hooks(config, f"{where} > hooks", study, name, model["train"]["n_layers"])
 

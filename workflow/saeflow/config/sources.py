@@ -138,11 +138,25 @@ class TrainedModel(Section):
     """How it is trained."""
 
 
+class ShuffledModel(Section):
+    """A control of another model: the entries of each of its weights permuted."""
+
+    shuffle: Text
+    """A name under `models`; `model@step` is a checkpoint of one that is trained here. Matrices,
+    biases and norms keep their values and lose their order; the tokenizer is the model's own."""
+    seed: Whole = 0
+    """Seed of the permutations."""
+    embeddings: bool = True
+    """Permute token embeddings and the LM head too. false leaves each token its own vector, so that
+    what is told apart by tokens alone stays."""
+
+
 Model = Annotated[
     Annotated[HubModel, Tag("hub")]
     | Annotated[LocalModel, Tag("path")]
-    | Annotated[TrainedModel, Tag("train")],
-    kind("hub", "path", "train"),
+    | Annotated[TrainedModel, Tag("train")]
+    | Annotated[ShuffledModel, Tag("shuffle")],
+    kind("hub", "path", "train", "shuffle"),
 ]
 
 

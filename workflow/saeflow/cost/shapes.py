@@ -79,7 +79,7 @@ def shape_of(model: Result, vocab_size: int | None = None) -> Shape:
     Parameters
     ----------
     model
-        Of fetch_model, train_lm or select_checkpoint.
+        Of fetch_model, train_lm, select_checkpoint or shuffle_model.
     vocab_size
         Of the tokenizer, for a model that is trained here.
 
@@ -89,7 +89,7 @@ def shape_of(model: Result, vocab_size: int | None = None) -> Shape:
         While it cannot be known.
     """
     settings = model.settings
-    if model.rule == "select_checkpoint":
+    if model.rule in ("select_checkpoint", "shuffle_model"):
         return shape_of(model.inputs["model"], vocab_size)
     if model.rule == "train_lm":
         d, n = settings["d_model"], settings["n_layers"]

@@ -187,7 +187,7 @@ class Works:
         rate = _NETWORK_BYTES_PER_S if "hub" in results[0].settings else _DISK_BYTES_PER_S
         return Work(ZERO, n_bytes.scaled(1 / rate), n_bytes, Guess(8, 1.5))
 
-    _select_checkpoint = _fetch_model
+    _select_checkpoint = _shuffle_model = _fetch_model
 
     def _train_lm(self, results: Sequence[Result]) -> Work:
         plan, shape = training_plan(results[0].settings), self.shape(results[0])

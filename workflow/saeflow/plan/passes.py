@@ -29,6 +29,7 @@ _NOUNS = {
     "fetch_model": "model",
     "train_lm": "model",
     "select_checkpoint": "model",
+    "shuffle_model": "model",
     "train_tokenizer": "tokenizer",
     "copy_tokenizer": "tokenizer",
     "fetch_dataset": "dataset",

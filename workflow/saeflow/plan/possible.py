@@ -56,7 +56,7 @@ def require_possible(outputs: Outputs) -> None:
 
 def facts_of(model: Result) -> ModelFacts | None:
     """Return what is known of a model before it is loaded; None for nothing."""
-    if model.rule == "select_checkpoint":
+    if model.rule in ("select_checkpoint", "shuffle_model"):
         return facts_of(model.inputs["model"])
     if model.rule == "train_lm":
         settings = model.settings

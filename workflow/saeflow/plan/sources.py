@@ -61,7 +61,7 @@ class Sources:
     # -- models and tokenizers ---------------------------------------------------------------
 
     def model(self, model: str) -> Result:
-        """Return a model: fetched, trained, or one of its checkpoints."""
+        """Return a model: fetched, trained, one of its checkpoints, or a control of one."""
         return self._once(("model", model), lambda: self._model(model))
 
     def _model(self, model: str) -> Result:
@@ -85,6 +85,10 @@ class Sources:
                 "tokenizer": self.tokenizer(tokenizer),
             }
             return self._alone("train_lm", paths.MODEL, place, settings, inputs)
+        if "shuffle" in entry:
+            settings = _without(entry, "shuffle")
+            inputs = {"model": self.model(entry["shuffle"])}
+            return self._alone("shuffle_model", paths.MODEL, place, settings, inputs)
         source = _without(entry, "tokenizer")
         where = f"{self.file} > models > {name} > path"
         return self._fetched("fetch_model", paths.MODEL, place, source, where)
@@ -93,6 +97,8 @@ class Sources:
         """Return the name of the tokenizer that a model reads."""
         name = model.partition("@")[0]
         entry = self._entry("models", name)
+        if "shuffle" in entry:
+            return self.tokenizer_name(entry["shuffle"])
         return entry["train"]["tokenizer"] if "train" in entry else entry.get("tokenizer", name)
 
     def tokenizer(self, tokenizer: str) -> Result:

@@ -13,7 +13,7 @@ from saeflow.config.training import Training
 from saeflow.plan.imports import is_imported
 from saeflow.plan.result import Result
 
-_MODELS = ("fetch_model", "train_lm", "select_checkpoint")
+_MODELS = ("fetch_model", "train_lm", "select_checkpoint", "shuffle_model")
 _DATASETS = ("fetch_dataset", "generate_dataset", "sample_dataset")
 _SAES = ("train_saes", "import_saes", "finetune_saes")
 _FITTED = (*Training.model_fields, "architecture", "expansion", "solver", "method")

@@ -38,6 +38,8 @@ def source(own: Mapping[str, Any]) -> str:
     rule = own["rule"]
     if rule == "select_checkpoint":
         return f"{own['from_model']} after {own['step']:,} steps"
+    if rule == "shuffle_model":
+        return f"{own['from_model']} with the entries of each weight permuted"
     if rule == "train_lm":
         _, dataset, packing = own["from_tokens"].split("/")
         return f"trained here on {dataset}, packed as {packing}"
