@@ -46,6 +46,7 @@ from dag.jobs import (
     figures,
     harvest,
     measures,
+    of_model,
     outputs,
     release,
     saes,
@@ -93,7 +94,9 @@ CHANGES = (
     Change(
         "a control of a model is added: the same with its weights shuffled (`shuffle`)",
         add_shuffled,
-        {"shuffle_model models/noise/model"} | harvest() | below_saes(ALL_SAES),
+        {"shuffle_model models/noise/model"}
+        | of_model("noise", harvest() | saes(ALL_SAES) | measures(ALL_SAES))
+        | outputs(),
     ),
     Change(
         "an SAE of a study is removed",

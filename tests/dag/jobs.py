@@ -83,6 +83,16 @@ def below_saes(names: Iterable[str], hooks: Iterable[str] = HOOKS, seed: int = 0
     return saes(names, hooks, seed) | measures(names, hooks, seed=seed) | outputs()
 
 
+def of_model(model: str, names: Iterable[str]) -> set[str]:
+    """Return these stores, SAEs and measurements with another model than the usual one."""
+    found = set()
+    for name in names:
+        rule, _, rest = name.partition(" ")
+        section = "activations" if rule == "harvest" else "saes"
+        found.add(f"{rule} {section}/{model}/texts/ctx-64/{rest}")
+    return found
+
+
 def harvest(hooks: Iterable[str] = HOOKS) -> set[str]:
     """Return the stores of these hooks."""
     return {f"harvest {hook}" for hook in hooks}

@@ -59,9 +59,9 @@ class Outputs:
     def _section(self, study: str) -> Mapping[str, Any]:
         return self.plan.config["studies"].get(study, {})
 
-    def _rows(self, study: str, kind: str = "") -> list[Row]:
+    def _rows(self, study: str, table: Table, kind: str = "") -> list[Row]:
         spec = self.studies[study]
-        rows = spec.rows_of.get(kind, spec.rows)
+        rows = table.rows or spec.rows_of.get(kind, spec.rows)
         return list(rows(self.plan.config, self._section(study)))
 
     # -- tables -------------------------------------------------------------------------------
@@ -90,12 +90,12 @@ class Outputs:
             "study": study,
             "build": table.build,
             "metrics": list(table.metrics),
-            "options": dict(table.options),
+            "options": {**table.options, **table.given(self.plan.config, self._section(study))},
         }
         if table.reads != (SIMULATION,):  # the names of what it is about are columns
-            settings["rows"] = self._rows(study)
-            own = [kind for kind in table.reads if kind in self.studies[study].rows_of]
-            settings |= {f"rows of {kind}": self._rows(study, kind) for kind in own}
+            settings["rows"] = self._rows(study, table)
+            own = [] if table.rows else [k for k in table.reads if k in self.studies[study].rows_of]
+            settings |= {f"rows of {kind}": self._rows(study, table, kind) for kind in own}
         if table.resampled:
             settings |= self.plan.resampling
         return Result(
@@ -103,7 +103,7 @@ class Outputs:
             place={**self._name, "study": study},
             output=output,
             settings=settings,
-            inputs={kind: tuple(self._read(study, kind)) for kind in table.reads},
+            inputs={kind: tuple(self._read(study, table, kind)) for kind in table.reads},
             code_roots=(
                 table.build,
                 *(f"{one.__module__}:{one.__qualname__.partition('.')[0]}" for one in formulas),
@@ -111,12 +111,12 @@ class Outputs:
             files=(output.with_suffix(".csv"),),
         )
 
-    def _read(self, study: str, kind: str) -> Iterator[Result]:
-        """Yield the results of one kind that a study's tables read, in the order of its rows."""
+    def _read(self, study: str, table: Table, kind: str) -> Iterator[Result]:
+        """Yield the results of one kind that a study's table reads, in the order of its rows."""
         if kind == SIMULATION:
             yield self._simulation(study)
             return
-        for row in self._rows(study, kind):
+        for row in self._rows(study, table, kind):
             yield self.plan.sae(**row) if kind == SAE else self._measured(study, kind, row)
 
     def _measured(self, study: str, kind: str, row: Row) -> Result:

@@ -30,6 +30,11 @@ def always(config: Config, section: Config) -> bool:  # noqa: ARG001
     return True
 
 
+def nothing(config: Config, section: Config) -> Mapping[str, Any]:  # noqa: ARG001
+    """Take nothing from the configuration."""
+    return {}
+
+
 def every_sae(
     config: Config,  # noqa: ARG001
     section: Config,
@@ -83,6 +88,10 @@ class Table(NamedTuple):
         identity are the formulas of these and no others.
     options : Mapping
         Further arguments of the builder, as JSON.
+    given : callable
+        (config, section) -> arguments of the builder that the configuration has, as JSON.
+    rows : callable or None
+        (config, section) -> what it is about, in place of the study's rows of whatever it reads.
     resampled : bool
         Whether it has intervals: the builder gets ``bootstrap`` and ``seed``.
     when : callable
@@ -93,6 +102,8 @@ class Table(NamedTuple):
     reads: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     options: Mapping[str, Any] = {}
+    given: Callable[[Config, Config], Mapping[str, Any]] = nothing
+    rows: Rows | None = None
     resampled: bool = False
     when: When = always
 

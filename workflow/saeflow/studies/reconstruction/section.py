@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from saeflow.config.base import MaybeItems
+from saeflow.config.base import HookName, MaybeItems
 from saeflow.config.checks import refer
 from saeflow.config.sections import Place, StudySection
 from saeflow.errors import ConfigError
+from saeflow.studies.reconstruction.controls.rows import check_controls
+from saeflow.studies.reconstruction.controls.sizes import Sizes
 
 
 class Section(StudySection):
     """What a model loses when its activations are reconstructed."""
 
-    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "context_saes")
+    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "context_saes", "control_saes")
 
     context_on: Place | None = None
     """Where SAEs are trained that see shorter contexts than `evaluate_on` has: how they do at
@@ -24,10 +26,22 @@ class Section(StudySection):
     prompts: MaybeItems[str] = []
     """Names under `prompts`: what the model is asked with reconstructions in the place of
     activations."""
+    control_models: MaybeItems[str] = []
+    """Names under `models` of shuffled ones, each of a model of the study: what SAEs make of
+    activations that mean nothing is held against the real ones."""
+    control_saes: MaybeItems[str] = []
+    """The names among `saes` that are also trained on `control_models`."""
+    control_hooks: MaybeItems[HookName] | None = None
+    """The hooks among `hooks` where they are; null for all of them."""
+    scaling: Sizes = []
+    """Models by size with their loss on the text of `evaluate_on`, {parameters, loss}, in nats per
+    token; or the path of a CSV file with these columns. A loss with an SAE is then also said as the
+    size of the model that has it. Empty for none."""
 
     @classmethod
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
         """Check that what is named is there, and that contexts are shorter where they should be."""
+        check_controls(config, section, where)
         for name in section["context_saes"]:
             refer(config, "saes", name, f"{where} > context_saes")
         for name in section["prompts"]:

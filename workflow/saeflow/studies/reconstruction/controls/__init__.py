@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from saeflow.metrics.registry import metrics_of
-from saeflow.studies.study import Figure, Table, bars, metrics_table
+from saeflow.studies.reconstruction.controls.rows import on_shuffled_models, shuffled_of
+from saeflow.studies.study import Config, Figure, Table, bars, metrics_table
 
 _HERE = "saeflow.studies.reconstruction.controls"
+
+
+def has_controls(config: Config, section: Config) -> bool:  # noqa: ARG001
+    """Say whether SAEs are trained on shuffled models."""
+    return bool(section["control_models"])
+
+
+def has_scaling(config: Config, section: Config) -> bool:  # noqa: ARG001
+    """Say whether there is a scaling table."""
+    return bool(section["scaling"])
+
+
+def scaling_of(config: Config, section: Config) -> dict[str, Any]:  # noqa: ARG001
+    """Return the scaling table."""
+    return {"scaling": section["scaling"]}
+
 
 TABLES: dict[str, Table] = {
     "controls": metrics_table(
         "l0", "fvu", *metrics_of("controls"), reads=("sae",), facts=("architecture", "baseline"),
         originals=True,
+    ),
+    "shuffled_model": Table(
+        f"{_HERE}.tables:on_shuffled", ("reconstruction", "language"),
+        ("l0", "fvu", "dead", "ce_loss", "delta_ce", "kl", "ce_recovered_mean"),
+        given=shuffled_of, rows=on_shuffled_models, resampled=True, when=has_controls,
+    ),
+    "smaller_models": Table(
+        f"{_HERE}.tables:smaller_models", ("language",), given=scaling_of, resampled=True,
+        when=has_scaling,
     ),
 }  # fmt: skip
 
@@ -40,6 +68,27 @@ FIGURES: dict[str, Figure] = {
         activation's own directions matter more than random ones, so that leaving some of them out
         does too. The table has the same for the added loss, and beside random errors of equal
         cosine, which leave the length of the reconstruction too.
+        """,
+    ),
+    "shuffled_by_layer": bars(
+        "shuffled_model", "fvu", title="SAEs on a model whose weights mean nothing",
+        bars="weights", select=f"{_HERE}.figures:beside_real",
+        caption="""
+        The fraction of variance that an SAE leaves unexplained, by the same recipe on the model and
+        on a control with the same architecture and texts, in which the entries of every weight were
+        permuted. An SAE that explains the control about as well has found what any such network
+        makes of text, at least as far as a reconstruction tells. The two are to be compared at the
+        L0 and with the dead latents that the table names: of another L0 another error is expected.
+        """,
+    ),
+    "smaller_models_by_layer": bars(
+        "smaller_models", "equivalent_share", title="The model with an SAE as a smaller model",
+        label="Equivalent size (share of the model's)", line=(1.0, "the model itself"),
+        caption="""
+        How large a model is that has the loss of this one with the SAE in the hook's place, as a
+        share of how large one is that has its own loss. Sizes are read off the scaling table of the
+        configuration, between whose models a power law is taken. It says no more than the loss
+        does, in another unit. SAEs whose loss no two models of the table enclose are left out.
         """,
     ),
 }  # fmt: skip

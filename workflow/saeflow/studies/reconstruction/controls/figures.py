@@ -57,6 +57,11 @@ def learned(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["baseline"].fillna("") == ""]
 
 
+def beside_real(table: pd.DataFrame) -> pd.DataFrame:
+    """Select all rows, those of a shuffled model under the name of the real one."""
+    return table.assign(model=table["of_model"])
+
+
 def controls_by_layer(table: pd.DataFrame) -> Drawing:
     """Draw a panel per model and recipe (and site): added loss by layer, a line per kind of error.
 

@@ -1,0 +1,51 @@
+import copy
+
+import pytest
+import yaml
+
+from saeflow.config.checks import resolve
+from saeflow.plan.outputs import Outputs
+from saeflow.plan.plan import Plan
+
+CONFIG = yaml.safe_load("""
+models:
+  small: {train: {dataset: texts, packing: long, tokenizer: words}}
+  noise: {shuffle: small}
+tokenizers:
+  words: {train: texts}
+datasets:
+  texts: {path: texts.txt}
+packings:
+  long: {context_length: 64}
+saes:
+  relu: {architecture: relu, l1: [0.1, 0.2]}
+  topk: {architecture: topk, k: 4}
+studies:
+  reconstruction:
+    models: [small]
+    evaluate_on: {dataset: texts, packing: long}
+    hooks: [resid_pre.0, resid_pre.1, resid_pre.3]
+    saes: [relu, topk]
+    seeds: [0, 1]
+""")
+
+
+@pytest.fixture
+def resolved():
+    """Return a function from keys of the study to the configuration and its section."""
+
+    def resolve_with(**study):
+        config = copy.deepcopy(CONFIG)
+        config["studies"]["reconstruction"].update(study)
+        config = resolve(config)
+        return config, config["studies"]["reconstruction"]
+
+    return resolve_with
+
+
+@pytest.fixture
+def outputs(resolved, tmp_path, monkeypatch):
+    """Return a function from keys of the study to its outputs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("one two\n")
+    return lambda **study: Outputs(Plan(resolved(**study)[0]))
