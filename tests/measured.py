@@ -33,6 +33,18 @@ def measure(
     return tasks
 
 
+def measure_hooks(root: Path, activations: Mapping[str, Path], **inputs: Any) -> dict[str, Task]:
+    """Measure with ``clean`` what stands at hooks, in one pass, and return their tasks by hook."""
+    tasks = {}
+    with ExitStack() as stack:
+        for hook, record in activations.items():
+            work = stack.enter_context(hold(root / hook / "clean.json", hook.ljust(64, "0")))
+            own = {"activations": record, **inputs}
+            tasks[hook] = Task(work.output, work.identity, {"measure": "clean"}, own, work=work)
+        registry.function(MEASURES["clean"].compute)(list(tasks.values()))
+    return tasks
+
+
 def table(task: Task, name: str = "documents") -> pd.DataFrame:
     """Return a table of a finished task."""
     return pd.read_parquet(task.work.final / f"{name}.parquet")

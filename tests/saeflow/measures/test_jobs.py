@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from measured import measure, table, values
+from measured import measure, measure_hooks, table, values
 from saeflow.errors import DataError, SaeflowError
 from saeflow.files import hash_tree, read_json
 from saeflow.sae.model import SAE, architecture_settings
@@ -40,14 +40,19 @@ def made(tmp_path_factory):
     tokens = make_tokens(root / "tokens", LENGTHS)
     activations = harvest_hooks(root / "hooks", ["resid_post.1"], model, tokens)["resid_post.1"]
     saes = [publish_sae(root / f"sae-{seed}" / "sae.json", seed) for seed in (0, 1)]
-    return {"model": model, "tokens": tokens, "activations": activations, "saes": saes}
+    clean = measure_hooks(root, {"resid_post.1": activations}, model=model, tokens=tokens)
+    assert clean["resid_post.1"].error is None
+    return {
+        "model": model, "tokens": tokens, "activations": activations, "saes": saes,
+        "clean": clean["resid_post.1"].output,
+    }  # fmt: skip
 
 
 def run(made, place, name, numbers=(0, 1)):
     """Measure some SAEs together; return their tasks."""
     inputs, settings = {"activations": made["activations"]}, {}
     if name != "reconstruction":
-        inputs |= {key: made[key] for key in ("model", "tokens")}
+        inputs |= {key: made[key] for key in ("model", "tokens", "clean")}
     if name == "controls":
         settings = {"tokens": 50, "seed": 0}
     saes = {f"sae-{n}": made["saes"][n] for n in numbers}
@@ -134,10 +139,11 @@ def test_huge_special_rows_in_the_store_change_nothing(made, tmp_path):
         pd.testing.assert_frame_equal(plain, other)
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "language", "controls"])
-def test_a_store_without_a_test_split_is_an_error_of_the_whole_pass(made, tmp_path, name):
+def test_a_store_without_a_test_split_is_an_error_of_the_whole_pass(made, tmp_path):
     lengths = {**LENGTHS, "test": []}
     n = sum(map(sum, lengths.values()))
     store = make_store(tmp_path / "store", torch.zeros(n, D), lengths)
     with pytest.raises(DataError, match="no token to measure on"):
-        run({**made, "activations": store}, tmp_path / "on", name)
+        run({**made, "activations": store}, tmp_path / "on", "reconstruction")
+    with pytest.raises(DataError, match="no token that can be predicted"):
+        run({**made, "tokens": make_tokens(tmp_path / "t", lengths)}, tmp_path / "on", "language")

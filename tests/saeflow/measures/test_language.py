@@ -1,12 +1,17 @@
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from measured import formed
-from saeflow.errors import DataError, ModelError
-from saeflow.measures import language
+from saeflow.errors import ModelError
+from saeflow.measures import exchange
+from saeflow.measures.clean import Source, clean_losses
 from saeflow.measures.language import predictions
+from saeflow.measures.losses import Losses
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
 from saeflow.sae.sparse.codes import Codes
@@ -63,9 +68,19 @@ def tokens():
     return Sequences(rng.integers(3, VOCAB, offsets[-1]), documents, special, offsets)
 
 
+def measure_all(model, tokens, coders, hook="resid_post.1", **options):
+    """Measure what SAEs give with the running model's activations; the mean is 0.3 everywhere."""
+    patched = PatchedModel(model, Hook.parse(hook))
+    with tempfile.TemporaryDirectory() as directory:
+        losses = Losses.make(Path(directory), tokens)
+        source = Source(patched, torch.full((D,), 0.3), None, losses)
+        clean_losses(model, [source], tokens, **options)
+        assert source.error is None
+        return predictions(patched, coders, tokens, losses, **options)
+
+
 def measure(model, tokens, coder, hook="resid_post.1", **options):
-    mean = torch.full((D,), 0.3)
-    return predictions(PatchedModel(model, Hook.parse(hook)), [coder], tokens, mean, **options)[0]
+    return measure_all(model, tokens, [coder], hook, **options)[0]
 
 
 def value(sums, name):
@@ -143,11 +158,9 @@ def test_no_metric_depends_on_the_batches(model, tokens, batch_tokens):
 
 
 def test_saes_measured_together_give_the_bits_of_each_alone(model, tokens):
-    patched = PatchedModel(model, Hook.parse("resid_post.0"))
-    mean = torch.zeros(D)
-    together = predictions(patched, [Rescale(0.5), Rescale(0.9)], tokens, mean)
+    together = measure_all(model, tokens, [Rescale(0.5), Rescale(0.9)])
     for factor, sums in zip((0.5, 0.9), together, strict=True):
-        alone = predictions(patched, [Rescale(factor)], tokens, mean)[0]
+        alone = measure(model, tokens, Rescale(factor))
         for name, column in alone.items():
             np.testing.assert_array_equal(sums[name], column)
 
@@ -173,7 +186,7 @@ def test_without_a_bos_the_first_token_is_not_scored(model):
 
 def test_logits_are_made_in_pieces(model, tokens, monkeypatch):
     whole = measure(model, tokens, Rescale(0.5))
-    monkeypatch.setattr(language, "_CPU_CHUNK_ROWS", 3)
+    monkeypatch.setattr(exchange, "_CPU_CHUNK_ROWS", 3)
     pieces = measure(model, tokens, Rescale(0.5))
     np.testing.assert_allclose(pieces["ce_sae"], whole["ce_sae"], rtol=1e-6)
 
@@ -195,14 +208,19 @@ def test_an_sae_that_fails_leaves_the_others_their_bits(model, tokens):
         def decode(self, codes):
             raise ModelError("it cannot be decoded")
 
-    patched = PatchedModel(model, Hook.parse("resid_post.1"))
-    found = predictions(patched, [Failing(0), Rescale(0.5)], tokens, torch.full((D,), 0.3))
+    found = measure_all(model, tokens, [Failing(0), Rescale(0.5)])
     assert isinstance(found[0], ModelError)
     for name, column in measure(model, tokens, Rescale(0.5)).items():
         np.testing.assert_array_equal(found[1][name], column)
 
 
-def test_a_split_of_special_tokens_is_an_error(model):
-    tokens = Sequences(np.zeros(3, int), np.zeros(3, int), np.ones(3, bool), np.array([0, 3]))
-    with pytest.raises(DataError, match="no token that can be predicted"):
-        measure(model, tokens, Rescale(1.0))
+def test_an_sae_whose_reconstructions_are_not_numbers_fails_alone(model, tokens):
+    class Broken(Rescale):
+        def decode(self, codes):
+            return super().decode(codes).index_fill(0, torch.tensor([2]), torch.nan)
+
+    found = measure_all(model, tokens, [Broken(1.0), Rescale(0.5)])
+    assert isinstance(found[0], ModelError) and "not numbers" in str(found[0])
+    np.testing.assert_array_equal(
+        found[1]["ce_sae"], measure(model, tokens, Rescale(0.5))["ce_sae"]
+    )

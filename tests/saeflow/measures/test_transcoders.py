@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from measured import measure, values
+from measured import measure, measure_hooks, values
 from sae_stores import train_saes
 from saeflow.models.hooks import Hook, capture, replace
 from saeflow.models.load import load_model
@@ -47,12 +47,14 @@ def made(tmp_path_factory):
 def measured(made, tmp_path_factory):
     """Return the metrics of both measures by SAE."""
     root, found = tmp_path_factory.mktemp("measured"), {}
+    texts = {name: made[name] for name in ("model", "tokens")}
+    clean = measure_hooks(root, made["stores"], **texts)
     for name, sae in made["saes"].items():
         target = made["stores"][PREDICTED] if name == "transcoder" else None
         both = {"activations": made["stores"][READ], "target": target}
         for kind, inputs in (
             ("reconstruction", both),
-            ("language", {**both, "model": made["model"], "tokens": made["tokens"]}),
+            ("language", {**both, **texts, "clean": clean[target and PREDICTED or READ].output}),
         ):
             (task,) = measure(kind, root, {name: sae}, **inputs).values()
             found.setdefault(name, {}).update(values(task))

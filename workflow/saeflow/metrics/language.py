@@ -105,7 +105,7 @@ MEASURE = Measure(
     name="language",
     text="What an SAE in the place of a hook's activations does to the model's predictions.",
     compute="saeflow.measures.language:measure_language",
-    reads=("activations", "model", "tokens"),
+    reads=("activations", "model", "tokens", "clean"),
     metrics=(
         Metric("ce_loss", "Clean loss", "CE(x)", ce_loss, _BRICKEN, _NATS, "lower"),
         Metric("ce_loss_sae", "Loss with the SAE", "CE(x̂)", ce_loss_sae, _BRICKEN, _NATS, "lower"),

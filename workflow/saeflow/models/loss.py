@@ -8,6 +8,7 @@ memory. Means, perplexities and their intervals are formed elsewhere, from sums.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import torch
 
@@ -92,8 +93,11 @@ class Reference:
     def __init__(self, logits: torch.Tensor, targets: torch.Tensor) -> None:
         self._targets = targets[:, None]
         self._log_p = logits.float().log_softmax(-1)
-        self._p = self._log_p.exp()
         self.ce = self._ce(self._log_p)
+
+    @cached_property
+    def _p(self) -> torch.Tensor:
+        return self._log_p.exp()
 
     def compare(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the cross-entropies of other logits, and KL(these || others), both (n,) nats."""

@@ -1,12 +1,14 @@
-"""A model, and the same model with the activations of one hook exchanged.
+"""A model, and the same model with the activations of one hook exchanged, or of several.
 
-One clean pass serves every exchange; after that only the part of the model behind the hook runs,
-where the model allows it. Read `PatchedModel`.
+One clean pass serves every exchange, or none where the hook's activations are stored; after that
+only the part of the model behind the hook runs, where the model allows it. Read `PatchedModel`.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
@@ -14,14 +16,14 @@ from torch import nn
 
 from saeflow.errors import ModelError
 from saeflow.models.hooks import Hook, capture, replace
-from saeflow.models.slices import Head, final_states
+from saeflow.models.slices import Head, final_states, run_until
 from saeflow.models.tail import Tail
 
 logger = logging.getLogger(__name__)
 
 
 class CleanPass(NamedTuple):
-    """The untouched model on one batch.
+    """The untouched model on one batch, as far as exchanges need it.
 
     Attributes
     ----------
@@ -29,52 +31,118 @@ class CleanPass(NamedTuple):
         Final states.
     x : Tensor (batch, seq, d_in)
         Activations at the hook, float32.
-    resid_pre : Tensor (batch, seq, d_model)
-        The input of the hook's block.
+    resid_pre : Tensor (batch, seq, d_model) or None
+        The input of the hook's block; None where no exchange needs it.
     read : Tensor (batch, seq, d_in)
         What SAEs read, float32: ``x``, or for transcoders the activations at another hook.
     """
 
     states: torch.Tensor
     x: torch.Tensor
-    resid_pre: torch.Tensor
+    resid_pre: torch.Tensor | None
     read: torch.Tensor
 
 
 class PatchedModel:
-    """A model, and the same model with the activations of one hook exchanged.
+    """A model, and the same model with other activations.
 
     Parameters
     ----------
     model
         A causal language model in eval mode.
     hook
-        Where the activations are exchanged.
+        Where activations are exchanged, or the first of several places.
     reads
         Where the SAEs read; None for the same place.
+
+    Attributes
+    ----------
+    below : Hook
+        The input of the hook's block.
     """
 
     def __init__(self, model: nn.Module, hook: Hook, reads: Hook | None = None) -> None:
         self.model, self.hook, self.head = model, hook, Head(model)
         self.reads = reads or hook
-        self._below = Hook("resid_pre", hook.block)
+        self.below = Hook("resid_pre", hook.block)
         self._tail: Tail | None = None
         try:
             self._tail = Tail(model, hook)
         except ModelError as error:
             logger.warning("%s Every variant takes a whole forward pass.", error)
 
+    @property
+    def needs_resid_pre(self) -> bool:
+        """Whether an exchange needs the input of the hook's block, as at outputs of its parts."""
+        return self._tail is not None and self._tail.needs_resid_pre
+
     def clean(self, input_ids: torch.Tensor) -> CleanPass:
         """Run the untouched model on ``input_ids`` (batch, seq)."""
-        hooks = dict.fromkeys([self.hook, self._below, self.reads])
+        hooks = dict.fromkeys([self.hook, self.below, self.reads])
         with capture(self.model, list(hooks)) as found:
             states = final_states(self.model, input_ids)
-        return CleanPass(states, found[self.hook], found[self._below], found[self.reads])
+        return CleanPass(states, found[self.hook], found[self.below], found[self.reads])
 
-    def states(self, x: torch.Tensor, clean: CleanPass, input_ids: torch.Tensor) -> torch.Tensor:
-        """Return the final states with ``x`` (batch, seq, d_in) at the hook."""
-        if self._tail is not None:
-            resid_pre = clean.resid_pre if self._tail.needs_resid_pre else None
-            return self._tail.states(x, input_ids, resid_pre=resid_pre)
-        with replace(self.model, self.hook, lambda _: x):
+    def resume(
+        self,
+        input_ids: torch.Tensor,
+        x: torch.Tensor,
+        read: torch.Tensor | None = None,
+        resid_pre: torch.Tensor | None = None,
+    ) -> CleanPass:
+        """Return what a clean pass gives, of activations that were taken from the model before.
+
+        Parameters
+        ----------
+        input_ids : Tensor (batch, seq) int64
+        x : Tensor (batch, seq, d_in)
+            The activations at the hook; what they are at padding on the right is of no importance
+            if it is finite.
+        read : Tensor (batch, seq, d_in), optional
+            What SAEs read, for transcoders; ``x`` by default.
+        resid_pre : Tensor (batch, seq, d_model), optional
+            The input of the hook's block, which is computed where it is needed and not given.
+        """
+        if self.needs_resid_pre and resid_pre is None:
+            resid_pre = run_until(self.model, input_ids, None, [self.below])[self.below]
+        found = CleanPass(x, x, resid_pre, x if read is None else read)
+        return found._replace(states=self.states(x, found, input_ids))
+
+    def states(
+        self,
+        x: torch.Tensor,
+        clean: CleanPass,
+        input_ids: torch.Tensor,
+        *,
+        also: Mapping[Hook, Callable[[torch.Tensor], torch.Tensor]] = {},
+    ) -> torch.Tensor:
+        """Return the final states (batch, seq, d_model) with ``x`` in the place of activations.
+
+        Parameters
+        ----------
+        x : Tensor (batch, seq, d_in)
+            What stands at the hook.
+        clean
+            Of these ``input_ids`` (batch, seq).
+        also
+            What is exchanged behind the hook in the same run: hook -> function of the activations
+            there, which earlier exchanges have changed, to those that take their place.
+        """
+        with ExitStack() as stack:
+            for hook, function in also.items():
+                self._check_behind(hook)
+                stack.enter_context(replace(self.model, hook, function))
+            if self._tail is not None:
+                below = clean.resid_pre if self.needs_resid_pre else None
+                return self._tail.states(x, input_ids, resid_pre=below)
+            stack.enter_context(replace(self.model, self.hook, lambda _: x))
             return final_states(self.model, input_ids)
+
+    def _check_behind(self, hook: Hook) -> None:
+        if not self.hook < hook:
+            raise ModelError(
+                "what is exchanged besides must lie behind the hook from which the model runs",
+                where=str(self.hook),
+                expected="a later hook",
+                got=str(hook),
+            )

@@ -30,6 +30,8 @@ class Batch(NamedTuple):
         The document of each token; -1 at padding.
     numbers : ndarray (batch,) int64
         Which of the sequences these are.
+    tokens : ndarray (batch, seq) int64
+        Which token of all sequences each one is; -1 at padding.
     """
 
     input_ids: torch.Tensor
@@ -37,11 +39,12 @@ class Batch(NamedTuple):
     ordinary: torch.Tensor
     documents: np.ndarray
     numbers: np.ndarray
+    tokens: np.ndarray
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on a device."""
         moved = (tensor.to(device) for tensor in self[:3])
-        return Batch(*moved, self.documents, self.numbers)
+        return Batch(*moved, *self[3:])
 
 
 class Sequences(NamedTuple):
@@ -62,6 +65,13 @@ class Sequences(NamedTuple):
     special: np.ndarray
     offsets: np.ndarray
 
+    @property
+    def scored(self) -> np.ndarray:
+        """The numbers of the ordinary tokens that follow another in their sequence, rising."""
+        wanted = ~self.special
+        wanted[self.offsets[:-1]] = False
+        return np.flatnonzero(wanted)
+
     def batches(self, batch_tokens: int = BATCH_TOKENS) -> Iterator[Batch]:
         """Yield batches of at most ``batch_tokens``, the longest sequences first."""
         lengths = np.diff(self.offsets)
@@ -77,16 +87,17 @@ class Sequences(NamedTuple):
         longest = int(np.diff(self.offsets)[chosen].max())
         shape = (len(chosen), longest)
         ids = np.zeros(shape, dtype=np.int64)
-        documents = np.full(shape, -1, dtype=np.int64)
+        documents, tokens = (np.full(shape, -1, dtype=np.int64) for _ in range(2))
         ordinary = np.zeros(shape, dtype=bool)
         for row, sequence in enumerate(chosen):
-            tokens = slice(self.offsets[sequence], self.offsets[sequence + 1])
-            n = tokens.stop - tokens.start
-            ids[row, :n] = self.token_ids[tokens]
-            documents[row, :n] = self.documents[tokens]
-            ordinary[row, :n] = ~self.special[tokens]
-        real = torch.from_numpy(documents >= 0)
-        return Batch(torch.from_numpy(ids), real, torch.from_numpy(ordinary), documents, chosen)
+            own = slice(self.offsets[sequence], self.offsets[sequence + 1])
+            n = own.stop - own.start
+            ids[row, :n] = self.token_ids[own]
+            documents[row, :n] = self.documents[own]
+            ordinary[row, :n] = ~self.special[own]
+            tokens[row, :n] = np.arange(own.start, own.stop)
+        masks = torch.from_numpy(tokens >= 0), torch.from_numpy(ordinary)
+        return Batch(torch.from_numpy(ids), *masks, documents, chosen, tokens)
 
     def first(self, n_tokens: int) -> Sequences:
         """Return the first sequences, until they have ``n_tokens``; all if all have fewer."""

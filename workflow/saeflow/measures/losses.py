@@ -1,0 +1,64 @@
+"""Losses that are kept token by token: an array for each kind, in the order of scored tokens.
+
+Read `KeptLosses` to write them, `Losses` to look them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from saeflow.tokens.sequences import Sequences
+from saeflow.work import bulk_of
+
+KINDS = ("ce_clean", "ce_zero", "ce_mean")
+"""Cross-entropies with a hook's own activations, zero, and their mean in their place."""
+
+
+class Losses:
+    """Losses of the scored tokens of some sequences, mapped from their files.
+
+    Parameters
+    ----------
+    directory
+        Where the files are.
+    tokens
+        The sequences.
+    mode
+        Of `numpy.memmap`.
+    """
+
+    def __init__(self, directory: Path, tokens: Sequences, mode: str = "r") -> None:
+        self._scored = tokens.scored
+        self._arrays = {kind: np.load(directory / f"{kind}.npy", mmap_mode=mode) for kind in KINDS}
+
+    @classmethod
+    def of(cls, record: Path, tokens: Sequences) -> Losses:
+        """Return those that a record of the measure ``clean`` names."""
+        return cls(bulk_of(record), tokens)
+
+    @classmethod
+    def make(cls, directory: Path, tokens: Sequences) -> Losses:
+        """Return new ones, to be filled."""
+        for kind in KINDS:
+            path = directory / f"{kind}.npy"
+            np.lib.format.open_memmap(path, "w+", np.float32, tokens.scored.shape).flush()
+        return cls(directory, tokens, "r+")
+
+    def at(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the losses (n,) float64, in nats, of scored tokens by their numbers (n,)."""
+        places = np.searchsorted(self._scored, numbers)
+        return {kind: kept[places].astype(np.float64) for kind, kept in self._arrays.items()}
+
+    def put(self, numbers: np.ndarray, losses: Mapping[str, np.ndarray]) -> None:
+        """Keep the losses (n,) of scored tokens."""
+        places = np.searchsorted(self._scored, numbers)
+        for kind, kept in self._arrays.items():
+            kept[places] = losses[kind]
+
+    def flush(self) -> None:
+        """Write what was put."""
+        for kept in self._arrays.values():
+            kept.flush()
