@@ -36,13 +36,16 @@ from dag.edits import (
 from dag.jobs import (
     ALL_SAES,
     FIGURES,
+    FROM_STORES,
     FROM_TEXTS,
     HOOKS,
+    OF_LANGUAGE,
     OF_MEASURES,
     OF_PROBES,
     REPORT,
     TOYS,
     below_saes,
+    clean,
     figures,
     harvest,
     measures,
@@ -78,7 +81,9 @@ CHANGES = (
     Change(
         "a hook of a study is added",
         study("hooks", "resid_post.3"),
-        harvest(["resid_post.3"]) | below_saes(ALL_SAES, ["resid_post.3"]),
+        harvest(["resid_post.3"])
+        | clean(["resid_post.3"])
+        | below_saes(ALL_SAES, ["resid_post.3"]),
     ),
     Change(
         "a hook is written as TransformerLens names it",
@@ -153,12 +158,12 @@ CHANGES = (
     Change(
         "how activations are stored (`dtype`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
-        harvest() | below_saes(ALL_SAES),
+        harvest() | FROM_STORES,
     ),
     Change(
         "whether activations are stored (`live`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"live": True})),
-        harvest() | below_saes(ALL_SAES),
+        harvest() | FROM_STORES,
     ),
     Change(
         "into how many jobs passes are divided (`jobs`)",
@@ -218,7 +223,7 @@ CHANGES = (
             "tokenize_dataset tokens/small/texts/ctx-64/tokens",
         }
         | harvest()
-        | below_saes(ALL_SAES),
+        | FROM_STORES,
     ),
     Change(
         "a setting of the theory's toys (`theory.c`)",
@@ -248,6 +253,20 @@ CHANGES = (
         "how intervals are drawn",
         code("metrics/intervals.py", "MIN_DOCUMENTS = 2", "MIN_DOCUMENTS = 3"),
         outputs() | TOYS - {"simulate theory/suppression"},
+    ),
+    Change(
+        "a metric's formula (`delta_ce`)",
+        code(
+            "metrics/language.py",
+            '(sums["ce_sae"] - sums["ce_clean"])',
+            '1 * (sums["ce_sae"] - sums["ce_clean"])',
+        ),
+        outputs(["frontier", "metrics", "published"]),
+    ),
+    Change(
+        "how losses without exchange and under ablations are measured",
+        code("measures/clean.py", "torch.zeros_like(self._mean)", "0 * self._mean"),
+        clean() | measures(ALL_SAES, kinds=["language"]) | outputs(OF_LANGUAGE),
     ),
     Change(
         "how a probe is fitted",

@@ -27,6 +27,7 @@ TABLES = {
 }
 MEASURES = ("reconstruction", "language", "probes")
 OF_MEASURES = set(TABLES) - {"training_curves", "tuning_curves"}
+OF_LANGUAGE = {"perplexity_recovery", "language_change", "frontier", "metrics", "published"}
 OF_PROBES = {"probes", "probe_change"}
 OF_RECONSTRUCTION = OF_MEASURES - {"perplexity_recovery", "language_change"} - OF_PROBES
 REPORT = {"build_report report"}
@@ -69,6 +70,11 @@ def measures(
     }
 
 
+def clean(hooks: Iterable[str] = HOOKS) -> set[str]:
+    """Return what the model makes of these hooks' own activations."""
+    return {f"measure models/small/{hook}/clean" for hook in hooks}
+
+
 def outputs(tables: Iterable[str] = tuple(TABLES)) -> set[str]:
     """Return these tables, their figures and the report."""
     return {
@@ -109,5 +115,6 @@ def figures(*names: str) -> set[str]:
 
 
 FIGURES = {f"plot {figure}" for figures in TABLES.values() for figure in figures}
-FROM_TEXTS = SOURCES | harvest() | below_saes(ALL_SAES)
+FROM_STORES = clean() | below_saes(ALL_SAES)
+FROM_TEXTS = SOURCES | harvest() | FROM_STORES
 EVERYTHING = FROM_TEXTS | TOYS

@@ -11,7 +11,7 @@ import pytest
 
 from dag.changes import CHANGES
 from dag.edits import study
-from dag.jobs import ALL_SAES, EVERYTHING, HOOKS, below_saes, harvest
+from dag.jobs import ALL_SAES, EVERYTHING, HOOKS, below_saes, clean, harvest
 from dag.tree import Tree
 
 
@@ -67,8 +67,11 @@ def test_what_is_wanted_of_one_reading_is_one_pass(tmp_path):
     assert [len(one["records"]) for one in harvests] == [len(HOOKS)]
     assert sum(one["rule"] == "train_saes" for one in passes) == len(HOOKS)
     measured = [one for one in passes if one["rule"] == "measure"]
-    assert len(measured) == 3 * len(HOOKS)
-    assert all(len(one["records"]) == len(ALL_SAES) for one in measured)
+    of_hooks = [one for one in measured if one["place"]["measure"] == "clean"]
+    assert [len(one["records"]) for one in of_hooks] == [len(HOOKS)]
+    of_saes = [one for one in measured if one not in of_hooks]
+    assert len(of_saes) == 3 * len(HOOKS)
+    assert all(len(one["records"]) == len(ALL_SAES) for one in of_saes)
 
 
 def test_an_added_sae_is_trained_alone_in_one_pass_of_each_hook(tree):
@@ -84,7 +87,8 @@ def test_an_added_sae_is_trained_alone_in_one_pass_of_each_hook(tree):
 
 def test_after_a_killed_add_hook_no_existing_sae_retrains(tree):
     study("hooks", "resid_post.3")(tree)
-    expected = harvest(["resid_post.3"]) | below_saes(ALL_SAES, ["resid_post.3"])
+    added = ["resid_post.3"]
+    expected = harvest(added) | clean(added) | below_saes(ALL_SAES, added)
     assert tree.stale() == expected
     # what a SIGKILL in the middle of the harvest leaves behind
     place = tree.path / "results/activations/small/texts/ctx-64"

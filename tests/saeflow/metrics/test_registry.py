@@ -11,10 +11,11 @@ from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 
 
 def test_the_measures_are_the_modules_that_say_so():
-    assert set(MEASURES) == {"reconstruction", "language", "controls", "probes", "benchmarks"}
+    names = {"reconstruction", "clean", "language", "controls", "probes", "benchmarks"}
+    assert set(MEASURES) == names
     for name, measure in MEASURES.items():
         assert registry.load("metrics", name).MEASURE is measure and measure.name == name
-        assert measure.text and measure.of in ("sae", "model")
+        assert measure.text and measure.of in ("sae", "model", "hook")
 
 
 @pytest.mark.parametrize("name", list(MEASURES))

@@ -39,7 +39,7 @@ def test_probes_are_measured_where_they_are_asked_for(config, measures, asked):
     config["measures"] = measures
     wanted = Outputs(plan_of(config)).wanted
     made = {one.settings["measure"] for one in wanted if one.rule == "measure"}
-    assert made == {"reconstruction", "language"} | ({"probes"} if asked else set())
+    assert made == {"reconstruction", "clean", "language"} | ({"probes"} if asked else set())
     tables = {one.output.stem for one in wanted if one.rule == "tabulate"}
     assert bool(tables & {"probes", "probe_change"}) == asked
 

@@ -36,7 +36,8 @@ def test_every_kind_of_what_is_run_is_told_with_its_settings(report):
         "saes": ["relu", "topk"],
         "methods": ["scale"],
         "measures": [
-            f"{kind}/small/texts/ctx-64" for kind in ("language", "probes", "reconstruction")
+            f"{kind}/small/texts/ctx-64"
+            for kind in ("clean", "language", "probes", "reconstruction")
         ],
         "intervals": ["tables"],
     }
