@@ -108,7 +108,7 @@ ALL = sorted(
     [
         *("fetch_dataset", "train_tokenizer", "tokenize_dataset", "train_lm", "harvest"),
         *(OF_A_HOOK * len(HOOKS)),
-        *("simulate", "tabulate", "plot", "build_report"),
+        *("measure", "simulate", "tabulate", "plot", "build_report"),
     ]
 )
 

@@ -34,8 +34,9 @@ class Activations(Section):
     """Rows of a shard, a power of two: what a killed run or a damaged file loses at most. null for
     shards of at most 128 MiB, or 512 MiB in stores of 1e8 rows and more."""
     live: bool = False
-    """Store no activations: whatever reads them computes them anew, the same bits. For when the
-    disk is short; docs/store.md says what it costs."""
+    """Store no activations: whatever reads them computes them anew, the same bits, but for what is
+    measured in the model, which takes its own, not rounded. For when the disk is short;
+    docs/store.md says what it costs."""
     temporary: bool = False
     """Remove a store when its last reader has finished; it is made anew when something needs it
     again."""
