@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from saeflow import registry
+from saeflow.measures.clean import Source, clean_losses
+from saeflow.measures.losses import Losses
 from saeflow.metrics.registry import MEASURES
+from saeflow.models.patched import PatchedModel
 from saeflow.task import Task
+from saeflow.tokens.sequences import Sequences
 from saeflow.work import hold
 
 
@@ -43,6 +49,18 @@ def measure_hooks(root: Path, activations: Mapping[str, Path], **inputs: Any) ->
             tasks[hook] = Task(work.output, work.identity, {"measure": "clean"}, own, work=work)
         registry.function(MEASURES["clean"].compute)(list(tasks.values()))
     return tasks
+
+
+def kept_losses(
+    patched: PatchedModel, tokens: Sequences, mean: torch.Tensor, **options: int
+) -> Losses:
+    """Return what ``clean`` keeps of the running model's activations at the hook of a model."""
+    with tempfile.TemporaryDirectory() as directory:
+        losses = Losses.make(Path(directory), tokens)
+        source = Source(patched, mean, None, losses)
+        clean_losses(patched.model, [source], tokens, **options)
+    assert source.error is None
+    return losses
 
 
 def table(task: Task, name: str = "documents") -> pd.DataFrame:

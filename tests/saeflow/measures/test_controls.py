@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from measured import formed
+from measured import formed, kept_losses
 from saeflow.errors import ModelError
 from saeflow.measures.controls import controlled, directions, of_equal_cosine, of_equal_norm
 from saeflow.models.hooks import Hook
@@ -52,7 +52,8 @@ def tokens():
 
 def measure(model, tokens, *coders, **options):
     patched = PatchedModel(model, Hook.parse(HOOK))
-    return controlled(patched, coders, tokens, torch.full((D,), 0.3), **options)
+    clean = kept_losses(patched, tokens, torch.full((D,), 0.3))
+    return controlled(patched, coders, tokens, clean, **options)
 
 
 def noise(tokens, seed):

@@ -1,17 +1,12 @@
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from measured import formed
+from measured import formed, kept_losses
 from saeflow.errors import ModelError
 from saeflow.measures import exchange
-from saeflow.measures.clean import Source, clean_losses
 from saeflow.measures.language import predictions
-from saeflow.measures.losses import Losses
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
 from saeflow.sae.sparse.codes import Codes
@@ -71,12 +66,8 @@ def tokens():
 def measure_all(model, tokens, coders, hook="resid_post.1", **options):
     """Measure what SAEs give with the running model's activations; the mean is 0.3 everywhere."""
     patched = PatchedModel(model, Hook.parse(hook))
-    with tempfile.TemporaryDirectory() as directory:
-        losses = Losses.make(Path(directory), tokens)
-        source = Source(patched, torch.full((D,), 0.3), None, losses)
-        clean_losses(model, [source], tokens, **options)
-        assert source.error is None
-        return predictions(patched, coders, tokens, losses, **options)
+    losses = kept_losses(patched, tokens, torch.full((D,), 0.3), **options)
+    return predictions(patched, coders, tokens, losses, **options)
 
 
 def measure(model, tokens, coder, hook="resid_post.1", **options):

@@ -8,13 +8,13 @@ reconstruction errors are (empirically) pathological"):
               part of v at right angles to x; so |x' - x| = |e| too
 
 v is a random unit vector, another on each token, and the same for every SAE. Rows and predictions
-are those of `saeflow.measures.language`, of the first sequences of the test split. Zero and mean
-ablation are measured beside them. `measure_controls` is the job, `controlled` the measurement.
+are those of `saeflow.measures.exchange`, of the first sequences of the test split. Zero and mean
+ablation stand beside them. `measure_controls` is the job, `controlled` the measurement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -25,15 +25,20 @@ from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.logs import progress
 from saeflow.measures.encoders import Coder, Encoders, finish_each, load_saes
-from saeflow.measures.language import compare, rows_of, scored_documents, write
-from saeflow.measures.reconstruction import SPLIT, evaluated, mean_activation
+from saeflow.measures.exchange import (
+    Exchange,
+    Stored,
+    evaluated_tokens,
+    exchanges,
+    stored,
+)
+from saeflow.measures.language import write
+from saeflow.measures.losses import Losses
 from saeflow.measures.sums import DocumentSums
 from saeflow.models.hooks import Hook
-from saeflow.models.loss import scored_tokens
 from saeflow.models.patched import PatchedModel
 from saeflow.task import Task
-from saeflow.tokens.sequences import BATCH_TOKENS, Batch, Sequences, sequences_of
-from saeflow.tokens.store import open_tokens
+from saeflow.tokens.sequences import BATCH_TOKENS, Batch, Sequences
 
 _SMALLEST = 1e-30
 
@@ -54,14 +59,14 @@ def measure_controls(tasks: Sequence[Task]) -> None:
     read = inputs["activations"]
     exchanged = inputs.get("target", read)
     hook, reads = (Hook.parse(read_json(record)["hook"]) for record in (exchanged, read))
-    mean = torch.from_numpy(mean_activation(evaluated(exchanged))).float().to(machine)
+    tokens = evaluated_tokens(inputs["tokens"])
     tasks, saes = load_saes(tasks, machine)
     if not tasks:
         return
     patched = PatchedModel(load_model_once(inputs["model"], machine), hook, reads)
-    tokens = sequences_of(open_tokens(inputs["tokens"]), SPLIT).first(settings["tokens"])
-    found = controlled(patched, saes, tokens, mean, seed=settings["seed"])
-    finish_each(tasks, found, write)
+    clean, stores = Losses.of(inputs["clean"], tokens), stored(inputs["tokens"], exchanged, read)
+    some = tokens.first(settings["tokens"])
+    finish_each(tasks, controlled(patched, saes, some, clean, stores, seed=settings["seed"]), write)
 
 
 @torch.no_grad()
@@ -69,7 +74,8 @@ def controlled(
     patched: PatchedModel,
     coders: Sequence[Coder],
     tokens: Sequences,
-    mean: torch.Tensor,
+    clean: Losses,
+    stores: Mapping[Hook, Stored] = {},
     *,
     seed: int = 0,
     batch_tokens: int = BATCH_TOKENS,
@@ -84,8 +90,10 @@ def controlled(
         SAEs.
     tokens
         What to predict.
-    mean : Tensor (d_in,) float32
-        What mean ablation puts in the place of activations.
+    clean
+        The losses of these tokens, or more, under ablations.
+    stores
+        As of `saeflow.measures.exchange.exchanges`.
     seed
         Of the random errors. A token's is a function of it, of the number of the token's sequence
         and of its place there.
@@ -98,54 +106,30 @@ def controlled(
         For each SAE ``document`` and the sums of `saeflow.metrics.controls`, (n_documents,); or
         why it failed.
     """
-    encoders, sums = Encoders(coders), DocumentSums(scored_documents(tokens))
-    for batch in progress(tokens.batches(batch_tokens), desc="controls", unit="batches"):
-        batch = batch.to(mean.device)
-        scored = scored_tokens(batch.real, ~batch.ordinary)
-        documents = batch.documents[scored.cpu().numpy()]
-        for place, losses in _losses(patched, encoders, batch, scored, mean, seed).items():
-            sums.add(documents, losses, of=place)
+    encoders, sums = Encoders(coders), DocumentSums(tokens.documents[tokens.scored])
+    batches = exchanges(patched, tokens, stores, batch_tokens=batch_tokens)
+    for part in progress(batches, desc="controls", unit="batches"):
+        scored = part.tokens.scored
+        kept = clean.at(scored)
+        ce_clean, found = part.compare(_states(part, encoders, seed))
+        ablated = {name: kept[name] for name in ("ce_zero", "ce_mean")}
+        shared = {"predictions": np.ones(len(scored)), "ce_clean": ce_clean, **ablated}
+        documents = tokens.documents[scored]
+        sums.add(documents, shared)
+        for (place, name), (ce, kl) in found.items():
+            sums.add(documents, {f"ce_{name}": ce, f"kl_{name}": kl}, of=place)
     return encoders.results(sums.columns)
 
 
-def _losses(
-    patched: PatchedModel,
-    encoders: Encoders,
-    batch: Batch,
-    scored: torch.Tensor,
-    mean: torch.Tensor,
-    seed: int,
-) -> dict[int | None, dict[str, np.ndarray]]:
-    """Return what is summed of one batch, (n_scored,): by SAE, and what all share by None."""
-    clean = patched.clean(batch.input_ids)
-    replaced, before = rows_of(batch, scored)
-    flat = clean.x.flatten(0, 1)
-
-    def states_with(value: torch.Tensor) -> torch.Tensor:
-        """Return the states that predict scored tokens, with ``value`` in the ordinary rows."""
-        x = flat.index_copy(0, replaced, value).view_as(clean.x)
-        states = patched.states(x, clean, batch.input_ids)
-        return states.flatten(0, 1).index_select(0, before)
-
-    x = flat.index_select(0, replaced)
-    states = {
-        (None, "zero"): states_with(torch.zeros_like(x)),
-        (None, "mean"): states_with(mean.expand_as(x)),
-    }
-    v = directions(batch, x.shape[1], seed).to(x)
-    for place, _, x_hat in encoders.run(clean.read.flatten(0, 1).index_select(0, replaced)):
-        states[place, "sae"] = states_with(x_hat)
-        states[place, "norm"] = states_with(of_equal_norm(x, x_hat, v))
-        states[place, "cosine"] = states_with(of_equal_cosine(x, x_hat, v))
-    clean_states = clean.states.flatten(0, 1).index_select(0, before)
-    ce_clean, found = compare(patched.head, clean_states, states, batch.input_ids[scored])
-    losses: dict[int | None, dict[str, np.ndarray]] = {
-        None: {"predictions": np.ones(len(ce_clean)), "ce_clean": ce_clean}
-    }
-    for (place, name), (ce, kl) in found.items():
-        own = losses.setdefault(place, {})
-        own |= {f"ce_{name}": ce} if place is None else {f"ce_{name}": ce, f"kl_{name}": kl}
-    return losses
+def _states(part: Exchange, encoders: Encoders, seed: int) -> dict[tuple[int, str], torch.Tensor]:
+    """Return the states of a batch with each SAE, and with its random errors."""
+    states, x = {}, part.own
+    v = directions(part.tokens.batch, x.shape[1], seed).to(x)
+    for place, _, x_hat in encoders.run(part.x):
+        states[place, "sae"] = part.states_with(x_hat)
+        states[place, "norm"] = part.states_with(of_equal_norm(x, x_hat, v))
+        states[place, "cosine"] = part.states_with(of_equal_cosine(x, x_hat, v))
+    return states
 
 
 def directions(batch: Batch, d: int, seed: int) -> torch.Tensor:

@@ -127,16 +127,25 @@ class Exchange:
         """Return the cross-entropies (n_scored,) float64, in nats, with states (n_scored, d)."""
         return self.tokens.losses(self._patched.head, states)
 
-    def compare(self, variants: Mapping[Key, torch.Tensor]) -> dict[Key, np.ndarray]:
-        """Return the losses with other states (n_scored, d_model), and how predictions diverge.
+    def compare(
+        self, variants: Mapping[Key, torch.Tensor]
+    ) -> tuple[np.ndarray, dict[Key, np.ndarray]]:
+        """Return the losses of ``states`` and of others, and how predictions of these diverge.
+
+        Parameters
+        ----------
+        variants
+            States (n_scored, d_model), such as `states_with` gives.
 
         Returns
         -------
-        dict
+        ce : ndarray (n_scored,) float64
+            Cross-entropies with nothing exchanged, in nats.
+        found : dict
             For each variant (2, n_scored) float64, in nats: cross-entropies, and divergences
-            KL(p ‖ q) of its predictions q from those p of ``states``.
+            KL(p ‖ q) of its predictions q from those p with nothing exchanged.
         """
-        return _compare(self._patched.head, self.states, variants, self.tokens.targets)[1]
+        return _compare(self._patched.head, self.states, variants, self.tokens.targets)
 
 
 def exchanges(

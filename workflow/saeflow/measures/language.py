@@ -94,7 +94,7 @@ def predictions(
         scored = part.tokens.scored
         documents = tokens.documents[scored]
         sums.add(documents, {"predictions": np.ones(len(scored)), **clean.at(scored)})
-        for place, (ce, kl) in part.compare(states).items():
+        for place, (ce, kl) in part.compare(states)[1].items():
             if np.isfinite(ce).all() and np.isfinite(kl).all():
                 sums.add(documents, {"ce_sae": ce, "kl": kl}, of=place)
             else:

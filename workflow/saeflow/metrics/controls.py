@@ -112,7 +112,7 @@ MEASURE = Measure(
     text="What random errors of the size of an SAE's, and ablations, do to the model's"
     " predictions, beside the SAE on the same tokens.",
     compute="saeflow.measures.controls:measure_controls",
-    reads=("activations", "model", "tokens"),
+    reads=("activations", "model", "tokens", "clean"),
     metrics=(
         _nats(
             "controls_delta_ce", "Added loss, SAE", "CE(x̂) − CE(x), on the tokens of the controls",
