@@ -83,6 +83,7 @@ def test_every_missing_local_path_is_listed(tree, saeflow):
     def change(config):
         config["datasets"]["texts"]["path"] = "none.txt"
         config["models"]["m"] = {"path": "no/model"}
+        config["prompts"] = {"p": {"path": "none/*.jsonl"}}
 
     tree.configure(change)
     code, printed = saeflow("doctor")
@@ -90,6 +91,7 @@ def test_every_missing_local_path_is_listed(tree, saeflow):
     assert "config.yaml > datasets > texts > path: there is no such file" in printed
     assert "got none.txt" in printed
     assert "config.yaml > models > m > path: there is no such file or directory" in printed
+    assert "config.yaml > prompts > p > path: the pattern matches no file" in printed
 
 
 def test_an_error_of_the_configuration_is_told_beside_the_machine(tree, saeflow):

@@ -5,6 +5,7 @@ from damage import rewrite
 from saeflow.activations.archive import archive
 from saeflow.activations.layout import ARRAY
 from saeflow.activations.reader import open_store
+from saeflow.prompts.prepare import prepare_prompts
 from saeflow.tokenizers import vocabulary_sha256
 from saeflow.work import hold
 from tiny_models import make_tokenizer
@@ -101,3 +102,13 @@ def test_the_row_that_is_shown_is_of_the_first_split_that_has_any(tmp_path, saef
     code, printed = saeflow("info", record)
     assert code == 0
     assert "row 62 " in printed  # 12 of the third of four sequences
+
+
+def test_prompts_are_counted(tmp_path, saeflow):
+    record = tmp_path / "results/prompts/ioi/prompts.json"
+    with hold(record, "p" * 64) as work:
+        prepare_prompts(work, {"generate": "ioi", "n_prompts": 40, "window": None})
+    code, printed = saeflow("info", record)
+    assert code == 0
+    assert "40, choice" in printed
+    assert " 2, chance 0.500" in printed

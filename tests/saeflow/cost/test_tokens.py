@@ -3,7 +3,7 @@ import json
 import pytest
 
 from saeflow.cost.guess import UnknownError
-from saeflow.cost.tokens import tokens_of
+from saeflow.cost.tokens import tokens_of, tokens_of_prompts
 from saeflow.work import hold
 
 
@@ -75,3 +75,22 @@ def test_a_number_of_documents_gives_a_rough_guess(plan):
     assert found.all.value == pytest.approx(1_100_000)
     assert found.all.times >= 2
     assert json.dumps(found.note)
+
+
+def test_prompts_are_guessed_until_their_characters_are_counted(plan):
+    def change(config):
+        config["prompts"] = {"ioi": {"generate": "ioi", "n_prompts": 200}}
+
+    prompts = plan(change).plan.prompts("ioi")
+    assert tokens_of_prompts(prompts).value == 200 * 150
+    with hold(prompts.output, prompts.identity, prompts.suffix) as work:
+        work.finish({"n_prompts": 200, "n_characters": 4300})
+    assert tokens_of_prompts(prompts).value == pytest.approx(1000)
+
+
+def test_all_prompts_of_a_world_are_as_many_as_it_has(plan):
+    def change(config):
+        config["prompts"] = {"who": {"generate": "owner_binding", "dataset": "world"}}
+        config["datasets"]["world"]["generate"]["n_prompts"] = 70
+
+    assert tokens_of_prompts(plan(change).plan.prompts("who")).value == 70 * 150

@@ -1,5 +1,7 @@
 """What passes have to do, by hand: four blocks of width 64, 1,024 words, rows by the thousand."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from saeflow.cost.guess import Guess
 from saeflow.cost.work import OPERATIONS_PER_S, Works, store_size
 from saeflow.files import write_json
 from saeflow.inventory import with_checksum
+from saeflow.plan.result import Result
 from saeflow.work import bulk_of
 from tiny_models import make_model
 from tiny_stores import harvest_hooks, make_store, make_tokens, save_model
@@ -130,6 +133,34 @@ def test_controls_run_the_model_three_times_with_each_sae_on_some_of_the_tokens(
     work, _ = works_of(passes(ask), "measure controls")
     assert work.rows.value == 4_000
     assert operations(work) == pytest.approx(4_000 * (2 * 2 * SAE + (1 + 3) * 2 * MODEL))
+
+
+def test_prompts_are_asked_once_as_they_are_and_once_with_each_sae(plan):
+    def change(config):
+        config["prompts"] = {name: {"generate": "ioi", "n_prompts": 100} for name in "ab"}
+
+    made = plan(change).plan
+    place = {"model": "m", "dataset": "world", "packing": "some"}
+    results = [
+        Result(
+            "measure",
+            {"measure": "answers", "model": "m"},
+            Path(f"results/{prompts}/{hook}/answers.json"),
+            {"measure": "answers"},
+            {
+                "sae": made.sae(**place, hook=hook, sae="relu", seed=0),
+                "model": made.model("m"),
+                "prompts": made.prompts(prompts),
+            },
+        )
+        for prompts in "ab"
+        for hook in ("resid_post.1", "resid_post.3")
+    ]
+    work, tokens = Works()(results), 100 * 150
+    assert work.rows.value == 2 * tokens
+    assert operations(work) == pytest.approx(
+        2 * tokens * 2 * MODEL + 4 * tokens * (2 * MODEL + 2 * 2 * SAE)
+    )
 
 
 def test_live_activations_write_no_store_and_are_computed_by_their_readers(passes):

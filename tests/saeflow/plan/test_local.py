@@ -24,10 +24,22 @@ BESIDE = (
 
 KINDS = {
     "fetch_dataset": ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl"),
+    "fetch_prompts": ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl"),
     "fetch_model": ("config.json", "model.safetensors", "tokenizer.json", "vocab.json"),
     "import_saes": ("cfg.json", "sae_weights.safetensors"),
 }
-ENTRIES = {"fetch_dataset": {}, "fetch_model": {}, "import_saes": {"format": "auto"}}
+ENTRIES = {
+    "fetch_dataset": {},
+    "fetch_prompts": {},
+    "fetch_model": {},
+    "import_saes": {"format": "auto"},
+}
+MORE = {
+    "fetch_dataset": "d.jsonl",
+    "fetch_prompts": "d.jsonl",
+    "fetch_model": "merges.txt",
+    "import_saes": "ae.pt",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +95,7 @@ def test_only_what_is_read_of_a_directory_counts(here, rule, hashed):
 def test_a_file_more_that_is_read_counts(here, rule):
     put(here / "one", KINDS[rule])
     before = sha(rule, "one")
-    more = {"fetch_dataset": "d.jsonl", "fetch_model": "merges.txt", "import_saes": "ae.pt"}
-    put(here / "one", [more[rule]])
+    put(here / "one", [MORE[rule]])
     assert sha(rule, "one") != before
 
 
@@ -213,7 +224,6 @@ def test_files_that_change_while_they_are_read_are_noticed(here, rule):
     put(here / "old", KINDS[rule])
     result = planned(rule, "one")
     name = KINDS[rule][0]
-    more = {"fetch_dataset": "d.jsonl", "fetch_model": "merges.txt", "import_saes": "ae.pt"}
 
     def swap(_):  # and back again, with the old times
         shutil.move(here / "one" / name, here / "kept")
@@ -224,7 +234,7 @@ def test_files_that_change_while_they_are_read_are_noticed(here, rule):
         swap,
         lambda file: file.write_text("other"),
         lambda file: file.unlink(),
-        lambda _: put(here / "one", [more[rule]]),
+        lambda _: put(here / "one", [MORE[rule]]),
     ):
         shutil.rmtree(here / "one")
         shutil.copytree(here / "old", here / "one")

@@ -14,6 +14,7 @@ from saeflow.plan.find import find_defined
 from saeflow.plan.passes import describe
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import source
+from saeflow.plan.summary import summary
 from saeflow.plan.texts import check_prompts
 from saeflow.studies.reconstruction.rows import on_prompts
 
@@ -101,3 +102,15 @@ def test_bad_files_are_refused_before_anything_runs(plan):
     made = plan(mine={"path": "texts.txt"})
     with pytest.raises(ConfigError, match="prompts > mine > path: prompts are not read from plain"):
         check_prompts(made, made.prompts("mine"))
+
+
+def test_what_was_run_names_the_prompt_sets_and_not_where_they_lie(plan):
+    write("a.jsonl", "one two")
+    made = plan(mine={"path": "a.jsonl"}, who={"generate": "owner_binding", "dataset": "world"})
+    sets = [made.prompts(name) for name in ("mine", "who")]
+    settings, records = summary(made.config, sets)
+    assert settings["prompts"]["who"]["from_dataset"] == "world"
+    assert "a.jsonl" not in json.dumps(settings)
+    assert records["prompts"] == {
+        one.place["prompts"]: [[str(one.output), one.identity]] for one in sets
+    }

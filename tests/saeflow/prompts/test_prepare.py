@@ -151,6 +151,23 @@ def test_finished_work_is_not_done_again(tmp_path):
     assert first.stat().st_mtime_ns == time
 
 
+def test_what_a_killed_job_left_is_thrown_away(tmp_path, monkeypatch):
+    path = write(tmp_path / "mine.jsonl", "jsonl")
+    clean = bulk_of(prepare(tmp_path / "clean", path))
+
+    def die(directory, prompts):
+        (directory / FILE).write_bytes(b"PAR1 torn")
+        (directory / "more").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("saeflow.prompts.prepare.write_prompts", die)
+        prepare(tmp_path / "killed", path)
+    again = bulk_of(prepare(tmp_path / "killed", path))
+    assert (again / FILE).read_bytes() == (clean / FILE).read_bytes()
+    assert {p.name for p in again.iterdir()} == {p.name for p in clean.iterdir()}
+
+
 # -- the world's ---------------------------------------------------------------------------------
 
 

@@ -118,6 +118,42 @@ def test_of_texts_and_tokens_how_many_there_are_by_split(there):
     assert (row["tokenizer"], row["packing"], row["context"]) == ("words", "pack-256", "256")
 
 
+def test_of_prompt_sets_where_they_are_from_how_many_and_among_how_many(there):
+    settings = {
+        "prompts": {
+            "cbt": {"rule": "fetch_prompts", "hub": "org/cbt", "revision": "0123456789abcdef" * 2,
+                    "config": "CN", "split": "validation", "form": "auto", "n_prompts": 900,
+                    "window": None},
+            "ioi": {"rule": "fetch_prompts", "generate": "ioi", "seed": 3, "n_prompts": None,
+                    "window": 8},
+            "who": {"rule": "fetch_prompts", "generate": "owner_binding", "n_prompts": None,
+                    "window": None, "from_dataset": "stories"},
+        },
+        "measures": {"answers/m/cbt/prompts": {"measure": "answers"}},
+    }  # fmt: skip
+    cbt = {"kind": "cloze", "n_prompts": 900, "window": 128, "chance": 0.1025}
+    records = {
+        "prompts": {
+            "cbt": [there("cbt.json", **cbt, n_candidates={"min": 9, "max": 10})],
+            "ioi": [["ioi.json", IDENTITY]],
+            "who": [there("who.json", kind="last_word", n_prompts=1_500, window=32)],
+        },
+        "measures": {"answers/m/cbt/prompts": [there("a.json")]},
+    }
+    found = told(settings, records)
+    one, ioi, who = found["Prompt sets"]
+    assert one == {
+        "prompts": "cbt", "source": "org/cbt at 0123456789ab", "kind": "cloze", "number": "900",
+        "candidates": "9 to 10", "chance": "0.1025", "window": "128",
+        "settings": "config CN, split validation, form auto",
+    }  # fmt: skip
+    assert ioi["source"] == "generated here: ioi, of templates in English"
+    assert (ioi["settings"], ioi["number"]) == ("seed 3", "")
+    assert who["source"] == "generated here: owner_binding, of the world stories"
+    assert (who["kind"], who["number"], who["candidates"]) == ("last word", "1,500", "")
+    assert found["Evaluation"][0]["on"] == "the prompts cbt"
+
+
 def test_of_saes_recipe_penalty_width_tokens_and_how_many_there_are(there):
     facts = {"architecture": "relu", "d_in": 64, "d_sae": 256, "training": {"tokens": 98_304}}
     settings = {"saes": {"relu": RELU, "topk-16": TOPK, "topk-8": {**TOPK, "epochs": 1}}}

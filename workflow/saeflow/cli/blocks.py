@@ -35,12 +35,12 @@ class Need(NamedTuple):
 
 def missing_paths(config: Mapping[str, Any], file: Path) -> Iterator[str]:
     """Yield a line for every local path of the configuration that is not there."""
-    for section in ("models", "datasets", "saes"):
+    for section in ("models", "datasets", "prompts", "saes"):
         for name, entry in config[section].items():
             if "path" not in entry or (section == "saes" and "{" in entry["path"]):
                 continue
             where = f"{file} > {section} > {name} > path"
-            if section == "datasets":
+            if section in ("datasets", "prompts"):
                 try:
                     find_files(entry["path"], where=where, separator=entry.get("separator"))
                 except ConfigError as error:
@@ -55,6 +55,7 @@ def unfetched(outputs: Outputs) -> Iterator[str]:
     for section, find, kind in (
         ("models", plan.model, "model"),
         ("datasets", plan.dataset, "dataset"),
+        ("prompts", plan.prompts, "dataset"),
     ):
         for name, entry in plan.config[section].items():
             if "hub" not in entry:

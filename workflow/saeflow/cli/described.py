@@ -60,6 +60,11 @@ def _kind(facts: Mapping[str, Any]) -> Iterator[Line]:
         yield "activations", f"{facts['hook']} of {model['name']} ({model['architecture']})"
     elif "hook" in facts:
         yield "activations", facts["hook"]
+    if "kind" in facts and "n_prompts" in facts:
+        yield "prompts", f"{facts['n_prompts']:,}, {facts['kind'].replace('_', ' ')}"
+    if among := facts.get("n_candidates"):
+        several = "" if among["min"] == among["max"] else f" to {among['max']}"
+        yield "candidates", f"{among['min']}{several}, chance {facts['chance']:.3f}"
     if made := facts.get("archive"):
         lost = "nothing lost" if made["lossless"] else f"error {made['nmse']:.1e} of the variance"
         yield "archive", f"{made['codec']} of a {made['of_dtype']} store, {lost}"

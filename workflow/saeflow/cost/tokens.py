@@ -19,6 +19,7 @@ BYTES_PER_TOKEN = {"train_tokenizer": 4.7, "copy_tokenizer": 4.3}
 """Assumed of English text: a word and its space (the built-in world's mean), or a piece of it."""
 
 _WEB_DOCUMENT_TOKENS = 1100
+_PROMPTS, _PROMPT_TOKENS = 1000, 150
 _COMPRESSED = 3.0  # bytes of text for each of gzip or Zstandard
 
 
@@ -39,6 +40,16 @@ def manifest_of(result: Result) -> Mapping[str, Any]:
     if not has_bulk(result):
         return {}
     return read_json(bulk_path(result.output, result.identity, result.suffix) / MANIFEST)
+
+
+def tokens_of_prompts(prompts: Result) -> Guess:
+    """Return the tokens of a prompt set."""
+    if facts := manifest_of(prompts):
+        return Guess(facts["n_characters"] / BYTES_PER_TOKEN["copy_tokenizer"], 1.5)
+    n = prompts.settings["n_prompts"]
+    if n is None and "dataset" in prompts.inputs:
+        n = prompts.inputs["dataset"].settings["generate"]["n_prompts"]
+    return Guess((n or _PROMPTS) * _PROMPT_TOKENS, 3.0)
 
 
 def tokens_of(store: Result) -> Tokens:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from saeflow.config.recipes import BASELINES, wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.shapes import Shape, shape_of
-from saeflow.cost.tokens import Tokens, manifest_of, tokens_of
+from saeflow.cost.tokens import Tokens, manifest_of, tokens_of, tokens_of_prompts
 from saeflow.files import canonical_json
 from saeflow.inventory import read_record
 from saeflow.models.training_plan import training_plan
@@ -266,6 +266,8 @@ class Works:
 
     def _measure(self, results: Sequence[Result]) -> Work:
         inputs, model, small = results[0].inputs, model_of(results[0]), self._small(results)
+        if "prompts" in inputs and model is not None:
+            return self._ask(results, self.shape(model))
         store = inputs.get("activations")
         tokens = inputs.get("tokens") or (store and store.inputs["tokens"])
         if model is None or tokens is None:
@@ -281,6 +283,18 @@ class Works:
             operations += self._forward(store)
         amount = rows.scaled(operations / OPERATIONS_PER_S)
         return small._replace(rows=rows, amount=amount, count=rows.value * len(results))
+
+    def _ask(self, results: Sequence[Result], shape: Shape) -> Work:
+        """Return the work of asking prompts: each set once as it is, and once with each SAE."""
+        sets = {one.inputs["prompts"]: tokens_of_prompts(one.inputs["prompts"]) for one in results}
+        rows, forward = total(sets.values()), 2 * shape.n_parameters
+        amounts = [rows.scaled(forward / OPERATIONS_PER_S)]
+        for one in results:
+            width = self.width(one.inputs["sae"], shape.d_model) if "sae" in one.inputs else 0
+            operations = forward + 4 * shape.d_model * width
+            amounts.append(sets[one.inputs["prompts"]].scaled(operations / OPERATIONS_PER_S))
+        count = rows.value * len(results)
+        return self._small(results)._replace(rows=rows, amount=total(amounts), count=count)
 
     def _small(self, results: Sequence[Result]) -> Work:
         n, seconds = len(results), _SECONDS.get(results[0].rule, 1.0)

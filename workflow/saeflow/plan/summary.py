@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from saeflow.config.training import Training
+from saeflow.paths import ON_PROMPTS
 from saeflow.plan.imports import is_imported
 from saeflow.plan.result import Result
 
 _MODELS = ("fetch_model", "train_lm", "select_checkpoint", "shuffle_model")
 _DATASETS = ("fetch_dataset", "generate_dataset", "sample_dataset")
+_PROMPTS = "fetch_prompts"
 _SAES = ("train_saes", "import_saes", "finetune_saes")
 _FITTED = (*Training.model_fields, "architecture", "expansion", "solver", "method")
 """Keys of recipes and methods that have a place of their own."""
@@ -35,8 +37,8 @@ def summary(config: Mapping[str, Any], results: Iterable[Result]) -> tuple[Summa
     Returns
     -------
     settings : dict
-        By section ("models", "datasets", "tokens", "activations", "saes", "methods", "measures",
-        "intervals") and name: settings in identities.
+        By section ("models", "datasets", "prompts", "tokens", "activations", "saes", "methods",
+        "measures", "intervals") and name: settings in identities.
     records : dict
         By section and name: path and identity of each of the results, in the order of paths.
     """
@@ -59,6 +61,8 @@ def _entry(config: Mapping[str, Any], result: Result) -> tuple[str, str, dict[st
         return "models", place["model"], {"rule": rule, **settings, **_read(result)}
     if rule in _DATASETS:
         return "datasets", place["dataset"], {"rule": rule, **settings, **_read(result)}
+    if rule == _PROMPTS:
+        return "prompts", place["prompts"], {"rule": rule, **settings, **_read(result)}
     if rule == "tokenize_dataset":
         return "tokens", "/".join(place.values()), settings
     if rule == "harvest":
@@ -69,8 +73,10 @@ def _entry(config: Mapping[str, Any], result: Result) -> tuple[str, str, dict[st
             return "methods", method, _fitted(config["methods"][method])
         return "saes", recipe, _fitted(config["saes"][recipe])
     if rule == "measure":
-        names = ("measure", "model", "eval_dataset", "eval_packing")
-        return "measures", "/".join(place[name] for name in names), settings
+        on = (place["eval_dataset"], place["eval_packing"])
+        if "prompts" in result.inputs:  # all sets are asked in one pass
+            on = (result.inputs["prompts"].place["prompts"], ON_PROMPTS)
+        return "measures", "/".join((place["measure"], place["model"], *on)), settings
     if rule == "tabulate" and "bootstrap" in settings:
         return "intervals", "tables", {key: settings[key] for key in ("bootstrap", "seed")}
     return None

@@ -60,6 +60,7 @@ def prepare_prompts(
     """
     if work.finished:
         return
+    work.restart()
     facts: dict[str, Any] = {}
     if "generate" in settings:
         kind, prompts = _generated(settings, dataset)
@@ -133,6 +134,7 @@ def _record(found: PromptSet) -> dict[str, Any]:
         "kind": found.kind,
         "window": found.window,
         "n_prompts": len(found.prompts),
+        "n_characters": sum(len(prompt.text) for prompt in found.prompts),
     }
     numbers = [len(p.candidates) for p in found.prompts if p.candidates is not None]
     if not numbers:

@@ -14,6 +14,7 @@ import pandas as pd
 from saeflow.datasets.split import SPLITS
 from saeflow.hooks import Hook
 from saeflow.inventory import MANIFEST, read_record
+from saeflow.paths import ON_PROMPTS
 from saeflow.report.fits import made, methods, saes
 from saeflow.report.words import (
     HASH_CHARACTERS,
@@ -51,6 +52,7 @@ def what_was_run(
     makers = {
         "models": lambda s, r: _models(s, r, perplexity),
         "datasets": _datasets,
+        "prompts": _prompts,
         "tokens": _tokens,
         "activations": _activations,
         "saes": saes,
@@ -135,6 +137,25 @@ def _datasets(settings: Entries, there: Entries) -> Section:
     return Section("Datasets", columns, rows, "A hash of its text puts a document into a split.")
 
 
+def _prompts(settings: Entries, there: Entries) -> Section:
+    rows = []
+    for name, own in settings.items():
+        ((_, facts),) = there[name]
+        left = but(own, "rule", "hub", "revision", "path_sha256", "format", "generate", "n_prompts")
+        among = sorted((facts.get("n_candidates") or {}).values())
+        rows.append(
+            [
+                name, source(own), str(facts.get("kind", "")).replace("_", " "),
+                number(facts.get("n_prompts")), " to ".join(dict.fromkeys(map(number, among))),
+                number(facts.get("chance")), number(facts.get("window")),
+                listed(but(left, "from_dataset", "window")),
+            ]
+        )  # fmt: skip
+    columns = ("prompts", "source", "kind", "number", "candidates", "chance", "window", "settings")
+    note = "Window: the last tokens of a prompt, among which a latent counts as active."
+    return Section("Prompt sets", columns, rows, note)
+
+
 def _tokens(settings: Entries, there: Entries) -> Section:
     rows = []
     for name, own in settings.items():
@@ -192,15 +213,23 @@ def _measures(settings: Entries, there: Entries) -> Section:
         facts = [record for _, record in found if record]
         rows.append(
             [
-                measure, model, f"{dataset}, packed as {packing}",
+                measure, model, _measured_on(dataset, packing),
                 several(record.get("n_tokens") for record in facts),
                 several(record.get("n_documents") for record in facts),
                 made(found), listed(but(own, "measure")),
             ]
         )  # fmt: skip
-    columns = ("measure", "model", "test split of", "tokens", "documents", "measured", "settings")
-    note = "Special tokens are left out. Measured: SAEs, or the model itself."
+    columns = ("measure", "model", "on", "tokens", "documents", "measured", "settings")
+    note = (
+        "Of datasets, on the test split. Special tokens are left out. Measured: SAEs, or the model"
+        " itself."
+    )
     return Section("Evaluation", columns, rows, note)
+
+
+def _measured_on(dataset: str, packing: str) -> str:
+    prompts = packing == ON_PROMPTS
+    return f"the prompts {dataset}" if prompts else f"{dataset}, packed as {packing}"
 
 
 def _perplexity(tables: Iterable[pd.DataFrame]) -> dict[str, str]:

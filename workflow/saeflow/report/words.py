@@ -34,7 +34,7 @@ class Section(NamedTuple):
 
 
 def source(own: Mapping[str, Any]) -> str:
-    """Return where a model or a dataset comes from."""
+    """Return where a model, a dataset or a prompt set comes from."""
     rule = own["rule"]
     if rule == "select_checkpoint":
         return f"{own['from_model']} after {own['step']:,} steps"
@@ -45,6 +45,9 @@ def source(own: Mapping[str, Any]) -> str:
         return f"trained here on {dataset}, packed as {packing}"
     if rule == "generate_dataset":
         return "generated here: the built-in world"
+    if rule == "fetch_prompts" and "generate" in own:
+        of = f"the world {own['from_dataset']}" if "from_dataset" in own else "templates in English"
+        return f"generated here: {own['generate']}, of {of}"
     if rule == "sample_dataset":
         return f"sampled here from {own['from_model']}"
     if "hub" in own:
