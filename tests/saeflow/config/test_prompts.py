@@ -1,6 +1,10 @@
 """Entries under `prompts`, and what refers to them."""
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 
 from saeflow.config.checks import resolve
 
@@ -77,3 +81,11 @@ def test_a_study_names_prompt_sets_that_are_there(config, refused):
     message = refused(("studies", "reconstruction", "prompts"), ["mien"])
     assert "reconstruction > prompts: there is no 'mien' under prompts" in message
     assert "Did you mean 'mine'?" in message
+
+
+def test_the_entries_of_the_documentation_are_entries(config):
+    page = Path(__file__).parents[3] / "docs" / "prompts.md"
+    (block,) = re.findall(r"```yaml\n(.+?)```", page.read_text(), re.S)
+    config |= yaml.safe_load(block)
+    config["datasets"]["world"] = WORLD
+    assert len(resolve(config)["prompts"]) == 6
