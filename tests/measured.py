@@ -23,15 +23,24 @@ from saeflow.work import hold
 
 
 def measure(
-    name: str, root: Path, saes: Mapping[str, Path], settings: Mapping[str, Any] = {}, **inputs: Any
+    name: str,
+    root: Path,
+    saes: Mapping[str, Path],
+    settings: Mapping[str, Any] = {},
+    *,
+    each: Mapping[str, Mapping[str, Any]] = {},
+    **inputs: Any,
 ) -> dict[str, Task]:
-    """Measure SAEs in one pass and return their tasks by name; inputs of None are left out."""
-    inputs = {key: record for key, record in inputs.items() if record is not None}
+    """Measure SAEs in one pass and return their tasks by name; inputs of None are left out.
+
+    ``each`` has inputs of single SAEs.
+    """
     tasks = {}
     with ExitStack() as stack:
         for sae, record in saes.items():
             work = stack.enter_context(hold(root / sae / f"{name}.json", sae.ljust(64, "0")))
-            own = {"sae": record, **inputs}
+            own = {"sae": record, **inputs, **each.get(sae, {})}
+            own = {key: given for key, given in own.items() if given is not None}
             tasks[sae] = Task(
                 work.output, work.identity, {"measure": name, **settings}, own, work=work
             )

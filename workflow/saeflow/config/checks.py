@@ -146,8 +146,7 @@ def _check_study(config: Config, where: str, study: Config) -> None:
             refer(config, f"{part}s", study[key][part], f"{where} > {key} > {part}")
     for name in study["saes"]:
         refer(config, "saes", name, f"{where} > saes")
-    _check_imports(config, where, study)
-    _check_transcoders(config, where, study)
+    check_saes(config, where, study)
     for name in study["models"]:
         _check_checkpoint(config, f"{where} > models", name)
         model = _origin(config, name)
@@ -173,6 +172,22 @@ def _check_hooks(config: Config, where: str, study: Config, model: str, n_layers
                 f" and BLOCK from 0 to {n_layers - 1}",
                 got=name,
             )
+
+
+def check_saes(config: Config, where: str, study: Config) -> None:
+    """Check that a study's SAEs can be at its hooks, with its seeds.
+
+    Parameters
+    ----------
+    config
+        The whole configuration.
+    where
+        Place of the study, for messages.
+    study
+        Its section, with the ``saes`` that are asked about.
+    """
+    _check_imports(config, where, study)
+    _check_transcoders(config, where, study)
 
 
 def _check_imports(config: Config, where: str, study: Config) -> None:

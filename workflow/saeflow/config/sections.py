@@ -96,6 +96,13 @@ class Controls(Section):
     """Seed of the random errors."""
 
 
+class Positions(Section):
+    """How SAEs are measured at each position of the context."""
+
+    seen: bool = True
+    """Measure them on documents of their training as well, as many tokens as the test split has."""
+
+
 class Measures(Section):
     """How SAEs and models are measured."""
 
@@ -103,6 +110,8 @@ class Measures(Section):
     """Resamples of the documents for an interval."""
     seed: Whole = 0
     """Seed of the resampling."""
+    positions: Positions | None = Positions()
+    """How SAEs are measured at each position of the context. null for no such measurement."""
     probes: Probes | None = None
     """What linear probes are asked of activations and reconstructions: which of the most frequent
     tokens comes next. null for no probes, {} for the probes as they are by default."""

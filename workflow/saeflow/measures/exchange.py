@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from saeflow.errors import DataError, StoreError
+from saeflow.errors import DataError, ModelError, StoreError
 from saeflow.files import read_json
 from saeflow.models.hooks import Hook
 from saeflow.models.loss import CHUNK_LOGITS, Reference, scored_tokens
@@ -181,29 +181,29 @@ def exchanges(
 
 
 class Stored(NamedTuple):
-    """The rows of a store that belong to the tokens of a split.
+    """The rows of a store that belong to some tokens.
 
     Attributes
     ----------
     activations : Activations
         All rows.
-    first : int
-        That of the split's first token.
+    rows : ndarray (n_tokens,) int64
+        That of each token.
     """
 
     activations: Any
-    first: int
+    rows: np.ndarray
 
     def of(self, batch: Batch) -> torch.Tensor:
         """Return the activations (batch, seq, d) float32 of a batch, zeros at padding."""
-        rows = torch.from_numpy(self.first + batch.tokens[batch.tokens >= 0])
+        rows = torch.from_numpy(self.rows[batch.tokens[batch.tokens >= 0]])
         found = self.activations.tensor(rows).to(batch.real.device)
         x = found.new_zeros(batch.real.numel(), found.shape[1])
         return x.index_copy_(0, _places(batch.real), found).view(*batch.real.shape, -1)
 
 
-def stored(tokens: Path, *records: Path) -> dict[Hook, Stored]:
-    """Return the rows of the test split in stores of activations, by hook; of live ones none.
+def stored(tokens: Path, *records: Path, rows: np.ndarray | None = None) -> dict[Hook, Stored]:
+    """Return rows in stores of activations, by hook; of live ones none.
 
     Parameters
     ----------
@@ -211,6 +211,8 @@ def stored(tokens: Path, *records: Path) -> dict[Hook, Stored]:
         The record of the tokens that the activations belong to.
     *records
         Those of activations.
+    rows : ndarray (n_tokens,) int64, optional
+        Which; those of the test split by default.
     """
     from saeflow.activations.reader import open_store
 
@@ -224,7 +226,9 @@ def stored(tokens: Path, *records: Path) -> dict[Hook, Stored]:
                 remedy="Harvest them from these tokens.",
             )
     return {
-        Hook.parse(store.hook): Stored(store.activations, store.ranges(SPLIT)[0])
+        Hook.parse(store.hook): Stored(
+            store.activations, np.arange(*store.ranges(SPLIT)) if rows is None else rows
+        )
         for store in stores
         if not store.activations.is_live
     }
@@ -252,6 +256,15 @@ def require_scored(tokens: Sequences) -> None:
             remedy=f"Give the dataset a larger {SPLIT} share under `splits`, or raise the packing's"
             f" tokens > {SPLIT}.",
         )
+
+
+def no_numbers(hook: Hook) -> ModelError:
+    """Return the error of an SAE at a hook with which losses are not numbers."""
+    return ModelError(
+        "the model's predictions are not numbers with the SAE's reconstructions in place",
+        where=str(hook),
+        remedy="The SAE gives NaN or huge numbers: train it with another learning rate or seed.",
+    )
 
 
 def _compare(

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from saeflow import device
-from saeflow.errors import ModelError, SaeflowError
+from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.logs import progress
 from saeflow.measures.encoders import Coder, Encoders, finish_each, load_saes
-from saeflow.measures.exchange import Stored, evaluated_tokens, exchanges, stored
+from saeflow.measures.exchange import Stored, evaluated_tokens, exchanges, no_numbers, stored
 from saeflow.measures.losses import Losses
 from saeflow.measures.sums import DocumentSums, write_table
 from saeflow.models.hooks import Hook
@@ -98,16 +98,8 @@ def predictions(
             if np.isfinite(ce).all() and np.isfinite(kl).all():
                 sums.add(documents, {"ce_sae": ce, "kl": kl}, of=place)
             else:
-                encoders.errors[place] = _no_numbers(patched.hook)
+                encoders.errors[place] = no_numbers(patched.hook)
     return encoders.results(sums.columns)
-
-
-def _no_numbers(hook: Hook) -> ModelError:
-    return ModelError(
-        "the model's predictions are not numbers with the SAE's reconstructions in place",
-        where=str(hook),
-        remedy="The SAE gives NaN or huge numbers: train it with another learning rate or seed.",
-    )
 
 
 def write(task: Task, columns: Mapping[str, np.ndarray]) -> None:

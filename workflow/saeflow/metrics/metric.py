@@ -82,8 +82,8 @@ class Measure(NamedTuple):
         Inputs besides the SAE: "activations" (and "target" of transcoders), "model" and "tokens",
         "fitted" (activations whose training split probes are fitted to), "dataset", "tokenizer",
         "clean" (what the hook's own activations and their ablations give, `saeflow.metrics.clean`),
-        "trained_on" (the tokens that the SAE was trained on), "prompts" (a prompt set), "others"
-        (further SAEs that the study's row names).
+        "trained_on" (the tokens that the SAE was trained on here, if of the same dataset),
+        "prompts" (a prompt set), "others" (further SAEs that the study's row names).
     of : str
         "sae" for a measurement of each SAE; "model" for one of each language model; "hook" for one
         of each hook, which other measures read.

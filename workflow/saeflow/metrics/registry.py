@@ -16,6 +16,10 @@ SYMBOLS = {
     "f": "the SAE's latents on a token, d_sae numbers",
     "x̂₀, f₀, q₀": "those of the SAE from which a fine-tuned one was made",
     "μ": "the mean of x over the evaluated tokens",
+    "t, T": "the number of tokens before one in its sequence, and how many tokens the context of "
+    "the SAE's training had, or the shortest of those compared; the loss at t is of the token "
+    "after",
+    "μ_t": "the mean of x over the evaluated tokens in the same half octave of t",
     "mean": "over the evaluated tokens; special tokens (BOS, separators) never count",
     "CE(y)": "mean cross-entropy of the model's predictions with y in the place of x on every "
     "ordinary token; scored is every ordinary token with a token before it in its sequence "

@@ -248,8 +248,9 @@ class Plan(Sources):
             elif name == "prompts":
                 inputs["prompts"] = self.prompts(on[0])
             elif name == "trained_on":
-                trained = (of["dataset"], of["packing"])
-                inputs["trained_on"] = self.tokens(self.tokenizer_name(model), *trained)
+                if of["dataset"] == on[0] and not is_imported(recipe):
+                    trained = (of["dataset"], of["packing"])
+                    inputs["trained_on"] = self.tokens(self.tokenizer_name(model), *trained)
             elif name == "clean":
                 target = recipe.get("target")
                 hook = of["hook"] if target is None else target_hook(of["hook"], target)

@@ -77,7 +77,7 @@ def facts_of(model: Result) -> ModelFacts | None:
 
 def _check_hooks(plan: Plan, study: Mapping[str, Any], where: str) -> None:
     hooks = [Hook.parse(name) for name in study["hooks"]]
-    for name in study["saes"]:
+    for name in (*study["saes"], *study.get("context_saes", ())):
         if (target := plan.config["saes"][name].get("target")) is not None:
             hooks += [Hook.parse(target_hook(str(hook), target)) for hook in tuple(hooks)]
     for model in study["models"]:

@@ -18,11 +18,13 @@ datasets:
 packings:
   long: {context_length: 64}
   short: {context_length: 16}
+  few: {context_length: 16, tokens: {train: 40}}
 saes:
   relu: {architecture: relu, l1: 0.1}
   topk: {architecture: topk, k: 4}
   pca: {architecture: pca}
   transcoder: {architecture: topk, k: 4, target: mlp_out}
+  inside: {architecture: topk, k: 4, target: resid_pre.1}
 studies:
   reconstruction:
     models: [small]
@@ -72,6 +74,8 @@ def test_upstream_of_each_sae_are_all_at_later_hooks_of_its_model_and_seed():
         ({"context_saes": ["topp"]}, ("context_saes", "topp", "topk")),
         ({"context_on": {"dataset": "texts", "packing": "long"}}, ("below 64", "64")),
         ({"context_on": {"dataset": "text", "packing": "short"}}, ("context_on", "texts")),
+        ({"context_on": {"dataset": "texts", "packing": "few"}}, ("tokens > train", "40")),
+        ({"context_saes": ["inside"]}, ("would predict what it reads", "resid_pre.1")),
     ],
 )
 def test_contexts_that_cannot_be_compared_are_refused(study, told):

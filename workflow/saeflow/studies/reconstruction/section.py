@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from saeflow.config.amounts import check_amounts
 from saeflow.config.base import HookName, MaybeItems
-from saeflow.config.checks import refer
+from saeflow.config.checks import check_saes, refer
 from saeflow.config.sections import Place, StudySection
 from saeflow.errors import ConfigError
 from saeflow.studies.reconstruction.controls.rows import check_controls
@@ -69,3 +70,6 @@ class Section(StudySection):
                 expected=f"a packing with context_length below {long}",
                 got=short,
             )
+        there = {**section, "saes": section["context_saes"], "train_on": place}
+        check_saes(config, where, there)
+        check_amounts(config, there, where.partition(" > ")[0])

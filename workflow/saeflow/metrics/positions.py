@@ -1,0 +1,136 @@
+"""What an SAE does at each position of the context: formulas from sums within and beyond a length.
+
+Sums are of ordinary tokens of the test split, each under two names: ``within_...`` of those at
+positions that the SAE's training had, ``beyond_...`` of those behind. A token's position is the
+number of tokens before it in its sequence, and its loss is that of predicting the token after it:
+``predictions`` counts those that are scored. ``squared_deviation`` is about the mean of the tokens
+in the same range of positions (`ranges`), so that an SAE which gives back nothing but a mean of
+each range has a fraction of 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from saeflow.metrics.metric import Measure, Metric, Sums
+
+WITHIN, BEYOND = "within_", "beyond_"
+
+_POST = "Anders and Bloom 2024, Examining language model performance with reconstructed activations"
+_NATS = "nats/token"
+
+
+def ranges(length: int, border: int | None = None) -> np.ndarray:
+    """Return the ranges of positions that tokens are gathered in: half octaves.
+
+    Parameters
+    ----------
+    length
+        Of the longest sequence.
+    border
+        A further position at which a range begins: the context length of an SAE's training.
+
+    Returns
+    -------
+    ndarray (n + 1,) int64
+        Range i holds positions ``ends[i]`` to ``ends[i + 1]``, counted from 0, the last one
+        excluded: 0, 1, 2, 3, 4 to 5, 6 to 7, 8 to 11, ... So a power of two is always a border.
+    """
+    octaves = 2 ** np.arange(int(length).bit_length() + 1)
+    ends = {0, *octaves.tolist(), *(3 * octaves // 2).tolist(), border or 0, length}
+    return np.array(sorted(end for end in ends if end <= length), dtype=np.int64)
+
+
+def l0_within(sums: Sums) -> np.ndarray:
+    """Return the mean number of active latents at positions of the training."""
+    return sums["within_active"] / sums["within_tokens"]
+
+
+def l0_beyond(sums: Sums) -> np.ndarray:
+    """Return the mean number of active latents at later positions."""
+    return sums["beyond_active"] / sums["beyond_tokens"]
+
+
+def fvu_within(sums: Sums) -> np.ndarray:
+    """Return the unexplained share of the spread at positions of the training."""
+    return sums["within_squared_error"] / sums["within_squared_deviation"]
+
+
+def fvu_beyond(sums: Sums) -> np.ndarray:
+    """Return the unexplained share of the spread at later positions."""
+    return sums["beyond_squared_error"] / sums["beyond_squared_deviation"]
+
+
+def delta_ce_within(sums: Sums) -> np.ndarray:
+    """Return the mean loss that the SAE adds at positions of the training."""
+    return (sums["within_ce_sae"] - sums["within_ce_clean"]) / sums["within_predictions"]
+
+
+def delta_ce_beyond(sums: Sums) -> np.ndarray:
+    """Return the mean loss that the SAE adds at later positions."""
+    return (sums["beyond_ce_sae"] - sums["beyond_ce_clean"]) / sums["beyond_predictions"]
+
+
+def delta_ce_growth(sums: Sums) -> np.ndarray:
+    """Return by how much more the SAE adds at later positions."""
+    return delta_ce_beyond(sums) - delta_ce_within(sums)
+
+
+def l0_beyond_ratio(sums: Sums) -> np.ndarray:
+    """Return how many times as many latents are active at later positions."""
+    return l0_beyond(sums) / l0_within(sums)
+
+
+def squared_error_beyond_ratio(sums: Sums) -> np.ndarray:
+    """Return how many times as large the mean squared error is at later positions."""
+    return _ratio(sums, "squared_error")
+
+
+def fvu_beyond_ratio(sums: Sums) -> np.ndarray:
+    """Return how many times as large a share of the spread is unexplained at later positions."""
+    return fvu_beyond(sums) / fvu_within(sums)
+
+
+def norm_beyond_ratio(sums: Sums) -> np.ndarray:
+    """Return how many times as long activations are at later positions."""
+    return _ratio(sums, "norm")
+
+
+def _ratio(sums: Sums, name: str) -> np.ndarray:
+    beyond, within = (sums[f"{side}{name}"] / sums[f"{side}tokens"] for side in (BEYOND, WITHIN))
+    return beyond / within
+
+
+MEASURE = Measure(
+    name="positions",
+    text="How an SAE does at each position of the context, within the length that its training had"
+    " and beyond it, on documents of its training and on others.",
+    compute="saeflow.measures.positions:measure_positions",
+    reads=("activations", "model", "tokens", "clean", "trained_on"),
+    metrics=(
+        Metric("l0_within", "L0 within context", "mean count(f ≠ 0), t < T", l0_within, _POST,
+               "latents/token"),
+        Metric("l0_beyond", "L0 beyond context", "mean count(f ≠ 0), t ≥ T", l0_beyond, _POST,
+               "latents/token"),
+        Metric("l0_beyond_ratio", "L0, beyond / within", "L0 (t ≥ T) / L0 (t < T)",
+               l0_beyond_ratio, _POST, direction="one"),
+        Metric("fvu_within", "Unexplained within context", "Σ |x̂ − x|² / Σ |x − μ_t|², t < T",
+               fvu_within, _POST, direction="lower"),
+        Metric("fvu_beyond", "Unexplained beyond context", "Σ |x̂ − x|² / Σ |x − μ_t|², t ≥ T",
+               fvu_beyond, _POST, direction="lower"),
+        Metric("fvu_beyond_ratio", "Unexplained share, beyond / within",
+               "fvu (t ≥ T) / fvu (t < T)", fvu_beyond_ratio, _POST, direction="one"),
+        Metric("squared_error_beyond_ratio", "Squared error, beyond / within",
+               "mean |x̂ − x|² (t ≥ T) / mean |x̂ − x|² (t < T)", squared_error_beyond_ratio, _POST,
+               direction="one"),
+        Metric("norm_beyond_ratio", "Norm of activations, beyond / within",
+               "mean |x| (t ≥ T) / mean |x| (t < T)", norm_beyond_ratio, _POST),
+        Metric("delta_ce_within", "Added loss within context", "CE(x̂) − CE(x), t < T",
+               delta_ce_within, _POST, _NATS, "lower"),
+        Metric("delta_ce_beyond", "Added loss beyond context", "CE(x̂) − CE(x), t ≥ T",
+               delta_ce_beyond, _POST, _NATS, "lower"),
+        Metric("delta_ce_growth", "Added loss, beyond − within",
+               "(CE(x̂) − CE(x)) (t ≥ T) − (CE(x̂) − CE(x)) (t < T)", delta_ce_growth, _POST, _NATS,
+               "lower"),
+    ),
+)  # fmt: skip
