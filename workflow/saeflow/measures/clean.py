@@ -55,7 +55,18 @@ def measure_clean(tasks: Sequence[Task]) -> None:
             sources.append(_source(model, task.inputs, losses))
             usable.append(task)
     clean_losses(model, sources, tokens)
-    finish_each(usable, [source.error or source for source in sources], _write)
+    n_documents = len(np.unique(tokens.documents[tokens.scored]))
+
+    def write(task: Task, source: Source) -> None:
+        source.losses.flush()
+        task.finish({"n_documents": n_documents, **source.facts})
+        logger.info(
+            "%s: activations as they are stored add %.2g nats/token to the model's own loss,"
+            " and change the log-probability of a token by at most %.2g",
+            *(source.hook, source.facts["storage_error_mean"], source.facts["storage_error_max"]),
+        )
+
+    finish_each(usable, [source.error or source for source in sources], write)
 
 
 def _source(model: nn.Module, inputs: Mapping[str, Path], losses: Losses) -> Source:
@@ -64,16 +75,6 @@ def _source(model: nn.Module, inputs: Mapping[str, Path], losses: Losses) -> Sou
     store = stored(inputs["tokens"], activations).get(hook)
     mean = torch.from_numpy(mean_activation(evaluated(activations))).float().to(model.device)
     return Source(PatchedModel(model, hook), mean, store, losses)
-
-
-def _write(task: Task, source: Source) -> None:
-    source.losses.flush()
-    task.finish(source.facts)
-    logger.info(
-        "%s: activations as they are stored add %.2g nats/token to the model's own loss,"
-        " and change the log-probability of a token by at most %.2g",
-        *(source.hook, source.facts["storage_error_mean"], source.facts["storage_error_max"]),
-    )
 
 
 class Source:

@@ -35,12 +35,15 @@ class CleanPass(NamedTuple):
         The input of the hook's block; None where no exchange needs it.
     read : Tensor (batch, seq, d_in)
         What SAEs read, float32: ``x``, or for transcoders the activations at another hook.
+    attention_mask : Tensor (batch, seq) or None
+        1 for tokens, 0 for padding; None where there is none, or on the right only.
     """
 
     states: torch.Tensor
     x: torch.Tensor
     resid_pre: torch.Tensor | None
     read: torch.Tensor
+    attention_mask: torch.Tensor | None = None
 
 
 class PatchedModel:
@@ -76,12 +79,15 @@ class PatchedModel:
         """Whether an exchange needs the input of the hook's block, as at outputs of its parts."""
         return self._tail is not None and self._tail.needs_resid_pre
 
-    def clean(self, input_ids: torch.Tensor) -> CleanPass:
-        """Run the untouched model on ``input_ids`` (batch, seq)."""
+    def clean(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> CleanPass:
+        """Run the untouched model on ``input_ids`` (batch, seq), padded as the mask says."""
         hooks = dict.fromkeys([self.hook, self.below, self.reads])
         with capture(self.model, list(hooks)) as found:
-            states = final_states(self.model, input_ids)
-        return CleanPass(states, found[self.hook], found[self.below], found[self.reads])
+            states = final_states(self.model, input_ids, attention_mask)
+        values = (found[hook] for hook in (self.hook, self.below, self.reads))
+        return CleanPass(states, *values, attention_mask)
 
     def resume(
         self,
@@ -89,6 +95,7 @@ class PatchedModel:
         x: torch.Tensor,
         read: torch.Tensor | None = None,
         resid_pre: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
     ) -> CleanPass:
         """Return what a clean pass gives, of activations that were taken from the model before.
 
@@ -102,11 +109,14 @@ class PatchedModel:
             What SAEs read, for transcoders; ``x`` by default.
         resid_pre : Tensor (batch, seq, d_model), optional
             The input of the hook's block, which is computed where it is needed and not given.
+        attention_mask : Tensor (batch, seq), optional
+            For padding on the left.
         """
         if self.needs_resid_pre and resid_pre is None:
-            resid_pre = run_until(self.model, input_ids, None, [self.below])[self.below]
-        found = CleanPass(x, x, resid_pre, x if read is None else read)
-        return found._replace(states=self.states(x, found, input_ids))
+            found = run_until(self.model, input_ids, attention_mask, [self.below])
+            resid_pre = found[self.below]
+        clean = CleanPass(x, x, resid_pre, x if read is None else read, attention_mask)
+        return clean._replace(states=self.states(x, clean, input_ids))
 
     def states(
         self,
@@ -134,9 +144,9 @@ class PatchedModel:
                 stack.enter_context(replace(self.model, hook, function))
             if self._tail is not None:
                 below = clean.resid_pre if self.needs_resid_pre else None
-                return self._tail.states(x, input_ids, resid_pre=below)
+                return self._tail.states(x, input_ids, clean.attention_mask, resid_pre=below)
             stack.enter_context(replace(self.model, self.hook, lambda _: x))
-            return final_states(self.model, input_ids)
+            return final_states(self.model, input_ids, clean.attention_mask)
 
     def _check_behind(self, hook: Hook) -> None:
         if not self.hook < hook:
