@@ -114,13 +114,25 @@ def test_fits_share_batches_sums_and_the_model_in_the_loop(passes):
     assert operations(work) == pytest.approx(products * 2 * SAE + 10_000 * 6 * MODEL)
 
 
-def test_a_measure_runs_the_model_once_as_it_is_and_once_with_each_sae(passes):
+def behind(block):
+    """Return the operations of a token from a block's output on."""
+    return 2 * ((3 - block) * BLOCK + 1024 * 64)
+
+
+def test_a_measure_runs_the_model_from_its_hook_on_as_it_is_and_with_each_sae(passes):
     found = passes()
     one, _ = works_of(found, "measure reconstruction")
     assert one.rows.value == 10_000
     assert operations(one) == pytest.approx(10_000 * 2 * 2 * 2 * SAE)
-    other, _ = works_of(found, "measure language")
-    assert operations(other) == pytest.approx(operations(one) + 10_000 * 3 * 2 * MODEL)
+    for other, block in zip(works_of(found, "measure language"), (1, 3), strict=True):
+        expected = operations(one) + 10_000 * 3 * behind(block)
+        assert operations(other) == pytest.approx(expected)
+
+
+def test_one_whole_run_serves_all_hooks_and_each_runs_three_times_from_there_on(passes):
+    (work,) = works_of(passes(), "measure clean")
+    assert work.rows.value == 10_000
+    assert operations(work) == pytest.approx(10_000 * (2 * MODEL + 3 * (behind(1) + behind(3))))
 
 
 def test_controls_run_the_model_three_times_with_each_sae_on_some_of_the_tokens(passes):
@@ -132,7 +144,7 @@ def test_controls_run_the_model_three_times_with_each_sae_on_some_of_the_tokens(
 
     work, _ = works_of(passes(ask), "measure controls")
     assert work.rows.value == 4_000
-    assert operations(work) == pytest.approx(4_000 * (2 * 2 * SAE + (1 + 3) * 2 * MODEL))
+    assert operations(work) == pytest.approx(4_000 * (2 * 2 * SAE + (1 + 3) * behind(1)))
 
 
 def test_prompts_are_asked_once_as_they_are_and_once_with_each_sae(plan):

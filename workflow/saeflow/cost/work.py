@@ -18,6 +18,7 @@ from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.shapes import Shape, shape_of
 from saeflow.cost.tokens import Tokens, manifest_of, tokens_of, tokens_of_prompts
 from saeflow.files import canonical_json
+from saeflow.hooks import Hook
 from saeflow.inventory import read_record
 from saeflow.models.training_plan import training_plan
 from saeflow.plan.result import Result
@@ -42,7 +43,7 @@ _PRODUCTS = {
 _OTHER_PRODUCTS = 6
 _SEARCH = 0.4  # of a training's rows, for a coefficient: some trials at 1/32, and one at 1/8
 _IMPORTED_EXPANSION = 16
-_VARIANTS = {"controls": 3}  # forward passes of a model with an SAE
+_VARIANTS = {"controls": 3, "clean": 3}  # runs of a model with an SAE, or from a hook on
 
 
 class Work(NamedTuple):
@@ -276,13 +277,24 @@ class Works:
         rows = rows._replace(value=min(rows.value, results[0].settings.get("tokens", math.inf)))
         saes = [one.inputs["sae"] for one in results if "sae" in one.inputs]
         operations = sum(4 * shape.d_model * self.width(one, shape.d_model) for one in saes)
-        if "model" in inputs:  # once as it is, and once with each SAE in a hook's place
-            variants = _VARIANTS.get(results[0].place["measure"], 1)
-            operations += 2 * shape.n_parameters * (1 + variants * len(saes))
+        variants = _VARIANTS.get(results[0].place["measure"], 1)
+        if "clean" in inputs:  # from the hook on, as it is and with each SAE in its place
+            operations += self._behind(results[0], shape) * (1 + variants * len(saes))
+        elif "model" in inputs:  # once as it is, and with other activations of each hook
+            operations += 2 * shape.n_parameters
+            of_hooks = [one for one in results if "activations" in one.inputs]
+            operations += variants * sum(self._behind(one, shape) for one in of_hooks)
         if store and store.settings["live"]:
             operations += self._forward(store)
         amount = rows.scaled(operations / OPERATIONS_PER_S)
         return small._replace(rows=rows, amount=amount, count=rows.value * len(results))
+
+    def _behind(self, measurement: Result, shape: Shape) -> float:
+        """Return the operations that a token takes from the hook of a measurement on."""
+        inputs = measurement.inputs
+        hook = Hook.parse(inputs.get("target", inputs["activations"]).settings["hook"])
+        n_blocks = shape.n_layers - hook.block - (hook.site == "resid_post")
+        return 2 * (n_blocks * shape.block_parameters + shape.vocab_size * shape.d_model)
 
     def _ask(self, results: Sequence[Result], shape: Shape) -> Work:
         """Return the work of asking prompts: each set once as it is, and once with each SAE."""
