@@ -103,6 +103,14 @@ class Positions(Section):
     """Measure them on documents of their training as well, as many tokens as the test split has."""
 
 
+class Propagation(Section):
+    """How it is measured what an SAE's error does in later layers."""
+
+    tokens: Count = 20_000
+    """At most so many tokens of the test split, its first whole sequences: each SAE takes a pass of
+    the model of its own, and each later SAE reads what comes of it."""
+
+
 class Measures(Section):
     """How SAEs and models are measured."""
 
@@ -118,6 +126,9 @@ class Measures(Section):
     controls: Controls | None = Controls()
     """What SAEs are held against in the model: random errors of their errors' size, zero and mean
     ablation. null for none."""
+    propagation: Propagation | None = Propagation()
+    """How it is measured what an SAE's error does in later layers, where a study asks for it. null
+    to leave it out."""
 
 
 # -- studies -------------------------------------------------------------------------------------
