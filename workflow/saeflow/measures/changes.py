@@ -112,7 +112,8 @@ class Look:
             for place, way in enumerate(WAYS):
                 ratio = _over(changed[way][name], below)
                 sums |= {f"{name}_{way}": changed[way][name], f"{name}_{way}_ratio": ratio}
-                bins[number, place] += np.bincount(bins_of(ratio[compared]), minlength=N_BINS)
+                counts = np.bincount(bins_of(ratio[compared]), minlength=N_BINS)
+                bins[number, place] += counts.astype(bins.dtype)
         return sums
 
 

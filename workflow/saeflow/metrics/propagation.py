@@ -103,32 +103,32 @@ def _added(sums: Sums, *, of: str) -> np.ndarray:
     return (sums[f"ce_{of}"] - sums["ce_clean"]) / sums["predictions"]
 
 
-def added_in_full(sums: Sums) -> np.ndarray:
+def delta_ce_full(sums: Sums) -> np.ndarray:
     """Return the mean loss that the SAE adds."""
     return _added(sums, of="full")
 
 
-def added_directly(sums: Sums) -> np.ndarray:
+def delta_ce_direct(sums: Sums) -> np.ndarray:
     """Return the mean loss that its error adds when no later block answers to it."""
     return _added(sums, of="direct")
 
 
-def added_without_attention(sums: Sums) -> np.ndarray:
+def delta_ce_attention_frozen(sums: Sums) -> np.ndarray:
     """Return the mean loss that it adds where later attention gives what it gave before."""
     return _added(sums, of="attention_frozen")
 
 
-def added_without_mlp(sums: Sums) -> np.ndarray:
+def delta_ce_mlp_frozen(sums: Sums) -> np.ndarray:
     """Return the mean loss that it adds where later MLPs give what they gave before."""
     return _added(sums, of="mlp_frozen")
 
 
-def added_without_patterns(sums: Sums) -> np.ndarray:
+def delta_ce_patterns_frozen(sums: Sums) -> np.ndarray:
     """Return the mean loss that it adds where later attention looks where it looked before."""
     return _added(sums, of="patterns_frozen")
 
 
-def added_by_chain(sums: Sums) -> np.ndarray:
+def delta_ce_chain(sums: Sums) -> np.ndarray:
     """Return the mean loss that SAEs of one recipe add at this and all later hooks at once."""
     return _added(sums, of="chain")
 
@@ -143,28 +143,28 @@ MEASURE = Measure(
     metrics=tuple(
         Metric(f"delta_ce_{name}", label, text, formula, _ANDERS, _NATS, "lower")
         for name, label, text, formula in (
-            ("full", "Added loss, whole", "CE(x̂) − CE(x)", added_in_full),
+            ("full", "Added loss, whole", "CE(x̂) − CE(x)", delta_ce_full),
             (
                 "direct", "Added loss, direct path",
-                "CE with x̂ − x added to the last residual stream − CE(x)", added_directly,
+                "CE with x̂ − x added to the last residual stream − CE(x)", delta_ce_direct,
             ),
             (
                 "attention_frozen", "Added loss, attention frozen",
                 "CE(x̂) with later attention outputs as they are with x − CE(x)",
-                added_without_attention,
+                delta_ce_attention_frozen,
             ),
             (
                 "mlp_frozen", "Added loss, MLPs frozen",
-                "CE(x̂) with later MLP outputs as they are with x − CE(x)", added_without_mlp,
+                "CE(x̂) with later MLP outputs as they are with x − CE(x)", delta_ce_mlp_frozen,
             ),
             (
                 "patterns_frozen", "Added loss, attention patterns frozen",
                 "CE(x̂) with later attention weights as they are with x − CE(x)",
-                added_without_patterns,
+                delta_ce_patterns_frozen,
             ),
             (
                 "chain", "Added loss, SAEs at all later hooks too",
-                "CE(x̂ here and at all later hooks) − CE(x)", added_by_chain,
+                "CE(x̂ here and at all later hooks) − CE(x)", delta_ce_chain,
             ),
         )
     ),
