@@ -107,8 +107,8 @@ class Propagation(Section):
     """How it is measured what an SAE's error does in later layers."""
 
     tokens: Count = 20_000
-    """At most so many tokens of the test split, its first whole sequences: each SAE takes a pass of
-    the model of its own, and each later SAE reads what comes of it."""
+    """Tokens of the test split that are enough: its first sequences, until they have so many. Each
+    SAE takes passes of its own, and each later SAE reads what comes of it."""
 
 
 class Measures(Section):

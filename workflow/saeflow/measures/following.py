@@ -103,7 +103,7 @@ def propagate(
     changed = {saes[place].hook for place in upstream}
     found = _Sums(Propagation(model, changed, {sae.hook for sae in saes}), saes, upstream, tokens)
     for batch in progress(tokens.batches(batch_tokens), desc="propagation", unit="batches"):
-        found.add(Batch(*(t.to(target) for t in batch[:3]), batch.documents))
+        found.add(batch.to(target))
     return found.results()
 
 

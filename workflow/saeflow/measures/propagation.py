@@ -21,7 +21,7 @@ from saeflow.measures.sums import write_table
 from saeflow.metrics.propagation import PAIRS, QUANTITIES, RATIOS, WAYS
 from saeflow.models.hooks import Hook
 from saeflow.task import Task
-from saeflow.tokens.sequences import Sequences, sequences_of
+from saeflow.tokens.sequences import sequences_of
 from saeflow.tokens.store import open_tokens
 from saeflow.work import published
 
@@ -55,9 +55,7 @@ def measure_propagation(tasks: Sequence[Task]) -> None:
     if not upstream:
         return
     model = load_model_once(inputs["model"], machine)
-    tokens = first_tokens(
-        sequences_of(open_tokens(inputs["tokens"]), SPLIT), tasks[0].settings["tokens"]
-    )
+    tokens = sequences_of(open_tokens(inputs["tokens"]), SPLIT).first(tasks[0].settings["tokens"])
     for place, found in propagate(model, saes, upstream, tokens, machine).items():
         if isinstance(found, SaeflowError):
             by_place[place].fail(found)
@@ -75,14 +73,6 @@ def _load(record: Path, model: Path, machine: torch.device) -> Placed:
     known = {"d_model": facts["d_model"], "hook": hook, "model": facts}
     check_fits(sae, {k: v for k, v in known.items() if v is not None}, where=record)
     return Placed(Hook.parse(hook), name, sae.to(machine))
-
-
-def first_tokens(tokens: Sequences, n: int) -> Sequences:
-    """Return as many of the first sequences as have at most ``n`` tokens, and at least one."""
-    n_sequences = max(1, int(np.searchsorted(tokens.offsets, n, side="right")) - 1)
-    offsets = tokens.offsets[: n_sequences + 1]
-    parts = (tokens.token_ids, tokens.documents, tokens.special)
-    return Sequences(*(part[: offsets[-1]] for part in parts), offsets)
 
 
 def _write(task: Task, result: Propagated) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from saeflow.studies.reconstruction import context, controls
 from saeflow.studies.reconstruction.rows import at_positions
+from saeflow.studies.reconstruction import controls, propagation
 from saeflow.studies.study import Figure, Study, Table, bars, metrics_table
 
 TABLES: dict[str, Table] = {
@@ -40,4 +41,9 @@ STUDY = Study(
     key_figure="delta_ce_by_layer",
     section="saeflow.studies.reconstruction.section:Section",
     rows_of={"positions": at_positions},
+    tables=TABLES | controls.TABLES | propagation.TABLES,
+    figures=FIGURES | controls.FIGURES | propagation.FIGURES,
+    key_figure="delta_ce_by_layer",
+    section="saeflow.studies.reconstruction.section:Section",
+    rows_of=propagation.ROWS_OF,
 )
