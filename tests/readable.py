@@ -85,7 +85,7 @@ def _n_marks(ax: Axes) -> int:
     lines = [line for line in ax.lines if line.get_transform() == ax.transData]
     points = sum(np.isfinite(np.asarray(line.get_ydata(), float)).sum() for line in lines)
     points += sum(len(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection))
-    return int(points) + len(ax.patches)
+    return int(points) + len(ax.patches) + len(ax.images)
 
 
 def _texts(figure: Figure) -> Iterator[Text]:

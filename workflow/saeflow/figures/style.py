@@ -94,6 +94,16 @@ ARCHITECTURES = {
 }
 """The architectures that have a colour of their own, in the order of legends."""
 
+WAYS = {
+    "full": Look("#5a5a5a", "o", "whole effect"),
+    "direct": Look("#0072b2", "D", "direct path alone"),
+    "attention_frozen": Look("#d55e00", "s", "attention outputs frozen"),
+    "patterns_frozen": Look("#e69f00", "^", "attention patterns frozen"),
+    "mlp_frozen": Look("#009e73", "v", "MLP outputs frozen"),
+    "chain": Look("#cc79a7", "P", "SAEs at all later hooks too"),
+}
+"""The ways by which an SAE's error acts, in the order of legends."""
+
 _SPARE = (("#7b3294", "<"), ("#8c510a", ">"), ("#01665e", "p"), ("#b2abd2", "d"))
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5a5a5a", "#b3a100")
@@ -106,9 +116,10 @@ def method_looks(methods: Iterable[str]) -> dict[str, Look]:
     Parameters
     ----------
     methods
-        Names; one that the table does not know (a name that the config chose) gets a spare look.
+        Names, or those of ways; one that the tables do not know (a name that the config chose) gets
+        a spare look.
     """
-    return _looks(methods, METHODS)
+    return _looks(methods, METHODS | WAYS)
 
 
 def architecture_looks(architectures: Iterable[str]) -> dict[str, Look]:

@@ -12,6 +12,7 @@ import pandas as pd
 from saeflow.hooks import Hook
 from saeflow.metrics.intervals import form, resample
 from saeflow.metrics.propagation import (
+    CHAIN,
     FULL,
     PAIRS,
     QUANTITIES,
@@ -22,7 +23,6 @@ from saeflow.metrics.propagation import (
     published,
     ratio_of_means,
 )
-from saeflow.metrics.registry import METRICS
 from saeflow.tables.builders import EXTENT, KEY, columns
 from saeflow.tables.runs import DOCUMENT, Run
 
@@ -140,9 +140,8 @@ def split(
         for name, estimate in found.items():
             own = columns({"delta_ce": estimate})
             way = name.removeprefix("delta_ce_")
-            label = METRICS[name].label
-            rows.append({**run.key.columns(), "way": way, "label": label, **_extent(run), **own})
-    wanted = [*KEY, "way", "label", *EXTENT, "delta_ce", "delta_ce_low", "delta_ce_high"]
+            rows.append({**run.key.columns(), "way": way, **_extent(run), **own})
+    wanted = [*KEY, "way", *EXTENT, "delta_ce", "delta_ce_low", "delta_ce_high"]
     return pd.DataFrame(rows, columns=wanted)
 
 
@@ -160,3 +159,13 @@ def _groups(table: pd.DataFrame, *by: str) -> Iterator[tuple[tuple, dict[str, np
         return
     for key, rows in table.groupby(list(by), sort=False):
         yield key, {name: rows[name].to_numpy() for name in rows}
+
+
+def parts(table: pd.DataFrame) -> pd.DataFrame:
+    """Select of the table of ways what a single SAE does."""
+    return table[table["way"] != CHAIN]
+
+
+def together(table: pd.DataFrame) -> pd.DataFrame:
+    """Select of the table of ways a single SAE and those at all later hooks too."""
+    return table[table["way"].isin((FULL, CHAIN))]
