@@ -156,6 +156,11 @@ CHANGES = (
         measures(ALL_SAES, kinds=["probes"]) | outputs(OF_PROBES),
     ),
     Change(
+        "how errors are followed, where no study asks (`measures.propagation`)",
+        lambda tree: tree.configure(lambda c: c["measures"].update(propagation={"tokens": 99})),
+        set(),
+    ),
+    Change(
         "how activations are stored (`dtype`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
         harvest() | FROM_STORES,

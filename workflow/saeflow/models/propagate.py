@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from saeflow.errors import ModelError
-from saeflow.models.hooks import Hook, available_hooks, capture, replace, sites_of
+from saeflow.models.hooks import Hook, available_hooks, capture, sites_of
 from saeflow.models.patched import CleanPass, PatchedModel
 from saeflow.models.patterns import FrozenPatterns
 from saeflow.models.slices import final_states
@@ -26,6 +26,7 @@ ATTENTION, MLP, PATTERNS = "attention_frozen", "mlp_frozen", "patterns_frozen"
 FREEZING = (ATTENTION, MLP, PATTERNS)
 """Which parts after the hook are held: what the attention gives, what the MLP gives, or only where
 the attention looks."""
+_Function = Callable[[torch.Tensor], torch.Tensor]
 _SITES = {ATTENTION: "attn_out", MLP: "mlp_out"}
 
 
@@ -133,7 +134,7 @@ class Propagation:
             with self._patterns.freeze():
                 return self._run(hook, x, clean)
         later = (other for other in self._held[name] if hook < other)
-        held = [replace(self._model, other, _giving(clean.at[other])) for other in later]
+        held = {other: _giving(clean.at[other]) for other in later}
         return self._run(hook, x, clean, held)
 
     def chain(
@@ -141,27 +142,19 @@ class Propagation:
         hook: Hook,
         x: torch.Tensor,
         clean: Clean,
-        others: Mapping[Hook, Callable[[torch.Tensor], torch.Tensor]],
+        others: Mapping[Hook, _Function],
     ) -> torch.Tensor:
         """Return final states with ``x`` at the hook, and at later ones a function of what comes.
 
         Each of ``others`` maps the activations (batch, seq, d) that reach its hook, which what was
         exchanged before it has already changed.
         """
-        also = [replace(self._model, other, function) for other, function in others.items()]
-        return self._run(hook, x, clean, also)
+        return self._run(hook, x, clean, others)
 
     def _run(
-        self,
-        hook: Hook,
-        x: torch.Tensor,
-        clean: Clean,
-        contexts: Iterable[AbstractContextManager] = (),
+        self, hook: Hook, x: torch.Tensor, clean: Clean, also: Mapping[Hook, _Function] = {}
     ) -> torch.Tensor:
-        with ExitStack() as stack:
-            for context in contexts:
-                stack.enter_context(context)
-            return self._patched[hook].states(x, _pass(clean, hook), clean.input_ids)
+        return self._patched[hook].states(x, _pass(clean, hook), clean.input_ids, also=also)
 
     def _sites_held(self) -> dict[str, list[Hook]]:
         """Return the parts that can be held, where every block has them."""
@@ -188,5 +181,5 @@ def _pass(clean: Clean, hook: Hook) -> CleanPass:
     return CleanPass(clean.states, x, clean.at.get(below, x), x)
 
 
-def _giving(value: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+def _giving(value: torch.Tensor) -> _Function:
     return lambda _: value
