@@ -19,8 +19,6 @@ def has_recipes(config: Config, section: Config) -> bool:
     return len({row["sae"] for row in upstream(config, section)}) > 1
 
 
-ROWS_OF = {"propagation": upstream}
-
 TABLES: dict[str, Table] = {
     "propagation": Table(
         f"{_HERE}.tables:propagation", ("propagation", "reconstruction"), ("l0", "fvu"),
