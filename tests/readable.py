@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
@@ -85,6 +85,7 @@ def _n_marks(ax: Axes) -> int:
     lines = [line for line in ax.lines if line.get_transform() == ax.transData]
     points = sum(np.isfinite(np.asarray(line.get_ydata(), float)).sum() for line in lines)
     points += sum(len(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection))
+    points += sum(len(c.get_segments()) for c in ax.collections if isinstance(c, LineCollection))
     return int(points) + len(ax.patches) + len(ax.images)
 
 

@@ -161,6 +161,11 @@ CHANGES = (
         set(),
     ),
     Change(
+        "how answers are scored (`measures.answers`), where no prompt set is asked",
+        lambda tree: tree.configure(lambda c: c["measures"].update(answers={"after": True})),
+        set(),
+    ),
+    Change(
         "how activations are stored (`dtype`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
         harvest() | FROM_STORES,

@@ -7,11 +7,13 @@ from dag.tree import CONFIG
 from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.metrics.registry import MEASURES
+from saeflow.paths import ON_PROMPTS
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import source
 
 PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "hook": "resid_post.1"}
 ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
+ASKED = {"eval_dataset": "gifts", "eval_packing": ON_PROMPTS}
 
 
 @pytest.fixture(autouse=True)
@@ -66,10 +68,12 @@ def test_a_fine_tuned_sae_reads_its_parent_and_has_the_settings_of_the_method(co
 
 
 def test_no_formula_is_in_the_code_of_a_measurement(config):
+    config["prompts"] = {"gifts": {"generate": "ioi"}}
     plan = make_plan(config)
     config["measures"] = {"probes": {}}
     for measure in (name for name, declared in MEASURES.items() if declared.of == "sae"):
-        one = plan.measurement(measure, **PLACE, sae="topk", seed=0, **ON)
+        on = ASKED if "prompts" in MEASURES[measure].reads else ON
+        one = plan.measurement(measure, **PLACE, sae="topk", seed=0, **on)
         formulas = {
             f"{m.formula.__module__}:{m.formula.__name__}" for m in MEASURES[measure].metrics
         }

@@ -111,6 +111,17 @@ class Propagation(Section):
     SAE takes passes of its own, and each later SAE reads what comes of it."""
 
 
+class Answers(Section):
+    """How answers to prompts are scored."""
+
+    after: bool = False
+    """Whether the rest of the sentence counts where candidates are compared: ln p of the candidate
+    and of what follows it, summed, never averaged."""
+    published_mode: bool = False
+    """Add what Anders and Bloom published of prompts, which is of reconstructions of
+    reconstructions; it is held beside ours and replaces nothing."""
+
+
 class Measures(Section):
     """How SAEs and models are measured."""
 
@@ -129,6 +140,8 @@ class Measures(Section):
     propagation: Propagation | None = Propagation()
     """How it is measured what an SAE's error does in later layers, where a study asks for it. null
     to leave it out."""
+    answers: Answers = Answers()
+    """How answers to prompts are scored."""
 
 
 # -- studies -------------------------------------------------------------------------------------

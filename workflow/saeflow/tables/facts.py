@@ -33,6 +33,10 @@ def extent(table: pd.DataFrame) -> str:
                 few < FEW_DOCUMENTS
             )
             parts.append(f"Intervals: 95 % bootstrap over documents.{rough}")
+    if prompts := _range([table], "n_prompts"):
+        parts.append(f"{prompts} prompts a set.")
+        if any(str(name).endswith("_low") for name in table.columns):
+            parts.append("Intervals: 95 % bootstrap over prompts.")
     if chosen := _range([table], "n_validation_documents"):
         parts.append(f"Ridges are chosen on {chosen} documents of the validation split.")
     if "task" in table and (prompts := _range([table], "n")):

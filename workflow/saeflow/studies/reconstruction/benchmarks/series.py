@@ -1,0 +1,97 @@
+"""Which prompt sets and recipes a figure shows, and how who answered is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from saeflow.figures.places import sites_of
+from saeflow.figures.style import Look
+
+MOST_SERIES = 6
+"""Rows of panels in a figure of prompts; of more recipes some are shown, spread over all."""
+
+LOOKS = {
+    "neither": Look("#d55e00", "v", "neither"),
+    "both": Look("#009e73", "o", "with and without SAE"),
+    "baseline_only": Look("#e69f00", "s", "only without SAE"),
+    "sae_only": Look("#0072b2", "^", "only with SAE"),
+}
+"""How prompts are drawn by who answers them, in the order in which they cover one another."""
+
+
+class Series(NamedTuple):
+    """What one row of panels shows.
+
+    Attributes
+    ----------
+    title : str
+        The prompt set, and what the figure has several of: model, recipe, site.
+    rows : DataFrame
+        Of the table.
+    """
+
+    title: str
+    rows: pd.DataFrame
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The prompt set and the model: what a row of panels has in common."""
+        first = self.rows.iloc[0]
+        return (first["prompts"], first["model"])
+
+    @property
+    def column(self) -> str:
+        """The recipe and the site: what a column has in common."""
+        first = self.rows.iloc[0]
+        return f"{first['sae']}, {first['site']}"
+
+    @property
+    def blocks(self) -> list[int]:
+        """The blocks, in their order."""
+        return sorted(self.rows["block"].unique())
+
+
+def series_of(table: pd.DataFrame, most: int = MOST_SERIES) -> tuple[list[Series], tuple[str, ...]]:
+    """Return a series per prompt set, model, recipe and site, and a note on what is left out.
+
+    Parameters
+    ----------
+    table
+        Columns prompts, model, site, block and sae.
+    most
+        How many; where there are more, of each prompt set as many recipes as that leaves.
+    """
+    keys = ["prompts", "model", "site"]
+    recipes = list(dict.fromkeys(table["sae"]))
+    n_sets = table.groupby(keys, sort=False).ngroups
+    shown = _spread(recipes, max(1, most // n_sets))
+    several = [name for name in ("model", "sae") if table[name].nunique() > 1]
+    sites = sites_of(table)
+    several += ["site"] if len(sites) > 1 else []
+    found = []
+    chosen = table[table["sae"].isin(shown)]
+    for _, rows in chosen.groupby([*keys, "sae"], sort=False):
+        first = rows.iloc[0]
+        found.append(Series(", ".join([first["prompts"], *(first[n] for n in several)]), rows))
+    left = len(recipes) - len(shown)
+    notes = (f"Shown are {len(shown)} of {len(recipes)} recipes; the table has all.",) * bool(left)
+    if len(found) > most:
+        notes += (f"Shown are {most} of {len(found)} series; the table has all.",)
+    return found[:most], notes
+
+
+def _spread(names: Sequence[str], n: int) -> list[str]:
+    """Return ``n`` names spread over all of them; the middle one of a single one."""
+    if len(names) <= n:
+        return list(names)
+    places = np.linspace(0, len(names) - 1, n) if n > 1 else [(len(names) - 1) / 2]
+    return [names[int(round(place))] for place in places]
+
+
+def shown_rows(series: Sequence[Series]) -> pd.DataFrame:
+    """Return the rows that are in a figure."""
+    return pd.concat([one.rows for one in series], ignore_index=True)
