@@ -39,6 +39,7 @@ from dag.jobs import (
     FROM_STORES,
     FROM_TEXTS,
     HOOKS,
+    MEASURES,
     OF_LANGUAGE,
     OF_MEASURES,
     OF_PROBES,
@@ -111,7 +112,9 @@ CHANGES = (
     Change(
         "an imported SAE of a study is added",
         add_import,
-        {f"import_saes {hook}/theirs/sae" for hook in HOOKS} | measures(["theirs"]) | outputs(),
+        {f"import_saes {hook}/theirs/sae" for hook in HOOKS}
+        | measures(["theirs"], kinds=[*MEASURES, "gate"])
+        | outputs(),
     ),
     Change(
         "a setting of one SAE (`l1`)",

@@ -131,11 +131,11 @@ def test_every_function_that_runs_in_a_pass_is_in_the_code_of_its_results(tmp_pa
     Path("texts.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
     other = {
         **{key: WORLD[key] for key in ("packings", "methods", "measures")},
-        "models": {"local": {"path": str(model)}},
+        "models": {"local": {"path": str(model)}, "noise": {"shuffle": "local"}},
         "datasets": {
             "texts": {"path": "texts.jsonl", "splits": WORLD["datasets"]["world"]["splits"]},
             "made": {
-                "sample": {"model": "local", "n_documents": 150, "max_tokens": 100},
+                "sample": {"model": "noise", "n_documents": 150, "max_tokens": 100},
                 "splits": {"train": 0.6, "validation": 0.2, "test": 0.2},
             },
         },

@@ -35,6 +35,9 @@ SUMS = {
     "ce_chain": 10.0,
     "ce_norm": 5.0,
     "ce_cosine": 4.5,
+    "gap_identity": 0.02,
+    "gap_centring": 0.04,
+    "l0_stated": 2.0,
     "kl_sae": 2.0,
     "kl_norm": 0.5,
     "kl_cosine": 0.25,
@@ -130,6 +133,10 @@ BY_HAND = {
     "perplexity": math.e,
     "perplexity_sae": math.exp(1.5),
     "language_change": -0.25,
+    "identity_gap": 0.005,
+    "centring_gap": 0.01,
+    "l0_in_context": 1.5,
+    "l0_over_stated": 0.75,
     "controls_delta_ce": 0.5,
     "delta_ce_random_norm": 0.25,
     "delta_ce_random_cosine": 0.125,
@@ -224,7 +231,7 @@ def test_formula_gives_the_value_computed_by_hand(name):
 def test_formula_works_on_a_whole_bootstrap_at_once(name):
     factors = np.array([1.0, 2.0, 3.0])
     stacked = {
-        key: value if key.endswith("d_in") else np.multiply.outer(factors, value)
+        key: value if key.endswith(("d_in", "l0_stated")) else np.multiply.outer(factors, value)
         for key, value in sums_of(name).items()
     }
     values = compute(name, stacked)

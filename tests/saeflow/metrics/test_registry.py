@@ -11,8 +11,14 @@ from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 
 
 def test_the_measures_are_the_modules_that_say_so():
-    names = {"reconstruction", "clean", "language", "controls", "positions", "probes", "benchmarks"}
-    assert set(MEASURES) == names | {"propagation", "answers"}
+    names = {"answers", "benchmarks", "clean", "controls", "gate"}
+    assert set(MEASURES) == names | {
+        "language",
+        "positions",
+        "probes",
+        "propagation",
+        "reconstruction",
+    }
     for name, measure in MEASURES.items():
         assert registry.load("metrics", name).MEASURE is measure and measure.name == name
         assert measure.text and measure.of in ("sae", "model", "hook")

@@ -88,3 +88,36 @@ def test_without_a_declared_architecture_any_may_compute():
 def test_what_cannot_be_is_refused(entry, study, message, plan):
     with pytest.raises(ConfigError, match=message):
         plan(entry, **study).sae(**PLACE, hook="resid_post.1", seed=0)
+
+
+ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
+
+
+def test_nothing_is_measured_of_an_import_before_it_was_held_against_the_model(plan):
+    made = plan({"path": "a/{block}"})
+    own = {**PLACE, "hook": "resid_post.1", "seed": 0}
+    measured = made.measurement("reconstruction", **own, **ON)
+    gate = measured.inputs["gate"]
+    assert gate is made.measurement("gate", **own, **ON)
+    assert gate.place["measure"] == "gate" and set(gate.inputs) == {"sae", "model", "tokens"}
+    tuned = made.measurement("language", **{**own, "sae": "theirs~scale"}, **ON)
+    assert tuned.inputs["gate"] is gate
+    assert "gate" not in made.measurement("language", **{**own, "sae": "relu"}, **ON).inputs
+    both = [
+        made.measurement("language", **{**own, "sae": sae}, **ON).apart
+        for sae in ("theirs", "relu")
+    ]
+    assert both[0] == both[1]  # one pass measures them all
+
+
+def test_the_gate_is_asked_where_there_are_tokens_or_not_at_all(plan):
+    own = {**PLACE, "hook": "resid_post.1", "seed": 0}
+    made = plan({"path": "a/{block}"})
+    made.config["packings"]["trained"] = {**made.config["packings"]["ctx-64"]}
+    made.config["packings"]["trained"]["tokens"] = {"train": None, "validation": 0, "test": 0}
+    elsewhere = {**own, "packing": "trained"}
+    gate = made.measurement("language", **elsewhere, **ON).inputs["gate"]
+    assert gate.place["eval_packing"] == "ctx-64"
+    without = plan({"path": "a/{block}"})
+    without.config["measures"]["gate"] = None
+    assert "gate" not in without.measurement("language", **own, **ON).inputs

@@ -44,3 +44,12 @@ def test_the_first_sequences_are_as_many_as_have_the_wanted_tokens():
         assert len(found.offsets) == n + 1
         assert found.token_ids.tolist() == list(range(10, 10 + [3, 5, 9][n - 1]))
         assert len(found.special) == len(found.documents) == len(found.token_ids)
+
+
+def test_beginnings_of_sequences_have_their_first_tokens():
+    found = some().beginnings(2)
+    assert found.offsets.tolist() == [0, 2, 4, 6]
+    assert found.token_ids.tolist() == [10, 11, 13, 14, 15, 16]
+    assert found.documents.tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.special.tolist() == [True, False, True, False, True, False]
+    assert some().beginnings(9).token_ids.tolist() == some().token_ids.tolist()

@@ -122,6 +122,14 @@ class Answers(Section):
     reconstructions; it is held beside ours and replaces nothing."""
 
 
+class Gate(Section):
+    """What SAEs from elsewhere are held against before anything is measured of them."""
+
+    tokens: Count = 2_000
+    """Tokens of the test split that are enough: the beginnings of its first sequences, as long as
+    the SAE's own training had them, until they have so many."""
+
+
 class Measures(Section):
     """How SAEs and models are measured."""
 
@@ -142,6 +150,8 @@ class Measures(Section):
     to leave it out."""
     answers: Answers = Answers()
     """How answers to prompts are scored."""
+    gate: Gate | None = Gate()
+    """Whether SAEs from elsewhere fit the model; what fails is not measured. null: not asked."""
 
 
 # -- studies -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ hook on for all of them. `measure_language` is the job, `predictions` the measur
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,12 +103,13 @@ def predictions(
     return encoders.results(sums.columns)
 
 
-def write(task: Task, columns: Mapping[str, np.ndarray]) -> None:
-    """Write sums per document and finish the task."""
+def write(task: Task, columns: Mapping[str, np.ndarray], facts: Mapping[str, Any] = {}) -> None:
+    """Write sums per document and finish the task; ``facts`` go into its record."""
     write_table(task.work.path / "documents.parquet", columns)
     task.finish(
         {
             "n_tokens": int(columns["predictions"].sum()),
             "n_documents": len(columns["document"]),
+            **facts,
         }
     )

@@ -19,8 +19,11 @@ from saeflow.plan.result import Result
 from saeflow.plan.sources import Sources
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
-_OF_EACH = ("trained_on", "others")
+_OF_EACH = ("trained_on", "others", "gate")
 """What a measure reads that is each SAE's own."""
+
+GATE = "gate"
+"""The measure that SAEs from elsewhere have to pass."""
 
 OF_A_MODEL = "model"
 """In the place of the hook where a measurement is of a language model, or of all its hooks."""
@@ -163,6 +166,8 @@ class Plan(Sources):
                 place["hook"] = OF_A_MODEL
                 if eval_packing == paths.ON_PROMPTS:
                     place["eval_dataset"] = paths.ON_PROMPTS
+            if gate := self._gate(measure, recipe, sae, on):
+                inputs["gate"] = gate
             modules = architecture_modules(recipe)
             if others:
                 inputs["others"] = tuple(self.sae(**other) for other in others)
@@ -182,6 +187,27 @@ class Plan(Sources):
 
         names = tuple(str(value) for value in sae.values())
         return self._once((measure, *names, *on.values()), build)
+
+    def _gate(
+        self,
+        measure: str,
+        recipe: Mapping[str, Any],
+        sae: Mapping[str, Any],
+        on: Mapping[str, str],
+    ) -> Result | None:
+        """Return what an SAE from elsewhere has to pass before anything else is measured of it.
+
+        It is asked on the texts that its path names, for all measurements; on those of ``on`` where
+        these have no test split.
+        """
+        asked = measure != GATE and self.config["measures"][GATE] is not None
+        if not (asked and is_imported(recipe)) or recipe.get("target") is not None:
+            return None
+        if self._has_split(sae["dataset"], sae["packing"], "test"):
+            on = {"eval_dataset": sae["dataset"], "eval_packing": sae["packing"]}
+        elif on["eval_packing"] == paths.ON_PROMPTS:
+            return None
+        return self.measurement(GATE, **{**sae, "sae": sae["sae"].partition("~")[0]}, **on)
 
     def measurement_of_model(
         self, measure: str, *, model: str, eval_dataset: str, eval_packing: str
@@ -234,7 +260,7 @@ class Plan(Sources):
             if name == "activations":
                 inputs |= self._stores(recipe, of, *on)
             elif name == "fitted":
-                if not self._has_training_split(*on):
+                if not self._has_split(*on, "train"):
                     names = ("fitted", "fitted_target")
                     inputs |= self._stores(recipe, of, of["dataset"], of["packing"], names)
             elif name == "model":
@@ -275,9 +301,9 @@ class Plan(Sources):
         found = (self.activations(**place), self._target(recipe, place))
         return {name: one for name, one in zip(names, found, strict=True) if one is not None}
 
-    def _has_training_split(self, dataset: str, packing: str) -> bool:
-        limit = self._entry("packings", packing)["tokens"]["train"]
-        return limit != 0 and self._entry("datasets", dataset)["splits"]["train"] > 0
+    def _has_split(self, dataset: str, packing: str, split: str) -> bool:
+        limit = self._entry("packings", packing)["tokens"][split]
+        return limit != 0 and self._entry("datasets", dataset)["splits"][split] > 0
 
     def _measuring(self, measure: str) -> dict[str, Any]:
         """Return the settings of a measure."""

@@ -99,6 +99,13 @@ class Sequences(NamedTuple):
         masks = torch.from_numpy(tokens >= 0), torch.from_numpy(ordinary)
         return Batch(torch.from_numpy(ids), *masks, documents, chosen, tokens)
 
+    def beginnings(self, length: int) -> Sequences:
+        """Return the same sequences without what comes after their first ``length`` tokens."""
+        lengths = np.diff(self.offsets)
+        kept = np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], lengths) < length
+        offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, length))])
+        return Sequences(self.token_ids[kept], self.documents[kept], self.special[kept], offsets)
+
     def first(self, n_tokens: int) -> Sequences:
         """Return the first sequences, until they have ``n_tokens``; all if all have fewer."""
         n = 1 + int(np.searchsorted(self.offsets[1:], n_tokens))

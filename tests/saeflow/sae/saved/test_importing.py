@@ -82,6 +82,16 @@ def test_an_sae_of_others_becomes_one_of_ours(tmp_path):
     assert not any(str(tmp_path) in str(value) for value in header.values())
 
 
+@pytest.mark.parametrize(
+    ("log10", "l0"), [([-1.0, -2.0], 0.11), ([0.0, -10.0], 1 + 1e-10), ([float("nan"), 0.0], None)]
+)
+def test_the_l0_that_its_files_tell_of_is_in_the_header(tmp_path, log10, l0):
+    source = theirs(tmp_path / "theirs")
+    sparsity = {"sparsity": torch.tensor(log10)}
+    safetensors.torch.save_file(sparsity, source / "sparsity.safetensors")
+    assert run(tmp_path, source).metadata.get("l0") == pytest.approx(l0)
+
+
 def test_an_sae_of_ours_keeps_its_evidence(tmp_path):
     sae = run(tmp_path, ours(tmp_path / "ours"))
     assert sae.architecture == "topk" and sae.settings.k == 3

@@ -9,6 +9,7 @@ batchtopk and matryoshka_batchtopk are checkpoints, too; their threshold is one 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from saeflow.sae.saved.foreign import (
 )
 
 TITLE = "SAELens' directory"
-CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
+CFG, WEIGHTS, _SPARSITY = "cfg.json", "sae_weights.safetensors", "sparsity.safetensors"
 _SCALER, _WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
 FILES = (
     "cfg.json",
@@ -39,6 +40,7 @@ FILES = (
     "activation_scaler.json",
     "activation_whitening.safetensors",
     "evidence.safetensors",
+    "sparsity.safetensors",
 )
 _RENAMED = {
     "hook_point": "hook_name",
@@ -62,7 +64,16 @@ def read(place: Place) -> Foreign:
     if cfg["architecture"] in THRESHOLDED:
         cfg, weights = _with_threshold(cfg, weights, place.path)
     facts = {**foreign.facts, "source": sources(place.path / CFG, place.path / WEIGHTS)}
+    if _SPARSITY in place.names:
+        facts["l0"] = _l0(place.path / _SPARSITY)
     return Foreign(cfg, weights, facts)
+
+
+def _l0(file: Path) -> float | None:
+    """Return the number of active latents by a file with log10 of the share of tokens of each."""
+    found = safetensors.torch.load_file(file).get("sparsity")
+    l0 = None if found is None else float((10 ** found.double()).sum())
+    return l0 if l0 is not None and math.isfinite(l0) else None
 
 
 def from_parts(cfg: Mapping[str, Any], weights: dict[str, Tensor], *, where: Path) -> Foreign:

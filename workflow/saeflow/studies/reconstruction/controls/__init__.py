@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from saeflow.metrics.registry import metrics_of
-from saeflow.studies.reconstruction.controls.rows import on_shuffled_models, shuffled_of
+from saeflow.studies.reconstruction.controls.rows import imported, on_shuffled_models, shuffled_of
 from saeflow.studies.study import Config, Figure, Table, bars, metrics_table
 
 _HERE = "saeflow.studies.reconstruction.controls"
@@ -14,6 +14,11 @@ _HERE = "saeflow.studies.reconstruction.controls"
 def has_controls(config: Config, section: Config) -> bool:  # noqa: ARG001
     """Say whether SAEs are trained on shuffled models."""
     return bool(section["control_models"])
+
+
+def has_imports(config: Config, section: Config) -> bool:
+    """Say whether there are SAEs from elsewhere."""
+    return any(True for _ in imported(config, section))
 
 
 def has_scaling(config: Config, section: Config) -> bool:  # noqa: ARG001
@@ -36,6 +41,7 @@ TABLES: dict[str, Table] = {
         ("l0", "fvu", "dead", "ce_loss", "delta_ce", "kl", "ce_recovered_mean"),
         given=shuffled_of, rows=on_shuffled_models, resampled=True, when=has_controls,
     ),
+    "imports": metrics_table(*metrics_of("gate"))._replace(rows=imported, when=has_imports),
     "smaller_models": Table(
         f"{_HERE}.tables:smaller_models", ("language",), given=scaling_of, resampled=True,
         when=has_scaling,

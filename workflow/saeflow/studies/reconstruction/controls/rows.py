@@ -7,7 +7,8 @@ from typing import Any
 
 from saeflow.config.checks import refer
 from saeflow.errors import ConfigError
-from saeflow.studies.study import Config, Row, every_sae
+from saeflow.plan.imports import is_imported
+from saeflow.studies.study import ON, Config, Row, every_sae
 
 
 def on_shuffled_models(config: Config, section: Config) -> Iterator[Row]:
@@ -17,6 +18,14 @@ def on_shuffled_models(config: Config, section: Config) -> Iterator[Row]:
     hooks = section["hooks"] if section["control_hooks"] is None else section["control_hooks"]
     chosen = {**section, "models": models, "hooks": hooks}
     yield from every_sae(config, chosen, saes=section["control_saes"])
+
+
+def imported(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the study's SAEs from elsewhere, measured on the texts that their paths name."""
+    for row in every_sae(config, section):
+        recipe = config["saes"][row["sae"]]
+        if is_imported(recipe) and recipe.get("target") is None:
+            yield {**row, ON: {"dataset": row["dataset"], "packing": row["packing"]}}
 
 
 def shuffled_of(config: Config, section: Config) -> dict[str, dict[str, str]]:
