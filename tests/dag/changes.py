@@ -101,6 +101,7 @@ CHANGES = (
         "a control of a model is added: the same with its weights shuffled (`shuffle`)",
         add_shuffled,
         {"shuffle_model models/noise/model"}
+        | clean(model="noise")
         | of_model("noise", harvest() | saes(ALL_SAES) | measures(ALL_SAES))
         | outputs(),
     ),

@@ -70,9 +70,9 @@ def measures(
     }
 
 
-def clean(hooks: Iterable[str] = HOOKS) -> set[str]:
+def clean(hooks: Iterable[str] = HOOKS, model: str = "small") -> set[str]:
     """Return what the model makes of these hooks' own activations."""
-    return {f"measure models/small/{hook}/clean" for hook in hooks}
+    return {f"measure models/{model}/{hook}/clean" for hook in hooks}
 
 
 def outputs(tables: Iterable[str] = tuple(TABLES)) -> set[str]:
