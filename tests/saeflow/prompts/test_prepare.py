@@ -125,6 +125,15 @@ def test_bad_rows_and_empty_sets_leave_no_record(tmp_path):
     assert len(read_prompts(prepare(tmp_path, path)).prompts) == 1
 
 
+def test_parquet_with_bytes_that_are_not_utf8_is_refused(tmp_path):
+    texts = pa.StringArray.from_buffers(
+        1, pa.py_buffer(b"\0\0\0\0\3\0\0\0"), pa.py_buffer(b"a \xff")
+    )
+    pq.write_table(pa.table({"text": texts}), tmp_path / "mine.parquet")
+    with pytest.raises(DataError, match=r"mine.parquet: the file is not readable .*0xff"):
+        prepare(tmp_path, tmp_path / "mine.parquet")
+
+
 def test_the_first_rows_are_looked_at_before_anything_runs(tmp_path):
     settings = DEFAULTS | {}
     path = tmp_path / "mine.jsonl"
