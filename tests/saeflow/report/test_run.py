@@ -138,7 +138,7 @@ def test_of_prompt_sets_where_they_are_from_how_many_and_among_how_many(there):
             "ioi": [["ioi.json", IDENTITY]],
             "who": [there("who.json", kind="last_word", n_prompts=1_500, window=32)],
         },
-        "measures": {"answers/m/cbt/prompts": [there("a.json")]},
+        "measures": {"answers/m/cbt/prompts": [there("a.json", n_documents=900)]},
     }
     found = told(settings, records)
     one, ioi, who = found["Prompt sets"]
@@ -151,7 +151,8 @@ def test_of_prompt_sets_where_they_are_from_how_many_and_among_how_many(there):
     assert (ioi["settings"], ioi["number"]) == ("seed 3", "")
     assert who["source"] == "generated here: owner_binding, of the world stories"
     assert (who["kind"], who["number"], who["candidates"]) == ("last word", "1,500", "")
-    assert found["Evaluation"][0]["on"] == "the prompts cbt"
+    (asked,) = found["Evaluation"]
+    assert (asked["on"], asked["documents"]) == ("the prompts cbt", "900 prompts")
 
 
 def test_of_saes_recipe_penalty_width_tokens_and_how_many_there_are(there):

@@ -211,11 +211,12 @@ def _measures(settings: Entries, there: Entries) -> Section:
         measure, model, dataset, packing = name.split("/")
         found = there[name]
         facts = [record for _, record in found if record]
+        unit = " prompts" if packing == ON_PROMPTS and facts else ""
         rows.append(
             [
                 measure, model, _measured_on(dataset, packing),
                 several(record.get("n_tokens") for record in facts),
-                several(record.get("n_documents") for record in facts),
+                several(record.get("n_documents") for record in facts) + unit,
                 made(found), listed(but(own, "measure")),
             ]
         )  # fmt: skip
