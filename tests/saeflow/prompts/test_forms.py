@@ -90,6 +90,7 @@ def test_a_form_that_is_named_wins_over_what_the_columns_look_like():
         ({"answer": 3}, "the column 'answer' holds no text (expected text; got int)"),
         ({"sentences": ["a", None]}, "the column 'sentences' holds no text"),
         ({"options": ["fox", 3]}, "the column 'options' holds no text (expected text; got int)"),
+        ({"options": ["fox", "fox"]}, "the answer is the only candidate"),
         ({"options": None}, "the column 'options' holds no text (expected a list"),
         ({"options": ["fox", ""]}, "the column 'options' is empty"),
         ({"question": "half an emoji \ud83d XXXXX"}, "got what is not UTF-8"),
@@ -101,8 +102,11 @@ def test_what_cannot_be_asked_is_refused_with_its_row(change, said):
     assert text.startswith("row 1")
 
 
-def test_a_distractor_has_to_be_a_candidate():
-    assert "the distractor is not among" in refused(CHOICE | {"distractor": "Carl"})
+@pytest.mark.parametrize("distractor", ["Carl", "Anna"])
+def test_a_distractor_has_to_be_a_wrong_candidate(distractor):
+    message = "the distractor is not among the candidates that are wrong (expected Ben"
+    assert message in refused(CHOICE | {"distractor": distractor})
+    assert ask(CHOICE | {"distractor": ""})[1].distractor is None  # as a CSV has none
 
 
 @pytest.mark.parametrize("text", ["word", " word ", "word\n"])

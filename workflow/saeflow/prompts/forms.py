@@ -113,9 +113,10 @@ class Form(NamedTuple):
         text = self._text(row, "text", where).rstrip(" ")
         answer, candidates, n_repeated = self._answers(row, where)
         distractor = None
-        if "distractor" in self.columns and row.get(self.columns["distractor"]) is not None:
+        if "distractor" in self.columns and row.get(self.columns["distractor"]) not in (None, ""):
             distractor = self._text(row, "distractor", where).strip()
-            self._require_among(distractor, "distractor", candidates, where)
+            others = [word for word in candidates if word != answer]
+            self._require_among(distractor, "distractor", others, where)
         return Prompt(text, answer, candidates, distractor=distractor), n_repeated
 
     def _answers(self, row: Mapping[str, Any], where: str) -> tuple[str, list[str], int]:
@@ -128,12 +129,21 @@ class Form(NamedTuple):
         words = [self._checked(word, "candidates", where).strip() for word in words]
         distinct = list(dict.fromkeys(words))
         self._require_among(answer, "answer", distinct, where)
+        if len(distinct) < 2:
+            raise DataError(
+                "the answer is the only candidate",
+                where=where,
+                expected="at least two",
+                got=answer,
+                remedy="Add others, or remove this row.",
+            )
         return answer, distinct, len(words) - len(distinct)
 
     def _require_among(self, word: str, key: str, candidates: list[str], where: str) -> None:
         if word not in candidates:
             raise DataError(
-                f"the {key} is not among the candidates",
+                f"the {key} is not among the candidates"
+                + (" that are wrong" if key == "distractor" else ""),
                 where=where,
                 expected=" | ".join(candidates),
                 got=word,
