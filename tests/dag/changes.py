@@ -13,6 +13,7 @@ from dag.edits import (
     add_sae,
     add_shuffled,
     after,
+    ask_prompts,
     change_bulk,
     change_digit,
     code,
@@ -45,6 +46,7 @@ from dag.jobs import (
     OF_PROBES,
     REPORT,
     TOYS,
+    below_prompts,
     below_saes,
     clean,
     figures,
@@ -245,6 +247,16 @@ CHANGES = (
             lambda c: c["studies"]["suppression"].update(theory={"c": [0.01, 0.05]})
         ),
         TOYS | REPORT,
+    ),
+    Change(
+        "the content of a file with prompts",
+        after(ask_prompts, put("one.jsonl", '{"text": "so it is"}\n')),
+        below_prompts("one"),
+    ),
+    Change(
+        "the window over which latents count as active at prompts",
+        after(ask_prompts, entry("prompts", "one", window=8)),
+        below_prompts("one"),
     ),
     # -- the code
     Change("comments and docstrings, anywhere", comment, set()),

@@ -77,6 +77,21 @@ def rename_shards(tree: Tree) -> None:
     tree.configure(lambda config: config["datasets"]["texts"].update(path="parts/*.*json*"))
 
 
+def ask_prompts(tree: Tree) -> None:
+    """Have a second study that asks two prompt sets from files."""
+    for name in ("one", "other"):
+        put(f"{name}.jsonl", '{"text": "so be it"}\n')(tree)
+    tree.configure(study_prompts)
+
+
+def study_prompts(config) -> None:
+    """Add the study of `ask_prompts` to a configuration."""
+    config["prompts"] = {name: {"path": f"{name}.jsonl"} for name in ("one", "other")}
+    study = {**config["studies"]["suppression"], "prompts": ["one", "other"]}
+    del study["methods"]
+    config["studies"]["reconstruction"] = study
+
+
 def take_local_model(tree: Tree) -> None:
     """Have the study's model in a directory."""
     put("mine/model.safetensors")(tree)

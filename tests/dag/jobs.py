@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
+
+from dag.edits import study_prompts
+from dag.tree import CONFIG
+from saeflow.config.checks import resolve
+from saeflow.metrics import registry
+from saeflow.studies.reconstruction import STUDY
 
 HOOKS = ("resid_post.1", "resid_post.2")
 TRAINED = ("relu", "topk")
@@ -107,6 +114,40 @@ def harvest(hooks: Iterable[str] = HOOKS) -> set[str]:
 def release(hooks: Iterable[str] = HOOKS) -> set[str]:
     """Return the removals of temporary stores."""
     return {f"release_activations {hook}.released" for hook in hooks}
+
+
+def below_prompts(name: str) -> set[str]:
+    """Return a prompt set, what the model answers to it, and what shows that."""
+    study_prompts(config := copy.deepcopy(CONFIG))
+    config = resolve(config)
+    section = config["studies"]["reconstruction"]
+    kinds = {
+        name
+        for name, measure in registry.MEASURES.items()
+        if "prompts" in measure.reads and config["measures"].get(name, {}) is not None
+    }
+    tables = {
+        table
+        for table, one in STUDY.tables.items()
+        if kinds & {*one.reads} and one.when(config, section)
+    }
+    shown = {
+        figure
+        for figure, one in STUDY.figures.items()
+        if one.table in tables and one.when(config, section)
+    }
+    return {
+        f"fetch_prompts prompts/{name}/prompts",
+        *(
+            f"measure {hook}/{sae}/on/{name}/prompts/{kind}"
+            for kind in kinds
+            for hook in HOOKS
+            for sae in TRAINED
+        ),
+        *(f"tabulate tables/reconstruction/{table}" for table in tables),
+        *(f"plot figures/reconstruction/{figure}" for figure in shown),
+        *REPORT,
+    }
 
 
 def figures(*names: str) -> set[str]:
