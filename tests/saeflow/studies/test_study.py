@@ -30,7 +30,7 @@ def test_every_builder_takes_what_its_table_gives(study):
         given = {*table.options, *(["metrics"] if table.metrics else [])}
         given |= {"bootstrap", "seed"} if table.resampled else set()
         assert given <= parameters(table.build), table
-        assert {measure_of(name).name for name in table.metrics} <= set(table.reads)
+        assert {measure_of(name).name for name in table.metrics} <= {*table.reads, *table.also}
 
 
 @EVERY

@@ -69,12 +69,18 @@ class Outputs:
     def tables(self, study: str) -> dict[str, Result]:
         """Return the tables of a study that have something to show, by name."""
         config, section = self.plan.config, self._section(study)
-        left_out = {name for name, settings in config["measures"].items() if settings is None}
+        left_out = self._left_out
         return {
             name: self.table(study, name)
             for name, table in self.studies[study].tables.items()
             if not left_out & {*table.reads} and table.when(config, section)
         }
+
+    @property
+    def _left_out(self) -> set[str]:
+        """The measures that the configuration leaves out."""
+        measures = self.plan.config["measures"]
+        return {name for name, settings in measures.items() if settings is None}
 
     def table(self, study: str, name: str) -> Result:
         """Return one table."""
@@ -84,6 +90,7 @@ class Outputs:
         return self._made[output]
 
     def _table(self, study: str, output: Path, table: Table) -> Result:
+        reads = (*table.reads, *(kind for kind in table.also if kind not in self._left_out))
         metrics = [METRICS[name] for name in table.metrics]
         formulas = filter(None, (one for m in metrics for one in (m.formula, m.doubt)))
         settings: dict[str, Any] = {
@@ -92,9 +99,9 @@ class Outputs:
             "metrics": list(table.metrics),
             "options": {**table.options, **table.given(self.plan.config, self._section(study))},
         }
-        if table.reads != (SIMULATION,):  # the names of what it is about are columns
+        if reads != (SIMULATION,):  # the names of what it is about are columns
             settings["rows"] = self._rows(study, table)
-            own = [] if table.rows else [k for k in table.reads if k in self.studies[study].rows_of]
+            own = [] if table.rows else [k for k in reads if k in self.studies[study].rows_of]
             settings |= {f"rows of {kind}": self._rows(study, table, kind) for kind in own}
         if table.resampled:
             settings |= self.plan.resampling
@@ -103,7 +110,7 @@ class Outputs:
             place={**self._name, "study": study},
             output=output,
             settings=settings,
-            inputs={kind: tuple(self._read(study, table, kind)) for kind in table.reads},
+            inputs={kind: tuple(self._read(study, table, kind)) for kind in reads},
             code_roots=(
                 table.build,
                 *(f"{one.__module__}:{one.__qualname__.partition('.')[0]}" for one in formulas),

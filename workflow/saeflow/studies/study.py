@@ -83,6 +83,8 @@ class Table(NamedTuple):
         rows, or what its first kind of ``reads`` gives, and ``options`` by keyword.
     reads : tuple of str
         Kinds of results: names of measures, "sae" for the SAEs themselves, "simulation".
+    also : tuple of str
+        Further kinds that it reads, of those that the configuration does not leave out.
     metrics : tuple of str
         Names of metrics that it forms; given to the builder as ``metrics``, and in the table's
         identity are the formulas of these and no others.
@@ -104,6 +106,7 @@ class Table(NamedTuple):
     options: Mapping[str, Any] = {}
     given: Callable[[Config, Config], Mapping[str, Any]] = nothing
     rows: Rows | None = None
+    also: tuple[str, ...] = ()
     resampled: bool = False
     when: When = always
 

@@ -8,8 +8,8 @@ import pytest
 
 from made_up_latents import documents, key, latents, made, predictions, rows, trained
 from made_up_study import table
+from saeflow.studies.claims import ABSENT, OTHER, SAME
 from saeflow.studies.suppression import STUDY, post
-from saeflow.studies.suppression.claims import ABSENT, OTHER, SAME
 
 ORDER = ("baseline", "scale", "unrotated_decoder", "decoder")
 

@@ -10,9 +10,23 @@ from saeflow.studies.reconstruction import benchmarks, context, controls, propag
 from saeflow.studies.reconstruction.rows import at_positions, on_prompts, upstream
 from saeflow.studies.study import Figure, Study, Table, bars, metrics_table
 
+PUBLISHED_METRICS = (
+    "delta_ce",
+    "l0_beyond_ratio", "squared_error_beyond_ratio", "delta_ce_growth", "delta_ce_beyond",
+    "accuracy_first_token", "accuracy_first_token_clean", "delta_logp_first_token", "prompt_ce",
+    "delta_prompt_ce", "published_l0", "published_norm", "published_delta_ce",
+)  # fmt: skip
+"""What the table of published numbers is made of, as far as it is measured."""
+
 TABLES: dict[str, Table] = {
     "performance": metrics_table(
         "l0", "fvu", "ce_loss", "delta_ce", "kl", "ce_recovered_zero", "ce_recovered_mean"
+    ),
+    "published": Table(
+        "saeflow.studies.reconstruction.published:published",
+        ("language", "sae"),
+        PUBLISHED_METRICS,
+        also=("positions", "answers", "propagation"),
     ),
 }
 

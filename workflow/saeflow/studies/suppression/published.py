@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from saeflow.metrics.language import SMALL_GAP_NATS
-from saeflow.studies.suppression.claims import AFTER, BEFORE, Claim, Population, Values
+from saeflow.studies.claims import Claim, Values
+from saeflow.studies.suppression.claims import AFTER, BEFORE, Population
 from saeflow.studies.suppression.latents import correlations_of, latents
 from saeflow.studies.suppression.laws import L1
 from saeflow.studies.suppression.post import CORRELATIONS, L2_RATIO, MEAN_OVER_LAYERS, ROTATION

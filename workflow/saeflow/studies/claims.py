@@ -1,0 +1,131 @@
+"""What a table of published numbers beside ours is made of: claims, and numbers over SAEs.
+
+Which SAEs a claim is about, and its rule, are the study's. Read `Claim` and `Values`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+SAME, OTHER, ABSENT = "as published", "not as published", "not made"
+MEAN, MEDIAN, RATIO = "mean over SAEs", "median over SAEs", "ratio of sums over SAEs"
+
+
+class Claim(NamedTuple):
+    """One published number or relation beside ours.
+
+    Attributes
+    ----------
+    claim : str
+        In words.
+    published : float
+        The publication's number.
+    ours : float
+        Over SAEs, as ``statistic`` says.
+    lowest, highest : float
+        Of single SAEs.
+    n_saes : int
+        Of which ours is made.
+    statistic : str
+        `MEAN`, `MEDIAN` or `RATIO`.
+    n_excluded : int
+        SAEs that were made so and are no part of ours.
+    excluded : str
+        Why these were left out, and how many for each reason.
+    verdict : str
+        `SAME`, `OTHER` or `ABSENT`.
+    rule : str
+        By what the verdict was given.
+    """
+
+    claim: str
+    published: float
+    ours: float
+    lowest: float
+    highest: float
+    n_saes: int
+    statistic: str
+    n_excluded: int
+    excluded: str
+    verdict: str
+    rule: str
+
+
+class Values(NamedTuple):
+    """A number over SAEs.
+
+    Attributes
+    ----------
+    ours : float
+        NaN for no SAEs.
+    of_saes : ndarray (n,)
+        Those of single SAEs.
+    n_saes : int
+        SAEs of which it is made.
+    statistic : str
+        `MEAN`, `MEDIAN` or `RATIO`.
+    n_noise : int
+        SAEs whose own number is noise, so that they are left out.
+    """
+
+    ours: float
+    of_saes: np.ndarray
+    n_saes: int
+    statistic: str
+    n_noise: int = 0
+
+    @classmethod
+    def mean(cls, values: pd.Series) -> Values:
+        """Return the mean of values by SAE; undefined ones are left out."""
+        found = values.dropna().astype(float)
+        return cls(_of(np.mean, found), found.to_numpy(), found.index.nunique(), MEAN)
+
+    @classmethod
+    def median(cls, values: pd.Series, noise: pd.Series) -> Values:
+        """Return the median of values by SAE, without those that are undefined or ``noise``."""
+        found = values[~noise].dropna().astype(float)
+        n_noise = int((noise & values.notna()).sum())
+        return cls(_of(np.median, found), found.to_numpy(), found.index.nunique(), MEDIAN, n_noise)
+
+    @classmethod
+    def ratio(cls, above: pd.Series, below: pd.Series) -> Values:
+        """Return the sum of ``above`` over that of ``below`` (not negative), by SAE."""
+        some = below > 0
+        ours = float(above.sum() / below.sum()) if some.any() else np.nan
+        found = (above / below)[some].to_numpy(float)
+        return cls(ours, found, below.index.nunique(), RATIO)
+
+    def claim(
+        self,
+        name: str,
+        published: float,
+        rule: str,
+        *,
+        holds: bool,
+        n_excluded: int = 0,
+        excluded: str = "",
+    ) -> Claim:
+        """Return a claim about this number, with the verdict on it."""
+        ends = (self.of_saes.min(), self.of_saes.max()) if len(self.of_saes) else (np.nan,) * 2
+        verdict = (SAME if holds else OTHER) if np.isfinite(self.ours) else ABSENT
+        return Claim(
+            claim=name,
+            published=published,
+            ours=self.ours,
+            lowest=float(ends[0]),
+            highest=float(ends[1]),
+            n_saes=self.n_saes,
+            statistic=self.statistic,
+            n_excluded=n_excluded,
+            excluded=excluded,
+            verdict=verdict,
+            rule=rule,
+        )
+
+
+def _of(statistic: Callable[[pd.Series], float], values: pd.Series) -> float:
+    return float(statistic(values)) if len(values) else np.nan
