@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from made_up_study import record
+from saeflow.metrics.propagation import N_BINS, PAIRS, QUANTITIES, RATIOS, WAYS
 from saeflow.studies.claims import ABSENT, OTHER, SAME
 from saeflow.studies.reconstruction import PUBLISHED_METRICS, STUDY, post
 from saeflow.studies.reconstruction.published import published
-from saeflow.tables.runs import Key, Run
+from saeflow.tables.runs import Key, Record, Run
 
 N = 10
 
@@ -133,3 +134,88 @@ def test_the_table_is_one_of_the_study():
     entry = STUDY.tables["published"]
     assert entry.build == "saeflow.studies.reconstruction.published:published"
     assert set(entry.also) == {"positions", "answers", "propagation"}
+
+
+def positions(block=0, *, context=2, hub=None, growth=1.0):
+    """Return an SAE on one document: BOS, one token within two positions, and two beyond."""
+    names = ("tokens", "active", "activation", "squared_error", "norm", "squared_deviation",
+             "predictions", "ce_clean", "ce_sae")  # fmt: skip
+    rows = [
+        ("held_out", True, 7, 0, 0, (1, 99, 9.0, 9.0, 9.0, 9.0, 1, 5.0, 5.0)),
+        ("held_out", False, 7, 1, 1, (1, 5, 9.0, 3.0, 4.0, 8.0, 1, 3.0, 3.5)),
+        ("held_out", False, 7, 2, 3, (2, 20, 40.0, 18.0, 8.0, 12.0, 1, 2.0, 2.5 + growth)),
+    ]
+    frame = pd.DataFrame(
+        [(*where, *values) for *where, values in rows],
+        columns=["part", "special", "document", "first", "last", *names],
+    )
+    facts = {"context_length": 4, "training_context": context, "input_norm": "none",
+             "why_unseen": "nobody knows"}  # fmt: skip
+    key = Key("m", "d", "short", f"resid_pre.{block}", "topk", 0, "original", "d", "long")
+    own = {"architecture": "topk", "settings": {"hub": hub} if hub else {}}
+    files = {"positions.parquet": frame}
+    return Run(key, {"positions": Record(facts, files.__getitem__), "sae": record(own)})
+
+
+def test_what_grows_beyond_the_trained_context_is_as_published():
+    found = claims(*(positions(block, growth=3.0 - block) for block in range(3)))
+    for words, ours in (("L0", 2.0), ("squared error", 3.0)):
+        row = found.loc[f"{words}, beyond / within the trained context"]
+        assert (row["ours"], row["verdict"], row["n_saes"]) == (pytest.approx(ours), SAME, 3)
+    row = found.loc["added loss, beyond - within the trained context"]
+    assert (row["ours"], row["verdict"]) == (pytest.approx(2.0), SAME)
+    row = found.loc["added loss beyond the trained context, rank correlation with the layer"]
+    assert (row["ours"], row["verdict"]) == (pytest.approx(-1), SAME)
+    shrinking = claims(*(positions(block, growth=-0.5) for block in range(3)))
+    row = shrinking.loc["added loss, beyond - within the trained context"]
+    assert (row["ours"], row["verdict"]) == (pytest.approx(-0.5), OTHER)
+
+
+def test_saes_that_were_trained_on_the_whole_context_do_not_count():
+    found = claims(positions(0), positions(1, context=4))
+    assert found.loc["L0, beyond / within the trained context", "n_saes"] == 1
+
+
+def test_the_posts_own_saes_are_held_against_its_numbers_by_position():
+    found = claims(positions(0, hub=post.HUBS[0]))
+    row = found.loc["l0, positions 2-128, layer 0"]
+    assert (row["ours"], row["published"]) == (pytest.approx(25 / 3), 13.0)
+    assert row["verdict"] == OTHER
+    assert found.loc["squared_error, positions 2-128, layer 0", "ours"] == pytest.approx(7)
+    assert found.loc["delta_ce, positions 2-128, layer 0", "ours"] == pytest.approx((0.5 + 1.5) / 2)
+    assert not any("from 129" in name for name in found.index)  # these are of 4 tokens
+    assert found.loc["l0, positions 2-128, layer 1", "verdict"] == ABSENT
+
+
+def propagated(factor, *, hub=None):
+    """Return the SAE of layer 0 with one after it, whose quantities it multiplies."""
+    columns = {"document": np.arange(4), "tokens": 2.0, "at_index": 1.0}
+    for name in QUANTITIES:
+        columns |= {
+            name: 4.0, f"{name}_compared": 2.0, f"{name}_inverse": 4 / 3, f"{name}_inverted": 2.0,
+            f"{name}_at_index": factor,
+        }  # fmt: skip
+        for way, own in zip(WAYS, (factor, 1.0), strict=True):
+            columns |= {f"{name}_{way}": 4.0 * own, f"{name}_{way}_ratio": 2.0 * own}
+    pairs = pd.DataFrame(columns).assign(hook="resid_pre.1", sae="topk")
+    named = [(quantity, way) for quantity in QUANTITIES for way in WAYS]
+    ratios = pd.DataFrame(
+        [("resid_pre.1", "topk", *name, N_BINS // 2, 8) for name in named],
+        columns=["hook", "sae", "quantity", "way", "bin", "tokens"],
+    )
+    files = {PAIRS: pairs, RATIOS: ratios}
+    key = Key("m", "d", "p", "resid_pre.0", "topk", 0, "original", "d", "p")
+    own = {"architecture": "topk", "settings": {"hub": hub} if hub else {}}
+    facts = {"n_tokens": 8, "n_documents": 4}
+    return Run(key, {"propagation": Record(facts, files.__getitem__), "sae": record(own)})
+
+
+def test_what_an_earlier_sae_does_to_later_ones_is_as_published_where_it_hurts():
+    found = claims(propagated(2.0))
+    name = "squared error of a later SAE, fractional change by an earlier one"
+    assert (found.loc[name, "ours"], found.loc[name, "verdict"]) == (pytest.approx(1.0), SAME)
+    assert found.loc[name, "comparable"] == "bug"
+    assert claims(propagated(0.5)).loc[name, "verdict"] == OTHER
+    theirs = claims(propagated(2.0, hub=post.HUBS[0]))
+    row = theirs.loc["change of l0 by layer 0, as in the notebook, layer 1"]
+    assert row["published"] == 0.386

@@ -304,11 +304,10 @@ def _numbers(answers: pd.DataFrame, first: pd.DataFrame) -> Iterator[_Row]:
             yield from _by_layer(own, column, words, theirs, least, BUG)
     first = first[(first["block"] == 0) & (first["way"] == "full")]
     for quantity, theirs in post.PROPAGATION.items():
-        rows = first[first["quantity"] == quantity].assign(
-            block=lambda table: table["later_block"].astype(int) - 1
-        )
-        words = f"change of {quantity} by layer 0, as in the notebook, layer 1 +"
-        yield from _by_layer(rows, "published_change", words, theirs, 0.05, BUG)
+        rows = first[first["quantity"] == quantity]
+        rows = rows.assign(block=rows["later_block"].astype(int) - 1)
+        words = f"change of {quantity} by layer 0, as in the notebook"
+        yield from _by_layer(rows, "published_change", words, theirs, 0.05, BUG, first=1)
 
 
 def _by_layer(
@@ -318,12 +317,19 @@ def _by_layer(
     theirs: Sequence[float],
     least: float,
     comparable: str,
+    *,
+    first: int = 0,
 ) -> Iterator[_Row]:
-    """Yield a row per layer; ``least`` is a difference that is always within the rule."""
+    """Yield a row per layer; ``least`` is a difference that is always within the rule.
+
+    ``first`` is the layer of the first number, which the table has as block 0.
+    """
     if table.empty or column not in table:
         return
     for layer, value in enumerate(theirs):
         found = Values.mean(_by_sae(table[table["block"] == layer], column))
         near = abs(found.ours - value) <= max(0.1 * abs(value), least)
         rule = f"{_WITHIN_10_PERCENT}, or {least:g}"
-        yield _Row(found.claim(f"{name}, layer {layer}", value, rule, holds=near), comparable)
+        yield _Row(
+            found.claim(f"{name}, layer {layer + first}", value, rule, holds=near), comparable
+        )
