@@ -135,12 +135,28 @@ def test_one_whole_run_serves_all_hooks_and_each_runs_three_times_from_there_on(
     assert operations(work) == pytest.approx(10_000 * (2 * MODEL + 3 * (behind(1) + behind(3))))
 
 
+def of_reconstruction(config):
+    """Ask for the study of reconstructed activations in place of the other."""
+    study = config["studies"].pop("suppression")
+    wanted = {key: study[key] for key in ("models", "evaluate_on", "hooks", "saes")}
+    config["studies"]["reconstruction"] = wanted
+
+
+def test_following_an_error_runs_the_model_six_times_and_each_later_sae_twice(passes):
+    def ask(config):
+        config["measures"] = {"propagation": {"tokens": 4_000}}
+        of_reconstruction(config)
+
+    (work,) = works_of(passes(ask), "measure propagation")
+    assert work.rows.value == 4_000
+    runs = 2 * MODEL + 6 * behind(1)  # of the one SAE that has another after it
+    assert operations(work) == pytest.approx(4_000 * (2 * 2 * SAE + 2 * 2 * 2 * SAE + runs))
+
+
 def test_controls_run_the_model_three_times_with_each_sae_on_some_of_the_tokens(passes):
     def ask(config):
         config["measures"] = {"controls": {"tokens": 4_000}}
-        study = config["studies"].pop("suppression")
-        wanted = {key: study[key] for key in ("models", "evaluate_on", "hooks", "saes")}
-        config["studies"]["reconstruction"] = wanted
+        of_reconstruction(config)
 
     work, _ = works_of(passes(ask), "measure controls")
     assert work.rows.value == 4_000

@@ -43,7 +43,11 @@ _PRODUCTS = {
 _OTHER_PRODUCTS = 6
 _SEARCH = 0.4  # of a training's rows, for a coefficient: some trials at 1/32, and one at 1/8
 _IMPORTED_EXPANSION = 16
-_VARIANTS = {"controls": 3, "clean": 3}  # runs of a model with an SAE, or from a hook on
+_VARIANTS = {
+    "controls": 3,
+    "clean": 3,
+    "propagation": 6,
+}  # runs of a model with an SAE, or from a hook on
 
 
 class Work(NamedTuple):
@@ -276,13 +280,15 @@ class Works:
         rows, shape = self.tokens(tokens).splits["test"], self.shape(model)
         rows = rows._replace(value=min(rows.value, results[0].settings.get("tokens", math.inf)))
         saes = [one.inputs["sae"] for one in results if "sae" in one.inputs]
-        operations = sum(4 * shape.d_model * self.width(one, shape.d_model) for one in saes)
+        # others read what arrives of a change twice, of its whole and of its direct effect
+        read = [*saes, *(2 * [other for one in results for other in one.inputs.get("others", ())])]
+        operations = sum(4 * shape.d_model * self.width(one, shape.d_model) for one in read)
         variants = _VARIANTS.get(results[0].place["measure"], 1)
         if "clean" in inputs:  # from the hook on, as it is and with each SAE in its place
             operations += self._behind(results[0], shape) * (1 + variants * len(saes))
         elif "model" in inputs:  # once as it is, and with other activations of each hook
             operations += 2 * shape.n_parameters
-            of_hooks = [one for one in results if "activations" in one.inputs]
+            of_hooks = [one for one in results if {"activations", "others"} & {*one.inputs}]
             operations += variants * sum(self._behind(one, shape) for one in of_hooks)
         if store and store.settings["live"]:
             operations += self._forward(store)
@@ -292,7 +298,8 @@ class Works:
     def _behind(self, measurement: Result, shape: Shape) -> float:
         """Return the operations that a token takes from the hook of a measurement on."""
         inputs = measurement.inputs
-        hook = Hook.parse(inputs.get("target", inputs["activations"]).settings["hook"])
+        read = inputs.get("target", inputs.get("activations"))
+        hook = Hook.parse(read.settings["hook"] if read else inputs["sae"].place["hook"])
         n_blocks = shape.n_layers - hook.block - (hook.site == "resid_post")
         return 2 * (n_blocks * shape.block_parameters + shape.vocab_size * shape.d_model)
 

@@ -104,3 +104,11 @@ def test_one_recipe_has_no_comparison_of_recipes(planned):
 
     figures = planned(one).figures("reconstruction")
     assert "propagation_maps" in figures and "propagation_by_recipe" not in figures
+
+
+def test_hooks_of_different_sites_have_no_maps(planned):
+    def sites(config):
+        config["studies"]["reconstruction"]["hooks"] = ["resid_post.0", "mlp_out.1"]
+
+    figures = planned(sites).figures("reconstruction")
+    assert "propagation_split" in figures and "propagation_maps" not in figures

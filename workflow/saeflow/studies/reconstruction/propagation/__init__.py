@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from saeflow.hooks import Hook
 from saeflow.metrics.registry import metrics_of
 from saeflow.studies.reconstruction.rows import upstream
-from saeflow.studies.study import Config, Figure, Table, bars
+from saeflow.studies.study import OTHERS, Config, Figure, Table, bars
 
 _HERE = "saeflow.studies.reconstruction.propagation"
 
@@ -12,6 +13,12 @@ _HERE = "saeflow.studies.reconstruction.propagation"
 def has_later(config: Config, section: Config) -> bool:
     """Say whether an SAE of the study has others after it."""
     return any(upstream(config, section))
+
+
+def has_maps(config: Config, section: Config) -> bool:
+    """Say whether an SAE has others after it at its own site."""
+    pairs = ((row["hook"], o["hook"]) for row in upstream(config, section) for o in row[OTHERS])
+    return any(Hook.parse(one).site == Hook.parse(other).site for one, other in pairs)
 
 
 def has_recipes(config: Config, section: Config) -> bool:
@@ -34,6 +41,7 @@ FIGURES: dict[str, Figure] = {
     "propagation_maps": Figure(
         "propagation", "What an SAE does to those at later layers",
         draw=f"{_HERE}.maps:maps_by_recipe",
+        when=has_maps,
         caption="""
         One SAE's reconstructions are put in after the block on the horizontal axis, and an SAE of
         the same recipe reads what then arrives after the block on the vertical one. Colours and
@@ -48,6 +56,7 @@ FIGURES: dict[str, Figure] = {
     "propagation_ways": Figure(
         "propagation", "Later damage: carried along, or computed anew?",
         draw=f"{_HERE}.maps:maps_by_way",
+        when=has_maps,
         caption="""
         The same change twice: above with all that later blocks make of the error, below with the
         error alone, added to what stands in the residual stream in the clean run, while no block
@@ -58,6 +67,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "propagation_averages": Figure(
         "propagation", "How the change is averaged", draw=f"{_HERE}.maps:maps_by_average",
+        when=has_maps,
         caption="""
         The same change, averaged over tokens in four ways. A ratio of means is ruled by tokens
         where the quantity is large, a mean of ratios by those where it is nearly zero in the clean

@@ -140,7 +140,8 @@ def _maps(rows: Sequence[pd.DataFrame], notes: tuple[str, ...], *, shared: bool 
         where = f" ({sites[0]})" if len(sites) == 1 else ""
         grid.label(x=f"SAE put in: block{where}", y="Looked at: block")
     marks = "Numbers in brackets" if numbers else "Dots"
-    unsure = f"{marks}: the 95 % interval has zero in it."
+    which = "intervals of all seeds have" if everything["seed"].nunique() > 1 else "interval has"
+    unsure = f"{marks}: the 95 % {which} zero in it."
     drawn = everything.drop(columns=["row", "value", "unsure"])
     said = (*notes, unsure) if everything["unsure"].any() else notes
     return Drawing(grid.figure, drawn[~drawn.index.duplicated()], said)

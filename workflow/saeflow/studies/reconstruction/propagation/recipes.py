@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,7 @@ from saeflow.figures.places import by_recipe
 from saeflow.figures.style import GUIDE, INK, use_style
 from saeflow.metrics.propagation import FULL
 
-_MOST_PANELS = 3
-_MOST_NAMED = 9
+_MOST_PANELS, _MOST_LINES = 3, 6
 _NAME, _MOST_WIDE = 0.72, 4.4  # inches of a recipe's place where its L0 fits, and of a panel
 _CLEAN = {"color": INK, "marker": "_", "markersize": 9, "linestyle": "", "label": "clean run"}
 
@@ -39,7 +39,11 @@ def by_later_recipe(table: pd.DataFrame) -> Drawing:
     """
     table, odd = finite(_worst(table), ["change", "clean", "changed"])
     names, recipes = _names(table), list(dict.fromkeys(table["sae"]))
-    rows = table[table["sae"].isin([recipes[i] for i in _spread(len(recipes))])]
+    blocks = sorted(table["block"].unique())
+    rows = table[
+        table["sae"].isin(_spread(recipes, _MOST_PANELS))
+        & table["block"].isin(_spread(blocks, _MOST_LINES))
+    ]
     with use_style():
         colours, places = block_colours(sorted(rows["block"].unique())), by_recipe(rows)
         width = min(max(1.6, _NAME * len(names)), _MOST_WIDE)
@@ -50,7 +54,7 @@ def by_later_recipe(table: pd.DataFrame) -> Drawing:
                 tall = max(tall, name_axis(ax, list(names.values()), width - 0.15))
                 _lines(ax, place.rows, value, list(names), colours)
             panel[0].axhline(0, **GUIDE)
-            clean = place.rows.groupby("later_sae")["clean"].mean()[list(names)]
+            clean = place.rows.groupby("later_sae")["clean"].mean().reindex(list(names))
             panel[1].plot(range(len(names)), clean, **_CLEAN)
             panel[1].set_yscale("log")
         for above, below in grid.panels:
@@ -60,11 +64,9 @@ def by_later_recipe(table: pd.DataFrame) -> Drawing:
         hook = rows["later_hook"].iloc[0]
         above, below = "Change of\nsquared error", "Squared error\nper token"
         grid.label(x=f"SAE looked at ({hook})", y=[above, below])
-        named = list(colours)[:: -(-len(colours) // _MOST_NAMED)]
-        legend_above(
-            grid.figure, [*(_line(b, colours[b]) for b in named), Line2D([], [], **_CLEAN)]
-        )
-    return Drawing(grid.figure, rows, (*odd, *_notes(rows, len(recipes))))
+        handles = [_line(block, colour) for block, colour in colours.items()]
+        legend_above(grid.figure, [*handles, Line2D([], [], **_CLEAN)])
+    return Drawing(grid.figure, rows, (*odd, *_notes(rows, len(recipes), len(blocks))))
 
 
 def _worst(table: pd.DataFrame) -> pd.DataFrame:
@@ -88,9 +90,10 @@ def _names(table: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _spread(n: int) -> list[int]:
-    """Return at most so many of n places as there may be panels, spread evenly."""
-    return sorted(set(np.linspace(0, n - 1, min(n, _MOST_PANELS)).round().astype(int)))
+def _spread(things: Sequence[Any], most: int) -> list[Any]:
+    """Return at most so many of some things, spread evenly."""
+    at = np.linspace(0, len(things) - 1, min(len(things), most)).round().astype(int)
+    return [things[i] for i in at]
 
 
 def _lines(
@@ -114,13 +117,15 @@ def _line(block: int, colour: str) -> Line2D:
     )
 
 
-def _notes(rows: pd.DataFrame, n_recipes: int) -> tuple[str, ...]:
+def _notes(rows: pd.DataFrame, n_recipes: int, n_blocks: int) -> tuple[str, ...]:
     hook, n_seeds = rows["later_hook"].iloc[0], rows["seed"].nunique()
     alike = rows[rows["sae"] == rows["later_sae"]]
     how = "grows most" if (alike["change"] > 0).any() else "shrinks least"
     notes = [f"Shown is {hook}, where the squared error {how}, on average over earlier layers."]
     if rows["sae"].nunique() < n_recipes:
         notes.append(f"Panels are {rows['sae'].nunique()} of {n_recipes} recipes of earlier SAEs.")
+    if rows["block"].nunique() < n_blocks:
+        notes.append(f"Lines are {rows['block'].nunique()} of {n_blocks} earlier layers.")
     if n_seeds > 1:
         notes.append(f"Lines are means over {n_seeds} seeds.")
     return tuple(notes)
