@@ -216,5 +216,6 @@ def test_every_site_of_a_model_can_be_resumed_from_its_store(made, tmp_path):
         patched = PatchedModel(model, hook)
         with capture(model, [hook]) as found:
             expected = model(batch.input_ids).logits
-        states = patched.resume(batch.input_ids, found[hook]).states
+        clean = patched.resume(batch.input_ids, found[hook])
+        states = patched.states(clean.x, clean, batch.input_ids)
         assert torch.equal(patched.head(states), expected), hook

@@ -13,6 +13,7 @@ it is never replaced, and the clean loss is the one that Hugging Face gives for 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -107,15 +108,23 @@ class Exchange:
         What SAEs read.
     own : Tensor (n_replaced, d_out) float32
         What is exchanged; the same, but for transcoders.
-    states : Tensor (n_scored, d_model)
-        The final states from which the scored tokens are predicted, with nothing exchanged.
     """
 
     def __init__(self, patched: PatchedModel, tokens: Marked, clean: CleanPass) -> None:
         self._patched, self.tokens, self.clean = patched, tokens, clean
         self.x = tokens.taken(clean.read)
         self.own = self.x if clean.read is clean.x else tokens.taken(clean.x)
-        self.states = tokens.predicting(clean.states)
+
+    @cached_property
+    def states(self) -> torch.Tensor:
+        """The final states from which the scored tokens are predicted, with nothing exchanged.
+
+        (n_scored, d_model); the model is run for them when they are first asked for.
+        """
+        states, ids = self.clean.states, self.tokens.batch.input_ids
+        if states is None:
+            states = self._patched.states(self.clean.x, self.clean, ids)
+        return self.tokens.predicting(states)
 
     def states_with(self, value: torch.Tensor) -> torch.Tensor:
         """Return ``states`` with ``value`` (n_replaced, d_out) in the ordinary rows."""

@@ -27,8 +27,8 @@ class CleanPass(NamedTuple):
 
     Attributes
     ----------
-    states : Tensor (batch, seq, d_model)
-        Final states.
+    states : Tensor (batch, seq, d_model) or None
+        Final states; None where the model was not run behind the hook.
     x : Tensor (batch, seq, d_in)
         Activations at the hook, float32.
     resid_pre : Tensor (batch, seq, d_model) or None
@@ -39,7 +39,7 @@ class CleanPass(NamedTuple):
         1 for tokens, 0 for padding; None where there is none, or on the right only.
     """
 
-    states: torch.Tensor
+    states: torch.Tensor | None
     x: torch.Tensor
     resid_pre: torch.Tensor | None
     read: torch.Tensor
@@ -97,7 +97,7 @@ class PatchedModel:
         resid_pre: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> CleanPass:
-        """Return what a clean pass gives, of activations that were taken from the model before.
+        """Return what an exchange needs of a clean pass that was made before.
 
         Parameters
         ----------
@@ -115,8 +115,7 @@ class PatchedModel:
         if self.needs_resid_pre and resid_pre is None:
             found = run_until(self.model, input_ids, attention_mask, [self.below])
             resid_pre = found[self.below]
-        clean = CleanPass(x, x, resid_pre, x if read is None else read, attention_mask)
-        return clean._replace(states=self.states(x, clean, input_ids))
+        return CleanPass(None, x, resid_pre, x if read is None else read, attention_mask)
 
     def states(
         self,
