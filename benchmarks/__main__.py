@@ -7,7 +7,7 @@ from pathlib import Path
 
 from saeflow.device import let_waiting_threads_sleep
 
-SKIPPED = ("__main__", "figure")
+SKIPPED = ("__main__", "figure", "saelens")
 
 
 def main() -> None:
