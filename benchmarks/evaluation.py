@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".peers" / "bin" / "python"
 SHAPE = {"hidden_size": 512, "num_hidden_layers": 6, "num_attention_heads": 8}
 SMALL = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2}
-CONTEXT, VOCABULARY, D_SAE, K = 128, 50304, 4096, 32
+CONTEXT, VOCABULARY, SMALL_VOCABULARY, D_SAE, K = 128, 50304, 4096, 4096, 32
 TOKENS, REPEATS = 4096, 3
 MEMORY_TOKENS = 8192, 32768
 
@@ -84,7 +84,7 @@ def _make(place: Path, shape: dict[str, int], n_tokens: int) -> None:
     torch.manual_seed(0)
     d = shape["hidden_size"]
     config = GPTNeoXConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=VOCABULARY if shape is SHAPE else SMALL_VOCABULARY,
         intermediate_size=4 * d,
         max_position_embeddings=2048,
         bos_token_id=0,
