@@ -205,12 +205,16 @@ def test_saes_measured_together_give_the_bits_of_each_alone(model, tokens):
             np.testing.assert_array_equal(sums[name], column)
 
 
-def test_an_sae_that_fails_fails_alone(model, tokens):
-    class Failing(Shifted):
-        def decode(self, codes):
-            raise ModelError("it cannot be decoded")
+class Failing(Shifted):
+    """Cannot be decoded."""
 
-    found = measure(model, tokens, Failing(0), Shifted(0.5))
+    def decode(self, codes):
+        raise ModelError("it cannot be decoded")
+
+
+@pytest.mark.parametrize("bad", [Failing(0), Shifted(float("nan"))])
+def test_an_sae_that_fails_fails_alone(model, tokens, bad):
+    found = measure(model, tokens, bad, Shifted(0.5))
     assert isinstance(found[0], ModelError)
     (alone,) = measure(model, tokens, Shifted(0.5))
     np.testing.assert_array_equal(found[1]["ce_norm"], alone["ce_norm"])

@@ -30,6 +30,7 @@ from saeflow.measures.exchange import (
     Stored,
     evaluated_tokens,
     exchanges,
+    no_numbers,
     stored,
 )
 from saeflow.measures.language import write
@@ -117,6 +118,8 @@ def controlled(
         documents = tokens.documents[scored]
         sums.add(documents, shared)
         for (place, name), (ce, kl) in found.items():
+            if not (np.isfinite(ce).all() and np.isfinite(kl).all()):
+                encoders.errors[place] = no_numbers(patched.hook)
             sums.add(documents, {f"ce_{name}": ce, f"kl_{name}": kl}, of=place)
     return encoders.results(sums.columns)
 
