@@ -163,3 +163,11 @@ def test_what_follows_counts_where_candidates_are_compared_alone():
     assert with_rest[1].answer == without[1].answer == (10, 11)
     assert [q.distractor for q in without] == [8, -1, -1]
     assert without[0].special.tolist() == [True, False, False, False, False]
+
+
+def test_a_distractor_that_begins_as_the_answer_does_is_no_contrast(made, tmp_path):
+    alike = Prompt("w3 w4", "w7 w8", ["w7 w8", "w7 w9"], distractor="w7 w9")
+    record = publish_prompts(tmp_path / "alike" / "prompts.json", [alike, PROMPTS[0]])
+    task = run({**made, "prompts": record}, tmp_path / "on", ["a"])["a"]
+    assert table(task)["contrasts"].tolist() == [0, 1]
+    assert read_json(task.output)["n_not_told_apart"] == 1

@@ -19,7 +19,7 @@ from saeflow.measures.encoders import finish_each
 from saeflow.measures.lines import Question
 from saeflow.measures.sums import write_table
 from saeflow.models.hooks import Hook
-from saeflow.prompts.encode import Encoded, encode_prompts
+from saeflow.prompts.encode import Encoded, EncodedPrompt, encode_prompts
 from saeflow.prompts.prompt import PromptSet, read_prompts
 from saeflow.task import Task
 
@@ -113,11 +113,16 @@ def questions_of(encoded: Encoded, *, after: bool) -> list[Question]:
                 special,
                 _ids(one.answer),
                 tuple(map(_ids, one.candidates or ())),
-                -1 if one.distractor is None else int(one.distractor[0]),
+                int(one.distractor[0]) if told_apart(one) else -1,
                 _ids(one.after) if after and one.candidates else (),
             )
         )
     return found
+
+
+def told_apart(one: EncodedPrompt) -> bool:
+    """Return whether a prompt has a distractor that begins with another token than the answer."""
+    return one.distractor is not None and one.distractor[0] != one.answer[0]
 
 
 def _ids(ids: np.ndarray) -> tuple[int, ...]:
@@ -145,6 +150,7 @@ class _Written:
         write_table(directory / DOCUMENTS, found.prompts)
         write_table(directory / PROMPTS, texts)
         write_table(directory / FEATURES, found.features)
+        alike = [p.distractor is not None and not told_apart(p) for p in self._encoded.prompts]
         n_tokens = sum(len(one.ids) for one in self._encoded.prompts)
         n_special = len(prompts) * int(self._encoded.has_bos)
         task.finish(
@@ -153,6 +159,7 @@ class _Written:
                 "n_tokens": n_tokens - n_special,
                 "kind": self._prompts.kind,
                 "window": self._prompts.window,
+                "n_not_told_apart": sum(alike),
                 **self._encoded.facts,
             }
         )

@@ -3,10 +3,10 @@
 A prompt counts once. Sums end in ``_clean`` (the untouched model) or ``_sae``: ``right`` (the
 answer is what greedy decoding gives) and ``right_first`` (its first token), ``log_p`` and
 ``log_p_first`` in nats; of ``choices`` (prompts with candidates) ``right_choice`` and ``chance``;
-of ``contrasts`` (prompts with a distractor) ``logit_diff`` and ``preferred``; ``ce`` over the
-``ce_tokens`` of the prompts. Over the ``window`` tokens at the ends of prompts: ``active``,
-``activation``, ``squared_error``, ``norm``, and ``mse`` of the ``mse_tokens`` among them. What is
-``published_`` is a mean per prompt.
+of ``contrasts`` (prompts with a distractor whose first token is not the answer's) ``logit_diff``
+and ``preferred``; ``ce`` over the ``ce_tokens`` of the prompts. Over the ``window`` tokens at the
+ends of prompts: ``active``, ``activation``, ``squared_error``, ``norm``, and ``mse`` of the
+``mse_tokens`` among them. What is ``published_`` is a mean per prompt.
 """
 
 from __future__ import annotations

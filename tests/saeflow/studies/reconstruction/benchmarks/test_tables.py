@@ -115,13 +115,14 @@ def test_baselines_and_further_seeds_are_not_among_the_prompts():
     assert len(found) == 4 * 3 * made_up_answers.N
 
 
-def shown(prompts, published_mode=False):
+def shown(prompts, published_mode=False, recipe="topk"):
     """Return the tables and figures of a study that asks these prompt sets."""
     config = {
         "prompts": prompts,
+        "saes": {"topk": {"architecture": "topk"}, "mean": {"architecture": "mean"}},
         "measures": {"answers": {"after": False, "published_mode": published_mode}},
     }
-    section = {"prompts": list(prompts)}
+    section = {"prompts": list(prompts), "saes": [recipe]}
     found = [
         {n for n, one in kind.items() if one.when(config, section)} for kind in (TABLES, FIGURES)
     ]
@@ -151,6 +152,11 @@ def test_what_is_shown_is_what_the_prompt_sets_are_known_to_have(entry, absent):
 def test_without_prompt_sets_there_is_nothing_and_published_numbers_are_asked_for():
     assert shown({}) == (set(), set())
     assert "answers_as_published" in shown({"mine": {"generate": "ioi"}}, published_mode=True)[0]
+
+
+def test_of_baselines_alone_no_prompts_are_shown():
+    tables, _ = shown({"mine": {"generate": "ioi"}}, recipe="mean")
+    assert tables == {"answers", "answer_classes"}
 
 
 def test_what_was_published_is_a_mean_over_prompts():

@@ -5,6 +5,7 @@ Read `TABLES` and `FIGURES`; `tables`, `figures` and `of_prompts` compute and dr
 
 from __future__ import annotations
 
+from saeflow.config.recipes import BASELINES
 from saeflow.studies.study import Config, Figure, Table
 
 _HERE = "saeflow.studies.reconstruction.benchmarks"
@@ -27,6 +28,13 @@ _PUBLISHED = ("published_l0", "published_l1", "published_norm", "published_mse",
 def has_prompts(config: Config, section: Config) -> bool:  # noqa: ARG001
     """Say whether the study asks anything."""
     return bool(section["prompts"])
+
+
+def has_points(config: Config, section: Config) -> bool:
+    """Say whether an SAE that is no baseline is asked: figures of prompts show no others."""
+    recipes = (config["saes"][name] for name in section["saes"])
+    learned = any(recipe.get("architecture") not in BASELINES for recipe in recipes)
+    return has_prompts(config, section) and learned
 
 
 def has_candidates(config: Config, section: Config) -> bool:
@@ -61,10 +69,8 @@ TABLES: dict[str, Table] = {
         f"{_HERE}.tables:answers", _READS, _PUBLISHED, resampled=True, when=as_published
     ),
     "answer_classes": Table(f"{_HERE}.tables:classes", _READS, when=has_prompts),
-    "answer_outcomes": Table(f"{_HERE}.tables:outcomes", _READS, when=has_prompts),
-    "answer_examples": Table(
-        f"{_HERE}.tables:examples", _READS, options={"n": 2}, when=has_prompts
-    ),
+    "answer_outcomes": Table(f"{_HERE}.tables:outcomes", _READS, when=has_points),
+    "answer_examples": Table(f"{_HERE}.tables:examples", _READS, options={"n": 2}, when=has_points),
 }
 
 _BY_LAYER = f"{_HERE}.figures:by_layer"
