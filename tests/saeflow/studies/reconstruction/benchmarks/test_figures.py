@@ -126,3 +126,13 @@ def test_a_series_is_a_prompt_set_and_a_recipe_at_one_site():
     assert series[0].title == "ioi, a, attn_out" and series[0].blocks == [0, 1]
     few, said = series_of(outcomes, most=4)
     assert len(few) == 4 and len(said) == 2
+
+
+def test_baselines_are_left_out_beside_saes_and_alone_they_are_shown():
+    """A zero ablation would press all others flat."""
+    for recipes, drawn in ((["a", "mean"], {"a"}), (["mean"], {"mean"})):
+        runs = made_up_answers.runs(hooks(2, False), recipes, 1, SETS)
+        for name in ("answers_by_layer", "answer_classes"):
+            one = drawing(STUDY, name, table(STUDY, FIGURES[name].table, runs))
+            assert set(one.rows["sae"]) == drawn
+            assert any("(mean)" in note for note in one.notes) == (len(recipes) > 1)

@@ -152,8 +152,8 @@ FIGURES: dict[str, Figure] = {
         squared error of the reconstruction over the last tokens of the prompt, divided by the width
         and by how far x is from its mean in the prompt (SAELens' loss of 2024),
         right the change of the answer's log-probability. Histograms are densities: each class has
-        the same area, however many prompts are in it.
-        Layers, recipes and seeds are no further prompts: the number of points is no precision.
+        the same area, however many points are in it, if there are 20. Layers, recipes and seeds are
+        no further prompts: the number of points is no precision.
         """,
         f"{_OF_PROMPTS}:outcomes_of_prompts",
         when=has_prompts,

@@ -27,7 +27,12 @@ from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import Place, sites_of
 from saeflow.figures.style import INK, REFERENCE, SERIES, series_looks, use_style
-from saeflow.studies.reconstruction.benchmarks.series import LOOKS, series_of, shown_rows
+from saeflow.studies.reconstruction.benchmarks.series import (
+    LOOKS,
+    series_of,
+    shown_rows,
+    without_baselines,
+)
 
 _SLOT = 0.05  # inches, of a recipe
 _CHANCE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
@@ -82,6 +87,7 @@ def by_layer(
     wanted = [
         level for level in wanted if level.value in table and table[level.value].notna().any()
     ]
+    table, others = without_baselines(table)
     table, notes = finite(table, [wanted[0].value])
     with use_style():
         places, looks = _places(table), _looks(table["sae"])
@@ -106,7 +112,7 @@ def by_layer(
         sizes, mean="Lines go through", one="A dot per SAE, with its 95 % interval.",
         several="dots are single seeds with their 95 % intervals.",
     )  # fmt: skip
-    return Drawing(grid.figure, table, (seeds, *notes, *cut_note(n_cut)))
+    return Drawing(grid.figure, table, (seeds, *notes, *others, *cut_note(n_cut)))
 
 
 def _places(table: pd.DataFrame) -> list[Place]:
@@ -188,7 +194,7 @@ def class_shares(table: pd.DataFrame) -> Drawing:
     table
         Of `saeflow.studies.reconstruction.benchmarks.tables.classes`.
     """
-    table = table[table["main"]]
+    table, others = without_baselines(table[table["main"]])
     series, notes = series_of(table, most=4 * len(set(table["prompts"])))
     with use_style():
         places = [Place(one.place, one.column, one.title, one.rows) for one in series]
@@ -205,7 +211,7 @@ def class_shares(table: pd.DataFrame) -> Drawing:
     seeds = seeds_note(
         sizes, mean="Bars are", one="A bar per SAE.", several="the table has the seeds."
     )
-    return Drawing(grid.figure, rows, (seeds, *notes))
+    return Drawing(grid.figure, rows, (seeds, *notes, *others))
 
 
 def _stack(ax: Axes, chosen: pd.DataFrame, at: Mapping[int, int]) -> None:

@@ -39,6 +39,7 @@ _NAMES = {
 _WIDTH, _HEIGHT = 8.8, 1.9  # inches, of a row of panels
 _ABOVE = 0.5
 _BINS = 50
+_LEAST_HISTOGRAM = 20  # points: of fewer it would show chance
 _SHOWN = (0.002, 0.998)
 """Of the values that axes show: single prompts beyond would press all others flat."""
 _POINT = {"linewidths": 0, "alpha": 0.5, "rasterized": True}
@@ -88,6 +89,8 @@ def _joint(figure: Figure, cell: Any, series: Series, value: str) -> int:
         ax.scatter(x[own], y[own], s=4, color=look.colour, marker=look.marker, **_POINT)
         line = {"bins": _BINS, "density": True, "histtype": "step"}
         line |= {"color": look.colour, "linewidth": 0.9}
+        if own.sum() < _LEAST_HISTOGRAM:
+            continue
         above.hist(x[own], range=across, **line)
         beside.hist(y[own], range=up, orientation="horizontal", **line)
     ax.set_xlim(*across)

@@ -23,6 +23,23 @@ LOOKS = {
 """How prompts are drawn by who answers them, in the order in which they cover one another."""
 
 
+def without_baselines(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the rows of SAEs that learned something, if there are any, and a note on the others.
+
+    Parameters
+    ----------
+    table
+        With a column ``baseline``, that is empty for them, or none.
+    """
+    if "baseline" not in table:
+        return table, ()
+    named = table["baseline"].fillna("") != ""
+    if not named.any() or named.all():
+        return table, ()
+    names = ", ".join(dict.fromkeys(table.loc[named, "sae"]))
+    return table[~named], (f"Baselines ({names}) are left out; the table has them.",)
+
+
 class Series(NamedTuple):
     """What one row of panels shows.
 

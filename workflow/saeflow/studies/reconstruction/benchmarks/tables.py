@@ -65,10 +65,17 @@ def classes(runs: Sequence[Run]) -> pd.DataFrame:
                 continue
             counts = outcome_of(sums, scoring).value_counts()
             found = {f"n_{name}": int(counts.get(name, 0)) for name in OUTCOMES}
-            own = {"scoring": scoring, "main": scoring == main, "n_prompts": len(sums)}
+            own = {
+                "baseline": run.baseline,
+                "scoring": scoring,
+                "main": scoring == main,
+                "n_prompts": len(sums),
+            }
             rows.append({**_place(run), **own, **found})
     names = [f"n_{name}" for name in OUTCOMES]
-    return pd.DataFrame(rows, columns=[PROMPTS, *KEY, "scoring", "main", "n_prompts", *names])
+    return pd.DataFrame(
+        rows, columns=[PROMPTS, *KEY, "baseline", "scoring", "main", "n_prompts", *names]
+    )
 
 
 def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
