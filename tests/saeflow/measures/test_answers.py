@@ -1,5 +1,7 @@
 """Answers to prompt sets as jobs: from saved SAEs and prompts to sums on disk."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +11,13 @@ from measured import measure, table
 from saeflow.errors import SaeflowError
 from saeflow.files import hash_tree, read_json
 from saeflow.measures.answers import questions_of
+from saeflow.measures.asking import Patch, ask
+from saeflow.models.hooks import Hook
 from saeflow.prompts.encode import encode_prompts
 from saeflow.prompts.prompt import Prompt, write_prompts
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.save import save
+from saeflow.sae.sparse.codes import Codes
 from saeflow.tokenizers import publish_tokenizer
 from saeflow.work import bulk_of, hold
 from tiny_models import make_model, make_tokenizer
@@ -171,3 +176,43 @@ def test_a_distractor_that_begins_as_the_answer_does_is_no_contrast(made, tmp_pa
     task = run({**made, "prompts": record}, tmp_path / "on", ["a"])["a"]
     assert table(task)["contrasts"].tolist() == [0, 1]
     assert read_json(task.output)["n_not_told_apart"] == 1
+
+
+@pytest.mark.slow
+def test_real_lambada_is_scored_as_hugging_face_scores_whole_texts(real_data):
+    """All tokens of the last word count, its space among them; a tiny model knows a hundredth."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(real_data / "stories260K").eval()
+    tokenizer = AutoTokenizer.from_pretrained(real_data / "stories260K")
+    lines = (real_data / "benchmarks" / "lambada_test.jsonl").read_text().splitlines()[:300]
+    texts = [json.loads(line)["text"] for line in lines]
+    prompts = [Prompt(*text.rsplit(" ", 1)) for text in texts]
+    questions = questions_of(encode_prompts(tokenizer, prompts, 512), after=False)
+    hook = Hook.parse("resid_post.1")
+    (found,) = ask(model, [Patch(Untouched(), hook, hook, "")], questions, window=32)
+    sums = found.prompts
+    for number, text in enumerate(texts[:30]):
+        whole = [1, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+        n_before = len(questions[number].ids)
+        labels = torch.tensor([[-100] * n_before + whole[n_before:]])
+        loss = model(torch.tensor([whole]), labels=labels).loss.item()
+        n_answer = len(whole) - n_before
+        assert n_answer == len(questions[number].answer)
+        assert sums["log_p_sae"][number] == pytest.approx(-n_answer * loss, abs=1e-3)
+    assert 0.005 < sums["right_clean"].mean() < 0.03
+    np.testing.assert_array_equal(sums["right_sae"], sums["right_clean"])
+
+
+class Untouched:
+    """Gives back what it reads."""
+
+    d_sae = 1
+
+    def encode_sparse(self, x):
+        self.x = x
+        offsets = torch.zeros(len(x) + 1, dtype=torch.int32)
+        return Codes(x.new_zeros(0), torch.zeros(0, dtype=torch.int32), offsets, 1)
+
+    def decode(self, codes):
+        return self.x

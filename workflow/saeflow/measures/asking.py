@@ -173,13 +173,11 @@ def _clean(
     model: nn.Module, patched: Sequence[PatchedModel], input_ids: torch.Tensor
 ) -> tuple[list[CleanPass], torch.Tensor]:
     """Run the untouched model once; return what each exchange starts from, and the final states."""
-    below = [Hook("resid_pre", one.hook.block) for one in patched]
-    hooks = dict.fromkeys([*below, *(h for one in patched for h in (one.hook, one.reads))])
+    hooks = dict.fromkeys(h for one in patched for h in (one.hook, one.below, one.reads))
     with capture(model, list(hooks)) as found:
         states = final_states(model, input_ids)
     passes = [
-        CleanPass(states, found[one.hook], found[under], found[one.reads])
-        for one, under in zip(patched, below, strict=True)
+        CleanPass(states, found[one.hook], found[one.below], found[one.reads]) for one in patched
     ]
     return passes, states
 

@@ -109,37 +109,40 @@ class Lines:
         self.questions = questions
         self._of: list[int] = []
         self._targets: list[tuple[int, ...]] = []
-        starts, asked = [0], []
+        self._known: dict[tuple[int, tuple[int, ...]], int] = {}
+        first, main, contrast = [0], [], []
+        asked: list[tuple[int, int]] = []
         self.choice: list[list[tuple[int, int]]] = []
-        main, contrast = [], []
         for number, question in enumerate(questions):
-            known: dict[tuple[int, ...], int] = {}
-
-            def line(tokens: tuple[int, ...], number: int = number, known: dict = known) -> int:
-                if tokens not in known:
-                    known[tokens] = len(self._of)
-                    self._of.append(number)
-                    self._targets.append(tokens)
-                    starts.append(starts[-1] + len(tokens))
-                return known[tokens]
-
-            own = line(question.answer + question.after)
+            own = self._line(number, question.answer + question.after, first)
             main.append(own)
             places = []
             for candidate in question.candidates:
                 tokens = candidate + question.after
                 if len(tokens) == 1:
                     places.append((-1, len(asked)))
-                    asked.append((starts[own], tokens[0]))
+                    asked.append((first[own], tokens[0]))
                 else:
-                    places.append((line(tokens), -1))
+                    places.append((self._line(number, tokens, first), -1))
             self.choice.append(places)
             contrast.append(len(asked) if question.distractor >= 0 else -1)
             if question.distractor >= 0:
-                asked.append((starts[own], question.distractor))
-        self.first, self.main = np.array(starts), np.array(main, dtype=np.int64)
+                asked.append((first[own], question.distractor))
+        self.first, self.main = np.array(first), np.array(main, dtype=np.int64)
         self.asked = np.array(asked, dtype=np.int64).reshape(-1, 2)
         self.contrast = np.array(contrast, dtype=np.int64)
+
+    def _line(self, number: int, targets: tuple[int, ...], first: list[int]) -> int:
+        """Return the line of a prompt with these tokens behind it, a new one where there is none.
+
+        ``first`` is `Lines.first` so far.
+        """
+        line = self._known.setdefault((number, targets), len(self._of))
+        if line == len(self._of):
+            self._of.append(number)
+            self._targets.append(targets)
+            first.append(first[-1] + len(targets))
+        return line
 
     @property
     def n_batches(self) -> int:
