@@ -84,8 +84,16 @@ WORLD = {
                 "scale", "decoder", "unrotated_all", "baseline", "kl_mse", "decoder-exact",
             ],
             "theory": {"c": [0.02], "g": [1.0, 2.0], "p": [0.1], "overlap": [0.1], "noise": [0.5]},
-        }
+        },
+        "reconstruction": {
+            "models": ["lm@1"],
+            "evaluate_on": {"dataset": "world", "packing": "short"},
+            "hooks": ["resid_post.0"],
+            "saes": ["topk"],
+            "prompts": ["who"],
+        },
     },
+    "prompts": {"who": {"generate": "owner_binding", "dataset": "world"}},
 }  # fmt: skip
 
 
@@ -100,11 +108,15 @@ def watched(main, trace):
     return run
 
 
-def run(config):
-    """Run every pass of a configuration; return what ran in each beyond its closure, by rule."""
+def run(config, *records):
+    """Run every pass of a configuration, or those that lead to some records.
+
+    Return what ran in each beyond its closure, by rule.
+    """
     outputs = Outputs(Plan(resolve(config)))
+    wanted = outputs.leading_to([*map(Path, records)]) if records else outputs.wanted
     beyond, rules = {}, []
-    for one in Schedule(outputs.wanted, outputs.current, {}):
+    for one in Schedule(wanted, outputs.current, {}):
         spec = importlib.util.spec_from_file_location(one.rule, SCRIPTS / f"{one.rule}.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -141,6 +153,10 @@ def test_every_function_that_runs_in_a_pass_is_in_the_code_of_its_results(tmp_pa
         },
         "saes": {"theirs": {"path": str(sae)}, "topk": WORLD["saes"]["topk"]},
         "activations": {"temporary": True},
+        "prompts": {
+            "mine": {"path": "texts.jsonl", "n_prompts": 20},
+            "ioi": {"generate": "ioi", "n_prompts": 20},
+        },
         "studies": {
             "suppression": {
                 "models": ["local"],
@@ -153,6 +169,9 @@ def test_every_function_that_runs_in_a_pass_is_in_the_code_of_its_results(tmp_pa
             }
         },
     }
+    found, more = run(other, *(f"results/prompts/{name}/prompts.json" for name in ("mine", "ioi")))
+    beyond |= found
+    rules += more
     for settings in ({"temporary": True}, {"live": True}):
         found, more = run({**other, "activations": settings})
         beyond |= found
