@@ -99,7 +99,7 @@ def test_saes_of_a_shuffled_model_stand_under_the_real_one():
     found = made_up()
     assert set(zip(found["model"], found["weights"], found["of_model"], strict=True)) == {
         ("world-s", "trained", "world-s"),
-        ("noise", "shuffled", "world-s"),
+        ("noise", "noise", "world-s"),
     }
     assert set(beside_real(found)["model"]) == {"world-s"}
     assert {"l0", "fvu", "dead", "delta_ce"} <= set(found)
@@ -108,7 +108,7 @@ def test_saes_of_a_shuffled_model_stand_under_the_real_one():
 def test_figures_of_both_can_be_drawn():
     drawing = made_up_study.drawing(STUDY, "shuffled_by_layer", made_up())
     names = {text.get_text() for text in drawing.figure.legends[0].texts}
-    assert {"trained", "shuffled"} <= names
+    assert {"trained", "noise"} <= names
     n_saes = drawing.rows[["model", "hook", "sae", "seed", "method"]].drop_duplicates()
     assert len(n_saes) == 2 * 4 * 4
     rng = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from saeflow.metrics.metric import Sums
 from saeflow.tables.builders import EXTENT, KEY, columns, metrics_table
 from saeflow.tables.runs import Run
 
-TRAINED, SHUFFLED = "trained", "shuffled"
+TRAINED = "trained"
 _LOSSES = ("ce_loss", "ce_loss_sae")
 _OF_SIZE = ("clean_parameters", "equivalent_parameters", "equivalent_share")
 
@@ -114,12 +114,11 @@ def on_shuffled(
     Returns
     -------
     DataFrame
-        With ``weights`` (`TRAINED` or `SHUFFLED`) and ``of_model``, the model with its own weights.
+        With ``weights`` (`TRAINED`, or the name of the shuffled model) and ``of_model``, the model
+        with its own weights.
     """
     table = metrics_table(runs, metrics=metrics, bootstrap=bootstrap, seed=seed)
     own = table["model"]
     table.insert(len(KEY), "of_model", own.map(lambda name: shuffled.get(name, name)))
-    table.insert(
-        len(KEY), "weights", own.isin(list(shuffled)).map({True: SHUFFLED, False: TRAINED})
-    )
+    table.insert(len(KEY), "weights", own.where(own.isin(list(shuffled)), TRAINED))
     return table
