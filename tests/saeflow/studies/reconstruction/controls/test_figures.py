@@ -61,7 +61,7 @@ def test_each_line_has_its_own_columns_values_and_pca_is_that_of_the_nearest_siz
         "SAE": cost,
         "random error, equal norm": 0.4 * cost,
         "random error, equal norm and cosine": 0.3 * cost,
-        "PCA of the nearest size": 400 / 32 * cost,
+        "PCA of about that size": 400 / 32 * cost,
         "mean": 30 * cost,
         "zero": 60 * cost,
     }.items():
@@ -85,8 +85,16 @@ def test_without_a_pca_there_is_none_and_values_below_zero_are_counted():
     table.loc[table["block"] == 2, "delta_ce_random_norm"] = -0.001
     drawing = controls_by_layer(table)
     labels = [text.get_text() for text in drawing.figure.legends[0].texts]
-    assert "PCA of the nearest size" not in labels
+    assert "PCA of about that size" not in labels
     assert any(note.startswith("1 of 20 values is left out") for note in drawing.notes)
+
+
+def test_a_pca_of_another_size_stands_beside_no_sae():
+    labels = [
+        {text.get_text() for text in controls_by_layer(made_up(pcas=(n,))).figure.legends[0].texts}
+        for n in (14, 16, 60, 64)
+    ]  # beside an L0 of 30
+    assert ["PCA of about that size" in names for names in labels] == [False, True, True, False]
 
 
 def test_only_baselines_are_not_learned():

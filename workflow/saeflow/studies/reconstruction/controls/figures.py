@@ -29,6 +29,7 @@ from saeflow.figures.style import MUTED, SERIES, Look, use_style
 _SLOT = 0.06  # inches, of a kind of error
 _ADDED = "added"
 _PCA = "pca"
+_ALIKE = 2.0  # times the size, or a half: so far a PCA is one of the same size
 
 
 class _Kind(NamedTuple):
@@ -46,7 +47,7 @@ _KINDS = {
     "cosine": _Kind(
         "delta_ce_random_cosine", Look(SERIES[4], "v", "random error, equal norm and cosine")
     ),
-    _PCA: _Kind("controls_delta_ce", Look(SERIES[2], "D", "PCA of the nearest size")),
+    _PCA: _Kind("controls_delta_ce", Look(SERIES[2], "D", "PCA of about that size")),
     "mean": _Kind("delta_ce_mean", Look(MUTED, "s", "mean")),
     "zero": _Kind("delta_ce_zero", Look("#b8b8b8", "X", "zero")),
 }  # fmt: skip
@@ -119,7 +120,7 @@ def _long(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
 def _nearest(table: pd.DataFrame) -> pd.DataFrame:
     """Return for each SAE the PCA of its hook and seed whose size is the nearest, as its own row.
 
-    Sizes are compared by their ratio; ``of_l0`` is the SAE's.
+    Sizes are compared by their ratio, which is two at most; ``of_l0`` is the SAE's.
     """
     pcas = table[table["baseline"] == _PCA]
     rows = list(_pairs(learned(table), pcas))
@@ -133,6 +134,8 @@ def _pairs(saes: pd.DataFrame, pcas: pd.DataFrame) -> Iterator[pd.Series]:
         if same.empty or not sae["l0"] > 0:
             continue
         distance = np.abs(np.log(same["l0"].astype(float) / sae["l0"]))
+        if distance.min() > np.log(_ALIKE):
+            continue
         found = same.loc[distance.idxmin()]
         yield pd.concat([found.drop("sae"), pd.Series({"sae": sae["sae"], "of_l0": sae["l0"]})])
 
