@@ -172,6 +172,11 @@ CHANGES = (
         set(),
     ),
     Change(
+        "which features are ablated (`measures.ablations`), where no prompt set is asked",
+        lambda tree: tree.configure(lambda c: c["measures"].update(ablations={"features": 4})),
+        set(),
+    ),
+    Change(
         "how activations are stored (`dtype`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
         harvest() | FROM_STORES,

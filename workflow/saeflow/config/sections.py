@@ -130,6 +130,20 @@ class Gate(Section):
     the SAE's own training had them, until they have so many."""
 
 
+class Ablations(Section):
+    """Which features are ablated, and on which prompts."""
+
+    features: Annotated[int, Field(ge=1, le=1024)] = 16
+    """How many of each kind: those on whose prompts answers get worst, and best, in sum; those that
+    are active on most prompts; and random ones that are active at all. Also the largest set that is
+    ablated at once, of 1, 2, 4, ... features of a kind."""
+    prompts: Annotated[int, Field(ge=2)] = 32
+    """Prompts on which a feature is active, at most; and on which sets are ablated. Of a feature
+    that is active on more, a random part."""
+    seed: Whole = 0
+    """Seed of the random features, and of the order in which prompts are taken."""
+
+
 class Measures(Section):
     """How SAEs and models are measured."""
 
@@ -152,6 +166,8 @@ class Measures(Section):
     """How answers to prompts are scored."""
     gate: Gate | None = Gate()
     """Whether SAEs from elsewhere fit the model; what fails is not measured. null: not asked."""
+    ablations: Ablations | None = Ablations()
+    """Which features are ablated in the model, on prompts. null for none."""
 
 
 # -- studies -------------------------------------------------------------------------------------

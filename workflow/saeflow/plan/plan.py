@@ -282,6 +282,8 @@ class Plan(Sources):
                 hook = of["hook"] if target is None else target_hook(of["hook"], target)
                 place = {"eval_dataset": on[0], "eval_packing": on[1]}
                 inputs["clean"] = self.measurement_of_hook("clean", model=model, hook=hook, **place)
+            elif name == "answers":
+                inputs["answers"] = self.measurement("answers", **of)
             elif name == "others":
                 pass  # a row names them
             else:

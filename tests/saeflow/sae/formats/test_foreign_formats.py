@@ -256,6 +256,15 @@ def test_the_reformatted_res_jb_files(tmp_path):
     assert set(sae.metadata["source"]) == {"cfg.json", "sae_weights.safetensors"}
 
 
+@pytest.mark.parametrize("version", ["before 6", "since 6"])
+def test_the_name_on_neuronpedia_is_kept(version, tmp_path):
+    about = {"hook_name": "blocks.8.hook_resid_pre", "neuronpedia_id": "gpt2-small/8-res-jb"}
+    cfg = {"architecture": "standard", "apply_b_dec_to_input": True}
+    cfg |= about if version == "before 6" else {"metadata": {**about, "sae_lens_version": "6.1.0"}}
+    sae = read_foreign(saelens_directory(tmp_path / "a", cfg), center_input=False)
+    assert sae.metadata["neuronpedia_id"] == "gpt2-small/8-res-jb"
+
+
 def test_a_scaling_factor_multiplies_the_decoder(tmp_path):
     w, factor = weights(), random(D_SAE, seed=30).abs()
     path = saelens_directory(

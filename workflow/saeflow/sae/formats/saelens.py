@@ -98,6 +98,7 @@ def from_parts(cfg: Mapping[str, Any], weights: dict[str, Tensor], *, where: Pat
         "center_input": options.get("center_writing_weights"),
         "prepend_bos": metadata.get("prepend_bos"),
         "dataset": metadata.get("dataset_path"),
+        "neuronpedia_id": metadata.get("neuronpedia_id"),
     }
     return Foreign(dict(cfg), weights, facts)
 
@@ -123,7 +124,7 @@ def modern(cfg: Mapping[str, Any], where: Path) -> dict[str, Any]:
         norm = "expected_average_only_in" if norm else "none"
     by_hook = "hook_z" if "hook_z" in (flat.get("hook_name") or "") else "none"
     about = ("hook_name", "model_name", "context_size", "prepend_bos", "dataset_path",
-             "model_from_pretrained_kwargs")  # fmt: skip
+             "model_from_pretrained_kwargs", "neuronpedia_id")  # fmt: skip
     return {
         **flat,
         "architecture": architecture,

@@ -6,7 +6,7 @@ autoencoders" (Anders and Bloom, 2024). Read `STUDY`; each part of the study is 
 
 from __future__ import annotations
 
-from saeflow.studies.reconstruction import benchmarks, context, controls, propagation
+from saeflow.studies.reconstruction import benchmarks, context, controls, features, propagation
 from saeflow.studies.reconstruction.rows import at_positions, on_prompts, upstream
 from saeflow.studies.study import Figure, Study, Table, bars, metrics_table
 
@@ -49,15 +49,28 @@ STUDY = Study(
     loses: at which layers and positions, what becomes of the error on its way through later layers,
     which tasks suffer, and which features are to blame (after Anders and Bloom, 2024).
     """,
-    tables=TABLES | benchmarks.TABLES | context.TABLES | controls.TABLES | propagation.TABLES,
+    tables={
+        **TABLES,
+        **benchmarks.TABLES,
+        **context.TABLES,
+        **controls.TABLES,
+        **features.TABLES,
+        **propagation.TABLES,
+    },
     figures={
         **FIGURES,
         **context.FIGURES,
         **propagation.FIGURES,
         **benchmarks.FIGURES,
+        **features.FIGURES,
         **controls.FIGURES,
     },
     key_figure="delta_ce_by_layer",
     section="saeflow.studies.reconstruction.section:Section",
-    rows_of={"positions": at_positions, "propagation": upstream, "answers": on_prompts},
+    rows_of={
+        "positions": at_positions,
+        "propagation": upstream,
+        "answers": on_prompts,
+        "ablations": features.ablated,
+    },
 )

@@ -27,6 +27,8 @@ class Section(StudySection):
     prompts: MaybeItems[str] = []
     """Names under `prompts`: what the model is asked with reconstructions in the place of
     activations."""
+    ablate_on: MaybeItems[str] | None = None
+    """Those of `prompts` on which features are ablated; the first of them by default."""
     control_models: MaybeItems[str] = []
     """Names under `models` of shuffled ones, each of a model of the study: what SAEs make of
     activations that mean nothing is held against the real ones."""
@@ -47,6 +49,15 @@ class Section(StudySection):
             refer(config, "saes", name, f"{where} > context_saes")
         for name in section["prompts"]:
             refer(config, "prompts", name, f"{where} > prompts")
+        for name in section["ablate_on"] or ():
+            if name not in section["prompts"]:
+                raise ConfigError(
+                    "features are ablated on prompts that the study does not ask",
+                    where=f"{where} > ablate_on",
+                    expected=" | ".join(section["prompts"]) or "nothing: the study has no prompts",
+                    got=name,
+                    remedy=f"Add {name} to `prompts`, or take it from `ablate_on`.",
+                )
         place = section["context_on"]
         if (place is None) == bool(section["context_saes"]):
             raise ConfigError(
