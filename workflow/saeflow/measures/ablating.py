@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from saeflow.measures.encoders import Coder
-from saeflow.models.patched import CleanPass, PatchedModel
+from saeflow.models.patched import PatchedModel
 from saeflow.sae.sparse.codes import Codes
 
 WHERE = ("reconstruction", "activations")
@@ -118,7 +118,7 @@ class Ablated:
         n, ids, n_answer = len(values), self._ids, self._asked.n_answer
         x = self._clean.x.repeat(n, 1, 1)
         x[:, self._rows] = torch.stack(list(values))
-        clean = CleanPass(*(part.expand(n, -1, -1) for part in self._clean))
+        clean = self._clean._replace(resid_pre=self._clean.resid_pre.expand(n, -1, -1))
         states = self._patched.states(x, clean, ids.expand(n, -1))[:, -n_answer:]
         log_p = self._patched.head(states).float().log_softmax(-1)
         target = self._asked.ids[-n_answer:].expand(n, -1)
