@@ -11,7 +11,7 @@ from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 
 
 def test_the_measures_are_the_modules_that_say_so():
-    names = {"answers", "benchmarks", "clean", "controls", "gate"}
+    names = {"ablations", "answers", "benchmarks", "clean", "controls", "gate"}
     assert set(MEASURES) == names | {
         "language",
         "positions",

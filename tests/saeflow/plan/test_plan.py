@@ -77,7 +77,8 @@ def test_no_formula_is_in_the_code_of_a_measurement(config):
         formulas = {
             f"{m.formula.__module__}:{m.formula.__name__}" for m in MEASURES[measure].metrics
         }
-        assert formulas and not formulas & set(source().closure(one.roots))
+        assert formulas or measure == "ablations"  # of which tables are formed, and no metrics
+        assert not formulas & set(source().closure(one.roots))
 
 
 def test_saes_of_one_hook_share_a_pass_and_those_of_another_do_not(config):
