@@ -63,6 +63,7 @@ def test_intervals_are_of_documents_also_of_those_without_a_token_in_the_range()
     # a quarter of the resamples has no document with a token there
     assert pd.isna(found.loc[("held_out", False, 3), "l0_low"])
     assert pd.isna(found.loc[("seen", False, 2), "l0_low"])  # a single document
+    assert pd.isna(found.loc[("held_out", True, 1), "l0_low"])  # BOS
 
 
 def test_exact_positions_are_powers_of_two_and_the_last_that_predicts():

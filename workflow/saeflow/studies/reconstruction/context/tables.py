@@ -87,13 +87,14 @@ def by_range(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Da
     -------
     DataFrame
         `KEY`, packing, training_context, input_norm; part ("held_out", or "seen" for documents of
-        the SAE's training); special (rows of BOS and separators, which no other row counts); first
-        and last position, and ``position``, the middle of the range on a logarithmic axis.
+        the SAE's training); special (rows of BOS and separators, which no other row counts, without
+        intervals: few documents have one in a range); first and last position, and ``position``,
+        the middle of the range on a logarithmic axis.
     """
     rows = []
     for run in runs:
         for part, special, sums in _parts(run):
-            found = _with_intervals(sums, bootstrap, seed)
+            found = _with_intervals(sums, 0 if special else bootstrap, seed)
             for place, values in enumerate(found):
                 first, last = int(sums.first[place]) + 1, int(sums.last[place]) + 1
                 at = (part, special, first, last, (first * last) ** 0.5)
