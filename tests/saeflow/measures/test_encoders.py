@@ -9,8 +9,9 @@ import torch
 
 from sae_reference import random_weights
 from saeflow.errors import ModelError
-from saeflow.measures.encoders import Encoders
+from saeflow.measures.encoders import Encoders, measure_each_hook
 from saeflow.sae.model import SAE, architecture_settings
+from saeflow.task import Task
 
 D_IN, D_SAE = 6, 10
 
@@ -112,3 +113,23 @@ def test_another_rule_or_preparation_is_another_encoder():
     ):
         assert not one.encodes_like(other)
     assert one.encodes_like(with_weights(one))
+
+
+def test_hooks_are_measured_one_after_the_other_and_one_that_fails_leaves_others_alone(tmp_path):
+    def task(name, activations, **inputs):
+        inputs["activations"] = activations
+        return Task(tmp_path / name, "", {}, inputs)
+
+    one, like = task("a", "resid_post.0"), task("b", "resid_post.0")
+    other, transcoder = task("c", "resid_post.1"), task("d", "resid_post.0", target="mlp_out.0")
+    seen = []
+
+    def measure(tasks):
+        seen.append(tasks)
+        if one in tasks:
+            raise ModelError("no such hook")
+
+    measure_each_hook([one, other, like, transcoder], measure)
+    assert seen == [[one, like], [other], [transcoder]]
+    assert [str(task.error) for task in (one, like)] == ["no such hook"] * 2
+    assert other.error is None and transcoder.error is None

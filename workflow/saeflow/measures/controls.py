@@ -24,7 +24,13 @@ from saeflow import device
 from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.logs import progress
-from saeflow.measures.encoders import Coder, Encoders, finish_each, load_saes
+from saeflow.measures.encoders import (
+    Coder,
+    Encoders,
+    finish_each,
+    load_saes,
+    measure_each_hook,
+)
 from saeflow.measures.exchange import (
     Exchange,
     Stored,
@@ -45,7 +51,7 @@ _SMALLEST = 1e-30
 
 
 def measure_controls(tasks: Sequence[Task]) -> None:
-    """Measure SAEs of one hook beside their controls and finish their tasks.
+    """Measure SAEs of one model beside their controls, hook by hook, and finish their tasks.
 
     Parameters
     ----------
@@ -54,6 +60,10 @@ def measure_controls(tasks: Sequence[Task]) -> None:
         random errors; inputs as of `saeflow.measures.language.measure_language`. Works get
         ``documents.parquet``.
     """
+    measure_each_hook(tasks, _measure)
+
+
+def _measure(tasks: Sequence[Task]) -> None:
     from saeflow.models.load import load_model_once
 
     inputs, settings, machine = tasks[0].inputs, tasks[0].settings, device.pick()

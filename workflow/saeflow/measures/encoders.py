@@ -118,6 +118,28 @@ def load_saes(tasks: Sequence[Task], device: torch.device) -> tuple[list[Task], 
     return usable, saes
 
 
+def measure_each_hook(tasks: Sequence[Task], measure: Callable[[Sequence[Task]], None]) -> None:
+    """Measure the tasks of one hook after the other; what fails there leaves other hooks alone.
+
+    Parameters
+    ----------
+    tasks
+        Of a pass over several hooks. Inputs: ``activations``, and ``target`` of transcoders.
+    measure
+        Measures the tasks that read the same ones, and finishes them.
+    """
+    groups: dict[tuple, list[Task]] = {}
+    for task in tasks:
+        key = (task.inputs["activations"], task.inputs.get("target"))
+        groups.setdefault(key, []).append(task)
+    for group in groups.values():
+        try:
+            measure(group)
+        except SaeflowError as error:
+            for task in group:
+                task.fail(error)
+
+
 def finish_each(
     tasks: Sequence[Task],
     results: Sequence[Result | SaeflowError],

@@ -20,7 +20,7 @@ from saeflow import device
 from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.logs import progress
-from saeflow.measures.encoders import Encoders, finish_each, load_saes
+from saeflow.measures.encoders import Encoders, finish_each, load_saes, measure_each_hook
 from saeflow.measures.exchange import Exchange, Stored, exchanges, no_numbers, stored
 from saeflow.measures.losses import Losses
 from saeflow.measures.places import Columns, Places, Truth, sides
@@ -53,7 +53,7 @@ class Gathered(NamedTuple):
 
 
 def measure_positions(tasks: Sequence[Task]) -> None:
-    """Measure SAEs of one hook and finish their tasks.
+    """Measure SAEs of one model, hook by hook, and finish their tasks.
 
     Parameters
     ----------
@@ -64,6 +64,10 @@ def measure_positions(tasks: Sequence[Task]) -> None:
         dataset. Settings: ``seen``. Works get ``documents.parquet``, ``positions.parquet`` and
         ``exact.parquet``.
     """
+    measure_each_hook(tasks, _measure)
+
+
+def _measure(tasks: Sequence[Task]) -> None:
     from saeflow.models.load import load_model_once
 
     inputs, machine = tasks[0].inputs, device.pick()

@@ -113,6 +113,7 @@ MEASURE = Measure(
     " predictions, beside the SAE on the same tokens.",
     compute="saeflow.measures.controls:measure_controls",
     reads=("activations", "model", "tokens", "clean"),
+    together=True,
     metrics=(
         _nats(
             "controls_delta_ce", "Added loss, SAE", "CE(x̂) − CE(x), on the tokens of the controls",

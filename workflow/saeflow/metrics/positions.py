@@ -107,6 +107,7 @@ MEASURE = Measure(
     " and beyond it, on documents of its training and on others.",
     compute="saeflow.measures.positions:measure_positions",
     reads=("activations", "model", "tokens", "clean", "trained_on"),
+    together=True,
     metrics=(
         Metric("l0_within", "L0 within context", "mean count(f ≠ 0), t < T", l0_within, _POST,
                "latents/token"),
