@@ -131,5 +131,5 @@ def test_hooks_are_measured_one_after_the_other_and_one_that_fails_leaves_others
 
     measure_each_hook([one, other, like, transcoder], measure)
     assert seen == [[one, like], [other], [transcoder]]
-    assert [str(task.error) for task in (one, like)] == ["no such hook"] * 2
+    assert [str(task.error) for task in (one, like)] == ["no such hook."] * 2
     assert other.error is None and transcoder.error is None
