@@ -47,7 +47,7 @@ def resolved(**study):
 def test_positions_are_measured_of_the_studys_saes_and_of_those_of_shorter_contexts():
     rows = list(at_positions(*resolved()))
     counts = {p: sum(r["packing"] == p for r in rows) for p in ("long", "short")}
-    assert counts == {"long": 3 * 4 * 2, "short": 3 * 1 * 2}
+    assert counts == {"long": 3 * 3 * 2, "short": 3 * 1 * 2}  # a baseline has no context
     without = list(at_positions(*resolved(context_on=None, context_saes=[])))
     assert {row["packing"] for row in without} == {"long"}
 
