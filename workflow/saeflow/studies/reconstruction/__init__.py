@@ -66,6 +66,7 @@ STUDY = Study(
         **controls.FIGURES,
     },
     key_figure="delta_ce_by_layer",
+    summary="saeflow.studies.reconstruction.summary:summary",
     section="saeflow.studies.reconstruction.section:Section",
     rows_of={
         "positions": at_positions,
