@@ -112,3 +112,11 @@ def test_names_stand_upright_where_they_do_not_fit_side_by_side():
 def test_numbers_are_written_shortly():
     found = [short(value) for value in (0, 0.05, 950, 20_000, 1.5e6, -3000)]
     assert found == ["0", "0.05", "950", "20k", "1.5M", "-3k"]
+
+
+def test_an_imprecise_value_that_is_told_from_all_others_is_seen_with_its_interval():
+    """0.5 ± 0.1 lies apart from eight values of 1 ± 0.005; 2 ± 1.1 does not."""
+    found = rows([1.0] * 8 + [0.5], [0.005] * 8 + [0.1])
+    assert span_of(found, "v") == pytest.approx((0.4, 1.005))
+    found = rows([1.0] * 8 + [2.0], [0.005] * 8 + [1.1])
+    assert span_of(found, "v") == pytest.approx((0.99, 1.01))

@@ -188,7 +188,7 @@ def made(tmp_path_factory, model):
 
 
 def run(made, place, names=("short", "long", "foreign"), **settings):
-    settings = {"seen": True, **settings}
+    settings = {"tokens": None, "seen": True, **settings}
     return measure(
         "positions", place, {name: made["saes"][name] for name in names}, settings,
         each={name: {"trained_on": made["own"].get(name)} for name in names}, **made["inputs"],

@@ -99,8 +99,11 @@ class Controls(Section):
 class Positions(Section):
     """How SAEs are measured at each position of the context."""
 
+    tokens: Count | None = None
+    """Tokens of the test split that are enough: its first sequences, until they have so many; null
+    for all."""
     seen: bool = True
-    """Measure them on documents of their training as well, as many tokens as the test split has."""
+    """Measure them on as many tokens of documents of their training as well."""
 
 
 class Propagation(Section):

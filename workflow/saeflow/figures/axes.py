@@ -61,7 +61,8 @@ def span_of(
 
     Values whose interval is five times as wide as that of the most precise quarter, and wider than
     what those span, may move an end by half of what all others span, and are cut there; all others
-    are seen whole.
+    are seen whole. One whose interval lies wholly beyond what precise ones span is told from these
+    by its data, and is seen too.
 
     Parameters
     ----------
@@ -86,6 +87,7 @@ def span_of(
     # One whose interval is narrower than what the others span presses nothing flat.
     spanned = max([high[precise].max(), *bases]) - min([low[precise].min(), *bases])
     precise |= width <= spanned
+    precise |= (low > high[precise].max()) | (high < low[precise].min())
     bottom, top = min([low[precise].min(), *bases]), max([high[precise].max(), *bases])
     room = _BEYOND * (top - bottom) or np.inf
     ends = max(low.min(), bottom - room), min(high.max(), top + room)

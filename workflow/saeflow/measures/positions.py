@@ -21,7 +21,14 @@ from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.logs import progress
 from saeflow.measures.encoders import Encoders, finish_each, load_saes, measure_each_hook
-from saeflow.measures.exchange import Exchange, Stored, exchanges, no_numbers, stored
+from saeflow.measures.exchange import (
+    Exchange,
+    Stored,
+    evaluated_tokens,
+    exchanges,
+    no_numbers,
+    stored,
+)
 from saeflow.measures.losses import Losses
 from saeflow.measures.places import Columns, Places, Truth, sides
 from saeflow.measures.seen import HELD_OUT, Part, held_out, seen, trained_share, why_unseen
@@ -61,8 +68,8 @@ def measure_positions(tasks: Sequence[Task]) -> None:
         Of one pass. Inputs: ``sae``; ``model`` and ``tokens``; ``activations`` of the hook on
         these, and ``target`` of transcoders; ``clean``, the losses with these activations;
         ``trained_on``, each SAE's own: the tokens of its training, where they are of the same
-        dataset. Settings: ``seen``. Works get ``documents.parquet``, ``positions.parquet`` and
-        ``exact.parquet``.
+        dataset. Settings: ``tokens`` and ``seen``. Works get ``documents.parquet``,
+        ``positions.parquet`` and ``exact.parquet``.
     """
     measure_each_hook(tasks, _measure)
 
@@ -91,8 +98,9 @@ def _measure(tasks: Sequence[Task]) -> None:
         for place, one in zip(places, results, strict=True):
             found[place][part.name] = one
 
-    part = held_out(store)
-    run(part, range(len(saes)), Losses.of(inputs["clean"], part.tokens))
+    part = held_out(store, tasks[0].settings["tokens"])
+    clean = Losses.of(inputs["clean"], evaluated_tokens(inputs["tokens"]))
+    run(part, range(len(saes)), clean)
     for trained_on, places in _with_seen(tasks, facts).items():
         own = seen(store, open_tokens(trained_on), len(part.rows))
         if len(own.tokens.scored):

@@ -45,8 +45,8 @@ class Part(NamedTuple):
         return np.arange(len(self.rows)) - np.repeat(starts, np.diff(self.tokens.offsets))
 
 
-def held_out(store: TokenStore) -> Part:
-    """Return the test split.
+def held_out(store: TokenStore, n_tokens: int | None = None) -> Part:
+    """Return the first sequences of the test split, until they have so many tokens; None for all.
 
     Raises
     ------
@@ -54,8 +54,11 @@ def held_out(store: TokenStore) -> Part:
         If none of its tokens can be predicted.
     """
     tokens = sequences_of(store, SPLIT)
+    if n_tokens is not None:
+        tokens = tokens.first(n_tokens)
     require_scored(tokens)
-    return Part(HELD_OUT, tokens, np.arange(*store.token_range(SPLIT)))
+    first, _ = store.token_range(SPLIT)
+    return Part(HELD_OUT, tokens, first + np.arange(len(tokens.token_ids)))
 
 
 def seen(store: TokenStore, trained: TokenStore, n_tokens: int) -> Part:

@@ -20,7 +20,8 @@ PUBLISHED_METRICS = (
 
 TABLES: dict[str, Table] = {
     "performance": metrics_table(
-        "l0", "fvu", "ce_loss", "delta_ce", "kl", "ce_recovered_zero", "ce_recovered_mean"
+        "l0", "fvu", "ce_loss", "delta_ce", "kl", "ce_recovered_zero", "ce_recovered_mean",
+        reads=("sae",), facts=("architecture", "baseline"),
     ),
     "published": Table(
         "saeflow.studies.reconstruction.published:published",
@@ -28,7 +29,7 @@ TABLES: dict[str, Table] = {
         PUBLISHED_METRICS,
         also=("positions", "answers", "propagation"),
     ),
-}
+}  # fmt: skip
 
 FIGURES: dict[str, Figure] = {
     "delta_ce_by_layer": bars(
@@ -37,7 +38,9 @@ FIGURES: dict[str, Figure] = {
         caption="""
         Loss that the model gains when the activations of one hook are replaced by an SAE's
         reconstructions, in nats per predicted token; nothing else is changed. Zero is no loss.
+        Baselines are among the controls.
         """,
+        select="saeflow.studies.reconstruction.controls.figures:learned",
     ),
 }  # fmt: skip
 

@@ -36,6 +36,9 @@ class Section(StudySection):
     """The names among `saes` that are also trained on `control_models`."""
     control_hooks: MaybeItems[HookName] | None = None
     """The hooks among `hooks` where they are; null for all of them."""
+    control_on: Place | None = None
+    """Where they are trained and measured, with their like on the real models; null for `train_on`
+    and `evaluate_on`. Fewer tokens do for this."""
     scaling: Sizes = []
     """Models by size with their loss on the text of `evaluate_on`, {parameters, loss}, in nats per
     token; or the path of a CSV file with these columns. A loss with an SAE is then also said as the

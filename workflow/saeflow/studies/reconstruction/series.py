@@ -13,7 +13,7 @@ from saeflow.studies.claims import Claim, Values
 from saeflow.studies.reconstruction import post
 from saeflow.studies.reconstruction.context.tables import summary
 from saeflow.studies.reconstruction.propagation.tables import propagation
-from saeflow.tables.runs import Run
+from saeflow.tables.runs import SAE, Run
 
 YES, BUG = "yes", "bug"
 """Whether the published number is what it says."""
@@ -31,8 +31,8 @@ class Row(NamedTuple):
 
 
 def is_of_post(run: Run) -> bool:
-    """Whether an SAE is one of the post's."""
-    return run.sae.get("settings", {}).get("hub") in post.HUBS
+    """Whether an SAE is one of the post's; one of a shorter context, trained here, is none."""
+    return SAE in run.records and run.sae.get("settings", {}).get("hub") in post.HUBS
 
 
 def _about(run: Run) -> dict[str, object]:

@@ -17,6 +17,7 @@ datasets:
   texts: {path: texts.txt}
 packings:
   long: {context_length: 64}
+  short: {context_length: 16}
 saes:
   relu: {architecture: relu, l1: [0.1, 0.2]}
   topk: {architecture: topk, k: 4}

@@ -4,6 +4,7 @@ import pytest
 
 from saeflow.errors import ConfigError
 from saeflow.studies.reconstruction.controls.rows import on_shuffled_models
+from saeflow.studies.study import ON
 
 CONTROLS = {"control_models": ["noise"], "control_saes": ["topk"], "control_hooks": ["resid_pre.1"]}
 
@@ -16,6 +17,17 @@ def test_named_recipes_are_held_against_themselves_on_the_real_model(resolved):
     ]
     everywhere = on_shuffled_models(*resolved(**{**CONTROLS, "control_hooks": None}))
     assert len(list(everywhere)) == 3 * len(rows)
+
+
+def test_controls_can_be_trained_and_measured_on_fewer_tokens(resolved):
+    place = {"dataset": "texts", "packing": "short"}
+    rows = list(on_shuffled_models(*resolved(**CONTROLS, control_on=place)))
+    assert {(row["model"], row["packing"], row[ON]["packing"]) for row in rows} == {
+        ("small", "short", "short"),
+        ("noise", "short", "short"),
+    }
+    with pytest.raises(ConfigError, match="control_on > packing"):
+        resolved(**CONTROLS, control_on={"dataset": "texts", "packing": "shorter"})
 
 
 def test_a_sweep_among_the_controls_stands_for_its_recipes(resolved):
@@ -34,9 +46,7 @@ def test_only_the_table_of_controls_reads_the_shuffled_model(outputs):
     }
     at = "results/saes/noise/texts/long/resid_pre.1/topk"
     assert of_noise.pop("shuffled_model") == {
-        f"{at}/seed-{seed}/on/texts/long/{measure}.json"
-        for seed in (0, 1)
-        for measure in ("reconstruction", "language")
+        f"{at}/seed-{seed}/on/texts/long/reconstruction.json" for seed in (0, 1)
     }
     assert not any(of_noise.values())
     options = made.table("reconstruction", "shuffled_model").settings["options"]

@@ -102,7 +102,7 @@ def test_saes_of_a_shuffled_model_stand_under_the_real_one():
         ("noise", "noise", "world-s"),
     }
     assert set(beside_real(found)["model"]) == {"world-s"}
-    assert {"l0", "fvu", "dead", "delta_ce"} <= set(found)
+    assert {"l0", "fvu", "dead"} <= set(found)
 
 
 def test_figures_of_both_can_be_drawn():

@@ -37,8 +37,7 @@ TABLES: dict[str, Table] = {
         originals=True,
     ),
     "shuffled_model": Table(
-        f"{_HERE}.tables:on_shuffled", ("reconstruction", "language"),
-        ("l0", "fvu", "dead", "ce_loss", "delta_ce", "kl", "ce_recovered_mean"),
+        f"{_HERE}.tables:on_shuffled", ("reconstruction",), ("l0", "fvu", "dead"),
         given=shuffled_of, rows=on_shuffled_models, resampled=True, when=has_controls,
     ),
     "imports": metrics_table(*metrics_of("gate"))._replace(rows=imported, when=has_imports),

@@ -17,7 +17,9 @@ def on_shuffled_models(config: Config, section: Config) -> Iterator[Row]:
     models = [*dict.fromkeys(real.values()), *real]
     hooks = section["hooks"] if section["control_hooks"] is None else section["control_hooks"]
     chosen = {**section, "models": models, "hooks": hooks}
-    yield from every_sae(config, chosen, saes=section["control_saes"])
+    place, saes = section["control_on"], section["control_saes"]
+    for row in every_sae(config, chosen, train_on=place, saes=saes):
+        yield {**row, ON: place} if place else row
 
 
 def imported(config: Config, section: Config) -> Iterator[Row]:
@@ -53,6 +55,9 @@ def check_controls(config: Mapping[str, Any], section: Mapping[str, Any], where:
                 expected="a model with shuffle: one of " + ", ".join(section["models"]),
                 got=f"{name}, " + (f"shuffle: {own}" if own else "which is not shuffled"),
             )
+    if place := section["control_on"]:
+        for part in ("dataset", "packing"):
+            refer(config, f"{part}s", place[part], f"{where} > control_on > {part}")
     for key, among in (("control_saes", "saes"), ("control_hooks", "hooks")):
         for name in section[key] or ():
             if name not in section[among]:
