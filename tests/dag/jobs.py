@@ -129,7 +129,7 @@ def below_prompts(name: str) -> set[str]:
     tables = {
         table
         for table, one in STUDY.tables.items()
-        if kinds & {*one.reads} and one.when(config, section)
+        if kinds & {*one.reads, *one.also} and one.when(config, section)
     }
     shown = {
         figure

@@ -7,8 +7,9 @@ import pytest
 from saeflow import registry
 from saeflow.config.checks import resolve
 from saeflow.config.presets import PRESETS
-from saeflow.config.recipes import BASELINES, expand, target_hook, wants_coefficient
+from saeflow.config.recipes import expand, target_hook, wants_coefficient
 from saeflow.errors import ConfigError
+from saeflow.sae.baselines import BASELINES
 
 NEEDED = {"relu": {"l1": 0.1}, "topk": {"k": 8}, "batchtopk": {"k": 8}, "matryoshka": {"k": 8},
           "gated": {"l1": 0.1}, "jumprelu": {"l0_coef": 0.1}, "p_anneal": {"l1": 0.1}}  # fmt: skip

@@ -158,9 +158,10 @@ def test_controls_run_the_model_three_times_with_each_sae_on_some_of_the_tokens(
         config["measures"] = {"controls": {"tokens": 4_000}}
         of_reconstruction(config)
 
-    work, _ = works_of(passes(ask), "measure controls")
+    (work,) = works_of(passes(ask), "measure controls")
     assert work.rows.value == 4_000
-    assert operations(work) == pytest.approx(4_000 * (2 * 2 * SAE + (1 + 3) * behind(1)))
+    runs = (1 + 3) * (behind(1) + behind(3))
+    assert operations(work) == pytest.approx(4_000 * (2 * 2 * 2 * SAE + runs))
 
 
 def test_prompts_are_asked_once_as_they_are_and_once_with_each_sae(plan):

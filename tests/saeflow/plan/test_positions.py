@@ -41,7 +41,7 @@ def test_saes_of_both_contexts_are_measured_on_the_long_one_with_the_tokens_of_t
     for packing, one in found.items():
         assert one.inputs["tokens"].place["packing"] == "ctx-64"
         assert one.inputs["trained_on"].place["packing"] == packing
-        assert one.settings == {"measure": "positions", "seen": True}
+        assert one.settings == {"measure": "positions", "tokens": None, "seen": True}
     # one pass: all that they are measured on is the same
     assert found["ctx-16"].apart == found["ctx-64"].apart
     assert found["ctx-16"].inputs["clean"] is found["ctx-64"].inputs["clean"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from saeflow.config.recipes import BASELINES
 from saeflow.errors import ConfigError
+from saeflow.sae.baselines import BASELINES
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 

@@ -17,9 +17,6 @@ from saeflow.config.schema import in_words, kinds_of, type_of
 from saeflow.config.sections import find_section
 from saeflow.errors import ConfigError
 
-BASELINES = {"identity": "relu", "mean": "relu", "pca": "relu", "random": "topk", "zero": "relu"}
-"""The architecture of each baseline, as the modules of `saeflow.sae.baselines` say."""
-
 PENALTIES = ("l1", "l0_coef")
 """Names of the weight of a penalty in a recipe."""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from saeflow.config.recipes import BASELINES, wants_coefficient
+from saeflow.config.recipes import wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.shapes import Shape, shape_of
 from saeflow.cost.tokens import Tokens, manifest_of, tokens_of, tokens_of_prompts
@@ -22,6 +22,7 @@ from saeflow.hooks import Hook
 from saeflow.inventory import read_record
 from saeflow.models.training_plan import training_plan
 from saeflow.plan.result import Result
+from saeflow.sae.baselines import BASELINES
 
 OPERATIONS_PER_S = 4e10
 """Of the assumed core, in products of matrices."""
@@ -278,14 +279,17 @@ class Works:
         if model is None or tokens is None:
             return small
         rows, shape = self.tokens(tokens).splits["test"], self.shape(model)
-        rows = rows._replace(value=min(rows.value, results[0].settings.get("tokens", math.inf)))
+        limit = results[0].settings.get("tokens") or math.inf
+        rows = rows._replace(value=min(rows.value, limit))
         saes = [one.inputs["sae"] for one in results if "sae" in one.inputs]
         # others read what arrives of a change twice, of its whole and of its direct effect
         read = [*saes, *(2 * [other for one in results for other in one.inputs.get("others", ())])]
         operations = sum(4 * shape.d_model * self.width(one, shape.d_model) for one in read)
         variants = _VARIANTS.get(results[0].place["measure"], 1)
-        if "clean" in inputs:  # from the hook on, as it is and with each SAE in its place
-            operations += self._behind(results[0], shape) * (1 + variants * len(saes))
+        if "clean" in inputs:  # from each hook on, as it is and with each SAE in its place
+            of_hook = {one.inputs["sae"].place["hook"]: one for one in results}
+            operations += sum(self._behind(one, shape) for one in of_hook.values())
+            operations += variants * sum(self._behind(one, shape) for one in results)
         elif "model" in inputs:  # once as it is, and with other activations of each hook
             operations += 2 * shape.n_parameters
             of_hooks = [one for one in results if {"activations", "others"} & {*one.inputs}]

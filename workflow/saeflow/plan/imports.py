@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import registry
-from saeflow.config.recipes import BASELINES
 from saeflow.plan.local import HASH, hash_of, local_files
 from saeflow.plan.result import Result
+from saeflow.sae.baselines import BASELINES
 
 PLACEHOLDERS = ("hook", "site", "block", "seed")
 """What a path or a folder may name in braces: one entry then serves many places."""

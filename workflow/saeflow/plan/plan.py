@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from saeflow import paths
-from saeflow.config.recipes import BASELINES, target_hook, wants_coefficient
+from saeflow.config.recipes import target_hook, wants_coefficient
 from saeflow.errors import ConfigError
 from saeflow.finetune.methods import definition
 from saeflow.metrics.registry import MEASURES
 from saeflow.plan.imports import architecture_modules, imported_sae, is_imported
 from saeflow.plan.result import Result
 from saeflow.plan.sources import Sources
+from saeflow.sae.baselines import BASELINES
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
 _OF_EACH = ("trained_on", "others", "gate")

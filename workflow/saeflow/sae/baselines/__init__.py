@@ -7,3 +7,6 @@ an architecture, with weights, in the same files. A module has
     ARCHITECTURE                            the architecture that it is an SAE of
     fit(settings, rows, generator)          -> (the architecture's settings, weights)
 """
+
+BASELINES = {"identity": "relu", "mean": "relu", "pca": "relu", "random": "topk", "zero": "relu"}
+"""Baselines, and the architecture that encodes each, as their modules say."""

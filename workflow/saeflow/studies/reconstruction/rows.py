@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from saeflow.config.recipes import BASELINES
 from saeflow.hooks import Hook
+from saeflow.sae.baselines import BASELINES
 from saeflow.studies.study import OTHERS, PROMPTS, Config, Row, every_sae
 
 

@@ -10,7 +10,6 @@ from saeflow.config.base import HookName, MaybeItems
 from saeflow.config.checks import check_saes, refer
 from saeflow.config.sections import Place, StudySection
 from saeflow.errors import ConfigError
-from saeflow.studies.reconstruction.controls.rows import check_controls
 from saeflow.studies.reconstruction.controls.sizes import Sizes
 
 
@@ -47,7 +46,7 @@ class Section(StudySection):
     @classmethod
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
         """Check that what is named is there, and that contexts are shorter where they should be."""
-        check_controls(config, section, where)
+        _check_controls(config, section, where)
         for name in section["context_saes"]:
             refer(config, "saes", name, f"{where} > context_saes")
         for name in section["prompts"]:
@@ -87,3 +86,36 @@ class Section(StudySection):
         there = {**section, "saes": section["context_saes"], "train_on": place}
         check_saes(config, where, there)
         check_amounts(config, there, where.partition(" > ")[0])
+
+
+def _check_controls(config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
+    """Check that controls are shuffled models, and that what they are held against is there."""
+    for name in section["control_models"]:
+        refer(config, "models", name, f"{where} > control_models")
+        own = config["models"][name].get("shuffle")
+        if own not in section["models"]:
+            raise ConfigError(
+                "a control is to be a shuffled model of one that the study has",
+                where=f"{where} > control_models",
+                expected="a model with shuffle: one of " + ", ".join(section["models"]),
+                got=f"{name}, " + (f"shuffle: {own}" if own else "which is not shuffled"),
+            )
+    if place := section["control_on"]:
+        for part in ("dataset", "packing"):
+            refer(config, f"{part}s", place[part], f"{where} > control_on > {part}")
+    for key, among in (("control_saes", "saes"), ("control_hooks", "hooks")):
+        for name in section[key] or ():
+            if name not in section[among]:
+                raise ConfigError(
+                    "what is held against a control must be in the study",
+                    where=f"{where} > {key}",
+                    expected=f"some of `{among}`: " + ", ".join(section[among]),
+                    got=name,
+                )
+    if bool(section["control_models"]) != bool(section["control_saes"]):
+        raise ConfigError(
+            "controls need both models and SAEs",
+            where=f"{where} > control_models",
+            expected="control_models and control_saes, or neither",
+            got=f"{section['control_models']} and {section['control_saes']}",
+        )

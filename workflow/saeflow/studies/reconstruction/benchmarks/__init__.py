@@ -5,7 +5,7 @@ Read `TABLES` and `FIGURES`; `tables`, `figures` and `of_prompts` compute and dr
 
 from __future__ import annotations
 
-from saeflow.config.recipes import BASELINES
+from saeflow.sae.baselines import BASELINES
 from saeflow.studies.study import Config, Figure, Table
 
 _HERE = "saeflow.studies.reconstruction.benchmarks"

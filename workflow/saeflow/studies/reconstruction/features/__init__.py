@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from saeflow.config.recipes import BASELINES
+from saeflow.sae.baselines import BASELINES
 from saeflow.studies.reconstruction.features.figures import FIGURES
 from saeflow.studies.study import PROMPTS, Config, Row, Table, every_sae
 
