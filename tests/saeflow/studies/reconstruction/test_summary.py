@@ -8,7 +8,8 @@ HOOK = {"model": "m", "hook": "resid_post.0", "sae": "a"}
 
 def costs(**columns):
     rows = {"delta_ce": [0.5, 0.25], "delta_ce_low": [0.4, 0.2], "delta_ce_high": [0.6, 0.3]}
-    return pd.DataFrame({**HOOK, "sae": ["a", "b"], "ce_loss": 2.0, **rows, **columns})
+    whole = {**HOOK, "sae": ["a", "b"], "baseline": "", "ce_loss": 2.0, **rows, **columns}
+    return pd.DataFrame(whole)
 
 
 def test_the_cheapest_and_the_dearest_sae_are_named_with_their_intervals():
@@ -21,6 +22,11 @@ def test_a_single_document_has_no_interval_and_what_is_undefined_is_not_said():
     said = summary({"performance": costs(delta_ce=[None, 0.25], delta_ce_low=None)})
     assert "0.250 nats per token (b at resid_post.0) to 0.250 (b" in said
     assert summary({"performance": costs(delta_ce=[float("nan")] * 2)}) == ""
+
+
+def test_a_baseline_is_not_the_dearest_sae():
+    said = summary({"performance": costs(baseline=["pca", None])})
+    assert "0.250 [0.200, 0.300] (b at resid_post.0), to" in said and "0.500" not in said
 
 
 def test_short_and_long_contexts_are_told_apart():

@@ -38,7 +38,7 @@ def summary(tables: Tables) -> str:
 
 
 def _costs(table: pd.DataFrame) -> Iterator[str]:
-    known = table[table["delta_ce"].notna()]
+    known = table[table["delta_ce"].notna() & (table["baseline"].fillna("") == "")]
     if known.empty:
         return
     cheapest, dearest = (known.loc[known["delta_ce"].agg(which)] for which in ("idxmin", "idxmax"))

@@ -108,8 +108,9 @@ def _signed(value: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text in one line, without what matplotlib takes for formulas."""
-    return " ".join(str(text).split()).replace("$", r"\$")
+    """Return a text in one line, without what matplotlib takes for formulas or has no letter for."""
+    seen = (letter if letter.isprintable() or letter.isspace() else "·" for letter in str(text))
+    return " ".join("".join(seen).split()).replace("$", r"\$")
 
 
 def _ending(text: str, room: float) -> str:
