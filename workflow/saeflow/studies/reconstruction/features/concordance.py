@@ -108,7 +108,7 @@ def _signed(value: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text in one line, without what matplotlib takes for formulas or has no letter for."""
+    """Return a text in one line, without formulas and letters that matplotlib cannot draw."""
     seen = (letter if letter.isprintable() or letter.isspace() else "·" for letter in str(text))
     return " ".join("".join(seen).split()).replace("$", r"\$")
 
