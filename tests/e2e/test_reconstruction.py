@@ -1,38 +1,19 @@
 """The study of reconstructed activations on a model, texts and prompts that nobody here made."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
-CONFIG = Path(__file__).with_name("reconstruction.yaml")
+from e2e.running import run_study, snakemake
+
 TABLES = "results/studies/reconstruction/tables/reconstruction"
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cores")]
 
 
-def snakemake(directory, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile",
-         str(CONFIG), "--cores", str(os.cpu_count()), *arguments],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def finished(real_data, tmp_path_factory):
     """A directory in which the study was run."""
-    directory = tmp_path_factory.mktemp("reconstruction")
-    (directory / "real-data").symlink_to(real_data)
-    done = snakemake(directory)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return directory
+    return run_study("reconstruction", tmp_path_factory.mktemp("reconstruction"), real_data)
 
 
 def table(directory, name):
@@ -40,7 +21,7 @@ def table(directory, name):
 
 
 def test_a_second_run_has_nothing_to_do(finished):
-    again = snakemake(finished)
+    again = snakemake("reconstruction", finished)
     assert "Nothing to do" in again.stdout + again.stderr
 
 

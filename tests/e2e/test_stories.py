@@ -1,42 +1,24 @@
 """The whole workflow on a model and on texts that nobody here made."""
 
 import os
-import subprocess
-import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
-CONFIG = Path(__file__).with_name("stories.yaml")
+from e2e.running import run_study, snakemake
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cores")]
-
-
-def snakemake(directory, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile",
-         str(CONFIG), "--cores", "2", *arguments],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def finished(real_data, tmp_path_factory):
     """A directory in which the study was run."""
-    directory = tmp_path_factory.mktemp("stories")
-    (directory / "real-data").symlink_to(real_data)
-    done = snakemake(directory)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return directory
+    return run_study("stories", tmp_path_factory.mktemp("stories"), real_data)
 
 
 def test_a_second_run_has_nothing_to_do(finished):
-    again = snakemake(finished)
+    again = snakemake("stories", finished)
     assert "Nothing to do" in again.stdout + again.stderr
 
 
@@ -87,7 +69,7 @@ def test_the_report_is_the_same_when_it_is_made_again(finished):
     page = finished / "results/studies/stories/report.html"
     before = page.read_bytes()
     page.unlink()
-    assert snakemake(finished).returncode == 0
+    assert snakemake("stories", finished).returncode == 0
     assert page.read_bytes() == before
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,19 @@ def of_tuned_recipes(table: pd.DataFrame) -> pd.DataFrame:
     """Select the rows of the recipes that were fine-tuned; all rows where none was."""
     tuned = table.loc[table["method"] != ORIGINAL, "sae"].unique()
     return table[table["sae"].isin(tuned)] if len(tuned) else table
+
+
+def learned(table: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of SAEs that learned something: those whose ``baseline`` is empty."""
+    return table[table["baseline"].fillna("") == ""]
+
+
+def spread(things: Sequence[Any], n: int) -> list[Any]:
+    """Return at most ``n`` of some things, spread over all; of one the middle."""
+    if len(things) <= n:
+        return list(things)
+    at = np.linspace(0, len(things) - 1, n) if n > 1 else np.array([(len(things) - 1) / 2])
+    return [things[i] for i in at.round().astype(int)]
 
 
 def hooks_of(table: pd.DataFrame) -> list[str]:

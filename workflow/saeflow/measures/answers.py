@@ -15,7 +15,7 @@ import torch
 from saeflow import device
 from saeflow.files import read_json
 from saeflow.measures.asking import Answers, Patch, ask
-from saeflow.measures.encoders import finish_each
+from saeflow.measures.encoders import finish_each, load_for_model
 from saeflow.measures.lines import Question
 from saeflow.measures.sums import write_table
 from saeflow.models.hooks import Hook
@@ -83,14 +83,10 @@ def load_patch(record: Path, model: Path, machine: torch.device) -> Patch:
     machine
         Where the SAE is put.
     """
-    from saeflow.sae.saved.fits import check_fits
-    from saeflow.sae.saved.load import load_sae
-
-    sae = load_sae(record)
-    check_fits(sae, {"model": read_json(model)}, where=record)
+    sae = load_for_model(record, model, machine)
     reads = sae.metadata["hook"]
     hook = sae.metadata.get("target", {}).get("hook", reads)
-    return Patch(sae.to(machine), Hook.parse(hook), Hook.parse(reads), str(record))
+    return Patch(sae, Hook.parse(hook), Hook.parse(reads), str(record))
 
 
 def questions_of(encoded: Encoded, *, after: bool) -> list[Question]:

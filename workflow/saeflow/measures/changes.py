@@ -13,7 +13,7 @@ from torch.linalg import vecdot
 
 from saeflow.errors import ModelError
 from saeflow.measures.encoders import Coder
-from saeflow.measures.sums import Entries
+from saeflow.measures.sums import Entries, ratio
 from saeflow.metrics.propagation import FULL, INDEX, N_BINS, QUANTITIES, RANGE, WAYS, bins_of
 from saeflow.models.loss import scored_tokens, token_losses
 from saeflow.models.propagate import Propagation
@@ -101,7 +101,7 @@ class Look:
         for number, name in enumerate(QUANTITIES):
             below = clean[name]
             compared = below > 0
-            inverse = _over(np.ones_like(below), below)
+            inverse = ratio(np.ones_like(below), below)
             sums |= {
                 name: below,
                 f"{name}_compared": compared.astype(np.float64),
@@ -110,13 +110,8 @@ class Look:
                 f"{name}_inverted": (within & compared).astype(np.float64),
             }
             for place, way in enumerate(WAYS):
-                ratio = _over(changed[way][name], below)
-                sums |= {f"{name}_{way}": changed[way][name], f"{name}_{way}_ratio": ratio}
-                counts = np.bincount(bins_of(ratio[compared]), minlength=N_BINS)
+                found = ratio(changed[way][name], below)
+                sums |= {f"{name}_{way}": changed[way][name], f"{name}_{way}_ratio": found}
+                counts = np.bincount(bins_of(found[compared]), minlength=N_BINS)
                 bins[number, place] += counts.astype(bins.dtype)
         return sums
-
-
-def _over(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Divide (n,) by (n,), giving 0 where the divisor is 0."""
-    return np.divide(above, below, out=np.zeros_like(below), where=below > 0)

@@ -20,15 +20,13 @@ import numpy as np
 import torch
 from torch.linalg import vector_norm
 
-from saeflow import device
 from saeflow.errors import SaeflowError
-from saeflow.files import read_json
 from saeflow.logs import progress
 from saeflow.measures.encoders import (
     Coder,
     Encoders,
     finish_each,
-    load_saes,
+    load_at_hook,
     measure_each_hook,
 )
 from saeflow.measures.exchange import (
@@ -64,20 +62,15 @@ def measure_controls(tasks: Sequence[Task]) -> None:
 
 
 def _measure(tasks: Sequence[Task]) -> None:
-    from saeflow.models.load import load_model_once
-
-    inputs, settings, machine = tasks[0].inputs, tasks[0].settings, device.pick()
-    read = inputs["activations"]
-    exchanged = inputs.get("target", read)
-    hook, reads = (Hook.parse(read_json(record)["hook"]) for record in (exchanged, read))
+    inputs, settings = tasks[0].inputs, tasks[0].settings
     tokens = evaluated_tokens(inputs["tokens"])
-    tasks, saes = load_saes(tasks, machine)
-    if not tasks:
+    at = load_at_hook(tasks)
+    if at is None:
         return
-    patched = PatchedModel(load_model_once(inputs["model"], machine), hook, reads)
-    clean, stores = Losses.of(inputs["clean"], tokens), stored(inputs["tokens"], exchanged, read)
-    some = tokens.first(settings["tokens"])
-    finish_each(tasks, controlled(patched, saes, some, clean, stores, seed=settings["seed"]), write)
+    clean, stores = Losses.of(inputs["clean"], tokens), stored(inputs["tokens"], *at.stores)
+    some, seed = tokens.first(settings["tokens"]), settings["seed"]
+    found = controlled(at.patched, at.saes, some, clean, stores, seed=seed)
+    finish_each(at.tasks, found, write)
 
 
 @torch.no_grad()

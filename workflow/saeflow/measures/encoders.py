@@ -8,11 +8,16 @@ the beginning and the end of every measurement of SAEs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
+from saeflow import device
 from saeflow.errors import SaeflowError
+from saeflow.files import read_json
+from saeflow.models.hooks import Hook
+from saeflow.models.patched import PatchedModel
 from saeflow.sae.model import SAE
 from saeflow.sae.sparse.codes import Codes
 from saeflow.task import Task
@@ -99,7 +104,7 @@ def _alike(one: Coder, other: Coder) -> bool:
     return isinstance(one, SAE) and isinstance(other, SAE) and one.encodes_like(other)
 
 
-def load_saes(tasks: Sequence[Task], device: torch.device) -> tuple[list[Task], list[SAE]]:
+def load_saes(tasks: Sequence[Task], machine: torch.device) -> tuple[list[Task], list[SAE]]:
     """Read the SAE of each task and hold it against the activations that the task reads.
 
     Returns
@@ -113,9 +118,63 @@ def load_saes(tasks: Sequence[Task], device: torch.device) -> tuple[list[Task], 
     for task in tasks:
         with task.attempt():
             sae = load_fitting(task.inputs["sae"], task.inputs["activations"])
-            saes.append(sae.to(device))
+            saes.append(sae.to(machine))
             usable.append(task)
     return usable, saes
+
+
+def load_for_model(
+    record: Path, model: Path, machine: torch.device, *, hook: str | None = None
+) -> SAE:
+    """Read an SAE and hold it against the record of a language model, and the hook of its place."""
+    from saeflow.sae.saved.fits import check_fits
+    from saeflow.sae.saved.load import load_sae
+
+    sae, facts = load_sae(record), read_json(model)
+    known = {"d_model": facts.get("d_model"), "model": facts, "hook": hook}
+    check_fits(sae, {k: v for k, v in known.items() if v is not None}, where=record)
+    return sae.to(machine)
+
+
+class AtHook(NamedTuple):
+    """The SAEs of a hook in the model, as tasks of one pass name them.
+
+    Attributes
+    ----------
+    tasks, saes : list
+        Those that can be measured; the tasks of the others have failed.
+    patched : PatchedModel
+        The model, with a place for what the SAEs give.
+    stores : tuple of Path
+        The records of the activations that stand there, and of those that the SAEs read.
+    """
+
+    tasks: list[Task]
+    saes: list[SAE]
+    patched: PatchedModel
+    stores: tuple[Path, Path]
+
+
+def load_at_hook(tasks: Sequence[Task]) -> AtHook | None:
+    """Read the SAEs of some tasks and their model; None where no SAE can be measured.
+
+    Parameters
+    ----------
+    tasks
+        Inputs: ``sae``; ``model``; ``activations`` of the hook, and ``target``, the activations
+        that transcoders predict, at whose hook their answer is put.
+    """
+    from saeflow.models.load import load_model_once
+
+    inputs, machine = tasks[0].inputs, device.pick()
+    usable, saes = load_saes(tasks, machine)
+    if not usable:
+        return None
+    stores = inputs.get("target", inputs["activations"]), inputs["activations"]
+    hooks = (Hook.parse(read_json(record)["hook"]) for record in stores)
+    return AtHook(
+        usable, saes, PatchedModel(load_model_once(inputs["model"], machine), *hooks), stores
+    )
 
 
 def measure_each_hook(tasks: Sequence[Task], measure: Callable[[Sequence[Task]], None]) -> None:

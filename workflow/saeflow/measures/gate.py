@@ -24,15 +24,14 @@ import torch
 
 from saeflow import device
 from saeflow.errors import ModelError
-from saeflow.files import read_json
+from saeflow.measures.encoders import load_for_model
 from saeflow.measures.exchange import evaluated_tokens, exchanges
 from saeflow.measures.language import write
 from saeflow.measures.sums import DocumentSums
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
 from saeflow.sae.model import SAE
-from saeflow.sae.saved.fits import FitWarning, check_fits
-from saeflow.sae.saved.load import load_sae
+from saeflow.sae.saved.fits import FitWarning
 from saeflow.task import Task
 from saeflow.tokens.sequences import Sequences
 
@@ -57,13 +56,12 @@ def measure_gate(tasks: Sequence[Task]) -> None:
     from saeflow.models.load import load_model_once
 
     inputs, machine = tasks[0].inputs, device.pick()
-    facts, model = read_json(inputs["model"]), load_model_once(inputs["model"], machine)
+    model = load_model_once(inputs["model"], machine)
     tokens = evaluated_tokens(inputs["tokens"])
     by_hook: dict[str, list[tuple[Task, SAE]]] = defaultdict(list)
     for task in tasks:
         with task.attempt():
-            sae = load_sae(task.inputs["sae"]).to(machine)
-            check_fits(sae, {"d_model": facts["d_model"], "model": facts}, where=task.inputs["sae"])
+            sae = load_for_model(task.inputs["sae"], inputs["model"], machine)
             by_hook[sae.metadata["hook"]].append((task, sae))
     for hook, own in by_hook.items():
         patched = PatchedModel(model, Hook.parse(hook))

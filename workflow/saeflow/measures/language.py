@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from saeflow import device
 from saeflow.errors import SaeflowError
-from saeflow.files import read_json
 from saeflow.logs import progress
-from saeflow.measures.encoders import Coder, Encoders, finish_each, load_saes
+from saeflow.measures.encoders import Coder, Encoders, finish_each, load_at_hook
 from saeflow.measures.exchange import Stored, evaluated_tokens, exchanges, no_numbers, stored
 from saeflow.measures.losses import Losses
 from saeflow.measures.sums import DocumentSums, write_table
@@ -38,21 +36,13 @@ def measure_language(tasks: Sequence[Task]) -> None:
         hook their answer is put; ``clean``, the losses with what stands there by itself. Works get
         ``documents.parquet``.
     """
-    from saeflow.models.load import load_model_once
-
-    inputs, machine = tasks[0].inputs, device.pick()
+    inputs = tasks[0].inputs
     tokens = evaluated_tokens(inputs["tokens"])
-    read = inputs["activations"]
-    exchanged = inputs.get("target", read)
-    hook, reads = (Hook.parse(read_json(record)["hook"]) for record in (exchanged, read))
-    tasks, saes = load_saes(tasks, machine)
-    if not tasks:
+    at = load_at_hook(tasks)
+    if at is None:
         return
-    patched = PatchedModel(load_model_once(inputs["model"], machine), hook, reads)
-    clean = Losses.of(inputs["clean"], tokens)
-    stores = stored(inputs["tokens"], exchanged, read)
-    found = predictions(patched, saes, tokens, clean, stores)
-    finish_each(tasks, found, write)
+    clean, stores = Losses.of(inputs["clean"], tokens), stored(inputs["tokens"], *at.stores)
+    finish_each(at.tasks, predictions(at.patched, at.saes, tokens, clean, stores), write)
 
 
 @torch.no_grad()

@@ -16,11 +16,9 @@ import numpy as np
 import torch
 from torch.linalg import vecdot
 
-from saeflow import device
 from saeflow.errors import SaeflowError
-from saeflow.files import read_json
 from saeflow.logs import progress
-from saeflow.measures.encoders import Encoders, finish_each, load_saes, measure_each_hook
+from saeflow.measures.encoders import Encoders, finish_each, load_at_hook, measure_each_hook
 from saeflow.measures.exchange import (
     Exchange,
     Stored,
@@ -31,9 +29,9 @@ from saeflow.measures.exchange import (
 )
 from saeflow.measures.losses import Losses
 from saeflow.measures.places import Columns, Places, Truth, sides
-from saeflow.measures.seen import HELD_OUT, Part, held_out, seen, trained_share, why_unseen
+from saeflow.measures.seen import Part, held_out, seen, trained_share, why_unseen
 from saeflow.measures.sums import Entries, write_table
-from saeflow.metrics.positions import ranges
+from saeflow.metrics.positions import HELD_OUT, ranges
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
 from saeflow.sae.model import SAE
@@ -51,7 +49,7 @@ class Gathered(NamedTuple):
     ----------
     ranges, exact : dict
         What `saeflow.measures.places.Places` gives, of the sums tokens, active, activation,
-        squared_error, squared_norm_hat, norm, squared_norm, squared_deviation; and predictions,
+        squared_error, norm, squared_norm, squared_deviation; and predictions,
         ce_clean, ce_sae of the token after.
     """
 
@@ -75,24 +73,18 @@ def measure_positions(tasks: Sequence[Task]) -> None:
 
 
 def _measure(tasks: Sequence[Task]) -> None:
-    from saeflow.models.load import load_model_once
-
-    inputs, machine = tasks[0].inputs, device.pick()
-    tasks, saes = load_saes(tasks, machine)
-    if not tasks:
+    at = load_at_hook(tasks)
+    if at is None:
         return
-    store, read = open_tokens(inputs["tokens"]), inputs["activations"]
-    exchanged = inputs.get("target", read)
-    hooks = (Hook.parse(read_json(record)["hook"]) for record in (exchanged, read))
-    patched = PatchedModel(load_model_once(inputs["model"], machine), *hooks)
-
+    tasks, saes, patched, records = at
+    inputs, store = tasks[0].inputs, open_tokens(tasks[0].inputs["tokens"])
     length = store.record["context_length"]
     facts = [_facts(task, sae, store) for task, sae in zip(tasks, saes, strict=True)]
     found: list[dict[str, Gathered | SaeflowError]] = [{} for _ in saes]
 
     def run(part: Part, places: Sequence[int], clean: Losses | None = None) -> None:
-        stores = stored(inputs["tokens"], exchanged, read, rows=part.rows)
-        truth = Truth.of_store(exchanged, part, ranges(length))
+        stores = stored(inputs["tokens"], *records, rows=part.rows)
+        truth = Truth.of_store(records[0], part, ranges(length))
         chosen = [saes[place] for place in places]
         results = positions(patched, chosen, part, truth, stores, clean, length=length)
         for place, one in zip(places, results, strict=True):
@@ -172,7 +164,7 @@ def positions(
             if not np.isfinite(losses).all():
                 encoders.errors[place] = no_numbers(patched.hook)
                 continue
-            found = _of_sae(own, x_hat) | Entries.of(codes).sums
+            found = {"squared_error": _squared_error(own, x_hat), **Entries.of(codes).sums}
             places[place].add(numbers, of_tokens | found)
             places[place].add_losses(scored, of_losses | {"ce_sae": losses})
     return encoders.results(lambda p: Gathered(places[p].by_range(), places[p].by_position()))
@@ -197,12 +189,9 @@ def _with_special(batch: Exchange) -> tuple[np.ndarray, torch.Tensor, torch.Tens
     return numbers, read, own
 
 
-def _of_sae(x: torch.Tensor, x_hat: torch.Tensor) -> dict[str, np.ndarray]:
-    error, wide = x_hat.double() - x.double(), x_hat.double()
-    return {
-        "squared_error": vecdot(error, error).cpu().numpy(),
-        "squared_norm_hat": vecdot(wide, wide).cpu().numpy(),
-    }
+def _squared_error(x: torch.Tensor, x_hat: torch.Tensor) -> np.ndarray:
+    error = x_hat.double() - x.double()
+    return vecdot(error, error).cpu().numpy()
 
 
 def _facts(task: Task, sae: SAE, store: TokenStore) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 
 from saeflow import device
 from saeflow.errors import SaeflowError
-from saeflow.files import read_json
+from saeflow.measures.encoders import load_for_model
 from saeflow.measures.following import Placed, Propagated, propagate
 from saeflow.measures.reconstruction import SPLIT
 from saeflow.measures.sums import write_table
@@ -64,15 +64,8 @@ def measure_propagation(tasks: Sequence[Task]) -> None:
 
 
 def _load(record: Path, model: Path, machine: torch.device) -> Placed:
-    from saeflow.sae.saved.fits import check_fits
-    from saeflow.sae.saved.load import load_sae
-
     hook, name = published(record).parts[-4:-2]
-    facts = read_json(model)
-    sae = load_sae(record)
-    known = {"d_model": facts["d_model"], "hook": hook, "model": facts}
-    check_fits(sae, {k: v for k, v in known.items() if v is not None}, where=record)
-    return Placed(Hook.parse(hook), name, sae.to(machine))
+    return Placed(Hook.parse(hook), name, load_for_model(record, model, machine, hook=hook))
 
 
 def _write(task: Task, result: Propagated) -> None:

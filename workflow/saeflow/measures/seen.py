@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from saeflow.measures.exchange import SPLIT, require_scored
+from saeflow.metrics.positions import HELD_OUT, SEEN
 from saeflow.tokens.flags import excluded
 from saeflow.tokens.sequences import Sequences, sequences_of
 from saeflow.tokens.store import TokenStore
 
 TRAINED_SPLIT = "train"
-HELD_OUT, SEEN = "held_out", "seen"
 _BLOCK_TOKENS = 1 << 20
 _BLOCK_SEQUENCES = 1 << 12
 

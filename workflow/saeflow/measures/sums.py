@@ -61,8 +61,8 @@ class Targets:
             "squared_error": error,
             "squared_norm_hat": norm,
             "inner": inner,
-            "norm_ratio": _ratio(norms_hat, norms),
-            "cosine": _ratio(inner, norms * norms_hat),
+            "norm_ratio": ratio(norms_hat, norms),
+            "cosine": ratio(inner, norms * norms_hat),
         }
 
 
@@ -76,7 +76,7 @@ def _columns(parts) -> np.ndarray:
     return torch.cat([torch.stack(part) for part in parts], dim=1).cpu().numpy()
 
 
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Divide (n,) by (n,), giving 0 where the divisor is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 

@@ -15,6 +15,8 @@ import numpy as np
 from saeflow.metrics.metric import Measure, Metric, Sums
 
 WITHIN, BEYOND = "within_", "beyond_"
+HELD_OUT, SEEN = "held_out", "seen"
+"""Documents of the test split, and of an SAE's training."""
 
 _POST = "Anders and Bloom 2024, Examining language model performance with reconstructed activations"
 _NATS = "nats/token"

@@ -40,7 +40,7 @@ FIGURES: dict[str, Figure] = {
         reconstructions, in nats per predicted token; nothing else is changed. Zero is no loss.
         Baselines are among the controls.
         """,
-        select="saeflow.studies.reconstruction.controls.figures:learned",
+        select="saeflow.figures.places:learned",
     ),
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ import pandas as pd
 from saeflow.figures.drawing import Drawing
 from saeflow.figures.save import save_figure
 from saeflow.metrics.intervals import estimates
+from saeflow.metrics.positions import SEEN
 from saeflow.metrics.registry import METRICS
 from saeflow.studies.reconstruction.benchmarks import OUTCOMES
 from saeflow.studies.reconstruction.benchmarks.figures import by_layer, class_shares
@@ -27,7 +28,6 @@ from saeflow.studies.reconstruction.benchmarks.of_prompts import (
 from saeflow.studies.reconstruction.benchmarks.tables import FIRST, OUTCOME_COLUMNS
 from saeflow.studies.reconstruction.context.figures import by_position, norms_and_errors
 from saeflow.studies.reconstruction.context.selections import with_special
-from saeflow.studies.reconstruction.context.tables import SEEN
 from saeflow.tables.builders import KEY, columns
 
 MODEL, SAE, CONTEXT = "gpt2-small", "res-jb", 128

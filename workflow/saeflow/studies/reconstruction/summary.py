@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
+from saeflow.figures.places import learned
 from saeflow.studies.claims import OTHER, SAME
 
 Tables = Mapping[str, pd.DataFrame]
@@ -38,7 +39,7 @@ def summary(tables: Tables) -> str:
 
 
 def _costs(table: pd.DataFrame) -> Iterator[str]:
-    known = table[table["delta_ce"].notna() & (table["baseline"].fillna("") == "")]
+    known = learned(table[table["delta_ce"].notna()])
     if known.empty:
         return
     cheapest, dearest = (known.loc[known["delta_ce"].agg(which)] for which in ("idxmin", "idxmax"))
@@ -50,7 +51,7 @@ def _costs(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _controls(table: pd.DataFrame) -> Iterator[str]:
-    own = table[(table["baseline"].fillna("") == "") & table["pathology_kl_norm"].notna()]
+    own = learned(table[table["pathology_kl_norm"].notna()])
     if own.empty:
         return
     worse = int((own["pathology_kl_norm_low"] > 1).sum())
@@ -89,7 +90,7 @@ def _later(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _answers(table: pd.DataFrame) -> Iterator[str]:
-    own = table[table["baseline"].fillna("") == ""]
+    own = learned(table)
     for prompts, rows in own.groupby("prompts", sort=False):
         name = "accuracy_choice" if rows["accuracy_choice"].notna().any() else "accuracy"
         clean = rows[f"{name}_clean"].iloc[0]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
+from saeflow.figures.places import learned
 from saeflow.tables.runs import ORIGINAL
 
 Tables = Mapping[str, pd.DataFrame]
@@ -46,7 +47,7 @@ def summary(tables: Tables) -> str:
 def _suppression(tables: Tables) -> Iterator[str]:
     """Yield which architecture suppresses most, and how far the others are from it."""
     table = tables["suppression_by_architecture"]
-    table = table[table["baseline"].fillna("") == ""]
+    table = learned(table)
     bias = table.groupby("architecture")["reconstruction_bias"].mean().dropna()
     if bias.empty:
         return

@@ -9,9 +9,10 @@ import pytest
 
 import made_up_study
 from readable import faults
+from saeflow.figures.places import learned
 from saeflow.figures.save import save_figure
 from saeflow.studies.reconstruction import STUDY
-from saeflow.studies.reconstruction.controls.figures import controls_by_layer, learned
+from saeflow.studies.reconstruction.controls.figures import controls_by_layer
 
 SEEN = os.environ.get("SAEFLOW_FIGURES")
 FACTORS = {  # what each costs, in units of what the SAE costs

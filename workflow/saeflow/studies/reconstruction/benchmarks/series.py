@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from saeflow.figures.places import sites_of
+from saeflow.figures.places import learned, sites_of, spread
 from saeflow.figures.style import Look
 
 MOST_SERIES = 6
@@ -33,11 +32,11 @@ def without_baselines(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...
     """
     if "baseline" not in table:
         return table, ()
-    named = table["baseline"].fillna("") != ""
-    if not named.any() or named.all():
+    kept = learned(table)
+    if len(kept) in (0, len(table)):
         return table, ()
-    names = ", ".join(dict.fromkeys(table.loc[named, "sae"]))
-    return table[~named], (f"Baselines ({names}) are left out; the table has them.",)
+    names = ", ".join(dict.fromkeys(table.loc[~table.index.isin(kept.index), "sae"]))
+    return kept, (f"Baselines ({names}) are left out; the table has them.",)
 
 
 class Series(NamedTuple):
@@ -85,7 +84,7 @@ def series_of(table: pd.DataFrame, most: int = MOST_SERIES) -> tuple[list[Series
     keys = ["prompts", "model", "site"]
     recipes = list(dict.fromkeys(table["sae"]))
     n_sets = table.groupby(keys, sort=False).ngroups
-    shown = _spread(recipes, max(1, most // n_sets))
+    shown = spread(recipes, max(1, most // n_sets))
     several = [name for name in ("model", "sae") if table[name].nunique() > 1]
     sites = sites_of(table)
     several += ["site"] if len(sites) > 1 else []
@@ -99,14 +98,6 @@ def series_of(table: pd.DataFrame, most: int = MOST_SERIES) -> tuple[list[Series
     if len(found) > most:
         notes += (f"Shown are {most} of {len(found)} series; the table has all.",)
     return found[:most], notes
-
-
-def _spread(names: Sequence[str], n: int) -> list[str]:
-    """Return ``n`` names spread over all of them; the middle one of a single one."""
-    if len(names) <= n:
-        return list(names)
-    places = np.linspace(0, len(names) - 1, n) if n > 1 else [(len(names) - 1) / 2]
-    return [names[int(round(place))] for place in places]
 
 
 def shown_rows(series: Sequence[Series]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from saeflow.studies.reconstruction.context.tables import HELD_OUT
+from saeflow.metrics.positions import HELD_OUT
 
 SAE = ["sae", "packing"]
 """What tells recipes apart that were trained at several contexts."""

@@ -15,12 +15,11 @@ import pandas as pd
 
 from saeflow.metrics.intervals import Estimate, form, resample
 from saeflow.metrics.metric import Formula
-from saeflow.metrics.positions import BEYOND, WITHIN
+from saeflow.metrics.positions import BEYOND, HELD_OUT, SEEN, WITHIN
 from saeflow.metrics.registry import METRICS
 from saeflow.tables.builders import KEY, columns, stack
 from saeflow.tables.runs import Run
 
-HELD_OUT, SEEN = "held_out", "seen"
 MEASURE = "positions"
 RANGES, EXACT = "positions.parquet", "exact.parquet"
 

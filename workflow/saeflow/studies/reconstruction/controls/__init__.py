@@ -64,7 +64,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "pathology_by_layer": bars(
         "controls", "pathology_kl_norm", title="SAE errors against random errors of their norm",
-        line=(1.0, "as a random error"), select=f"{_HERE}.figures:learned",
+        line=(1.0, "as a random error"), select="saeflow.figures.places:learned",
         caption="""
         How many times the divergence of the model's predictions from the clean ones an SAE makes
         that a random error of the same norm on the same tokens makes: KL with the SAE over KL with

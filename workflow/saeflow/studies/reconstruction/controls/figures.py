@@ -23,7 +23,7 @@ from saeflow.figures.drawing import Drawing, finite, seeds_note
 from saeflow.figures.layers import GROUP_WIDTH, layers_of
 from saeflow.figures.legends import method_legend
 from saeflow.figures.panels import panel_grid
-from saeflow.figures.places import by_recipe
+from saeflow.figures.places import by_recipe, learned
 from saeflow.figures.style import MUTED, SERIES, Look, use_style
 
 _SLOT = 0.06  # inches, of a kind of error
@@ -51,11 +51,6 @@ _KINDS = {
     "mean": _Kind("delta_ce_mean", Look(MUTED, "s", "mean")),
     "zero": _Kind("delta_ce_zero", Look("#b8b8b8", "X", "zero")),
 }  # fmt: skip
-
-
-def learned(table: pd.DataFrame) -> pd.DataFrame:
-    """Select SAEs that learned something: no baselines."""
-    return table[table["baseline"].fillna("") == ""]
 
 
 def beside_real(table: pd.DataFrame) -> pd.DataFrame:

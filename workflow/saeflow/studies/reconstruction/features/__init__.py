@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from saeflow.sae.baselines import BASELINES
 from saeflow.studies.reconstruction.features.figures import FIGURES
-from saeflow.studies.study import PROMPTS, Config, Row, Table, every_sae
+from saeflow.studies.reconstruction.rows import learned
+from saeflow.studies.study import PROMPTS, Config, Row, Table
 
 __all__ = ["FIGURES", "TABLES", "ablated"]
 
@@ -44,7 +44,6 @@ TABLES = {
 def ablated(config: Config, section: Config) -> Iterator[Row]:
     """Yield each SAE that has features, with each prompt set on which these are ablated."""
     sets = section["ablate_on"] if section["ablate_on"] is not None else section["prompts"][:1]
-    for row in every_sae(config, section):
-        if config["saes"][row["sae"]].get("architecture") not in BASELINES:
-            for name in sets:
-                yield {**row, PROMPTS: name}
+    for row in learned(config, section):
+        for name in sets:
+            yield {**row, PROMPTS: name}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -15,7 +13,7 @@ from saeflow.figures.curves import block_colours
 from saeflow.figures.drawing import Drawing, finite
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
-from saeflow.figures.places import by_recipe
+from saeflow.figures.places import by_recipe, spread
 from saeflow.figures.style import GUIDE, INK, use_style
 from saeflow.metrics.propagation import FULL
 
@@ -41,8 +39,8 @@ def by_later_recipe(table: pd.DataFrame) -> Drawing:
     names, recipes = _names(table), list(dict.fromkeys(table["sae"]))
     blocks = sorted(table["block"].unique())
     rows = table[
-        table["sae"].isin(_spread(recipes, _MOST_PANELS))
-        & table["block"].isin(_spread(blocks, _MOST_LINES))
+        table["sae"].isin(spread(recipes, _MOST_PANELS))
+        & table["block"].isin(spread(blocks, _MOST_LINES))
     ]
     with use_style():
         colours, places = block_colours(sorted(rows["block"].unique())), by_recipe(rows)
@@ -88,12 +86,6 @@ def _names(table: pd.DataFrame) -> dict[str, str]:
         str(name): f"{name}\nL0 {row['later_l0']:.3g}\nFVU {row['later_fvu']:.2g}"
         for name, row in known.iterrows()
     }
-
-
-def _spread(things: Sequence[Any], most: int) -> list[Any]:
-    """Return at most so many of some things, spread evenly."""
-    at = np.linspace(0, len(things) - 1, min(len(things), most)).round().astype(int)
-    return [things[i] for i in at]
 
 
 def _lines(

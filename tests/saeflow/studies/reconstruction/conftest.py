@@ -18,9 +18,14 @@ datasets:
 packings:
   long: {context_length: 64}
   short: {context_length: 16}
+  few: {context_length: 16, tokens: {train: 40}}
 saes:
   relu: {architecture: relu, l1: [0.1, 0.2]}
+  plain: {architecture: relu, l1: 0.1}
   topk: {architecture: topk, k: 4}
+  pca: {architecture: pca}
+  transcoder: {architecture: topk, k: 4, target: mlp_out}
+  inside: {architecture: topk, k: 4, target: resid_pre.1}
 studies:
   reconstruction:
     models: [small]
