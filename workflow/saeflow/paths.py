@@ -23,8 +23,9 @@ MEASUREMENT_OF_HOOK = (
     RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packing}/{hook}/{measure}.json"
 )
 PROMPTS = RESULTS + "/prompts/{prompts}/prompts.json"
-ON_PROMPTS = "prompts"
-"""In the place of the packing where something is measured on a prompt set."""
+ON_PROMPTS, ON_LABELLED = "prompts", "labelled"
+"""In the place of the packing where something is measured on a prompt set, on labelled texts."""
+NOT_PACKED = {ON_PROMPTS: "prompt sets", ON_LABELLED: "labelled texts"}
 
 OF_CONFIGURATION = RESULTS + "/studies/{configuration}"
 SIMULATION = OF_CONFIGURATION + "/theory/{study}.json"

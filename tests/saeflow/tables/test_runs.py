@@ -29,6 +29,12 @@ def test_the_key_of_a_model_has_no_sae():
     assert Key.of_model(path) == Key("m@12", **ON)
 
 
+def test_the_key_of_a_hook_has_no_sae():
+    of = {"model": "m@12", "hook": "mlp_out.2"}
+    path = paths.fill(paths.MEASUREMENT_OF_HOOK, **of, measure="clean", **ON)
+    assert Key.of_hook(path) == Key(**of, **ON)
+
+
 def test_the_parent_differs_in_the_method_only():
     key = Key(sae="a", method="scale", **PLACE, **ON)
     assert key.parent == Key(sae="a", method=ORIGINAL, **PLACE, **ON) == key.parent.parent

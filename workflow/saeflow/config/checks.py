@@ -17,7 +17,7 @@ from saeflow.config.sections import section_of
 from saeflow.errors import ConfigError
 from saeflow.hooks import PARALLEL_SITES, Hook
 from saeflow.models.training_plan import training_plan
-from saeflow.paths import ON_PROMPTS
+from saeflow.paths import NOT_PACKED
 from saeflow.plan.imports import is_imported, varies
 
 Config = dict[str, Any]
@@ -51,12 +51,12 @@ def resolve(config: Any, *, file: str = "config.yaml") -> Config:
             refer(result, "models", dataset["sample"]["model"], where)
     for name, prompts in result["prompts"].items():
         _check_prompts(result, f"{file} > prompts > {name}", prompts)
-    if ON_PROMPTS in result["packings"]:
+    for name in NOT_PACKED.keys() & result["packings"].keys():
         raise ConfigError(
-            "this name stands for prompt sets where something is measured on them",
-            where=f"{file} > packings > {ON_PROMPTS}",
+            f"this name stands for {NOT_PACKED[name]} where something is measured on them",
+            where=f"{file} > packings > {name}",
             expected="another name",
-            got=ON_PROMPTS,
+            got=name,
             remedy="Rename the packing.",
         )
     for section, values, where in studies.values():

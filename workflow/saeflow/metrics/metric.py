@@ -83,13 +83,17 @@ class Measure(NamedTuple):
         "fitted" (activations whose training split probes are fitted to), "dataset", "tokenizer",
         "clean" (what the hook's own activations and their ablations give, `saeflow.metrics.clean`),
         "trained_on" (the tokens that the SAE was trained on here, if of the same dataset),
-        "prompts" (a prompt set), "others" (further SAEs that the study's row names).
+        "prompts" (a prompt set), "labelled" (labelled texts), "states" (the hook's activations on
+        them, `saeflow.metrics.states`), "others" (further SAEs that the study's row names).
     of : str
         "sae" for a measurement of each SAE; "model" for one of each language model; "hook" for one
         of each hook, which other measures read.
     together : bool
-        Whether the SAEs of all hooks of a model, and on all prompt sets, are measured in one pass,
-        where one clean run of the model serves them all; else each hook has a pass of its own.
+        Whether all hooks of a model, and all prompt sets or labelled texts, are measured in one
+        pass, where one clean run of the model serves them all; else each hook has a pass of its
+        own.
+    section : str
+        The section of `measures` with its settings; that of its own name by default.
     """
 
     name: str
@@ -99,3 +103,9 @@ class Measure(NamedTuple):
     reads: tuple[str, ...] = ("activations",)
     of: str = "sae"
     together: bool = False
+    section: str = ""
+
+    @property
+    def settings(self) -> str:
+        """The section of `measures` with its settings."""
+        return self.section or self.name

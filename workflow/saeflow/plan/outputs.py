@@ -16,13 +16,15 @@ from saeflow.plan.find import find_defined
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import SOURCE_ROOT, Result, with_upstream
 from saeflow.plan.summary import summary
-from saeflow.studies.study import ON, OTHERS, PROMPTS, Figure, Row, Study, Table
+from saeflow.studies.study import LABELLED, ON, OTHERS, PROMPTS, Figure, Row, Study, Table
 
 STYLE = SOURCE_ROOT / "saeflow" / "figures" / "saeflow.mplstyle"
 PAGE = SOURCE_ROOT / "saeflow" / "report"
 SAE, SIMULATION = "sae", "simulation"
 """Kinds of results that tables read, besides measures."""
-_OF_MODEL = "model"
+_OF_MODEL, _OF_HOOK = "model", "hook"
+_UNPACKED = {PROMPTS: paths.ON_PROMPTS, LABELLED: paths.ON_LABELLED}
+_ASIDE = (ON, OTHERS, *_UNPACKED)
 
 
 class Outputs:
@@ -80,7 +82,9 @@ class Outputs:
     def _left_out(self) -> set[str]:
         """The measures that the configuration leaves out."""
         measures = self.plan.config["measures"]
-        return {name for name, settings in measures.items() if settings is None}
+        return {
+            name for name, one in MEASURES.items() if measures.get(one.settings, one) is None
+        }
 
     def table(self, study: str, name: str) -> Result:
         """Return one table."""
@@ -128,16 +132,19 @@ class Outputs:
 
     def _measured(self, study: str, kind: str, row: Row) -> Result:
         """Return what a measure adds up for a row of a study."""
-        sae = {name: value for name, value in row.items() if name not in (ON, PROMPTS, OTHERS)}
+        sae = {name: value for name, value in row.items() if name not in _ASIDE}
         if MEASURES[kind].of == _OF_MODEL:
             on = {"dataset": row["dataset"], "packing": row["packing"]}
         else:
             on = row.get(ON) or self._section(study)["evaluate_on"]
         place = {"eval_dataset": on["dataset"], "eval_packing": on["packing"]}
-        if PROMPTS in row:
-            place = {"eval_dataset": row[PROMPTS], "eval_packing": paths.ON_PROMPTS}
+        for key in _UNPACKED.keys() & row.keys():
+            place = {"eval_dataset": row[key], "eval_packing": _UNPACKED[key]}
         if MEASURES[kind].of == _OF_MODEL:
             return self.plan.measurement_of_model(kind, model=row["model"], **place)
+        if MEASURES[kind].of == _OF_HOOK:
+            of = {"model": row["model"], "hook": row["hook"], **place}
+            return self.plan.measurement_of_hook(kind, **of)
         return self.plan.measurement(kind, others=row.get(OTHERS, ()), **place, **sae)
 
     def _simulation(self, study: str) -> Result:

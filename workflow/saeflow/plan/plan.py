@@ -149,7 +149,8 @@ class Plan(Sources):
         measure
             A name in `saeflow.metrics.registry.MEASURES`.
         eval_dataset, eval_packing
-            What to measure on; a prompt set and `saeflow.paths.ON_PROMPTS` for prompts.
+            What to measure on; for prompts and labelled texts their name, and one of
+            `saeflow.paths.NOT_PACKED`.
         others
             The wildcards of other SAEs that are read too.
         **sae
@@ -162,11 +163,7 @@ class Plan(Sources):
             made = self.sae(**sae)
             inputs = self._read_by(measure, recipe, {**sae, **on})
             together = MEASURES[measure].together
-            place = {"measure": measure, "model": sae["model"], "hook": sae["hook"], **on}
-            if together:  # all hooks, and all prompt sets
-                place["hook"] = OF_A_MODEL
-                if eval_packing == paths.ON_PROMPTS:
-                    place["eval_dataset"] = paths.ON_PROMPTS
+            place = _place(measure, sae["model"], sae["hook"], on)
             if gate := self._gate(measure, recipe, sae, on):
                 inputs["gate"] = gate
             modules = architecture_modules(recipe)
@@ -206,7 +203,7 @@ class Plan(Sources):
             return None
         if self._has_split(sae["dataset"], sae["packing"], "test"):
             on = {"eval_dataset": sae["dataset"], "eval_packing": sae["packing"]}
-        elif on["eval_packing"] == paths.ON_PROMPTS:
+        elif on["eval_packing"] in paths.NOT_PACKED:
             return None
         return self.measurement(GATE, **{**sae, "sae": sae["sae"].partition("~")[0]}, **on)
 
@@ -238,10 +235,9 @@ class Plan(Sources):
         def build() -> Result:
             of = {"model": model, "hook": hook, **on}
             output = paths.fill(paths.MEASUREMENT_OF_HOOK, **of, measure=measure)
-            together = MEASURES[measure].together
             return Result(
                 rule="measure",
-                place={"measure": measure, **of, "hook": OF_A_MODEL if together else hook},
+                place=_place(measure, model, hook, on),
                 output=output,
                 settings=self._measuring(measure),
                 inputs=self._read_by(measure, {}, of),
@@ -278,6 +274,12 @@ class Plan(Sources):
                 if of["dataset"] == on[0] and not is_imported(recipe):
                     trained = (of["dataset"], of["packing"])
                     inputs["trained_on"] = self.tokens(self.tokenizer_name(model), *trained)
+            elif name == "labelled":
+                inputs["labelled"] = self.labelled(on[0])
+            elif name == "states":
+                place = {"eval_dataset": on[0], "eval_packing": on[1]}
+                of_hook = {"model": model, "hook": of["hook"], **place}
+                inputs["states"] = self.measurement_of_hook("states", **of_hook)
             elif name == "clean":
                 target = recipe.get("target")
                 hook = of["hook"] if target is None else target_hook(of["hook"], target)
@@ -310,11 +312,12 @@ class Plan(Sources):
 
     def _measuring(self, measure: str) -> dict[str, Any]:
         """Return the settings of a measure."""
-        own = self.config["measures"].get(measure, {})
+        section = MEASURES[measure].settings
+        own = self.config["measures"].get(section, {})
         if own is None:
             raise ConfigError(
                 f"this configuration leaves out the measure '{measure}'",
-                where=f"{self.file} > measures > {measure}",
+                where=f"{self.file} > measures > {section}",
                 remedy="Give it {}, or its settings.",
             )
         return {"measure": measure, **own}
@@ -323,6 +326,16 @@ class Plan(Sources):
     def resampling(self) -> dict[str, int]:
         """The settings of intervals."""
         return {name: self.config["measures"][name] for name in ("bootstrap", "seed")}
+
+
+def _place(measure: str, model: str, hook: str, on: Mapping[str, str]) -> dict[str, str]:
+    """Return the place of the pass in which a hook, or an SAE of it, is measured."""
+    place = {"measure": measure, "model": model, "hook": hook, **on}
+    if MEASURES[measure].together:
+        place["hook"] = OF_A_MODEL
+        if on["eval_packing"] in paths.NOT_PACKED:  # all of them in one pass
+            place["eval_dataset"] = on["eval_packing"]
+    return place
 
 
 def _shared(inputs: Mapping[str, Any]) -> tuple[str, ...]:

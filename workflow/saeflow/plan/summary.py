@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from saeflow.config.training import Training
-from saeflow.paths import ON_PROMPTS
+from saeflow.paths import NOT_PACKED
 from saeflow.plan.imports import is_imported
 from saeflow.plan.result import Result
 
@@ -74,8 +74,8 @@ def _entry(config: Mapping[str, Any], result: Result) -> tuple[str, str, dict[st
         return "saes", recipe, _fitted(config["saes"][recipe])
     if rule == "measure":
         on = (place["eval_dataset"], place["eval_packing"])
-        if "prompts" in result.inputs:  # all sets are asked in one pass
-            on = (result.inputs["prompts"].place["prompts"], ON_PROMPTS)
+        for name in NOT_PACKED.keys() & result.inputs.keys():  # all are measured in one pass
+            on = (result.inputs[name].place[name], name)
         return "measures", "/".join((place["measure"], place["model"], *on)), settings
     if rule == "tabulate" and "bootstrap" in settings:
         return "intervals", "tables", {key: settings[key] for key in ("bootstrap", "seed")}

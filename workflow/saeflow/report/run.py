@@ -14,7 +14,7 @@ import pandas as pd
 from saeflow.datasets.split import SPLITS
 from saeflow.hooks import Hook
 from saeflow.inventory import MANIFEST, read_record
-from saeflow.paths import ON_PROMPTS
+from saeflow.paths import NOT_PACKED, ON_PROMPTS
 from saeflow.report.fits import made, methods, saes
 from saeflow.report.words import (
     HASH_CHARACTERS,
@@ -229,8 +229,8 @@ def _measures(settings: Entries, there: Entries) -> Section:
 
 
 def _measured_on(dataset: str, packing: str) -> str:
-    prompts = packing == ON_PROMPTS
-    return f"the prompts {dataset}" if prompts else f"{dataset}, packed as {packing}"
+    unpacked = packing in NOT_PACKED
+    return f"the {packing} {dataset}" if unpacked else f"{dataset}, packed as {packing}"
 
 
 def _perplexity(tables: Iterable[pd.DataFrame]) -> dict[str, str]:

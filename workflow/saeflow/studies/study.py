@@ -20,9 +20,10 @@ Row = dict[str, Any]
 Rows = Callable[[Config, Config], Iterator[Row]]
 When = Callable[[Config, Config], bool]
 
-ON, PROMPTS, OTHERS = "on", "prompts", "others"
+ON, PROMPTS, LABELLED, OTHERS = "on", "prompts", "labelled", "others"
 """Keys of a row beside the wildcards of an SAE: the dataset and packing that it is measured on,
-where these are not the study's; or the prompt set; and the rows of other SAEs that are read too."""
+where these are not the study's; or the prompt set; or the labelled texts; and the rows of other
+SAEs that are read too."""
 
 
 def always(config: Config, section: Config) -> bool:  # noqa: ARG001
@@ -171,7 +172,8 @@ class Study(NamedTuple):
         (config, section) -> the SAEs that it is about, or the models: wildcards of their paths.
     rows_of : Mapping
         Kind of result -> the same for what tables read of this kind, where that is about other
-        SAEs or other texts: rows that may also have `ON`, `PROMPTS` or `OTHERS`.
+        SAEs or other texts: rows that may also have `ON`, `PROMPTS`, `LABELLED` or `OTHERS`. Of
+        what is measured of hooks, rows of a model and a hook.
     automatic : callable or None
         (config) -> whether the study is made without being asked for; None for never.
     simulation : str

@@ -46,7 +46,8 @@ class Key:
     model : str
         The language model.
     dataset, packing, hook : str
-        What the SAE was trained on; these and what follows are "" (0) for a run about a model.
+        What the SAE was trained on; these and what follows are "" (0) for a run about a model, or
+        but for the hook of a run about one.
     sae : str
         The recipe's name, without the method.
     seed : int
@@ -82,6 +83,12 @@ class Key:
         parts, (dataset, packing) = _split(record)
         return cls(parts[-1], eval_dataset=dataset, eval_packing=packing)
 
+    @classmethod
+    def of_hook(cls, record: Path) -> Key:
+        """Read the key from the path of a measurement of a hook."""
+        *parts, hook = published(record).parts[:-1]
+        return cls(parts[-4], hook=hook, eval_dataset=parts[-2], eval_packing=parts[-1])
+
     @property
     def parent(self) -> Key:
         """The SAE from which a fine-tuned one was made; itself for an original."""
@@ -103,7 +110,7 @@ class Key:
         return " ".join(filter(None, (self.model, self.hook, sae, seed)))
 
     def columns(self) -> dict[str, Any]:
-        """Return the key as the first columns of a table of SAEs."""
+        """Return the key as the first columns of a table of SAEs, or of hooks."""
         hook = Hook.parse(self.hook)
         return {
             "model": self.model,
@@ -270,6 +277,9 @@ class Run:
         return NOTES.join(filter(None, found))
 
 
+_KEYS = {SAE: Key.of_path, "hook": Key.of_hook, "model": Key.of_model}
+
+
 def read_runs(
     *, shared: dict[Path, Record] | None = None, **kinds: Iterable[Path]
 ) -> tuple[Run, ...]:
@@ -291,12 +301,11 @@ def read_runs(
     shared = {} if shared is None else shared
     found: dict[Key, dict[str, Record]] = {}
     for kind, paths in kinds.items():
-        of_model = kind != SAE and MEASURES[kind].of != SAE
+        key_of = _KEYS[SAE if kind == SAE else MEASURES[kind].of]
         for path in map(Path, paths):
             if path not in shared:
                 shared[path] = read_record(path)
-            key = Key.of_model(published(path)) if of_model else Key.of_path(published(path))
-            found.setdefault(key, {})[kind] = shared[path]
+            found.setdefault(key_of(published(path)), {})[kind] = shared[path]
     trained = {key: own for key, own in found.items() if not key.eval_dataset}
     for key, own in found.items():
         if key.eval_dataset:

@@ -1,0 +1,36 @@
+"""The study of classification: whether sparse codes say of a text what the model's states say.
+
+After the post "Classification from sparse encodings" and the paper "Are Sparse Autoencoders
+Useful? A Case Study in Sparse Probing" (Kantamneni et al., 2025). Read `STUDY`; each part of the
+study is a folder of its own.
+"""
+
+from __future__ import annotations
+
+from saeflow.studies.classification.rows import at_hooks, erased, known_facts, on_labelled
+from saeflow.studies.study import Figure, Study, Table
+
+TABLES: dict[str, Table] = {}
+
+FIGURES: dict[str, Figure] = {}
+
+STUDY = Study(
+    title="Classification from sparse codes",
+    introduction="""
+    If an SAE's features are what a model thinks in, then a classifier that reads them should do as
+    well as one that reads the activations, with fewer inputs, or with fewer examples. This study
+    fits probes to both on labelled texts, with the controls that say what a difference means, and
+    asks what becomes of a concept that is taken out of the model, or put in.
+    """,
+    tables=TABLES,
+    figures=FIGURES,
+    section="saeflow.studies.classification.section:Section",
+    rows=on_labelled,
+    rows_of={
+        "states": at_hooks,
+        "dense_probes": at_hooks,
+        "lenses": at_hooks,
+        "erasure": erased,
+        "facts": known_facts,
+    },
+)

@@ -1,0 +1,43 @@
+"""What the study measures where: hooks and SAEs on labelled texts, SAEs on text of known facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from saeflow.studies.study import LABELLED, Config, Row, every_sae
+
+
+def at_hooks(config: Config, section: Config) -> Iterator[Row]:  # noqa: ARG001
+    """Yield each hook on each of the labelled texts."""
+    for labelled in section["labelled"]:
+        for model in section["models"]:
+            for hook in section["hooks"]:
+                yield {"model": model, "hook": hook, LABELLED: labelled}
+
+
+def on_labelled(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the study's SAEs, and those of the texts' own domain, on each of the labelled texts."""
+    rows = list(every_sae(config, section))
+    if place := section["in_domain_on"]:
+        rows += every_sae(config, section, train_on=place, saes=section["in_domain_saes"])
+    for labelled in section["labelled"]:
+        for row in rows:
+            yield {**row, LABELLED: labelled}
+
+
+def erased(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the SAEs with which concepts are removed, on each of the labelled texts."""
+    for labelled in section["labelled"]:
+        for row in every_sae(config, section, saes=_some(section, "erase_with")):
+            yield {**row, LABELLED: labelled}
+
+
+def known_facts(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the SAEs that are held against what is known of each token of ``evaluate_on``."""
+    if "generate" in config["datasets"][section["evaluate_on"]["dataset"]]:
+        yield from every_sae(config, section, saes=_some(section, "fact_saes"))
+
+
+def _some(section: Config, key: str) -> list[str]:
+    """Return the names of a key; all SAEs of the study where it is null."""
+    return section["saes"] if section[key] is None else section[key]

@@ -1,0 +1,70 @@
+"""What the classification study asks of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from saeflow.config.amounts import check_amounts
+from saeflow.config.base import Items, MaybeItems
+from saeflow.config.checks import check_saes, refer
+from saeflow.config.sections import Place, StudySection
+from saeflow.errors import ConfigError
+
+
+class Section(StudySection):
+    """Whether sparse codes classify as well as states."""
+
+    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "in_domain_saes", "erase_with", "fact_saes")
+
+    labelled: Items[str]
+    """Names under `labelled`: the texts that are classified."""
+    in_domain_on: Place | None = None
+    """Where SAEs are trained on text like the labelled one: they are held against those of
+    `train_on`. null for none."""
+    in_domain_saes: MaybeItems[str] = []
+    """Names under `saes`, trained on `in_domain_on`."""
+    erase_with: MaybeItems[str] | None = None
+    """The names among `saes` with whose features concepts are removed; null for all of them."""
+    fact_saes: MaybeItems[str] | None = None
+    """Names under `saes`: their features are held against what is known of each token of
+    `evaluate_on`, where that is generated; null for all of `saes`."""
+
+    @classmethod
+    def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
+        """Check that what is named is there, and that SAEs of the domain have one."""
+        for name in section["labelled"]:
+            refer(config, "labelled", name, f"{where} > labelled")
+        for name in section["fact_saes"] or ():
+            refer(config, "saes", name, f"{where} > fact_saes")
+        for name in section["erase_with"] or ():
+            if name not in section["saes"]:
+                raise ConfigError(
+                    "concepts are removed with SAEs that the study does not have",
+                    where=f"{where} > erase_with",
+                    expected="some of `saes`: " + ", ".join(section["saes"]),
+                    got=name,
+                )
+        cls._check_domain(config, section, where)
+
+    @classmethod
+    def _check_domain(
+        cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str
+    ) -> None:
+        place, names = section["in_domain_on"], section["in_domain_saes"]
+        if (place is None) == bool(names):
+            raise ConfigError(
+                "SAEs of the texts' own domain need both a place and names",
+                where=f"{where} > in_domain_on",
+                expected="in_domain_on and in_domain_saes, or neither",
+                got=f"in_domain_on {place}, in_domain_saes {names}",
+            )
+        if place is None:
+            return
+        for name in names:
+            refer(config, "saes", name, f"{where} > in_domain_saes")
+        for part in ("dataset", "packing"):
+            refer(config, f"{part}s", place[part], f"{where} > in_domain_on > {part}")
+        there = {**section, "saes": names, "train_on": place}
+        check_saes(config, where, there)
+        check_amounts(config, there, where.partition(" > ")[0])
