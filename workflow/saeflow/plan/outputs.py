@@ -82,9 +82,7 @@ class Outputs:
     def _left_out(self) -> set[str]:
         """The measures that the configuration leaves out."""
         measures = self.plan.config["measures"]
-        return {
-            name for name, one in MEASURES.items() if measures.get(one.settings, one) is None
-        }
+        return {name for name, one in MEASURES.items() if measures.get(one.settings, one) is None}
 
     def table(self, study: str, name: str) -> Result:
         """Return one table."""
