@@ -54,6 +54,12 @@ def test_sentences_are_numbered_without_gaps(documents):
         assert steps <= {0, 1}
 
 
+def test_kinds_that_are_not_wanted_are_left_out():
+    reviews = list(generate_documents(3, 5000, kinds=["review"]))
+    assert {document.kind for document in reviews} == {"review"}
+    assert sum(len(document.words) for document in reviews) >= 5000
+
+
 def test_kinds_have_their_shares(documents):
     counts = Counter(document.kind for document in documents)
     assert set(counts) == set(KINDS)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, SkipValidation, Tag, model_validato
 from saeflow.config.base import (
     Count,
     HubName,
+    Items,
     LeftOut,
     Name,
     NotNegative,
@@ -247,6 +248,10 @@ class World(Section):
     """Words to generate."""
     n_prompts: Annotated[int, Field(ge=20)] = 500
     """Prompts in each prompt set."""
+    kinds: LeftOut[
+        Items[Literal["story", "long_story", "review", "indirect_object", "inventory"]]
+    ] = None
+    """Documents of these kinds alone, in the same proportions; all kinds by default."""
 
 
 class GeneratedDataset(Dataset):

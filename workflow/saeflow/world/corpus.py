@@ -6,7 +6,7 @@ Read `generate_documents` first; `prompts` draws questions from the same grammar
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from saeflow.world.document import Document
 from saeflow.world.indirect_objects import write_indirect_objects
@@ -24,7 +24,9 @@ SHARES = {
 }
 
 
-def generate_documents(seed: int, n_tokens: int) -> Iterator[Document]:
+def generate_documents(
+    seed: int, n_tokens: int, kinds: Collection[str] = SHARES
+) -> Iterator[Document]:
     """Yield documents until they have at least ``n_tokens`` words.
 
     Parameters
@@ -33,12 +35,15 @@ def generate_documents(seed: int, n_tokens: int) -> Iterator[Document]:
         The same seed gives the same documents, and a larger ``n_tokens`` only adds some.
     n_tokens
         Words wanted; every word is one token.
+    kinds
+        Of `SHARES`, those wanted.
     """
     rng = random.Random(f"corpus {seed}")
-    kinds, weights = tuple(SHARES), tuple(SHARES.values())
+    names = [name for name in SHARES if name in kinds]
+    weights = [SHARES[name] for name in names]
     n_written = 0
     while n_written < n_tokens:
-        document = _write(rng, rng.choices(kinds, weights)[0])
+        document = _write(rng, rng.choices(names, weights)[0])
         n_written += len(document.words)
         yield document
 

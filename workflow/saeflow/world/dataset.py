@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from saeflow.datasets.split import SPLITS, splits_of
 from saeflow.errors import DamagedError
 from saeflow.inventory import DISCARD
-from saeflow.world.corpus import generate_documents
+from saeflow.world.corpus import SHARES, generate_documents
 from saeflow.world.document import ROLES, Document
 from saeflow.world.prompts import PROMPT_SETS, generate_prompts
 
@@ -45,8 +45,8 @@ def write_dataset(work: Work, settings: Mapping[str, Any]) -> None:
     work
         Held, unfinished work; it gets ``documents.parquet`` and ``prompts/<set>.parquet``.
     settings
-        ``generate``: ``seed``, ``n_tokens`` and ``n_prompts`` per set; ``splits``: fraction by
-        split; ``splits_seed``.
+        ``generate``: ``seed``, ``n_tokens``, ``n_prompts`` per set and perhaps ``kinds`` of
+        documents; ``splits``: fraction by split; ``splits_seed``.
     """
     work.restart()
     generate = settings["generate"]
@@ -67,7 +67,8 @@ def write_dataset(work: Work, settings: Mapping[str, Any]) -> None:
 def _write_documents(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Write the documents, a block of them in memory at a time, and return their counts."""
     generate = settings["generate"]
-    documents = generate_documents(generate["seed"], generate["n_tokens"])
+    kinds = generate.get("kinds") or SHARES
+    documents = generate_documents(generate["seed"], generate["n_tokens"], kinds)
     counts = {name: dict.fromkeys(SPLITS, 0) for name in _COUNTS}
     n_written = 0
     with pq.ParquetWriter(path, documents_table([], [], 0).schema) as writer:
