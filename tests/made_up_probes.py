@@ -1,0 +1,191 @@
+"""Probes that nobody fitted: fits and scores of chosen AUC, for tables and figures.
+
+`record` makes the record of one measurement of chosen fits; `runs` whole studies of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saeflow.hooks import Hook
+from saeflow.tables.runs import Key, Record, Run
+
+N_TEST = 40
+"""Texts on which each task is tested, half of them positive."""
+FIT = {
+    "task": "a", "setting": "normal", "level": np.nan, "seed": 0, "method": "logistic",
+    "input": "states", "pooling": "last", "k": 0, "n_train": 100, "n_features": 16,
+    "validation_auc": 0.5, "train_accuracy": 1.0, "train_auc": 1.0, "converged": True,
+    "latents": (),
+}  # fmt: skip
+"""What a fit is that is not said to be otherwise."""
+LEVELS = {
+    "normal": (np.nan,), "shift": (np.nan,), "shuffled": (np.nan,),
+    "scarcity": (8.0, 32.0, 128.0), "imbalance": (0.1, 0.5), "noise": (0.1, 0.3),
+}  # fmt: skip
+METHODS = ("logistic", "pca", "knn", "boosting", "mlp")
+KS = (1, 16, 128)
+
+
+def scores(auc: float, n: int = N_TEST) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and scores (n,) with this share of pairs in the right order, up to rounding.
+
+    No two scores are equal; every other text is positive.
+    """
+    labels = np.arange(n) % 2
+    n_positive, n_negative = n // 2, n - n // 2
+    right = round(auc * n_positive * n_negative)
+    below = right // n_positive + (np.arange(n_positive) < right % n_positive)
+    found = np.empty(n)
+    found[labels == 0] = np.arange(n_negative)
+    found[labels == 1] = below - 0.5 + np.arange(n_positive) / (2 * n_positive) - 0.25
+    return labels, found - n_negative / 2
+
+
+def record(fits: Iterable[Mapping[str, Any]], datasets: Mapping[str, str] | None = None) -> Record:
+    """Return what measured these fits: each has an ``auc`` and what is not as in `FIT`.
+
+    Parameters
+    ----------
+    fits
+        In the order of their numbers.
+    datasets
+        Task -> dataset; each task is one by default.
+    """
+    fits = [{**FIT, **fit} for fit in fits]
+    tasks = list(dict.fromkeys(fit["task"] for fit in fits))
+    datasets = datasets or {task: task for task in tasks}
+    rows = []
+    for number, fit in enumerate(fits):
+        labels, found = scores(fit.pop("auc"))
+        fit["fit"] = number
+        first = 1000 * tasks.index(fit["task"]) + 500 * (fit["setting"] == "shift")
+        rows.append(
+            pd.DataFrame(
+                {
+                    "fit": number,
+                    "example": first + np.arange(len(labels)),
+                    "label": labels.astype(np.int8),
+                    "score": found.astype(np.float32),
+                }
+            )
+        )
+    tables = {"fits.parquet": pd.DataFrame(fits), "scores.parquet": pd.concat(rows)}
+    facts = {"tasks": {task: {"dataset": datasets[task]} for task in tasks}}
+    return Record(facts, tables.__getitem__)
+
+
+def runs(
+    hooks: Sequence[str],
+    recipes: Sequence[str],
+    *,
+    n_seeds: int = 1,
+    n_tasks: int = 3,
+    n_draws: int = 1,
+    labelled: str = "texts",
+    settings: Sequence[str] = tuple(LEVELS),
+) -> tuple[Run, ...]:
+    """Return a study's runs of dense and sparse probes.
+
+    Tasks differ in how hard they are; the best of the states' probes is logistic regression, codes
+    give a little less, less so with more latents and at later blocks; fewer training examples and
+    flipped labels cost all of them.
+
+    Parameters
+    ----------
+    hooks, recipes
+        Of the SAEs; "random-..." is a baseline.
+    n_seeds
+        Of SAEs.
+    n_tasks
+        Of which every second two share a dataset.
+    n_draws
+        Training sets of each setting that is drawn.
+    labelled
+        The entry.
+    settings
+        Those that were measured.
+    """
+    tasks = {f"task-{i}": f"data-{i - (i % 4 == 1)}" for i in range(n_tasks)}
+    found = []
+    for hook in hooks:
+        on = {"hook": hook, "eval_dataset": labelled, "eval_packing": "labelled"}
+        cells = [
+            (task, setting, level, draw)
+            for task in tasks
+            for setting in settings
+            for level in LEVELS[setting]
+            for draw in range(1 if setting in ("normal", "shift") else n_draws)
+        ]
+        dense = [fit for cell in cells for fit in _dense(hook, *cell)]
+        found.append(Run(Key("small", **on), {"dense_probes": record(dense, tasks)}))
+        for recipe in recipes:
+            for seed in range(n_seeds):
+                key = Key("small", "d", "p", hook, recipe, seed, **_without(on, "hook"))
+                sparse = [fit for cell in cells for fit in _sparse(hook, recipe, seed, *cell)]
+                found.append(
+                    Run(key, {"sparse_probes": record(sparse, tasks), "sae": _sae(recipe)})
+                )
+    return tuple(sorted(found, key=lambda run: run.key.order()))
+
+
+def _without(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key != name}
+
+
+def _sae(recipe: str) -> Record:
+    baseline = {"baseline": "random"} if recipe.startswith("random") else {}
+    width = 512 if recipe.endswith("wide") else 128
+    facts = {"architecture": "topk", "d_sae": width, "training": {"tokens": 1}, **baseline}
+    return Record(facts, {}.__getitem__)
+
+
+def _dense(hook: str, task: str, setting: str, level: float, draw: int) -> Iterator[dict]:
+    for place, method in enumerate(METHODS):
+        yield _fit(hook, task, setting, level, draw, method, -0.01 * place, input="states")
+
+
+def _sparse(
+    hook: str, recipe: str, seed: int, task: str, setting: str, level: float, draw: int
+) -> Iterator[dict]:
+    loss = -0.15 if recipe.startswith("random") else -0.02 - 0.01 * seed
+    loss += 0.03 * ("wide" in recipe)
+    for k in KS:
+        less = loss - 0.15 / np.sqrt(k)
+        yield _fit(
+            hook, task, setting, level, draw, "k_sparse", less,
+            input="codes", k=k, n_features=k, latents=tuple(range(k)),
+        )  # fmt: skip
+    yield _fit(hook, task, setting, level, draw, "logistic", loss, input="codes")
+
+
+def _fit(
+    hook: str,
+    task: str,
+    setting: str,
+    level: float,
+    draw: int,
+    method: str,
+    plus: float,
+    **more: Any,
+) -> dict[str, Any]:
+    rng = np.random.default_rng(list(map(ord, f"{hook}{task}{setting}{level}{method}{more}")))
+    hard = 0.06 * (int(task.partition("-")[2]) % 5)
+    auc = 0.9 + 0.005 * Hook.parse(hook).block - hard + plus
+    auc += {
+        "scarcity": -0.4 / np.sqrt(level), "imbalance": -0.2 * abs(level - 0.5),
+        "noise": -0.4 * level, "shift": -0.15,
+    }.get(setting, 0.0)  # fmt: skip
+    auc = 0.5 if setting == "shuffled" else auc
+    noise, of_validation = rng.normal(0, 0.02 if setting != "shuffled" else 0.06, 2)
+    draw_noise = 0.01 * draw
+    return {
+        "task": task, "setting": setting, "level": level, "seed": draw, "method": method,
+        "n_train": int(level) if setting == "scarcity" else 1000,
+        "auc": float(np.clip(auc + noise - draw_noise, 0, 1)),
+        "validation_auc": float(np.clip(auc + of_validation, 0, 1)), **more,
+    }  # fmt: skip
