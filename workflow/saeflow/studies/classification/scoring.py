@@ -68,7 +68,12 @@ class Scored:
         )
         numbers, starts, counts = np.unique(fit[order], return_index=True, return_counts=True)
         if not np.array_equal(numbers, fits.index):
-            raise DamagedError("fits and scores are not of the same fits", where=SCORES)
+            raise DamagedError(
+                "fits and scores are not of the same fits",
+                where=SCORES,
+                expected=f"scores of {len(fits):,} fits, those of {FITS}",
+                got=f"scores of {len(numbers):,} fits",
+            )
         self._slices = {
             number: slice(start, start + n)
             for number, start, n in zip(numbers, starts, counts, strict=True)
