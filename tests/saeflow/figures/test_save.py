@@ -34,7 +34,21 @@ def test_two_processes_write_the_same_bytes(tmp_path):
 def test_files_hold_no_date_and_no_version(tmp_path):
     figure = Figure(figsize=(1, 1))
     figure.subplots()
-    pdf, png = (path.read_bytes() for path in save_figure(figure, tmp_path / "x.y"))
+    png, pdf = (path.read_bytes() for path in save_figure(figure, tmp_path / "x.y"))
     assert b"CreationDate" not in pdf and b"Matplotlib" not in pdf
     assert b"Software" not in png and png.startswith(b"\x89PNG")
     assert {p.name for p in tmp_path.iterdir()} == {"x.y.pdf", "x.y.png"}
+
+
+def test_a_figure_is_laid_out_once_for_both_files(tmp_path, monkeypatch):
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    laid_out = []
+    execute = ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine, "execute", lambda *given: (laid_out.append(1), execute(*given))
+    )
+    figure = Figure(figsize=(2, 2), layout="constrained")
+    figure.subplots().plot([0, 1])
+    save_figure(figure, tmp_path / "x")
+    assert len(laid_out) == 1
