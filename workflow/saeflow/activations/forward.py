@@ -95,7 +95,7 @@ def compute(
         lengths = offsets[batch - first + 1] - starts
         ids, rows = _padded(token_id, starts, lengths)
         place = _Placing(found, dtypes, len(token_id), rows)
-        with _enough_memory(ids):
+        with enough_memory(ids, "activations.batch_tokens"):
             run_until(model, ids.to(target), None, list(dtypes), place)
     return found
 
@@ -131,8 +131,16 @@ class _Placing:
 
 
 @contextmanager
-def _enough_memory(ids: torch.Tensor) -> Iterator[None]:
-    """Say how many tokens did not fit, and what to do, where a forward pass runs out of memory."""
+def enough_memory(ids: torch.Tensor, setting: str) -> Iterator[None]:
+    """Say what to do where a forward pass runs out of memory.
+
+    Parameters
+    ----------
+    ids : Tensor (batch, seq)
+        What the model reads.
+    setting
+        The key that says how many tokens a batch has.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -143,8 +151,8 @@ def _enough_memory(ids: torch.Tensor) -> Iterator[None]:
             "a forward pass does not fit into memory",
             where=f"{ids.shape[0]} sequences of {ids.shape[1]} tokens",
             got=first_line(error),
-            remedy="Lower activations.batch_tokens (halve it; one sequence at a time is the"
-            " least), or the packing's context_length.",
+            remedy=f"Lower {setting} (halve it; one sequence at a time is the least), or shorten"
+            " the sequences.",
         ) from error
 
 

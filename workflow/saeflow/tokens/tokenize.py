@@ -84,7 +84,7 @@ def tokenize_dataset(
     tokenizer = load_tokenizer(tokenizer_record)
     cut = {
         "context_length": settings["context_length"],
-        "bos_id": _bos(tokenizer, facts, settings["bos"], tokenizer_record),
+        "bos_id": bos_of(tokenizer, settings["bos"], where=tokenizer_record),
     }
     make = one_per_sequence
     if settings["mode"] == "pack":
@@ -122,20 +122,29 @@ def tokenize_texts(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list
     return [e.ids for e in backend.encode_batch_fast(texts, add_special_tokens=False)]
 
 
-def _bos(
-    tokenizer: PreTrainedTokenizerBase, facts: Mapping[str, Any], wanted: Any, where: Path
-) -> int | None:
-    """Return the id to begin sequences with, or None."""
+def bos_of(tokenizer: PreTrainedTokenizerBase, wanted: bool | str, *, where: object) -> int | None:
+    """Return the id to begin texts with, or None.
+
+    Parameters
+    ----------
+    tokenizer
+        The tokenizer.
+    wanted
+        Whether there is to be one; "auto": as the tokenizer itself does.
+    where
+        For messages: what asks for it.
+    """
+    bos = tokenizer.bos_token_id
     if wanted == "auto":
         own = tokenizer("a")["input_ids"]
-        return facts["bos_id"] if own and own[0] == facts["bos_id"] else None
-    if wanted and facts["bos_id"] is None:
+        return bos if own and own[0] == bos else None
+    if wanted and bos is None:
         raise ConfigError(
-            "the packing asks for a BOS token and the tokenizer has none",
+            "a BOS token is asked for and the tokenizer has none",
             where=where,
-            remedy="Set the packing's bos to auto or false.",
+            remedy="Set `bos` to auto or false, of the packing or of measures > states.",
         )
-    return facts["bos_id"] if wanted else None
+    return bos if wanted else None
 
 
 def _separator(
