@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from saeflow.measures.losses import Losses
 from saeflow.metrics.registry import MEASURES
 from saeflow.models.patched import PatchedModel
 from saeflow.task import Task
+from saeflow.tokenizers import publish_tokenizer
 from saeflow.tokens.sequences import Sequences
 from saeflow.work import hold
+from tiny_models import make_tokenizer
 
 
 def measure(
@@ -93,3 +95,34 @@ def formed(measure: str, sums: Mapping[str, Any]) -> dict[str, Any]:
     metrics = [metric for metric in MEASURES[measure].metrics if not metric.paired]
     with np.errstate(divide="ignore", invalid="ignore"):
         return {metric.name: metric.formula(wide) for metric in metrics}
+
+
+def measure_at_hooks(
+    name: str,
+    root: Path,
+    hooks: Iterable[str],
+    settings: Mapping[str, Any] = {},
+    *,
+    each: Mapping[str, Mapping[str, Any]] = {},
+    **inputs: Any,
+) -> dict[str, Task]:
+    """Measure hooks in one pass and return their tasks; ``each`` has inputs of single hooks."""
+    tasks = {}
+    with ExitStack() as stack:
+        for hook in hooks:
+            work = stack.enter_context(hold(root / hook / f"{name}.json", hook.ljust(64, "0")))
+            own = {"measure": name, "hook": hook, **settings}
+            given = {**inputs, **each.get(hook, {})}
+            tasks[hook] = Task(work.output, work.identity, own, given, work=work)
+        registry.function(MEASURES[name].compute)(list(tasks.values()))
+    return tasks
+
+
+def publish_words(root: Path, tokenizer: Any = None) -> Path:
+    """Write a tokenizer, that of `tiny_models` by default, as a finished ``tokenizer.json``."""
+    tokenizer = tokenizer or make_tokenizer()
+    tokenizer.save_pretrained(root / "files")
+    with hold(root / "tokenizer.json", "t" * 64) as work:
+        publish_tokenizer(work, root / "files")
+        work.publish()
+    return root / "tokenizer.json"

@@ -16,7 +16,7 @@ from saeflow.config.base import Count, HookName, Items, Name, Section, Whole
 from saeflow.config.messages import no_such
 from saeflow.config.prompts import AnyPrompts
 from saeflow.config.saes import Sae
-from saeflow.config.sources import AnyDataset, Model, Packing, Tokenizer
+from saeflow.config.sources import AnyDataset, Bos, Model, Packing, Tokenizer
 from saeflow.config.training import Method
 from saeflow.errors import ConfigError
 
@@ -125,6 +125,23 @@ class Answers(Section):
     reconstructions; it is held beside ours and replaces nothing."""
 
 
+class States(Section):
+    """How a model reads labelled texts, and at which of their tokens its activations are kept."""
+
+    pooling: Items[Literal["last", "mean", "max", "concept"]] = ["last"]
+    """What may stand for a text: last, the activations at its last token; mean and max, those at
+    all tokens of the raw text, without the template; concept, the mean at the tokens of the
+    concept. All but last keep many tokens of each text."""
+    bos: Bos = "auto"
+    """Begin each text with the BOS token; auto: as the tokenizer itself does. A text that brings
+    its own gets no second."""
+    long: Literal["cut", "refuse"] = "cut"
+    """Texts that are longer than the model's context: cut takes away their beginning, but for the
+    BOS, and counts them; refuse is an error."""
+    batch_tokens: Count = 8192
+    """Tokens in a forward pass."""
+
+
 class Gate(Section):
     """What SAEs from elsewhere are held against before anything is measured of them."""
 
@@ -167,6 +184,8 @@ class Measures(Section):
     to leave it out."""
     answers: Answers = Answers()
     """How answers to prompts are scored."""
+    states: States = States()
+    """How a model reads labelled texts."""
     gate: Gate | None = Gate()
     """Whether SAEs from elsewhere fit the model; what fails is not measured. null: not asked."""
     ablations: Ablations | None = Ablations()

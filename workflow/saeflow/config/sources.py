@@ -312,6 +312,10 @@ def _no_number(value: Any) -> Any:
     return value
 
 
+Bos = Annotated[Literal[True, False, "auto"], BeforeValidator(_no_number)]
+"""Whether sequences begin with the BOS token; auto: as the tokenizer itself does."""
+
+
 class Packing(Section):
     """How documents become sequences."""
 
@@ -320,7 +324,7 @@ class Packing(Section):
     off at the context length."""
     context_length: Annotated[int, Field(ge=2, le=65536)]
     """Longest sequence in tokens."""
-    bos: Annotated[Literal[True, False, "auto"], BeforeValidator(_no_number)] = "auto"
+    bos: Bos = "auto"
     """Begin each sequence with the BOS token; auto: as the tokenizer itself does."""
     separator: Literal["eos", "none"] = "eos"
     """What stands between documents in `pack` mode: the EOS token or nothing."""

@@ -23,6 +23,9 @@ _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
 _OF_EACH = ("trained_on", "others", "gate")
 """What a measure reads that is each SAE's own."""
 
+_OF_A_HOOK = {"activations", "states"}
+"""What tells of which hook it is, where a measure reads it."""
+
 GATE = "gate"
 """The measure that SAEs from elsewhere have to pass."""
 
@@ -235,11 +238,12 @@ class Plan(Sources):
         def build() -> Result:
             of = {"model": model, "hook": hook, **on}
             output = paths.fill(paths.MEASUREMENT_OF_HOOK, **of, measure=measure)
+            told = {} if _OF_A_HOOK & {*MEASURES[measure].reads} else {"hook": hook}
             return Result(
                 rule="measure",
                 place=_place(measure, model, hook, on),
                 output=output,
-                settings=self._measuring(measure),
+                settings={**self._measuring(measure), **told},
                 inputs=self._read_by(measure, {}, of),
                 code_roots=(MEASURES[measure].compute,),
                 suffix="",

@@ -1,0 +1,188 @@
+"""Labelled texts as tokens: which are of the text or the concept, BOS, and what does not fit."""
+
+import numpy as np
+import pytest
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers import PreTrainedTokenizerFast
+
+from labelled_by_hand import labelled
+from saeflow.errors import ConfigError, DataError
+from saeflow.measures.text_tokens import tokenize_labelled
+from saeflow.world.tokenizer import word_tokenizer
+from tiny_models import make_tokenizer
+
+POST = 'Consider if following review is positive or negative:\n"{}"\nThe review is '
+SPACED = POST.replace('"', " ")
+RAW = "Not  so good — naïve 😀 ending."
+
+
+def trained(model, trainer, texts, normalizer=None, pre=None, post=None):
+    inner = Tokenizer(model)
+    inner.normalizer, inner.pre_tokenizer, inner.post_processor = normalizer, pre, post
+    inner.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def byte_level(trim_offsets):
+    """Return a tokenizer as GPT-2's, or as GPT-NeoX's, which leaves spaces out of what it tells."""
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<unk>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    post = processors.ByteLevel(trim_offsets=trim_offsets)
+    pre = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    texts = [POST.format("so good " * 5)] * 9
+    made = trained(models.BPE(), trainer, texts, pre=pre, post=post)
+    made.backend_tokenizer.decoder = decoders.ByteLevel()
+    return made
+
+
+def sentence_piece():
+    """Return a tokenizer as Llama's: a space before every text, bytes for what it does not know."""
+    alphabet = [f"<0x{i:02X}>" for i in range(256)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<unk>", "<s>", "</s>", *alphabet],
+        show_progress=False,
+    )
+    spaces = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    made = trained(
+        models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True),
+        trainer,
+        ["▁Not", "▁so", "▁good", "▁The", "▁review", "▁is", "▁positive", "▁or", '"', "\n"] * 9,
+        normalizers.Sequence(spaces),
+        None,
+        processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)]),
+    )
+    spoken = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    made.backend_tokenizer.decoder = decoders.Sequence(spoken)
+    return made
+
+
+KINDS = {
+    "gpt2": lambda: byte_level(trim_offsets=False),
+    "gpt_neox": lambda: byte_level(trim_offsets=True),
+    "llama": sentence_piece,
+    "world": lambda: word_tokenizer([SPACED.format(RAW)], where=None),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tokens_of_text_and_concept_are_those_of_their_words(kind):
+    tokenizer = KINDS[kind]()
+    text = (SPACED if kind == "world" else POST).format(RAW)
+    made = labelled([text], raw=[RAW], concepts=[["good"]])
+    found = tokenize_labelled(tokenizer, made, max_positions=None)
+    of_text, of_concept, rest = (
+        tokenizer.decode(found.ids[which].tolist())
+        for which in (found.in_text, found.in_concept, found.ordinary & ~found.in_text)
+    )
+    assert of_text.split() == RAW.split() and of_concept.strip() == "good"
+    assert "".join(rest.split()) == "".join(text.replace(RAW, "").split())
+    assert not (found.in_concept & ~found.in_text).any()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "llama"])
+def test_the_space_at_the_end_is_a_token_and_the_last_one(kind):
+    tokenizer = KINDS[kind]()
+    made = labelled([POST.format("so good"), POST.format("so good").rstrip()], raw=["so good"] * 2)
+    found = tokenize_labelled(tokenizer, made, max_positions=None)
+    with_space, without = found.lengths
+    assert with_space == without + 1
+    last = [tokenizer.backend_tokenizer.id_to_token(int(one)) for one in found.ids[found.last]]
+    assert last[0] in ("Ġ", "▁") and last[1].endswith("s")
+    assert not found.in_text[found.last].any()
+    whole = tokenize_labelled(tokenizer, labelled(["so good "]), max_positions=None)
+    assert whole.in_text[whole.last].all()  # a space of the raw text is of it
+
+
+def test_a_word_before_a_span_is_not_of_it_though_its_space_is():
+    tokenizer = KINDS["gpt2"]()
+    made = labelled(["so good so"], raw=[" good "], concepts=[[" good "]])
+    found = tokenize_labelled(tokenizer, made, max_positions=None)
+    assert tokenizer.decode(found.ids[found.in_text].tolist()) == " good"
+    np.testing.assert_array_equal(found.in_concept, found.in_text)
+
+
+def test_an_unknown_concept_is_nowhere():
+    made = labelled(["w3 w4", "w5"], concepts=[None, []])
+    found = tokenize_labelled(make_tokenizer(), made, max_positions=32)
+    assert found.in_text.all() and not found.in_concept.any()
+
+
+def test_there_is_one_bos_whatever_the_text_brings():
+    tokenizer = KINDS["llama"]()
+    texts = ["so good", "<s>so good", "<s> so good"]
+    found = tokenize_labelled(tokenizer, labelled(texts), max_positions=None)
+    assert found.facts["bos"]
+    per_text = np.add.reduceat(found.ids == tokenizer.bos_token_id, found.offsets[:-1])
+    assert per_text.tolist() == [1, 1, 1]
+    assert (found.ids[found.offsets[:-1]] == tokenizer.bos_token_id).all()
+    assert not found.ordinary[found.offsets[:-1]].any()
+    assert not found.in_text[found.offsets[:-1]].any()
+
+
+@pytest.mark.parametrize(("bos", "has"), [("auto", False), (False, False), (True, True)])
+def test_the_setting_decides_about_the_bos(bos, has):
+    found = tokenize_labelled(make_tokenizer(), labelled(["w3 w4"]), max_positions=32, bos=bos)
+    assert found.ids.tolist() == ([0] if has else []) + [3, 4]
+    assert found.facts["bos"] is has
+
+
+def test_a_bos_that_the_tokenizer_lacks_cannot_be_asked_for():
+    tokenizer = make_tokenizer()
+    tokenizer.bos_token = None
+    with pytest.raises(ConfigError, match="none"):
+        tokenize_labelled(tokenizer, labelled(["w3"]), max_positions=9, bos=True)
+    found = tokenize_labelled(tokenizer, labelled(["w3"]), max_positions=9)
+    assert found.ids.tolist() == [3]
+
+
+def test_special_tokens_in_a_text_are_neither_of_it_nor_its_last():
+    found = tokenize_labelled(
+        make_tokenizer(), labelled(["w3 w4 <eos>", "w5 <pad> w6"]), max_positions=32
+    )
+    assert found.ids[found.last].tolist() == [4, 6]
+    assert found.ids[found.in_text].tolist() == [3, 4, 5, 6]
+
+
+def test_a_text_of_special_tokens_alone_is_refused():
+    with pytest.raises(DataError, match="text 1"):
+        tokenize_labelled(make_tokenizer(), labelled(["w3", "<eos>"]), max_positions=32)
+
+
+@pytest.mark.parametrize("bos", [True, False])
+def test_what_is_too_long_loses_its_beginning_but_for_the_bos(bos):
+    words = [f"w{i}" for i in range(3, 13)]
+    made = labelled([" ".join(words), "w3"], concepts=[["w4", "w12"], None])
+    found = tokenize_labelled(make_tokenizer(), made, max_positions=6, bos=bos)
+    expected = [0, 8, 9, 10, 11, 12] if bos else [7, 8, 9, 10, 11, 12]
+    assert found.ids[: found.offsets[1]].tolist() == expected
+    assert found.facts["n_cut"] == 1
+    assert found.ids[found.in_concept].tolist() == [12]
+
+
+def test_what_is_too_long_is_refused_where_that_is_asked():
+    made = labelled(["w3 w4 w5", "w3 w4 w5 w6", "w3"])
+    with pytest.raises(DataError, match=r"2 texts.*longest of 4"):
+        tokenize_labelled(make_tokenizer(), made, max_positions=2, long="refuse")
+    assert tokenize_labelled(make_tokenizer(), made, max_positions=4, long="refuse").facts
+
+
+def test_unknown_tokens_are_counted():
+    made = labelled(["good thing here", "good"])
+    tokenizer = word_tokenizer(["good here"], where=None)
+    found = tokenize_labelled(tokenizer, made, max_positions=None)
+    assert found.facts["n_unknown"] == 1
