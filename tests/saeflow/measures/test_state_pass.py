@@ -204,9 +204,7 @@ def test_a_killed_pass_goes_on_where_it_was_and_ends_with_the_same_bytes(
 def counted(monkeypatch):
     """Return a list that gets longer by each forward pass from now on."""
     ran, run_until = [], state_pass.run_until
-    monkeypatch.setattr(
-        state_pass, "run_until", lambda *args: (ran.append(1), run_until(*args))[1]
-    )
+    monkeypatch.setattr(state_pass, "run_until", lambda *args: (ran.append(1), run_until(*args))[1])
     return ran
 
 
