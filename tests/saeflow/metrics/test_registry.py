@@ -18,6 +18,7 @@ def test_the_measures_are_the_modules_that_say_so():
         "probes",
         "propagation",
         "reconstruction",
+        "states",
     }
     for name, measure in MEASURES.items():
         assert registry.load("metrics", name).MEASURE is measure and measure.name == name

@@ -142,7 +142,7 @@ def bos_of(tokenizer: PreTrainedTokenizerBase, wanted: bool | str, *, where: obj
         raise ConfigError(
             "a BOS token is asked for and the tokenizer has none",
             where=where,
-            remedy="Set `bos` to auto or false, of the packing or of measures > states.",
+            remedy="Set the packing's bos to auto or false, or measures > states > bos.",
         )
     return bos if wanted else None
 
