@@ -1,0 +1,42 @@
+"""The methods by name, with the settings that they take of `saeflow.config.sections.Probing`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from saeflow.probing.fitted import Method
+from saeflow.probing.latents import k_sparse
+from saeflow.probing.logistic import logistic, pca
+from saeflow.probing.others import boosting, knn, mlp, published
+
+PUBLISHED, LOGISTIC, K_SPARSE = "published", "logistic", "k_sparse"
+_OTHERS = {"pca": pca, "knn": knn, "boosting": boosting, "mlp": mlp, PUBLISHED: published}
+
+
+def methods_of(
+    names: Iterable[str], settings: Mapping[str, Any], *, ks: Sequence[int] = ()
+) -> dict[str, Method]:
+    """Return methods that fit a training set, by name.
+
+    Parameters
+    ----------
+    names
+        Some of published, logistic, pca, knn, boosting, mlp and k_sparse.
+    settings
+        ``penalties`` and ``standardise``; of k_sparse also ``codes`` with ``normalise``.
+    ks
+        Of k_sparse.
+    """
+    of_penalty = {name: settings[name] for name in ("penalties", "standardise")}
+    found: dict[str, Method] = {}
+    for name in names:
+        if name == LOGISTIC:
+            found[name] = partial(logistic, **of_penalty)
+        elif name == K_SPARSE:
+            normalise = settings["codes"]["normalise"]
+            found[name] = partial(k_sparse, ks=tuple(ks), normalise=normalise, **of_penalty)
+        else:
+            found[name] = _OTHERS[name]
+    return found
