@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from saeflow import registry
 from saeflow.config.base import Count, HookName, Items, Name, Section, Whole
 from saeflow.config.messages import no_such
+from saeflow.config.probing import Probing
 from saeflow.config.prompts import AnyPrompts
 from saeflow.config.saes import Sae
 from saeflow.config.sources import AnyDataset, Bos, Model, Packing, Tokenizer
@@ -188,6 +189,8 @@ class Measures(Section):
     """How a model reads labelled texts."""
     gate: Gate | None = Gate()
     """Whether SAEs from elsewhere fit the model; what fails is not measured. null: not asked."""
+    probing: Probing | None = Probing()
+    """How probes are fitted to labelled texts, to states and to codes. null for none."""
     ablations: Ablations | None = Ablations()
     """Which features are ablated in the model, on prompts. null for none."""
 

@@ -94,6 +94,8 @@ class Measure(NamedTuple):
         own.
     section : str
         The section of `measures` with its settings; that of its own name by default.
+    ignores : tuple of str
+        Keys of that section which are for others that share it.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Measure(NamedTuple):
     of: str = "sae"
     together: bool = False
     section: str = ""
+    ignores: tuple[str, ...] = ()
 
     @property
     def settings(self) -> str:

@@ -324,7 +324,8 @@ class Plan(Sources):
                 where=f"{self.file} > measures > {section}",
                 remedy="Give it {}, or its settings.",
             )
-        return {"measure": measure, **own}
+        ignored = MEASURES[measure].ignores
+        return {"measure": measure, **{k: v for k, v in own.items() if k not in ignored}}
 
     @property
     def resampling(self) -> dict[str, int]:

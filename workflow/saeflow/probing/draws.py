@@ -67,11 +67,14 @@ def draw(
     Returns
     -------
     draws : list of Draw
+        None where all labels are the same.
     left_out : dict
         "{setting} {level}" -> why it could not be drawn.
     """
     draws: list[Draw] = []
     left_out: dict[str, str] = {}
+    if not 0 < positive.sum() < len(positive):
+        return draws, left_out
     for seed in settings["seeds"]:
         normal = _normal(positive, settings["train"], seed)
         nan = float("nan")

@@ -71,4 +71,3 @@ def _stratified(positive: np.ndarray, seed: int) -> list[Fold]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class in fewer folds than there are
         return [Fold(*parts) for parts in splitter.split(positive, positive)]
-

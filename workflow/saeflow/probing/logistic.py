@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from saeflow.probing.columns import Sparse, Turned, dense
 from saeflow.probing.fitted import Fitted, Linear, Training
-from saeflow.probing.newton import Minimum, minimise
+from saeflow.probing.newton import TOLERANCE, Minimum, minimise
 from saeflow.probing.scores import auc
 
 PENALTIES = tuple((10.0 ** np.linspace(-5, 5, 10)).tolist())
@@ -182,7 +182,9 @@ def _labels(training: Training, parts: Sequence[np.ndarray], at: Stacked) -> np.
     return at.stack([training.positive[part] for part in parts])
 
 
-def _fit_sparse(training: Training, parts: Sequence[np.ndarray], penalties: Sequence[float]) -> Fits:
+def _fit_sparse(
+    training: Training, parts: Sequence[np.ndarray], penalties: Sequence[float]
+) -> Fits:
     """Fit with each C to each part of sparse rows, one part after the other."""
     found, converged = [], True
     for part in parts:
@@ -194,9 +196,11 @@ def _fit_sparse(training: Training, parts: Sequence[np.ndarray], penalties: Sequ
     return Fits(found, converged)
 
 
-def fit_sparse(x: csr_matrix, positive: np.ndarray, ridge: np.ndarray) -> tuple[Linear, bool]:
+def fit_sparse(
+    x: csr_matrix, positive: np.ndarray, ridge: np.ndarray, *, tolerance: float = TOLERANCE
+) -> tuple[Linear, bool]:
     """Fit to standardised sparse rows with each column of penalties (d + 1, m)."""
-    at = Sparse(x)
-    solved = minimise(at, positive[None], np.ones((1, len(positive))), ridge)
+    at, counts = Sparse(x), np.ones((1, len(positive)))
+    solved = minimise(at, positive[None], counts, ridge, tolerance=tolerance)
     weights, intercepts = at.linear(solved.weights)
     return Linear(weights[0], intercepts[0]), bool(solved.converged.all())

@@ -203,6 +203,8 @@ def _newton_step(
         z = inverse * rest
         found = (rest * z).sum(1)
         open_ = usable & (found > goal)
-        direction = z + np.where(open_, found / np.where(inner > 0, inner, 1), 0)[:, None] * direction
+        direction = (
+            z + np.where(open_, found / np.where(inner > 0, inner, 1), 0)[:, None] * direction
+        )
         inner = found
     return step

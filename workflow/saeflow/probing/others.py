@@ -11,6 +11,7 @@ from saeflow.probing.logistic import fit_sparse
 from saeflow.probing.scores import auc
 
 PUBLISHED_C, _PUBLISHED_STEPS = 0.01, 50
+_PUBLISHED_TOLERANCE = 1e-8
 _MOST_NEIGHBOURS, _N_GRID = 100, 10
 _HIDDEN, _DECAY, _MOST_STEPS, _TOLERANCE = 32, 1.0, 200, 1e-3
 
@@ -23,7 +24,8 @@ def published(training: Training) -> list[Fitted]:
     """
     x, positive = training.x, training.positive
     if issparse(x):
-        linear, converged = fit_sparse(x, positive, np.full((x.shape[1] + 1, 1), 1 / PUBLISHED_C))
+        ridge = np.full((x.shape[1] + 1, 1), 1 / PUBLISHED_C)
+        linear, converged = fit_sparse(x, positive, ridge, tolerance=_PUBLISHED_TOLERANCE)
         return [Fitted(linear.first(), converged=converged)]
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -91,7 +93,11 @@ def boosting(training: Training, *, seed: int = 0) -> list[Fitted]:
     return _model(
         training,
         lambda: GradientBoostingClassifier(
-            n_estimators=50, learning_rate=0.2, max_depth=3, subsample=0.8, max_features="sqrt",
+            n_estimators=50,
+            learning_rate=0.2,
+            max_depth=3,
+            subsample=0.8,
+            max_features="sqrt",
             random_state=seed,
         ),
         lambda model, x: model.decision_function(x),
@@ -106,7 +112,11 @@ def mlp(training: Training, *, seed: int = 0) -> list[Fitted]:
 
     def make():
         network = MLPClassifier(
-            (_HIDDEN,), alpha=_DECAY, solver="lbfgs", max_iter=_MOST_STEPS, tol=_TOLERANCE,
+            (_HIDDEN,),
+            alpha=_DECAY,
+            solver="lbfgs",
+            max_iter=_MOST_STEPS,
+            tol=_TOLERANCE,
             random_state=seed,
         )
         return make_pipeline(StandardScaler(), network)

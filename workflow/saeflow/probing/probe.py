@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from saeflow.errors import may_pass
-from saeflow.labelled.labelled import SHIFT, TEST, TRAIN, LabelledTask
+from saeflow.labelled.labelled import SHIFT, TEST, TRAIN, Labelled, LabelledTask
 from saeflow.logs import progress
 from saeflow.probing import draws
 from saeflow.probing.columns import Matrix, varying
@@ -26,6 +26,7 @@ from saeflow.probing.scores import accuracy, auc
 logger = logging.getLogger(__name__)
 
 FITS, SCORES = "fits.parquet", "scores.parquet"
+_SCORE_COLUMNS = {"example": np.int64, "label": np.int8, "score": np.float32}
 
 
 class Input(NamedTuple):
@@ -91,11 +92,11 @@ def units_of(owner: int, tasks: Iterable[LabelledTask], inputs: Sequence[Input])
     """Yield the units of an owner's inputs on tasks, with the rows of the tasks' own examples."""
     for task in tasks:
         for one in inputs:
-            own, known = task, one.known
-            if known is not None and not known[task.examples].all():
-                there = known[task.examples]
-                parts = (part[there] for part in (task.examples, task.labels, task.splits))
-                own = task._replace(**dict(zip(("examples", "labels", "splits"), parts, strict=True)))
+            there = np.ones(one.x.shape[0], dtype=bool) if one.known is None else one.known
+            there = there[task.examples]
+            own = task._replace(
+                examples=task.examples[there], labels=task.labels[there], splits=task.splits[there]
+            )
             yield Unit(owner, own, one._replace(x=one.x[own.examples], known=None))
 
 
@@ -122,35 +123,31 @@ def probe(
     """
     from joblib import Parallel, delayed
 
-    units = list(units)
-    run = Parallel(
-        n_jobs=min(n_jobs, max(1, len(units))), return_as="generator", pre_dispatch="2*n_jobs"
-    )
+    run = Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="2*n_jobs")
     found = run(delayed(_probe_safely)(unit, settings) for unit in units)
-    results: dict[int, Probed] = {unit.owner: Probed([], [], {}) for unit in units}
-    counted = progress(found, total=len(units), desc=desc, unit="tasks")
-    for unit, part in zip(units, counted, strict=True):
-        own = results[unit.owner]
+    results: dict[int, Probed] = {}
+    for owner, part in progress(found, desc=desc, unit="tasks"):
+        own = results.setdefault(owner, Probed([], [], {}))
         own.fits.extend(part.fits)
         own.scores.extend(part.scores)
         own.left_out.update(part.left_out)
     return results
 
 
-def _probe_safely(unit: Unit, settings: Mapping[str, Any]) -> Probed:
+def _probe_safely(unit: Unit, settings: Mapping[str, Any]) -> tuple[int, Probed]:
     from sklearn import config_context
     from threadpoolctl import threadpool_limits
 
+    checks = {"assume_finite": True, "skip_parameter_validation": True}
     try:
-        with threadpool_limits(1), config_context(
-            assume_finite=True, skip_parameter_validation=True
-        ):
-            return probe_task(unit.task, unit.input, settings)
+        with threadpool_limits(1), config_context(**checks):
+            return unit.owner, probe_task(unit.task, unit.input, settings)
     except Exception as error:
         if may_pass(error):
             raise
         logger.warning("%s: %s", unit.task.name, error)
-        return Probed([], [], {unit.task.name: f"{type(error).__name__}: {error}"})
+        why = f"{type(error).__name__}: {error}"
+        return unit.owner, Probed([], [], {f"{unit.task.name}: {unit.input.name}": why})
 
 
 def probe_task(task: LabelledTask, given: Input, settings: Mapping[str, Any]) -> Probed:
@@ -223,7 +220,12 @@ def _facts(fitted: Fitted, training: Training) -> dict[str, Any]:
     }
 
 
-def write_probes(directory: Path, probed: Probed) -> dict[str, Any]:
+def tasks_of(labelled: Labelled) -> dict[str, dict[str, str]]:
+    """Return what a record of probes says of its tasks: of each the dataset."""
+    return {task.name: {"dataset": task.dataset} for task in labelled.tasks}
+
+
+def write_probes(directory: Path, probed: Probed | None) -> dict[str, Any]:
     """Write ``fits.parquet`` and ``scores.parquet``; return what the record says of them.
 
     Parameters
@@ -231,27 +233,22 @@ def write_probes(directory: Path, probed: Probed) -> dict[str, Any]:
     directory
         Of a result.
     probed
-        Its fits, which are numbered in their order.
+        Its fits, which are numbered in their order; None for none.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    probed = probed or Probed([], [], {})
     numbers = np.arange(len(probed.fits), dtype=np.int64)
-    columns = {
-        name: pa.array([fit[name] for fit in probed.fits], kind) for name, kind in _columns().items()
-    }
+    kinds = _columns()
+    columns = {name: pa.array([fit[name] for fit in probed.fits], kinds[name]) for name in kinds}
     pq.write_table(pa.table({"fit": numbers, **columns}), directory / FITS)
-    examples, labels, scores = (
-        np.concatenate([np.zeros(0, kind), *parts]).astype(kind)
-        for parts, kind in zip(
-            zip(*probed.scores, strict=True) if probed.scores else ((), (), ()),
-            (np.int64, np.int8, np.float32),
-            strict=True,
-        )
-    )
-    of = np.repeat(numbers, [len(one[0]) for one in probed.scores])
-    table = {"fit": of, "example": examples, "label": labels, "score": scores}
-    pq.write_table(pa.table(table), directory / SCORES)
+    of = np.repeat(numbers, [len(examples) for examples, _, _ in probed.scores])
+    scores = {"fit": of}
+    for place, (name, kind) in enumerate(_SCORE_COLUMNS.items()):
+        parts = [one[place] for one in probed.scores]
+        scores[name] = np.concatenate([np.zeros(0, kind), *parts]).astype(kind)
+    pq.write_table(pa.table(scores), directory / SCORES)
     return {
         "n_fits": len(numbers),
         "n_not_converged": sum(not fit["converged"] for fit in probed.fits),
