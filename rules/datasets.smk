@@ -70,6 +70,24 @@ rule fetch_prompts:
         'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_prompts.py" {wildcards.plan} {output} --threads {threads} --log {log}'
 
 
+rule fetch_labelled:
+    """Fetch labelled texts from the hub, read local files, or generate them."""
+    input:
+        jobs.before,
+    output:
+        paths.receipt("fetch_labelled"),
+    log:
+        paths.log("fetch_labelled"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=jobs.memory,
+        runtime=60,
+    shell:
+        'exec "$SAEFLOW_PYTHON" -P "$SAEFLOW_SCRIPTS/fetch_labelled.py" {wildcards.plan} {output} --threads {threads} --log {log}'
+
+
 rule train_tokenizer:
     """Train a word-level tokenizer."""
     input:

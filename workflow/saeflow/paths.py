@@ -23,6 +23,7 @@ MEASUREMENT_OF_HOOK = (
     RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packing}/{hook}/{measure}.json"
 )
 PROMPTS = RESULTS + "/prompts/{prompts}/prompts.json"
+LABELLED = RESULTS + "/labelled/{labelled}/labelled.json"
 ON_PROMPTS, ON_LABELLED = "prompts", "labelled"
 """In the place of the packing where something is measured on a prompt set, on labelled texts."""
 NOT_PACKED = {ON_PROMPTS: "prompt sets", ON_LABELLED: "labelled texts"}
@@ -56,6 +57,7 @@ PASSES = {
     "generate_dataset": "{dataset}",
     "sample_dataset": "{dataset}",
     "fetch_prompts": "{prompts}",
+    "fetch_labelled": "{labelled}",
     "tokenize_dataset": "{tokenizer}/{dataset}/{packing}",
     "harvest": _OF_MODEL,
     "release_activations": f"{_OF_MODEL}/{{hook}}",
@@ -78,6 +80,7 @@ WILDCARDS = {
     "dataset": _NAME,
     "packing": _NAME,
     "prompts": _NAME,
+    "labelled": _NAME,
     "eval_dataset": _NAME,
     "eval_packing": _NAME,
     "hook": r"[a-z_]+(\.[0-9]+)?",

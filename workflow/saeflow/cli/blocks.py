@@ -13,6 +13,7 @@ from saeflow.cost.summary import summarise
 from saeflow.datasets.files import find_files
 from saeflow.errors import ConfigError
 from saeflow.hub import snapshot
+from saeflow.labelled.files import PATHS, dataset_files
 from saeflow.plan.current import has_bulk
 from saeflow.plan.local import not_there
 from saeflow.plan.outputs import Outputs
@@ -35,6 +36,12 @@ class Need(NamedTuple):
 
 def missing_paths(config: Mapping[str, Any], file: Path) -> Iterator[str]:
     """Yield a line for every local path of the configuration that is not there."""
+    for name, entry in config["labelled"].items():
+        for key in (key for key in PATHS if key in entry):
+            try:
+                dataset_files(entry[key], where=f"{file} > labelled > {name} > {key}")
+            except ConfigError as error:
+                yield str(error)
     for section in ("models", "datasets", "prompts", "saes"):
         for name, entry in config[section].items():
             if "path" not in entry or (section == "saes" and "{" in entry["path"]):
@@ -56,6 +63,7 @@ def unfetched(outputs: Outputs) -> Iterator[str]:
         ("models", plan.model, "model"),
         ("datasets", plan.dataset, "dataset"),
         ("prompts", plan.prompts, "dataset"),
+        ("labelled", plan.labelled, "dataset"),
     ):
         for name, entry in plan.config[section].items():
             if "hub" not in entry:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from saeflow.activations.reader import Store
 
 Line = tuple[str, str]
+_SHOWN = 8
 _BITS = {"float16": 16, "bfloat16": 16, "float32": 32, "int8": 8}
 
 
@@ -62,6 +63,12 @@ def _kind(facts: Mapping[str, Any]) -> Iterator[Line]:
         yield "activations", facts["hook"]
     if "kind" in facts and "n_prompts" in facts:
         yield "prompts", f"{facts['n_prompts']:,}, {facts['kind'].replace('_', ' ')}"
+    if "n_tasks" in facts and "n_examples" in facts:
+        sets = ", ".join(f"{facts[f'n_{name}']:,} {name}" for name in ("train", "test", "shift"))
+        yield "labelled texts", f"{facts['n_examples']:,}: {sets}"
+        yield "tasks", f"{facts['n_tasks']:,} of {count(len(facts['datasets']), 'dataset')}"
+        for name, why in list(facts["left_out"].items())[:_SHOWN]:
+            yield "left out", f"{name}: {why}"
     if among := facts.get("n_candidates"):
         several = "" if among["min"] == among["max"] else f" to {among['max']}"
         yield "candidates", f"{among['min']}{several}, chance {facts['chance']:.3f}"

@@ -25,7 +25,7 @@ BULK = re.compile(
 )
 """The names of bulk directories, see `saeflow.work`; ``.removed`` is one that `clean` removes."""
 
-_ALONE = ("model", "tokenizer", "dataset", "prompts", "tokens", "sae")
+_ALONE = ("model", "tokenizer", "dataset", "prompts", "labelled", "tokens", "sae")
 """Records that name the directory in which they lie."""
 
 

@@ -51,6 +51,9 @@ def resolve(config: Any, *, file: str = "config.yaml") -> Config:
             refer(result, "models", dataset["sample"]["model"], where)
     for name, prompts in result["prompts"].items():
         _check_prompts(result, f"{file} > prompts > {name}", prompts)
+    for name, labelled in result["labelled"].items():
+        if "dataset" in labelled:
+            _check_world(result, f"{file} > labelled > {name}", labelled, "reviews")
     for name in NOT_PACKED.keys() & result["packings"].keys():
         raise ConfigError(
             f"this name stands for {NOT_PACKED[name]} where something is measured on them",
@@ -118,16 +121,7 @@ def _check_prompts(config: Config, where: str, prompts: Config) -> None:
     """Check that a world has the prompts that are wanted of it."""
     if "dataset" not in prompts:
         return
-    refer(config, "datasets", prompts["dataset"], f"{where} > dataset")
-    world = config["datasets"][prompts["dataset"]].get("generate")
-    if world is None:
-        known = [name for name, entry in config["datasets"].items() if "generate" in entry]
-        raise ConfigError(
-            "this dataset has no prompts",
-            where=f"{where} > dataset",
-            expected=f"a generated dataset: {', '.join(known) or 'there is none'}",
-            got=prompts["dataset"],
-        )
+    world = _check_world(config, where, prompts, "prompts")
     wanted = prompts["n_prompts"]
     if wanted is not None and wanted > world["n_prompts"]:
         raise ConfigError(
@@ -137,6 +131,21 @@ def _check_prompts(config: Config, where: str, prompts: Config) -> None:
             got=wanted,
             remedy=f"Lower it, or raise datasets > {prompts['dataset']} > generate > n_prompts.",
         )
+
+
+def _check_world(config: Config, where: str, entry: Config, what: str) -> Config:
+    """Check that an entry names a world, and return what is generated of it."""
+    refer(config, "datasets", entry["dataset"], f"{where} > dataset")
+    world = config["datasets"][entry["dataset"]].get("generate")
+    if world is None:
+        known = [name for name, one in config["datasets"].items() if "generate" in one]
+        raise ConfigError(
+            f"this dataset has no {what}",
+            where=f"{where} > dataset",
+            expected=f"a generated dataset: {', '.join(known) or 'there is none'}",
+            got=entry["dataset"],
+        )
+    return world
 
 
 def _check_study(config: Config, where: str, study: Config) -> None:

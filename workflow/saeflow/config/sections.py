@@ -1,7 +1,7 @@
 """The sections of the configuration, and what every study is told. Read `Config`.
 
-Entries of the sections are in `sources.py`, `prompts.py`, `saes.py` and `training.py`; what a study
-asks besides is beside the study.
+Entries of the sections are in `sources.py`, `prompts.py`, `labelled.py`, `saes.py` and
+`training.py`; what a study asks besides is beside the study.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from saeflow import registry
 from saeflow.config.base import Count, HookName, Items, Name, Section, Whole
+from saeflow.config.labelled import AnyLabelled
 from saeflow.config.messages import no_such
 from saeflow.config.probing import Probing
 from saeflow.config.prompts import AnyPrompts
@@ -287,6 +288,8 @@ class Config(Section):
     """Ways to cut documents into sequences, by name."""
     prompts: dict[Name, AnyPrompts] = {}
     """Prompt sets, questions with a known answer, by name."""
+    labelled: dict[Name, AnyLabelled] = {}
+    """Texts with labels, which probes are fitted to, by name."""
     activations: Activations = Activations()
     """How activations are stored."""
     jobs: Jobs = Jobs()

@@ -20,6 +20,7 @@ BYTES_PER_TOKEN = {"train_tokenizer": 4.7, "copy_tokenizer": 4.3}
 
 _WEB_DOCUMENT_TOKENS = 1100
 _PROMPTS, _PROMPT_TOKENS = 1000, 150
+_REVIEW_TOKENS = 48
 _COMPRESSED = 3.0  # bytes of text for each of gzip or Zstandard
 
 
@@ -50,6 +51,17 @@ def tokens_of_prompts(prompts: Result) -> Guess:
     if n is None and "dataset" in prompts.inputs:
         n = prompts.inputs["dataset"].settings["generate"]["n_prompts"]
     return Guess((n or _PROMPTS) * _PROMPT_TOKENS, 3.0)
+
+
+def tokens_of_labelled(labelled: Result) -> Guess:
+    """Return the tokens of labelled texts."""
+    if facts := manifest_of(labelled):
+        return Guess(facts["n_characters"] / BYTES_PER_TOKEN["copy_tokenizer"], 1.5)
+    settings = labelled.settings
+    if world := settings.get("world"):
+        n = 6 * world["n_prompts"]  # to train on, to test on, and of a second distribution
+        return Guess(min(n, settings["examples"] or n) * _REVIEW_TOKENS, 1.2)
+    raise UnknownError(f"{labelled.output.parent} is not read: its size is not known")
 
 
 def tokens_of(store: Result) -> Tokens:

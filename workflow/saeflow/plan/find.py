@@ -20,6 +20,7 @@ def find_defined(plan: Plan, record: Path) -> Result | None:
         paths.TOKENIZER: plan.tokenizer,
         paths.DATASET: plan.dataset,
         paths.PROMPTS: plan.prompts,
+        paths.LABELLED: plan.labelled,
         paths.TOKENS: plan.tokens,
         paths.ACTIVATIONS: plan.activations,
         paths.SAE: plan.sae,

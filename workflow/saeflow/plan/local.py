@@ -19,6 +19,7 @@ from saeflow import paths
 from saeflow.datasets.files import find_files
 from saeflow.errors import ConfigError, DiskFullError, SaeflowError, StaleError
 from saeflow.files import canonical_json, sha256_file, sha256_text, write_json
+from saeflow.labelled.files import dataset_files
 from saeflow.models.files import model_files
 from saeflow.sae.saved.files import files_read
 
@@ -26,7 +27,12 @@ CACHE = Path(paths.CACHE) / "local-hashes.json"
 _SHOWN = 8
 
 HASH = "path_sha256"
-"""The setting with the hash."""
+"""The setting with the hash of what `path` names."""
+
+
+def hash_key(key: str) -> str:
+    """Return the setting with the hash of what a key names."""
+    return f"{key}_sha256"
 
 
 def local_files(
@@ -37,7 +43,7 @@ def local_files(
     Parameters
     ----------
     rule
-        Of datasets, prompt sets, models or SAEs from elsewhere.
+        Of datasets, prompt sets, labelled texts, models or SAEs from elsewhere.
     path
         As in the configuration.
     settings
@@ -48,6 +54,8 @@ def local_files(
     if rule in ("fetch_dataset", "fetch_prompts"):  # their order says it all
         found = find_files(path, where=where, separator=settings.get("separator"))
         return {f"{i:08d}": file for i, file in enumerate(found)}
+    if rule == "fetch_labelled":  # a dataset has its name from its file
+        return {file.name: file for file in dataset_files(path, where=where).values()}
     place = Path(path).expanduser()
     if not place.exists():
         raise not_there(path, where)
@@ -115,7 +123,7 @@ class Unchanged:
     rule
         Of the job.
     result
-        As `saeflow.plan.passes.describe` gives it; one with a path among its arguments.
+        As `saeflow.plan.passes.describe` gives it; one with paths among its arguments.
 
     Raises
     ------
@@ -125,24 +133,35 @@ class Unchanged:
 
     def __init__(self, rule: str, result: Mapping[str, Any]) -> None:
         self._rule, self._settings = rule, result["settings"]
-        self._path = result["arguments"]["path"]
-        files = self._files()
-        self._stamps = {name: _stamp(file) for name, file in files.items()}
-        if hash_of(files) != self._settings[HASH]:
-            raise self._changed("since this job was planned")
+        self._paths = {
+            key: path
+            for key, path in result["arguments"].items()
+            if hash_key(key) in self._settings
+        }
+        self._stamps = self._stamped()
+        for key, path in self._paths.items():
+            if hash_of(self._files(path)) != self._settings[hash_key(key)]:
+                raise self._changed(path, "since this job was planned")
 
     def check(self) -> None:
         """Raise a `StaleError` if a file was written, replaced, added or removed meanwhile."""
-        if {name: _stamp(file) for name, file in self._files().items()} != self._stamps:
-            raise self._changed("while it was read")
+        for path, stamps in self._stamped().items():
+            if stamps != self._stamps[path]:
+                raise self._changed(path, "while it was read")
 
-    def _files(self) -> dict[str, Path]:
-        return local_files(self._rule, self._path, self._settings, where=self._path)
+    def _stamped(self) -> dict[str, dict[str, list[int]]]:
+        return {
+            path: {name: _stamp(file) for name, file in self._files(path).items()}
+            for path in self._paths.values()
+        }
 
-    def _changed(self, when: str) -> StaleError:
+    def _files(self, path: str) -> dict[str, Path]:
+        return local_files(self._rule, path, self._settings, where=path)
+
+    def _changed(self, path: str, when: str) -> StaleError:
         return StaleError(
             f"a local file changed {when}",
-            where=self._path,
+            where=path,
             remedy="Run snakemake again, once nothing writes to it: it plans with the files as"
             " they are then.",
         )

@@ -36,6 +36,7 @@ _NOUNS = {
     "generate_dataset": "dataset",
     "sample_dataset": "dataset",
     "fetch_prompts": "prompt set",
+    "fetch_labelled": "set of labelled texts",
     "tokenize_dataset": "token store",
     "harvest": "store",
     "release_activations": "store",

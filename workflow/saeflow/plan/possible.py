@@ -52,6 +52,8 @@ def require_possible(outputs: Outputs) -> None:
             registry.load("plan", "texts").check_texts(plan, one, wanted)
         elif one.rule == "fetch_prompts" and "path" in one.arguments:
             registry.load("plan", "texts").check_prompts(plan, one)
+        elif one.rule == "fetch_labelled" and "path" in one.arguments:
+            registry.load("plan", "texts").check_labelled(plan, one)
 
 
 def facts_of(model: Result) -> ModelFacts | None:

@@ -9,7 +9,8 @@ from typing import Any
 from saeflow import paths
 from saeflow.datasets.files import kind_of
 from saeflow.errors import ConfigError
-from saeflow.plan.local import HASH, hash_of, local_files
+from saeflow.labelled.files import PATHS
+from saeflow.plan.local import hash_key, hash_of, local_files
 from saeflow.plan.result import Result, look_at_source
 
 
@@ -90,7 +91,7 @@ class Sources:
             inputs = {"model": self.model(entry["shuffle"])}
             return self._alone("shuffle_model", paths.MODEL, place, settings, inputs)
         source = _without(entry, "tokenizer")
-        where = f"{self.file} > models > {name} > path"
+        where = f"{self.file} > models > {name}"
         return self._fetched("fetch_model", paths.MODEL, place, source, where)
 
     def tokenizer_name(self, model: str) -> str:
@@ -134,7 +135,7 @@ class Sources:
             }
             settings = {**entry, "sample": sample}
             return self._alone("sample_dataset", paths.DATASET, place, settings, inputs)
-        where = f"{self.file} > datasets > {dataset} > path"
+        where = f"{self.file} > datasets > {dataset}"
         return self._fetched("fetch_dataset", paths.DATASET, place, entry, where)
 
     def prompts(self, prompts: str) -> Result:
@@ -144,7 +145,7 @@ class Sources:
     def _prompts(self, prompts: str) -> Result:
         entry, place = self._entry("prompts", prompts), {"prompts": prompts}
         if "generate" not in entry:
-            where = f"{self.file} > prompts > {prompts} > path"
+            where = f"{self.file} > prompts > {prompts}"
             return self._fetched("fetch_prompts", paths.PROMPTS, place, entry, where)
         return Result(
             rule="fetch_prompts",
@@ -153,6 +154,28 @@ class Sources:
             settings=_without(entry, "dataset"),
             inputs={"dataset": self.dataset(entry["dataset"])} if "dataset" in entry else {},
             code_roots=(f"saeflow.prompts.{'world' if 'dataset' in entry else 'ioi'}",),
+            suffix="",
+        )
+
+    def labelled(self, labelled: str) -> Result:
+        """Return labelled texts: read, or generated."""
+        return self._once(("labelled", labelled), lambda: self._labelled(labelled))
+
+    def _labelled(self, labelled: str) -> Result:
+        entry, place = dict(self._entry("labelled", labelled)), {"labelled": labelled}
+        entry["name"] = labelled
+        if "generate" not in entry:
+            where = f"{self.file} > labelled > {labelled}"
+            return self._fetched("fetch_labelled", paths.LABELLED, place, entry, where)
+        world = self._entry("datasets", entry.pop("dataset"))["generate"]
+        entry["world"] = {key: world[key] for key in ("seed", "n_prompts")}
+        return Result(
+            rule="fetch_labelled",
+            place=place,
+            output=paths.fill(paths.LABELLED, **place),
+            settings=entry,
+            inputs={},
+            code_roots=("saeflow.labelled.world",),
             suffix="",
         )
 
@@ -180,13 +203,14 @@ class Sources:
         where: str,
     ) -> Result:
         """Return what is taken from the hub, or from local files, followed by their content."""
-        settings, arguments = _without(entry, "path"), {}
-        if "path" in entry:
-            files = local_files(rule, entry["path"], entry, where=where)
-            arguments["path"] = str(Path(entry["path"]).expanduser())
-            settings[HASH] = hash_of(files)
-            if rule in ("fetch_dataset", "fetch_prompts"):
-                settings["format"] = kind_of(next(iter(files.values())))
+        settings, arguments = _without(entry, *PATHS), {}
+        for key in PATHS:
+            if key in entry:
+                files = local_files(rule, entry[key], entry, where=f"{where} > {key}")
+                arguments[key] = str(Path(entry[key]).expanduser())
+                settings[hash_key(key)] = hash_of(files)
+                if rule in ("fetch_dataset", "fetch_prompts"):
+                    settings["format"] = kind_of(next(iter(files.values())))
         return self._alone(rule, pattern, place, settings, arguments=arguments)
 
     def _alone(

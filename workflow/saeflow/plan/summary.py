@@ -16,7 +16,7 @@ from saeflow.plan.result import Result
 
 _MODELS = ("fetch_model", "train_lm", "select_checkpoint", "shuffle_model")
 _DATASETS = ("fetch_dataset", "generate_dataset", "sample_dataset")
-_PROMPTS = "fetch_prompts"
+_PROMPTS, _LABELLED = "fetch_prompts", "fetch_labelled"
 _SAES = ("train_saes", "import_saes", "finetune_saes")
 _FITTED = (*Training.model_fields, "architecture", "expansion", "solver", "method")
 """Keys of recipes and methods that have a place of their own."""
@@ -37,8 +37,8 @@ def summary(config: Mapping[str, Any], results: Iterable[Result]) -> tuple[Summa
     Returns
     -------
     settings : dict
-        By section ("models", "datasets", "prompts", "tokens", "activations", "saes", "methods",
-        "measures", "intervals") and name: settings in identities.
+        By section ("models", "datasets", "prompts", "labelled", "tokens", "activations", "saes",
+        "methods", "measures", "intervals") and name: settings in identities.
     records : dict
         By section and name: path and identity of each of the results, in the order of paths.
     """
@@ -63,6 +63,8 @@ def _entry(config: Mapping[str, Any], result: Result) -> tuple[str, str, dict[st
         return "datasets", place["dataset"], {"rule": rule, **settings, **_read(result)}
     if rule == _PROMPTS:
         return "prompts", place["prompts"], {"rule": rule, **settings, **_read(result)}
+    if rule == _LABELLED:
+        return "labelled", place["labelled"], {"rule": rule, **settings}
     if rule == "tokenize_dataset":
         return "tokens", "/".join(place.values()), settings
     if rule == "harvest":

@@ -1,18 +1,23 @@
 """Whether local texts are there, in the column that is named, and enough: by their beginnings.
 
-Read `check_texts`; `check_prompts` does the same for prompts.
+Read `check_texts`; `check_prompts` and `check_labelled` do the same for those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from saeflow.datasets.files import compression_of
 from saeflow.datasets.local import Head, head_of
+from saeflow.datasets.rows import rows_of
 from saeflow.datasets.split import splits_of
 from saeflow.errors import ConfigError, DataError
+from saeflow.labelled.files import PATHS, matched_files
+from saeflow.labelled.labelled import TRAIN
+from saeflow.labelled.texts import texts_of
 from saeflow.plan.current import has_bulk
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import Result
@@ -73,6 +78,25 @@ def check_prompts(plan: Plan, prompts: Result) -> None:
     except DataError as error:
         error.where = where if error.where is None else f"{where}: {error.where}"
         raise
+
+
+def check_labelled(plan: Plan, labelled: Result) -> None:
+    """Raise where local files with labelled texts, or the first row of one, cannot be read.
+
+    Raises
+    ------
+    ConfigError, DataError
+        With the place in the configuration, and in the file.
+    """
+    where = f"{plan.file} > labelled > {labelled.place['labelled']}"
+    paths = {key: path for key, path in labelled.arguments.items() if key in PATHS}
+    files = matched_files(paths, where=where).datasets.values()
+    for file in (file for own in files for some in own.values() for file in some):
+        try:
+            texts_of(islice(rows_of([file]), 1), labelled.settings, TRAIN)
+        except DataError as error:
+            error.where = f"{where}: {error.where}"
+            raise
 
 
 def _check_limit(plan: Plan, store: Result, split: str, most: int) -> None:

@@ -1,24 +1,18 @@
-"""Rows of local files with prompts, and a look at the first ones before anything runs."""
+"""Local files with prompts, and a look at their first rows before anything runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from saeflow.datasets.files import CSV, JSONL, PARQUET, TXT, find_files, kind_of
-from saeflow.datasets.readers import csv, jsonl, parquet
+from saeflow.datasets.files import TXT, find_files, kind_of
+from saeflow.datasets.rows import rows_of
 from saeflow.errors import ConfigError, DataError
 from saeflow.prompts.forms import find_form
 
-_READERS = {JSONL: jsonl, CSV: csv, PARQUET: parquet}
 _FIRST = 100
-
-
-def rows_of(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield where each row of some files of one kind stands, and its values by column."""
-    yield from _READERS[kind_of(files[0])].rows(files)
 
 
 def find_prompt_files(path: Path | str, *, where: object) -> list[Path]:

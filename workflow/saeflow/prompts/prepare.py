@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saeflow import registry
-from saeflow.datasets.columns import Column
-from saeflow.datasets.hub import hub_source
+from saeflow.datasets.rows import Row, hub_rows, rows_of
 from saeflow.errors import DataError
 from saeflow.prompts.forms import find_form
-from saeflow.prompts.local import find_prompt_files, rows_of
+from saeflow.prompts.local import find_prompt_files
 from saeflow.prompts.prompt import CHOICE, CLOZE, Prompt, PromptSet, write_prompts
 from saeflow.work import bulk_of
 
@@ -31,8 +30,6 @@ IOI_PROMPTS = 1000
 
 CLOZE_CANDIDATES = 10
 """So many has a question of the Children's Book Test."""
-
-Row = tuple[str, Mapping[str, Any]]
 
 
 def prepare_prompts(
@@ -93,21 +90,10 @@ def _generated(settings: Mapping[str, Any], dataset: Path | None) -> tuple[str, 
 
 
 def _read(settings: Mapping[str, Any], path: str | None) -> Iterator[Row]:
-    """Yield where each row stands, and its values, of files or a dataset on the hub."""
+    """Return where each row stands, and its values, of files or a dataset on the hub."""
     if path is not None:
-        yield from rows_of(find_prompt_files(path, where=path))
-        return
-    name, number = settings["hub"], 0
-    source = hub_source(dict(settings, n_documents=settings["n_prompts"]))
-    for batch in source.batches():
-        columns = {name: _values(column) for name, column in batch.columns.items()}
-        for values in zip(*columns.values(), strict=True):
-            number += 1
-            yield f"{name} > row {number}", dict(zip(columns, values, strict=True))
-
-
-def _values(column: Column) -> list[Any]:
-    return column if isinstance(column, list) else column.to_pylist()
+        return rows_of(find_prompt_files(path, where=path))
+    return hub_rows(dict(settings, n_documents=settings["n_prompts"]))
 
 
 def _formed(

@@ -15,6 +15,7 @@ from saeflow.datasets.split import SPLITS
 from saeflow.hooks import Hook
 from saeflow.inventory import MANIFEST, read_record
 from saeflow.paths import NOT_PACKED, ON_PROMPTS
+from saeflow.report.asked import labelled, prompts
 from saeflow.report.fits import made, methods, saes
 from saeflow.report.words import (
     HASH_CHARACTERS,
@@ -52,7 +53,8 @@ def what_was_run(
     makers = {
         "models": lambda s, r: _models(s, r, perplexity),
         "datasets": _datasets,
-        "prompts": _prompts,
+        "prompts": prompts,
+        "labelled": labelled,
         "tokens": _tokens,
         "activations": _activations,
         "saes": saes,
@@ -135,25 +137,6 @@ def _datasets(settings: Entries, there: Entries) -> Section:
         rows.append([name, source(own), " / ".join(shares), counts, own_settings])
     columns = ("dataset", "source", f"shares {_OF_SPLITS}", f"documents {_OF_SPLITS}", "settings")
     return Section("Datasets", columns, rows, "A hash of its text puts a document into a split.")
-
-
-def _prompts(settings: Entries, there: Entries) -> Section:
-    rows = []
-    for name, own in settings.items():
-        ((_, facts),) = there[name]
-        left = but(own, "rule", "hub", "revision", "path_sha256", "format", "generate", "n_prompts")
-        among = sorted((facts.get("n_candidates") or {}).values())
-        rows.append(
-            [
-                name, source(own), str(facts.get("kind", "")).replace("_", " "),
-                number(facts.get("n_prompts")), " to ".join(dict.fromkeys(map(number, among))),
-                number(facts.get("chance")), number(facts.get("window")),
-                listed(but(left, "from_dataset", "window")),
-            ]
-        )  # fmt: skip
-    columns = ("prompts", "source", "kind", "number", "candidates", "chance", "window", "settings")
-    note = "Window: the last tokens of a prompt, among which a latent counts as active."
-    return Section("Prompt sets", columns, rows, note)
 
 
 def _tokens(settings: Entries, there: Entries) -> Section:

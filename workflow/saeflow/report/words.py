@@ -34,7 +34,7 @@ class Section(NamedTuple):
 
 
 def source(own: Mapping[str, Any]) -> str:
-    """Return where a model, a dataset or a prompt set comes from."""
+    """Return where a model, a dataset, a prompt set or labelled texts come from."""
     rule = own["rule"]
     if rule == "select_checkpoint":
         return f"{own['from_model']} after {own['step']:,} steps"
@@ -48,6 +48,8 @@ def source(own: Mapping[str, Any]) -> str:
     if rule == "fetch_prompts" and "generate" in own:
         of = f"the world {own['from_dataset']}" if "from_dataset" in own else "templates in English"
         return f"generated here: {own['generate']}, of {of}"
+    if rule == "fetch_labelled" and "generate" in own:
+        return f"generated here: reviews of the built-in world, seed {own['world']['seed']}"
     if rule == "sample_dataset":
         return f"sampled here from {own['from_model']}"
     if "hub" in own:

@@ -15,7 +15,8 @@ from saeflow.datasets.lines import is_whole, lines, refuse_surrogates, without_s
 from saeflow.datasets.source import Source, batched
 from saeflow.errors import DataError
 
-_ABSENT = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
+ABSENT = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
+"""What stands for no value."""
 _KINDS = [pa.int64(), pa.float64(), pa.bool_(), pa.string()]
 """What the values of a column are: the first that all of them can be read as."""
 
@@ -132,5 +133,5 @@ def _fits(values: pa.Array, kind: pa.DataType) -> bool:
 def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
         return values
-    absent = pc.is_in(values, value_set=pa.array(_ABSENT))
+    absent = pc.is_in(values, value_set=pa.array(ABSENT))
     return pc.if_else(absent, pa.scalar(None, pa.string()), values).cast(kind)
