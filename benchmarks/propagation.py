@@ -108,7 +108,7 @@ def _peak(n_sequences: int) -> float:
 def alone(n_sequences: int) -> None:
     """Measure in this process and write its peak, which the kernel counts since its start."""
     from saeflow.hooks import Hook
-    from saeflow.measures.following import Placed, propagate
+    from saeflow.measures.propagation.following import Placed, propagate
     from saeflow.sae.model import SAE, architecture_settings
     from saeflow.tokens.sequences import Sequences
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from saeflow.hooks import Hook
-from saeflow.measures.ablating import WHERE
-from saeflow.measures.feature_scores import choose, score_features, sets_of
+from saeflow.measures.ablations.ablating import WHERE
+from saeflow.measures.ablations.feature_scores import choose, score_features, sets_of
 from saeflow.tables.runs import DOCUMENTS, Key, Record, Run
 
 N, D_SAE = 60, 300

@@ -11,7 +11,7 @@ MEASURE = Measure(
     name="ablations",
     text="What becomes of the answers to a prompt set when single features of an SAE, and sets of"
     " them, are ablated: taken out of the reconstruction, and out of the activations themselves.",
-    compute="saeflow.measures.ablations:measure_ablations",
+    compute="saeflow.measures.ablations.measure:measure_ablations",
     reads=("model", "tokenizer", "prompts", "answers"),
     metrics=(),
     together=True,

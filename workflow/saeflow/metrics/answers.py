@@ -165,7 +165,7 @@ MEASURE = Measure(
     name="answers",
     text="What the model answers to the prompts of a set with an SAE in the place of a hook's"
     " activations, on the prompt and on the answer. Needs a prompt set.",
-    compute="saeflow.measures.answers:measure_answers",
+    compute="saeflow.measures.answers.measure:measure_answers",
     reads=("model", "tokenizer", "prompts"),
     together=True,
     metrics=(

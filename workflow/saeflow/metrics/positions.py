@@ -107,7 +107,7 @@ MEASURE = Measure(
     name="positions",
     text="How an SAE does at each position of the context, within the length that its training had"
     " and beyond it, on documents of its training and on others.",
-    compute="saeflow.measures.positions:measure_positions",
+    compute="saeflow.measures.positions.measure:measure_positions",
     reads=("activations", "model", "tokens", "clean", "trained_on"),
     together=True,
     metrics=(

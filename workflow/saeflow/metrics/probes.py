@@ -85,7 +85,7 @@ _LOSS = {"source": _PROBES, "unit": "nats/token"}
 MEASURE = Measure(
     name="probes",
     text="What linear probes of the activations read in an SAE's reconstructions and latents.",
-    compute="saeflow.measures.probes:measure_probes",
+    compute="saeflow.measures.probes.measure:measure_probes",
     reads=("activations", "fitted"),
     metrics=(
         Metric(

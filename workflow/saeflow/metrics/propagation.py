@@ -137,7 +137,7 @@ MEASURE = Measure(
     name="propagation",
     text="What becomes of an SAE's error in later layers: how SAEs there do on what arrives, and by"
     " which way the predictions suffer. On so many tokens as `measures > propagation` says.",
-    compute="saeflow.measures.propagation:measure_propagation",
+    compute="saeflow.measures.propagation.measure:measure_propagation",
     reads=("model", "tokens", "others"),
     together=True,
     metrics=tuple(

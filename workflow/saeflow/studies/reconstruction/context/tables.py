@@ -1,8 +1,8 @@
 """The tables about positions in the context: each range of positions, some exact ones, a summary.
 
-All are formed of the sums of `saeflow.measures.positions`. Positions are counted from 1 here, as in
-the post, where position 1 is that of BOS. Intervals are of resampled documents, and a document that
-has no token in a range is drawn like any other.
+All are formed of the sums of `saeflow.measures.positions.measure`. Positions are counted from 1
+here, as in the post, where position 1 is that of BOS. Intervals are of resampled documents, and a
+document that has no token in a range is drawn like any other.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from saeflow.figures.panels import MAX_WIDTH
 from saeflow.figures.places import Place, by_recipe_and_hook, shown_hooks
 from saeflow.figures.style import INK, MUTED, use_style
 from saeflow.figures.texts import inches
-from saeflow.measures.feature_scores import KINDS
+from saeflow.measures.ablations.feature_scores import KINDS
 from saeflow.studies.reconstruction.features.drawing import KIND_COLOURS
 from saeflow.studies.reconstruction.features.places import by_set
 

@@ -17,7 +17,7 @@ from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import by_recipe, by_recipe_and_hook, shown_hooks
 from saeflow.figures.style import GUIDE, SERIES, use_style
-from saeflow.measures.feature_scores import KINDS
+from saeflow.measures.ablations.feature_scores import KINDS
 from saeflow.studies.reconstruction.features.places import PROMPTS, by_set
 from saeflow.studies.reconstruction.features.tables import MIN_SEEN
 

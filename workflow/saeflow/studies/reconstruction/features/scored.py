@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.measures.feature_scores import score_features
+from saeflow.measures.ablations.feature_scores import score_features
 from saeflow.studies.reconstruction.features.places import PROMPTS
 from saeflow.tables.builders import KEY, columns, stack
 from saeflow.tables.runs import DOCUMENTS, Run

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.measures.feature_scores import KINDS
+from saeflow.measures.ablations.feature_scores import KINDS
 from saeflow.metrics.intervals import Estimate, form, resample
 from saeflow.studies.reconstruction.features.neuronpedia import page_of
 from saeflow.studies.reconstruction.features.places import PROMPTS

@@ -1,0 +1,1 @@
+"""What single features and sets of them do to answers."""

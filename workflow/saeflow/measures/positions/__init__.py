@@ -1,0 +1,1 @@
+"""SAEs at each position of the context."""

@@ -1,0 +1,1 @@
+"""What an SAE's error does in later layers."""
