@@ -144,6 +144,15 @@ class States(Section):
     """Tokens in a forward pass."""
 
 
+class Lenses(Section):
+    """How lenses are tuned: affine maps from a hook's states to the model's last ones."""
+
+    tokens: Count = 50_000
+    """Tokens of the training texts that are enough, of texts in random order."""
+    seed: Whole = 0
+    """Seed of this order."""
+
+
 class Gate(Section):
     """What SAEs from elsewhere are held against before anything is measured of them."""
 
@@ -188,6 +197,8 @@ class Measures(Section):
     """How answers to prompts are scored."""
     states: States = States()
     """How a model reads labelled texts."""
+    lenses: Lenses | None = Lenses()
+    """What the model's own end says of labelled texts at each hook. null for none."""
     gate: Gate | None = Gate()
     """Whether SAEs from elsewhere fit the model; what fails is not measured. null: not asked."""
     probing: Probing | None = Probing()

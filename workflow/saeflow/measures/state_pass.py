@@ -36,6 +36,9 @@ from saeflow.task import Task, attempting
 
 logger = logging.getLogger(__name__)
 
+READING = ("bos", "long", "batch_tokens")
+"""The settings that say how texts are read, which are in the records."""
+
 
 def measure_states(tasks: Sequence[Task]) -> None:
     """Compute the states at hooks of one model, and finish the tasks.
@@ -208,6 +211,7 @@ def _facts(tokens: TextTokens, kept: np.ndarray, settings: Mapping[str, object])
         "n_rows": len(kept),
         "n_tokens": int(tokens.ordinary.sum()),
         "pooling": list(settings["pooling"]),
+        "reading": {name: settings[name] for name in READING},
         **{f"n_without_{name}": n for name, n in without.items()},
         **tokens.facts,
     }

@@ -91,16 +91,17 @@ class States:
         Returns
         -------
         ndarray or csr_matrix (n_examples, d)
-            In the kind and dtype of ``values``. Zeros where a text has no such token (`has`).
+            In the kind and dtype of ``values``, which itself is returned where it has nothing but
+            last tokens and these are asked for. Zeros where a text has no such token (`has`).
 
         Notes
         -----
-        Means are summed in float64, in the order of the tokens. A maximum is over all tokens: a
+        Means are summed in float64. A maximum is over all tokens: a
         latent that is not active on one of them counts as 0 there.
         """
         rows = self._rows(how)
         if how == LAST:
-            return values[rows]
+            return values if len(rows) == values.shape[0] else values[rows]
         groups = _Groups(self.examples[rows], self.n_examples)
         if isinstance(values, np.ndarray):
             return _pool_dense(values, rows, groups, how)
@@ -108,7 +109,7 @@ class States:
 
     def _rows(self, how: str) -> np.ndarray:
         """Return the numbers of the rows that count."""
-        if how not in self.poolings:
+        if how not in (LAST, *self.poolings):  # last tokens are always kept
             raise DataError(
                 f"the states were not kept for the pooling '{how}'",
                 where=self._record,

@@ -66,6 +66,15 @@ class TextTokens(NamedTuple):
         ordinary = np.flatnonzero(self.ordinary)
         return ordinary[np.searchsorted(ordinary, self.offsets[1:]) - 1]
 
+    def of(self, texts: np.ndarray) -> TextTokens:
+        """Return some of the texts, by their numbers, in this order."""
+        lengths = self.lengths[texts]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        tokens = np.repeat(self.offsets[texts] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        columns = (self.ordinary, self.in_text, self.in_concept)
+        own = (column[tokens] for column in columns)
+        return TextTokens(self.ids[tokens], offsets, *own, self.facts)
+
 
 def tokenize_labelled(
     tokenizer: PreTrainedTokenizerBase,
