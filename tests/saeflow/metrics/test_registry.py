@@ -14,6 +14,7 @@ def test_the_measures_are_the_modules_that_say_so():
     names = {"ablations", "answers", "benchmarks", "clean", "controls", "gate"}
     assert set(MEASURES) == names | {
         "language",
+        "lenses",
         "positions",
         "probes",
         "propagation",

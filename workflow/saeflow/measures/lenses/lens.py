@@ -53,9 +53,9 @@ def best_threshold(training: Training) -> list[Fitted]:
     """
     scores, positive = training.x[:, 0], training.positive
     values, place = np.unique(scores, return_inverse=True)
-    below = np.stack([np.bincount(place[of], minlength=len(values)) for of in (positive, ~positive)])
-    below = np.concatenate([np.zeros((2, 1), int), below.cumsum(1)], axis=1)
-    errors = below[0] + (~positive).sum() - below[1]
+    counts = (np.bincount(place[of], minlength=len(values)) for of in (positive, ~positive))
+    missed, right = (np.concatenate([[0], np.cumsum(count)]) for count in counts)
+    errors = missed + (~positive).sum() - right  # by how many scores are below the threshold
     best = np.flatnonzero(errors == errors.min())
     edges = np.concatenate([[values[0] - 1], (values[1:] + values[:-1]) / 2, [values[-1] + 1]])
     threshold = edges[best[len(best) // 2]]

@@ -125,9 +125,11 @@ def _finish(task: Task, read: _Read, lens: Lens) -> None:
         if hook.site.startswith(RESIDUAL):
             seen = {LOGIT_LENS: x, **seen}
         for one in read.asked:
+            examples = torch.tensor(one.task.examples)
             for name, values in seen.items():
-                _score(probed, one, name, lens(values[one.task.examples], one.direction))
-        facts = {"ridge": translator.ridge, "left_over": translator.left_over}
+                _score(probed, one, name, lens(values[examples], one.direction))
+        known = np.isfinite(translator.left_over)
+        facts = {"ridge": translator.ridge, "left_over": translator.left_over if known else None}
     n_without = sum(not one.facts.get(WORDS) for one in read.labelled.tasks)
     written = write_probes(task.work.path, probed)
     task.finish(

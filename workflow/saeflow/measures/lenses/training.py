@@ -6,6 +6,7 @@ Read `fit_translators`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -51,12 +52,10 @@ def fit_translators(
         batch = batch_of(tokens, part)
         places = np.flatnonzero((batch.tokens >= 0) & tokens.ordinary[batch.tokens])
         of_held = torch.from_numpy(held[batch.tokens[places]]).to(model.device)
-        rows = torch.from_numpy(places).to(model.device)
+        take = partial(_rows_of, torch.from_numpy(places).to(model.device))
         ids = batch.ids.to(model.device)
         with enough_memory(ids, "measures > states > batch_tokens"):
-            found = run_until(
-                model, ids, None, [*hooks, last], lambda _, x: x.flatten(0, 1)[rows]
-            )
+            found = run_until(model, ids, None, [*hooks, last], take)
         y = found[last]
         for hook in hooks:
             x = found[hook]
@@ -68,6 +67,11 @@ def fit_translators(
         hook: fit_translator(*own, in_stream=hook.site.startswith(RESIDUAL))
         for hook, own in sums.items()
     }
+
+
+def _rows_of(rows: torch.Tensor, _: Hook, x: torch.Tensor) -> torch.Tensor:
+    """Return some tokens' activations (n, d) of all (batch, seq, d)."""
+    return x.flatten(0, 1)[rows]
 
 
 def chosen_texts(n_tokens: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -99,8 +99,7 @@ class Translator(NamedTuple):
 
 
 def fit_translator(fitted: Moments, held: Moments, *, in_stream: bool) -> Translator:
-    """Return the map with the least squared error on all pairs, and the ridge that held-out ones
-    choose.
+    """Return the map of least squared error on all pairs, with the ridge that held-out ones choose.
 
     Parameters
     ----------
@@ -146,6 +145,6 @@ class _Solved:
         """Return the share of the variance of y around its mean here that the map leaves over."""
         matrix, _ = self.at(ridge)
         xx, xy, yy = held.around(self._x, self._y)
-        error = yy - 2 * (matrix * xy).sum(0) + (matrix * (xx @ matrix)).sum(0)
+        error = (yy - 2 * (matrix * xy).sum(0) + (matrix * (xx @ matrix)).sum(0)).clamp(min=0)
         there = yy > 0
         return float((error[there] / yy[there]).mean()) if bool(there.any()) else 0.0

@@ -7,7 +7,7 @@ of two rows of the unembedding, those of the words that the text could go on wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ def directions(
         if not words:
             continue
         ids = {answer: continued(words[answer]) for answer in (_POSITIVE, _NEGATIVE)}
-        if why := _unusable(ids, tokenizer.unk_token_id):
+        if why := _unusable(ids, tokenizer.all_special_ids):
             left_out[task.name] = f"{why} ('{words[_POSITIVE]}' and '{words[_NEGATIVE]}')"
             continue
         first = {answer: int(own[0]) for answer, own in ids.items()}
@@ -73,9 +73,9 @@ def directions(
     return found, left_out
 
 
-def _unusable(ids: dict[str, np.ndarray], unknown: int | None) -> str:
+def _unusable(ids: dict[str, np.ndarray], special: Sequence[int]) -> str:
     """Return why words cannot be told apart by their first tokens; "" where they can."""
-    if any(not len(own) or own[0] == unknown for own in ids.values()):
+    if any(not len(own) or own[0] in special for own in ids.values()):
         return "a word of the answers is unknown to the tokenizer"
     if ids[_POSITIVE][0] == ids[_NEGATIVE][0]:
         return "the words of the answers begin with the same token"
