@@ -7,7 +7,7 @@ from saeflow.metrics.metric import Measure
 MEASURE = Measure(
     name="states",
     text="The model's activations at a hook on labelled texts, at their last tokens or at all.",
-    compute="saeflow.measures.state_pass:measure_states",
+    compute="saeflow.measures.states.measure:measure_states",
     reads=("model", "tokenizer", "labelled"),
     metrics=(),
     of="hook",

@@ -11,8 +11,8 @@ from labelled_by_hand import labelled, publish_labelled
 from measured import measure_at_hooks, publish_words
 from saeflow.errors import DiskFullError, ModelError
 from saeflow.files import hash_tree, read_json
-from saeflow.measures import state_pass
-from saeflow.measures.state_files import StateWriter
+from saeflow.measures.states import measure as state_pass
+from saeflow.measures.states.files import StateWriter
 from saeflow.measures.states import open_states
 from saeflow.models.layout import forward_arguments
 from tiny_models import make_model, make_tokenizer

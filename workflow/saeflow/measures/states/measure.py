@@ -25,7 +25,7 @@ from saeflow.finite import require_finite
 from saeflow.interrupt import Stop, interruptible
 from saeflow.labelled.labelled import read_labelled
 from saeflow.logs import Progress
-from saeflow.measures.state_files import StateWriter
+from saeflow.measures.states.files import StateWriter
 from saeflow.measures.states import CONCEPT, LAST, ROWS
 from saeflow.measures.sums import write_table
 from saeflow.measures.text_batches import Batch, batch_of, windows
