@@ -177,6 +177,16 @@ CHANGES = (
         set(),
     ),
     Change(
+        "how labelled texts are read (`measures.states`), where none are classified",
+        lambda tree: tree.configure(lambda c: c["measures"].update(states={"long": "refuse"})),
+        set(),
+    ),
+    Change(
+        "how lenses are tuned (`measures.lenses`), where no texts are classified",
+        lambda tree: tree.configure(lambda c: c["measures"].update(lenses={"tokens": 99})),
+        set(),
+    ),
+    Change(
         "how activations are stored (`dtype`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
         harvest() | FROM_STORES,

@@ -7,7 +7,7 @@ from dag.tree import CONFIG
 from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.metrics.registry import MEASURES
-from saeflow.paths import ON_PROMPTS
+from saeflow.paths import ON_LABELLED, ON_PROMPTS
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import source
 
@@ -162,3 +162,21 @@ def test_a_model_from_elsewhere_brings_its_tokenizer_unless_another_is_named(con
 def test_an_unknown_name_is_refused_with_those_that_exist(config):
     with pytest.raises(ConfigError, match="no 'x' under saes .expected one of relu, topk"):
         make_plan(config).sae(**PLACE, sae="x", seed=0)
+
+
+def test_states_are_of_their_hook_and_lenses_read_them(config):
+    config["labelled"] = {"reviews": {"path": "reviews.jsonl"}}
+    Path("reviews.jsonl").write_text('{"text": "a", "label": 1}\n')
+    plan = make_plan(config)
+    on = {"eval_dataset": "reviews", "eval_packing": ON_LABELLED}
+    one, other = (
+        plan.measurement_of_hook("states", model="small", hook=hook, **on)
+        for hook in ("resid_post.1", "mlp_out.0")
+    )
+    assert one.identity != other.identity and one.place == other.place
+    assert one.settings["hook"] == "resid_post.1" and one.settings["pooling"] == ["last"]
+    assert list(one.inputs) == ["model", "tokenizer", "labelled"]
+    lens = plan.measurement_of_hook("lenses", model="small", hook="resid_post.1", **on)
+    assert lens.inputs["states"] is one and "hook" not in lens.settings
+    clean = plan.measurement_of_hook("clean", model="small", hook="resid_post.1", **ON)
+    assert "hook" not in clean.settings  # its activations are the hook's

@@ -12,8 +12,8 @@ from measured import measure_at_hooks, publish_words
 from saeflow.errors import DiskFullError, ModelError
 from saeflow.files import hash_tree, read_json
 from saeflow.measures.states import measure as state_pass
-from saeflow.measures.states.files import StateWriter
 from saeflow.measures.states import open_states
+from saeflow.measures.states.files import StateWriter
 from saeflow.models.layout import forward_arguments
 from tiny_models import make_model, make_tokenizer
 from tiny_stores import save_model

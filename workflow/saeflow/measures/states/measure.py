@@ -25,8 +25,8 @@ from saeflow.finite import require_finite
 from saeflow.interrupt import Stop, interruptible
 from saeflow.labelled.labelled import read_labelled
 from saeflow.logs import Progress
-from saeflow.measures.states.files import StateWriter
 from saeflow.measures.states import CONCEPT, LAST, ROWS
+from saeflow.measures.states.files import StateWriter
 from saeflow.measures.sums import write_table
 from saeflow.measures.text_batches import Batch, batch_of, windows
 from saeflow.measures.text_tokens import TextTokens, tokenize_labelled
