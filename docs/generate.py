@@ -70,7 +70,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 _KINDS = {
     "texts and models": (
         *("fetch_dataset", "train_tokenizer", "tokenize_dataset", "train_lm"),
-        *("fetch_model", "copy_tokenizer", "fetch_prompts"),
+        *("fetch_model", "copy_tokenizer", "fetch_prompts", "fetch_labelled"),
     ),
     "stores": ("harvest", "release_activations"),
     "SAEs": ("train_saes", "import_saes"),

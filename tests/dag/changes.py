@@ -13,6 +13,7 @@ from dag.edits import (
     add_sae,
     add_shuffled,
     after,
+    ask_labelled,
     ask_prompts,
     change_bulk,
     change_digit,
@@ -46,6 +47,7 @@ from dag.jobs import (
     OF_PROBES,
     REPORT,
     TOYS,
+    below_labelled,
     below_prompts,
     below_saes,
     clean,
@@ -272,6 +274,16 @@ CHANGES = (
         "the window over which latents count as active at prompts",
         after(ask_prompts, entry("prompts", "one", window=8)),
         below_prompts("one"),
+    ),
+    Change(
+        "the content of a file with labelled texts",
+        after(ask_labelled, put("one.jsonl", '{"text": "so it is", "label": 0}\n')),
+        below_labelled("one"),
+    ),
+    Change(
+        "which labelled texts are drawn (`examples`)",
+        after(ask_labelled, entry("labelled", "one", examples=8)),
+        below_labelled("one"),
     ),
     # -- the code
     Change("comments and docstrings, anywhere", comment, set()),

@@ -92,6 +92,21 @@ def study_prompts(config) -> None:
     config["studies"]["reconstruction"] = study
 
 
+def ask_labelled(tree: Tree) -> None:
+    """Have a second study that classifies texts of two files."""
+    for name in ("one", "other"):
+        put(f"{name}.jsonl", '{"text": "so be it", "label": 1}\n')(tree)
+    tree.configure(study_labelled)
+
+
+def study_labelled(config) -> None:
+    """Add the study of `ask_labelled` to a configuration."""
+    config["labelled"] = {name: {"path": f"{name}.jsonl"} for name in ("one", "other")}
+    study = {**config["studies"]["suppression"], "labelled": ["one", "other"]}
+    del study["methods"]
+    config["studies"]["classification"] = study
+
+
 def take_local_model(tree: Tree) -> None:
     """Have the study's model in a directory."""
     put("mine/model.safetensors")(tree)

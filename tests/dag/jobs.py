@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 
-from dag.edits import study_prompts
+from dag.edits import study_labelled, study_prompts
 from dag.tree import CONFIG
 from saeflow.config.checks import resolve
 from saeflow.metrics import registry
+from saeflow.studies.classification import STUDY as classification
 from saeflow.studies.reconstruction import STUDY
 
 HOOKS = ("resid_post.1", "resid_post.2")
@@ -146,6 +147,45 @@ def below_prompts(name: str) -> set[str]:
         ),
         *(f"tabulate tables/reconstruction/{table}" for table in tables),
         *(f"plot figures/reconstruction/{figure}" for figure in shown),
+        *REPORT,
+    }
+
+
+def below_labelled(name: str) -> set[str]:
+    """Return labelled texts, what is measured on them, and what shows that."""
+    study_labelled(config := copy.deepcopy(CONFIG))
+    config = resolve(config)
+    section = config["studies"]["classification"]
+    measures = registry.MEASURES
+    kinds = {kind for kind, one in measures.items() if {"labelled", "states"} & {*one.reads}}
+    shown = {
+        table: kinds & {*one.reads, *one.also}
+        for table, one in classification.tables.items()
+        if one.when(config, section) and kinds & {*one.reads, *one.also}
+    }
+    if not shown:
+        return set()
+    wanted = set().union(*shown.values())
+    wanted |= {read for kind in wanted for read in measures[kind].reads if read in kinds}
+    found = set()
+    for kind in wanted:
+        rows = classification.rows_of.get(kind, classification.rows)
+        for row in rows(config, section):
+            if row.get("labelled") == name:
+                of_hook = measures[kind].of == "hook"
+                place = f"models/small/on/{name}/labelled/{row['hook']}"
+                if not of_hook:
+                    place = f"{row['hook']}/{row['sae']}/on/{name}/labelled"
+                found.add(f"measure {place}/{kind}")
+    return {
+        f"fetch_labelled labelled/{name}/labelled",
+        *found,
+        *(f"tabulate tables/classification/{table}" for table in shown),
+        *(
+            f"plot figures/classification/{figure}"
+            for figure, one in classification.figures.items()
+            if one.table in shown and one.when(config, section)
+        ),
         *REPORT,
     }
 

@@ -84,10 +84,14 @@ def test_every_missing_local_path_is_listed(tree, saeflow):
         config["datasets"]["texts"]["path"] = "none.txt"
         config["models"]["m"] = {"path": "no/model"}
         config["prompts"] = {"p": {"path": "none/*.jsonl"}}
+        config["labelled"] = {"l": {"path": "texts.csv", "shift_path": "none/*.csv"}}
 
     tree.configure(change)
+    (tree.path / "texts.csv").touch()
     code, printed = saeflow("doctor")
     assert code == 1
+    assert "config.yaml > labelled > l > shift_path: the pattern matches no file" in printed
+    assert "labelled > l > path" not in printed
     assert "config.yaml > datasets > texts > path: there is no such file" in printed
     assert "got none.txt" in printed
     assert "config.yaml > models > m > path: there is no such file or directory" in printed

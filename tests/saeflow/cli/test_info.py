@@ -5,6 +5,7 @@ from damage import rewrite
 from saeflow.activations.archive import archive
 from saeflow.activations.layout import ARRAY
 from saeflow.activations.reader import open_store
+from saeflow.labelled.prepare import prepare_labelled
 from saeflow.prompts.prepare import prepare_prompts
 from saeflow.tokenizers import vocabulary_sha256
 from saeflow.work import hold
@@ -102,6 +103,17 @@ def test_the_row_that_is_shown_is_of_the_first_split_that_has_any(tmp_path, saef
     code, printed = saeflow("info", record)
     assert code == 0
     assert "row 62 " in printed  # 12 of the third of four sequences
+
+
+def test_labelled_texts_and_their_tasks_are_counted(tmp_path, saeflow):
+    record = tmp_path / "results/labelled/mine/labelled.json"
+    world = {"generate": "sentiment", "world": {"seed": 0, "n_prompts": 40}}
+    with hold(record, "l" * 64) as work:
+        prepare_labelled(work, {"name": "mine", "examples": None, "seed": 0, **world})
+    code, printed = saeflow("info", record)
+    assert code == 0
+    assert "240: 160 train, 40 test, 40 shift" in printed
+    assert "6 of 1 dataset" in printed
 
 
 def test_prompts_are_counted(tmp_path, saeflow):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from saeflow.cost.guess import UnknownError
-from saeflow.cost.tokens import tokens_of, tokens_of_prompts
+from saeflow.cost.tokens import sizes_of_labelled, tokens_of, tokens_of_prompts
 from saeflow.work import hold
 
 
@@ -94,3 +94,27 @@ def test_all_prompts_of_a_world_are_as_many_as_it_has(plan):
         config["datasets"]["world"]["generate"]["n_prompts"] = 70
 
     assert tokens_of_prompts(plan(change).plan.prompts("who")).value == 70 * 150
+
+
+def test_labelled_texts_are_guessed_of_a_world_and_else_counted(plan, tmp_path):
+    (tmp_path / "a.jsonl").write_text("{}")
+
+    def change(config):
+        config["labelled"] = {
+            "all": {"generate": "sentiment", "dataset": "world"},
+            "some": {"generate": "sentiment", "dataset": "world", "examples": 100},
+            "read": {"path": str(tmp_path / "a.jsonl")},
+        }
+        config["datasets"]["world"]["generate"]["n_prompts"] = 70
+
+    made = plan(change).plan
+    for name, n in (("all", 6 * 70), ("some", 100 + 70)):
+        sizes = sizes_of_labelled(made.labelled(name))
+        assert (sizes.texts.value, sizes.tokens.value) == (n, 60 * n)
+    read = made.labelled("read")
+    with pytest.raises(UnknownError, match="labelled/read is not read"):
+        sizes_of_labelled(read)
+    with hold(read.output, read.identity, read.suffix) as work:
+        work.finish({"n_examples": 20, "n_characters": 4300})
+    sizes = sizes_of_labelled(read)
+    assert (sizes.texts.value, sizes.tokens.value) == (20, pytest.approx(1000))

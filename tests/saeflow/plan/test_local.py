@@ -25,18 +25,21 @@ BESIDE = (
 KINDS = {
     "fetch_dataset": ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl"),
     "fetch_prompts": ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl"),
+    "fetch_labelled": ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl"),
     "fetch_model": ("config.json", "model.safetensors", "tokenizer.json", "vocab.json"),
     "import_saes": ("cfg.json", "sae_weights.safetensors"),
 }
 ENTRIES = {
     "fetch_dataset": {},
     "fetch_prompts": {},
+    "fetch_labelled": {},
     "fetch_model": {},
     "import_saes": {"format": "auto"},
 }
 MORE = {
     "fetch_dataset": "d.jsonl",
     "fetch_prompts": "d.jsonl",
+    "fetch_labelled": "d.jsonl",
     "fetch_model": "merges.txt",
     "import_saes": "ae.pt",
 }

@@ -155,6 +155,33 @@ def test_of_prompt_sets_where_they_are_from_how_many_and_among_how_many(there):
     assert (asked["on"], asked["documents"]) == ("the prompts cbt", "900 prompts")
 
 
+def test_of_labelled_texts_where_they_are_from_how_many_and_what_was_left_out(there):
+    settings = {
+        "labelled": {
+            "films": {"rule": "fetch_labelled", "name": "films", "path_sha256": "ab" * 32,
+                      "shift_path_sha256": "cd" * 32, "label": "target", "balance": "none",
+                      "examples": None},
+            "reviews": {"rule": "fetch_labelled", "name": "reviews", "generate": "sentiment",
+                        "world": {"seed": 3, "n_prompts": 9}, "seed": 0},
+        }
+    }  # fmt: skip
+    copies = {"n_repeated": 2, "n_shared": 0, "n_shared_shift": 1}
+    films = {
+        "n_tasks": 5, "n_train": 1200, "n_test": 30, "n_shift": 0, "left_out": {"b": "why"},
+        "datasets": {"a": copies, "b": copies},
+    }  # fmt: skip
+    records = {"labelled": {"films": [there("f.json", **films)], "reviews": [["r.json", IDENTITY]]}}
+    one, reviews = told(settings, records)["Labelled texts"]
+    assert one == {
+        "labelled texts": "films", "source": "local, SHA-256 abababababab", "datasets": "2",
+        "tasks": "5", "tasks left out": "1", "texts (train / test / shift)": "1,200 / 30 / 0",
+        "copies (in the split / in test / in training)": "4 / 0 / 2",
+        "settings": "label target, balance none",
+    }  # fmt: skip
+    assert reviews["source"] == "generated here: reviews of the built-in world, seed 3"
+    assert (reviews["tasks"], reviews["settings"]) == ("", "seed 0")
+
+
 def test_of_saes_recipe_penalty_width_tokens_and_how_many_there_are(there):
     facts = {"architecture": "relu", "d_in": 64, "d_sae": 256, "training": {"tokens": 98_304}}
     settings = {"saes": {"relu": RELU, "topk-16": TOPK, "topk-8": {**TOPK, "epochs": 1}}}

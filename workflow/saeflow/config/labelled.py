@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, Tag, model_validator
+from pydantic import BeforeValidator, Field, Tag, model_validator
 
 from saeflow.config.base import (
     Count,
@@ -22,6 +22,12 @@ from saeflow.errors import ConfigError
 
 PLACE = "{text}"
 """Where the text stands in a template."""
+
+
+Columns = Annotated[
+    Items[Text], BeforeValidator(lambda one: [one] if isinstance(one, str) else one)
+]
+"""A name, or a list of them."""
 
 
 class Words(Section):
@@ -59,7 +65,7 @@ class ReadLabelled(LabelledSet):
 
     text: Text = "text"
     """The column with the text; `meta.body` is the field `body` of the column `meta`."""
-    label: Text | Items[Text] = "label"
+    label: Columns = ["label"]
     """The column with the label, or a list of columns, each of which is asked by itself."""
     rule: Literal["auto", "classes", "median"] = "auto"
     """classes: of two classes the later one, in the order of numbers or letters, is positive, and
@@ -106,7 +112,7 @@ class ReadLabelled(LabelledSet):
                 expected=f"at least {low + 2}, with longer_than {low}",
                 got=high,
             )
-        if self.words is not None and not isinstance(self.label, str):
+        if self.words is not None and len(self.label) > 1:
             raise ConfigError(
                 "two words answer one question, and there are several labels",
                 where="words",

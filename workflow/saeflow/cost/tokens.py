@@ -20,7 +20,7 @@ BYTES_PER_TOKEN = {"train_tokenizer": 4.7, "copy_tokenizer": 4.3}
 
 _WEB_DOCUMENT_TOKENS = 1100
 _PROMPTS, _PROMPT_TOKENS = 1000, 150
-_REVIEW_TOKENS = 48
+_REVIEW_TOKENS = 60
 _COMPRESSED = 3.0  # bytes of text for each of gzip or Zstandard
 
 
@@ -53,15 +53,30 @@ def tokens_of_prompts(prompts: Result) -> Guess:
     return Guess((n or _PROMPTS) * _PROMPT_TOKENS, 3.0)
 
 
-def tokens_of_labelled(labelled: Result) -> Guess:
-    """Return the tokens of labelled texts."""
+class TextSizes(NamedTuple):
+    """How many labelled texts there are, and their tokens."""
+
+    texts: Guess
+    tokens: Guess
+
+
+def sizes_of_labelled(labelled: Result) -> TextSizes:
+    """Return how many labelled texts there are, or will be of those that are generated.
+
+    Raises
+    ------
+    UnknownError
+        If they are read from elsewhere, and were not yet.
+    """
     if facts := manifest_of(labelled):
-        return Guess(facts["n_characters"] / BYTES_PER_TOKEN["copy_tokenizer"], 1.5)
-    settings = labelled.settings
-    if world := settings.get("world"):
-        n = 6 * world["n_prompts"]  # to train on, to test on, and of a second distribution
-        return Guess(min(n, settings["examples"] or n) * _REVIEW_TOKENS, 1.2)
-    raise UnknownError(f"{labelled.output.parent} is not read: its size is not known")
+        tokens = Guess(facts["n_characters"] / BYTES_PER_TOKEN["copy_tokenizer"], 1.5)
+        return TextSizes(Guess(facts["n_examples"]), tokens)
+    world, most = labelled.settings.get("world"), labelled.settings["examples"]
+    if world is None:
+        raise UnknownError(f"{labelled.output.parent} is not read: its size is not known")
+    n = world["n_prompts"]  # as many of a second distribution, and four times as many to train on
+    wanted = min(5 * n, most or 5 * n) + min(n, most or n)
+    return TextSizes(Guess(wanted), Guess(wanted * _REVIEW_TOKENS, 1.2))
 
 
 def tokens_of(store: Result) -> Tokens:

@@ -16,7 +16,14 @@ from typing import NamedTuple
 from saeflow.config.recipes import wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.shapes import Shape, shape_of
-from saeflow.cost.tokens import Tokens, manifest_of, tokens_of, tokens_of_prompts
+from saeflow.cost.tokens import (
+    TextSizes,
+    Tokens,
+    manifest_of,
+    sizes_of_labelled,
+    tokens_of,
+    tokens_of_prompts,
+)
 from saeflow.files import canonical_json
 from saeflow.hooks import Hook
 from saeflow.inventory import read_record
@@ -74,6 +81,11 @@ class Work(NamedTuple):
     files: Guess = ZERO
     count: float = 0.0
     unknown: str = ""
+
+
+def _rows_of_states(states: Result, sizes: TextSizes) -> Guess:
+    """Return how many tokens' states are kept of labelled texts."""
+    return sizes.texts if states.settings["pooling"] == ["last"] else sizes.tokens
 
 
 def together(works: Iterable[Work]) -> Work:
@@ -274,6 +286,8 @@ class Works:
         inputs, model, small = results[0].inputs, model_of(results[0]), self._small(results)
         if "prompts" in inputs and model is not None:
             return self._ask(results, self.shape(model))
+        if "labelled" in inputs and model is not None:
+            return self._read_labelled(results, self.shape(model))
         store = inputs.get("activations")
         tokens = inputs.get("tokens") or (store and store.inputs["tokens"])
         if model is None or tokens is None:
@@ -318,6 +332,26 @@ class Works:
             amounts.append(sets[one.inputs["prompts"]].scaled(operations / OPERATIONS_PER_S))
         count = rows.value * len(results)
         return self._small(results)._replace(rows=rows, amount=total(amounts), count=count)
+
+    def _read_labelled(self, results: Sequence[Result], shape: Shape) -> Work:
+        """Return the work of reading labelled texts: each set once, and once with each SAE."""
+        sets = {
+            one.inputs["labelled"]: sizes_of_labelled(one.inputs["labelled"]) for one in results
+        }
+        rows, forward = total(own.tokens for own in sets.values()), 2 * shape.n_parameters
+        amounts = [rows.scaled(forward / OPERATIONS_PER_S)]
+        work = self._small(results)
+        if results[0].place["measure"] == "states":
+            kept = [_rows_of_states(one, sets[one.inputs["labelled"]]) for one in results]
+            work = work._replace(n_bytes=total(kept).scaled(shape.d_model * _WEIGHT_BYTES, 2.0))
+        for one in results:
+            if "sae" in one.inputs:
+                operations = forward + 4 * shape.d_model * self.width(
+                    one.inputs["sae"], shape.d_model
+                )
+                tokens = sets[one.inputs["labelled"]].tokens
+                amounts.append(tokens.scaled(operations / OPERATIONS_PER_S))
+        return work._replace(rows=rows, amount=total(amounts), count=rows.value * len(results))
 
     def _small(self, results: Sequence[Result]) -> Work:
         n, seconds = len(results), _SECONDS.get(results[0].rule, 1.0)

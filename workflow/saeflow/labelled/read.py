@@ -13,7 +13,7 @@ from saeflow import registry
 from saeflow.datasets.rows import hub_rows, rows_of
 from saeflow.labelled.files import matched_files
 from saeflow.labelled.labelled import SHIFT, TEST, TRAIN
-from saeflow.labelled.texts import Texts, columns_of, joined, texts_of
+from saeflow.labelled.texts import Texts, joined, texts_of
 from saeflow.logs import progress
 
 _SPLITS = {"path": TRAIN, "test_path": TEST, "shift_path": SHIFT}
@@ -40,7 +40,7 @@ def read_datasets(
         world = registry.load("labelled", "world")
         yield name, world.reviews(**settings["world"]), world.WORDS
         return
-    words = dict.fromkeys(columns_of(settings), settings["words"]) if "words" in settings else {}
+    words = dict.fromkeys(settings["label"], settings["words"]) if "words" in settings else {}
     if paths:
         datasets = matched_files(paths).datasets
         for dataset, files in progress(datasets.items(), desc="datasets", unit="datasets"):

@@ -73,7 +73,7 @@ def texts_of(rows: Iterable[Row], settings: Mapping[str, Any], split: str) -> Te
     rows
         Place and values of each.
     settings
-        ``text``, ``label`` (a column or several) and perhaps ``concept``.
+        ``text``, ``label`` (a list of columns) and perhaps ``concept``.
     split
         What all of them are.
 
@@ -82,7 +82,7 @@ def texts_of(rows: Iterable[Row], settings: Mapping[str, Any], split: str) -> Te
     DataError
         If a column is not there, or what should be a text or a label is none.
     """
-    columns, concept = columns_of(settings), settings.get("concept")
+    columns, concept = settings["label"], settings.get("concept")
     found = Texts([], [], np.zeros(0, str), {name: [] for name in columns}, [])
     for where, row in rows:
         text = _text(row, settings["text"], where)
@@ -92,12 +92,6 @@ def texts_of(rows: Iterable[Row], settings: Mapping[str, Any], split: str) -> Te
             found.labels[name].append(label_of(_value(row, name, "label", where), where))
         found.concepts.append(_concept(row, concept, text, where) if concept else None)
     return found._replace(splits=np.full(len(found.texts), split))
-
-
-def columns_of(settings: Mapping[str, Any]) -> list[str]:
-    """Return the columns with labels."""
-    label = settings["label"]
-    return [label] if isinstance(label, str) else list(label)
 
 
 def label_of(value: Any, where: object) -> str | None:
