@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from saeflow.studies.classification.averages import DATASETS, FEW_DATASETS, TEXTS, ByTask
@@ -11,10 +10,11 @@ from saeflow.studies.classification.scoring import Resamples
 
 
 def _by_task(values: list[float], datasets: list[str], spread: float = 0.0) -> ByTask:
-    names = pd.Series(datasets, index=[f"t{i}" for i in range(len(values))])
+    names = np.array([f"t{i:02}" for i in range(len(values))], object)
     rng = np.random.default_rng(0)
     drawn = np.array(values)[:, None] + spread * rng.normal(size=(len(values), 400))
-    return ByTask(names, np.array(values), lambda: drawn, Resamples(400, 0))
+    own = (names, np.array(datasets, object), np.array(values))
+    return ByTask(*own, lambda: drawn, Resamples(400, 0))
 
 
 def test_datasets_are_drawn_with_all_their_tasks():
@@ -52,7 +52,7 @@ def test_differences_are_of_tasks_that_have_both_on_the_same_texts():
 
 def test_a_task_without_a_number_is_left_out():
     found = _by_task([0.5, np.nan, 0.9], list("abc"), 0.1)
-    assert list(found.tasks) == ["t0", "t2"]
+    assert list(found.tasks) == ["t00", "t02"]
     assert found.average().estimate.value == pytest.approx(0.7)
     assert found.drawn().shape == (2, 400)
     table = found.estimates("auc")
@@ -63,7 +63,7 @@ def test_a_task_without_a_number_is_left_out():
 def test_no_tasks_and_no_resamples():
     nothing = _by_task([], []).average()
     assert nothing.estimate == (None, None, None) and nothing.n_tasks == 0
-    names = pd.Series(["a"], index=["t"])
-    alone = ByTask(names, np.array([0.6]), lambda: np.empty((1, 0)), Resamples())
+    one = (np.array(["t"]), np.array(["a"]), np.array([0.6]))
+    alone = ByTask(*one, lambda: np.empty((1, 0)), Resamples())
     assert alone.average().estimate == (pytest.approx(0.6), None, None)
     assert alone.estimates("auc").isna().to_numpy().sum() == 2

@@ -52,8 +52,10 @@ class ByTask:
 
     Parameters
     ----------
+    tasks
+        (n_tasks,) their names, sorted.
     datasets
-        Task -> its dataset.
+        (n_tasks,) the dataset of each.
     values
         (n_tasks,) the numbers; tasks without one are left out.
     draw
@@ -64,21 +66,19 @@ class ByTask:
 
     def __init__(
         self,
-        datasets: pd.Series,
+        tasks: np.ndarray,
+        datasets: np.ndarray,
         values: np.ndarray,
         draw: Callable[[], np.ndarray],
         resamples: Resamples,
     ) -> None:
-        there = np.isfinite(values)
-        self.datasets, self.resamples = datasets[there], resamples
-        self.values = np.asarray(values, float)[there]
-        self._there, self._draw = there, draw
+        self._there = np.isfinite(values)
+        self.tasks, self.datasets, self.values = (
+            column[self._there] for column in (tasks, datasets, values)
+        )
+        self.resamples = resamples
+        self._draw = draw
         self._drawn: np.ndarray | None = None
-
-    @property
-    def tasks(self) -> pd.Index:
-        """The tasks."""
-        return self.datasets.index
 
     def drawn(self) -> np.ndarray:
         """Return the numbers on resampled texts, (n_tasks, resamples.n)."""
@@ -86,24 +86,28 @@ class ByTask:
             self._drawn = self._draw()[self._there]
         return self._drawn
 
-    def of(self, tasks: pd.Index) -> ByTask:
-        """Return the numbers of some of the tasks, in their order."""
-        at = self.tasks.get_indexer(tasks)
-        values = self.values[at]
-        return ByTask(self.datasets.iloc[at], values, lambda: self.drawn()[at], self.resamples)
+    def of(self, tasks: np.ndarray) -> ByTask:
+        """Return the numbers of some tasks, of those that are there."""
+        return self._at(np.flatnonzero(np.isin(self.tasks, tasks)))
+
+    def _at(self, at: np.ndarray) -> ByTask:
+        columns = (column[at] for column in (self.tasks, self.datasets, self.values))
+        return ByTask(*columns, lambda: self.drawn()[at], self.resamples)
 
     def with_(
         self, other: ByTask, combine: Callable[[np.ndarray, np.ndarray], np.ndarray]
     ) -> ByTask:
         """Return what two numbers make of each task that has both; resampled texts are the same."""
-        both = self.tasks[self.tasks.isin(other.tasks)]
-        one, two = self.of(both), other.of(both)
+        _, first, second = np.intersect1d(
+            self.tasks, other.tasks, assume_unique=True, return_indices=True
+        )
+        one, two = self._at(first), other._at(second)
         values = combine(one.values, two.values)
 
         def draw() -> np.ndarray:
             return combine(one.drawn(), two.drawn())
 
-        return ByTask(one.datasets, values, draw, self.resamples)
+        return ByTask(one.tasks, one.datasets, values, draw, self.resamples)
 
     def minus(self, other: ByTask) -> ByTask:
         """Return the difference."""
@@ -120,25 +124,24 @@ class ByTask:
             for value, drawn in zip(self.values, self.drawn(), strict=True)
         ]
         columns = [f"{name}{end}" for end in ("", "_low", "_high")]
-        return pd.DataFrame(found, index=self.tasks, columns=columns, dtype=float)
+        return pd.DataFrame(found, index=pd.Index(self.tasks), columns=columns, dtype=float)
 
     def average(self) -> Average:
         """Return the mean over tasks, with an interval if there are resamples."""
-        n_datasets = int(self.datasets.nunique())
-        kind = DATASETS if n_datasets >= FEW_DATASETS else TEXTS
-        if not len(self.values):
+        names, at = np.unique(self.datasets, return_inverse=True)
+        kind = DATASETS if len(names) >= FEW_DATASETS else TEXTS
+        if not len(names):
             return Average(Estimate(None), 0, 0, kind)
         samples, seed = self.resamples
         if kind == DATASETS or not samples:
-            rows = pd.DataFrame({"sum": self.values, "n": 1.0}, index=self.datasets.to_numpy())
-            sums = {name: column.to_numpy() for name, column in rows.groupby(level=0).sum().items()}
+            sums = {"sum": np.bincount(at, self.values), "n": np.bincount(at).astype(float)}
             totals = {name: column.sum() for name, column in sums.items()}
             drawn = resample(sums, samples=samples, seed=seed) if samples else {}
             estimate = form(lambda s: s["sum"] / s["n"], totals, drawn)
         else:
             drawn = np.nanmean(self.drawn(), axis=0)
             estimate = Estimate(float(self.values.mean()), *interval(drawn))
-        return Average(estimate, len(self.values), n_datasets, kind)
+        return Average(estimate, len(self.values), len(names), kind)
 
 
 def _wins(one: np.ndarray, two: np.ndarray) -> np.ndarray:

@@ -76,11 +76,12 @@ class Fits:
         first method of `BASELINES` and of others by name, then of the fewest latents.
         """
         names = [*BASELINES, *sorted(set(self.table["method"]) - set(BASELINES))]
-        ranked = self.table.assign(
-            rank=self.table["method"].map(names.index), worse=-self.table["validation_auc"]
-        ).sort_values(["worse", "source", "rank", "k"], kind="stable", na_position="last")
-        first = ranked.groupby(_SET, sort=False, dropna=False).head(1)
-        return Fits(self._scored, self.table.loc[first.index.sort_values()])
+        ranked = self.table[["validation_auc", "source", "k", *_SET]].assign(
+            worse=-self.table["validation_auc"], rank=self.table["method"].map(names.index)
+        )
+        ranked = ranked.sort_values(["worse", "source", "rank", "k"], kind="stable")
+        first = ranked.drop_duplicates(_SET).index
+        return Fits(self._scored, self.table.loc[np.sort(first)])
 
     def by_task(self, resamples: Resamples, *, value: str = AUC) -> ByTask:
         """Return a number of each task, the mean over the seeds of its training sets.
@@ -92,20 +93,15 @@ class Fits:
         value
             `AUC` or `ACCURACY`.
         """
-        groups = self.table.groupby("task", sort=True)
-        datasets, values = groups["dataset"].first(), groups[value].mean()
+        columns = (self.table[name].to_numpy() for name in ("task", "dataset", value))
+        of, datasets, values = columns
+        tasks, first, at = np.unique(of, return_index=True, return_inverse=True)
+        means = np.bincount(at, values, len(tasks)) / np.bincount(at, minlength=len(tasks))
 
         def draw() -> np.ndarray:
-            drawn = [
-                np.mean(
-                    [
-                        self._scored[source].drawn(fit, value, resamples)
-                        for source, fit in zip(rows["source"], rows["fit"], strict=True)
-                    ],
-                    axis=0,
-                )
-                for _, rows in groups
-            ]
-            return np.stack(drawn)
+            found = np.zeros((len(tasks), resamples.n))
+            for task, source, fit in zip(at, self.table["source"], self.table["fit"], strict=True):
+                found[task] += self._scored[source].drawn(fit, value, resamples)
+            return found / np.bincount(at)[:, None]
 
-        return ByTask(datasets, values.to_numpy(float), draw, resamples)
+        return ByTask(tasks, datasets[first], means, draw, resamples)

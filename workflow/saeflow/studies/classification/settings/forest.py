@@ -1,0 +1,198 @@
+"""Estimates in rows with names: what adding SAE probes gives, by SAE and by condition; chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from saeflow.figures.axes import MARGIN, arms, short
+from saeflow.figures.drawing import Drawing, finite, seeds_note
+from saeflow.figures.legends import legend_above
+from saeflow.figures.panels import panel_grid
+from saeflow.figures.places import spread
+from saeflow.figures.style import INK, MUTED, REFERENCE, SERIES, use_style
+from saeflow.figures.texts import inches, shortened
+from saeflow.studies.classification.settings.compared import ALL, NORMAL, SHIFT
+from saeflow.studies.classification.settings.shown import (
+    by_texts_and_hook,
+    few_hooks,
+    one_pooling,
+    together,
+)
+
+_ROW, _ROOM = 0.15, 0.4  # inches: of a row, and of what a panel has besides
+_WIDTH = 1.9
+_NAMES = 1.5  # inches that names may take
+_TALL = 30  # rows of all panels of a column, about
+_MOST_SAES = 6
+_GAIN = "Gain in AUC by SAE probes"
+
+
+class _Rows(NamedTuple):
+    """What panels have in common: names of rows from the top, the reference, a series per colour."""
+
+    names: Sequence[str]
+    line: float
+    colours: dict[str, str]
+    right: bool
+
+
+def gains_by_sae(table: pd.DataFrame) -> Drawing:
+    """Draw what each SAE's probes add under the setting "normal": a row per SAE, a panel per hook.
+
+    Parameters
+    ----------
+    table
+        Of `saeflow.studies.classification.settings.tables.choices`.
+    """
+    table, pooled = one_pooling(table[table["setting"] == NORMAL])
+    recipes = [name for name in dict.fromkeys(table["sae"]) if name != ALL]
+    controls = set(table.loc[table["baseline"].fillna("") != "", "sae"])
+    names = [*([ALL] if ALL in set(table["sae"]) else []), *recipes]
+    named = {name: f"{name} (control)" if name in controls else name for name in names}
+    table = table.assign(row=table["sae"].map(named), series="", value=table["gain"])
+    colours = {"": SERIES[0]}
+    return _forest(
+        table, [named[name] for name in names], 0.0, colours, _GAIN, pooled, right=True
+    )
+
+
+def gains_by_condition(table: pd.DataFrame) -> Drawing:
+    """Draw the same of all SAEs of a hook together, a row per condition of the training sets."""
+    table, pooled = one_pooling(together(table))
+    conditions = table[["setting", "level"]].drop_duplicates()
+    conditions = conditions.sort_values("level", kind="stable")
+    names = [
+        condition_name(setting, level)
+        for wanted in (NORMAL, "scarcity", "imbalance", "noise", SHIFT)
+        for setting, level in conditions.itertuples(index=False)
+        if setting == wanted
+    ]
+    own = map(condition_name, table["setting"], table["level"])
+    table = table.assign(row=list(own), series="", value=table["gain"])
+    return _forest(table, names, 0.0, {"": SERIES[0]}, _GAIN, pooled, right=True)
+
+
+def condition_name(setting: str, level: float) -> str:
+    """Return a condition in words."""
+    words = {
+        NORMAL: "all examples",
+        SHIFT: "another source",
+        "scarcity": f"{short(level)} examples",
+        "imbalance": f"{100 * level:.3g} % positive",
+        "noise": f"{100 * level:.3g} % flipped",
+    }
+    return words.get(setting, setting)
+
+
+def chance(table: pd.DataFrame) -> Drawing:
+    """Draw the AUC of probes of permuted labels: a row per kind of probe, a panel per hook."""
+    table, pooled = one_pooling(table)
+    saes = [name for name in dict.fromkeys(table["sae"]) if name]
+    shown = spread(saes, _MOST_SAES)
+    if len(shown) < len(saes):
+        pooled += (f"Shown are {len(shown)} of {len(saes)} SAEs; the table has all.",)
+    table = table[table["sae"].isin(["", *shown])]
+    colours = {"": INK, **{name: SERIES[i % len(SERIES)] for i, name in enumerate(shown)}}
+    probes = table[["sae", "probe"]].assign(codes=table["sae"] != "").sort_values(
+        "codes", kind="stable"
+    )
+    names = list(dict.fromkeys(probes["probe"]))
+    table = table.assign(row=table["probe"], series=table["sae"], value=table["auc"])
+    table = table.rename(columns={"auc_low": "value_low", "auc_high": "value_high"})
+    return _forest(table, names, 0.5, colours, "AUC with permuted labels", pooled, right=False)
+
+
+def _forest(
+    table: pd.DataFrame,
+    names: Sequence[str],
+    line: float,
+    colours: dict[str, str],
+    label: str,
+    notes: tuple[str, ...],
+    *,
+    right: bool,
+) -> Drawing:
+    """Draw panels of rows with names; ``right`` is whether the share picked stands beside them."""
+    if "value_low" not in table:
+        table = table.assign(value_low=table["gain_low"], value_high=table["gain_high"])
+    table, odd = finite(table, ["value"])
+    names = [name for name in names if name in set(table["row"])]
+    table, fewer = few_hooks(table, max(4, 6 * _TALL // len(names)))
+    with use_style():
+        places = by_texts_and_hook(table)
+        grid = panel_grid(places, size=(_WIDTH, _ROW * len(names) + _ROOM))
+        size = mpl.rcParams["ytick.labelsize"]
+        short_names = [shortened(name, size, _NAMES) for name in names]
+        grid.add_beside(max(inches(name, size) for name in short_names))
+        rows = _Rows(names, line, colours, right)
+        for (ax,), place in zip(grid.panels, places, strict=True):
+            _panel(ax, place.rows, rows)
+        ax = grid.axes[0]
+        ax.set_yticks(range(len(names)), short_names)
+        ax.set_ylim(len(names) - 0.4, -0.6)
+        low, high = _ends(table, line)
+        room = (high - low) or 0.02
+        ax.set_xlim(low - MARGIN * room, high + (0.3 if right else MARGIN) * room)
+        grid.label(x=label, y="")
+        if len(colours) > 1:
+            handles = [
+                Line2D([], [], color=colour, marker="o", markersize=3, linewidth=0.8,
+                       label=name or "states")
+                for name, colour in colours.items()
+            ]  # fmt: skip
+            legend_above(grid.figure, handles)
+    seeds = seeds_note(
+        table.groupby(["labelled", "model", "hook", "row", "series"]).size(), mean="Numbers are",
+        one="", several="dots are single seeds of SAEs with their 95 % intervals.",
+    )  # fmt: skip
+    said = tuple(filter(None, (seeds, over(table))))
+    drawn = table.drop(columns=["row", "series", "value"])
+    return Drawing(grid.figure, drawn, (*said, *notes, *odd, *fewer))
+
+
+def _ends(table: pd.DataFrame, line: float) -> tuple[float, float]:
+    below, above = arms(table, "value")
+    low, high = (table["value"] - below).min(), (table["value"] + above).max()
+    return min(line, float(low)), max(line, float(high))
+
+
+def _panel(ax: Axes, chosen: pd.DataFrame, rows: _Rows) -> None:
+    ax.axvline(rows.line, **REFERENCE)
+    ax.grid(axis="x")
+    ax.grid(axis="y", visible=False)
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    series = [name for name in rows.colours if name in set(chosen["series"])]
+    for row, own in chosen.groupby("row", sort=False):
+        here = [name for name in series if name in set(own["series"])]
+        points = [(name, one) for name in here for _, one in own[own["series"] == name].iterrows()]
+        offsets = (np.arange(len(points)) - (len(points) - 1) / 2) * 0.7 / len(points)
+        for (name, one), offset in zip(points, offsets, strict=True):
+            both = arms(pd.DataFrame([one]), "value")
+            ax.errorbar(
+                one["value"], rows.names.index(row) + offset, xerr=both, color=rows.colours[name],
+                marker="o", markersize=3 if len(points) < 4 else 2, elinewidth=0.8,
+            )  # fmt: skip
+        if rows.right:
+            ax.text(
+                0.99, rows.names.index(row), f"{own['picked'].mean():.0%}", fontsize=5.5,
+                color=MUTED, ha="right", va="center", transform=ax.get_yaxis_transform(),
+            )  # fmt: skip
+
+
+def over(table: pd.DataFrame) -> str:
+    """Return what intervals are over, and how many tasks numbers are means of."""
+    kinds = {"datasets": "resampled datasets", "texts": "resampled texts of these few datasets"}
+    what = " or ".join(kinds[kind] for kind in dict.fromkeys(table["resampled"]))
+    low, high = int(table["n_tasks"].min()), int(table["n_tasks"].max())
+    n = f"{high}" if low == high else f"{low} to {high}"
+    if high == 1:
+        return "Of one task; intervals are over resampled texts."
+    return f"Means over {n} tasks; intervals are over {what}."

@@ -1,0 +1,248 @@
+"""Tables of probes under many conditions: choices, tasks, curves, controls. `wins` is another.
+
+Everything that is compared has the same training sets, and is tested on the same texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saeflow.studies.classification.averages import Average, ByTask
+from saeflow.studies.classification.choosing import CONDITION, SPARSE, Fits
+from saeflow.studies.classification.scoring import AUC, Resamples, scored
+from saeflow.studies.classification.settings.compared import (
+    NOISE,
+    NORMAL,
+    PLACE,
+    SHIFT,
+    SHUFFLED,
+    Comparison,
+    at_hooks,
+    comparisons,
+)
+from saeflow.tables.runs import Run
+
+EXTENT = ("n_tasks", "n_datasets", "resampled")
+BEST, BEST_SPARSE = "best baseline", "best SAE probe"
+ALL_LATENTS = "all latents"
+FEW_LATENTS, MORE_LATENTS = 16, 128
+"""Numbers of latents of which curves are drawn, those of the paper."""
+_ENOUGH = 0.5  # of the tasks, that have all levels of a curve
+_ENDS = ("", "_low", "_high")
+
+
+def choices(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
+    """Return what adding the probes of codes to the choice gives, a row per SAE and condition.
+
+    Parameters
+    ----------
+    runs
+        Of "dense_probes" and "sparse_probes", with the SAEs themselves.
+    bootstrap, seed
+        Number of resamples, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        `PLACE`, setting and level; means over tasks: ``auc_baselines`` and ``auc_added`` of what is
+        chosen without and with the probes of codes, ``gain``, their difference, each with its
+        interval; ``picked``, the share of training sets for which one of codes is chosen; shares of
+        tasks that are ``better`` and ``worse`` off; `EXTENT`; and ``shuffled``, the mean AUC of all
+        of these probes where training labels were permuted.
+    """
+    resamples = Resamples(bootstrap, seed)
+    rows = [
+        {**one.place, **_condition(key), **_choice(*both, resamples), SHUFFLED: chance}
+        for one in comparisons(runs)
+        for chance in [one.shuffled()]
+        for key, *both in _conditions(one.baselines.best(), one.added.best())
+        if key[0] != SHUFFLED
+    ]
+    ends = [f"{n}{end}" for n in ("auc_baselines", "auc_added", "gain") for end in _ENDS]
+    shares = ["picked", "better", "worse"]
+    return pd.DataFrame(rows, columns=[*PLACE, *CONDITION, *ends, *shares, *EXTENT, SHUFFLED])
+
+
+def _conditions(*fits: Fits) -> Iterator[tuple[Any, ...]]:
+    """Yield each condition that all have, with their fits under it."""
+    groups = [
+        {(setting, f"{level}"): (level, own) for (setting, level), own in one.by(*CONDITION).items()}
+        for one in fits
+    ]
+    for key, (level, first) in groups[0].items():
+        if all(key in other for other in groups[1:]):
+            yield ((key[0], level), first, *(other[key][1] for other in groups[1:]))
+
+
+def _condition(key: tuple[str, float]) -> dict[str, Any]:
+    return dict(zip(CONDITION, key, strict=True))
+
+
+def _choice(baselines: Fits, added: Fits, resamples: Resamples) -> dict[str, Any]:
+    without, with_ = baselines.by_task(resamples), added.by_task(resamples)
+    gains = with_.minus(without)
+    gain = gains.average()
+    picked = (added.table["source"] > 0).groupby(added.table["task"]).mean().mean()
+    return {
+        **without.average().columns("auc_baselines"),
+        **with_.average().columns("auc_added"),
+        **gain.columns("gain"),
+        "picked": picked,
+        "better": float((gains.values > 0).mean()),
+        "worse": float((gains.values < 0).mean()),
+        **gain.extent(),
+    }
+
+
+def tasks(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
+    """Return the same task by task, in the settings "normal" and "shift", with intervals over texts.
+
+    Returns
+    -------
+    DataFrame
+        `PLACE`, setting, task and dataset; ``auc_baselines``, ``auc_sparse`` and ``auc_added`` of
+        the probes that are chosen among those of states, of codes and of both; ``gain``, as of
+        `choices`; ``method_baselines`` and ``method_sparse``, that of the first training set;
+        ``picked``; ``n_train`` and ``n_test``; ``shuffled``.
+    """
+    resamples = Resamples(bootstrap, seed)
+    rows = []
+    for one in comparisons(runs):
+        chosen = [fits.where(setting=(NORMAL, SHIFT)) for fits in (one.baselines, one.sparse)]
+        best = [fits.best() for fits in (*chosen, chosen[0] | chosen[1])]
+        chance = _shuffled_by_task(one)
+        for (setting, _), *fits in _conditions(*best):
+            found = _of_tasks(*fits, resamples).assign(**one.place, setting=setting)
+            rows.append(found.assign(shuffled=found["task"].map(chance)))
+    wanted = [*PLACE, "setting", "task", "dataset", *_OF_TASKS, "shuffled"]
+    return pd.concat(rows, ignore_index=True)[wanted] if rows else pd.DataFrame(columns=wanted)
+
+
+_OF_TASKS = (
+    *(f"{n}{e}" for n in ("auc_baselines", "auc_sparse", "auc_added", "gain") for e in _ENDS),
+    "method_baselines", "method_sparse", "picked", "n_train", "n_test",
+)  # fmt: skip
+
+
+def _of_tasks(baselines: Fits, sparse: Fits, added: Fits, resamples: Resamples) -> pd.DataFrame:
+    three = [fits.by_task(resamples) for fits in (baselines, sparse, added)]
+    named = zip(("auc_baselines", "auc_sparse", "auc_added"), three, strict=True)
+    parts = [one.estimates(name) for name, one in named]
+    parts.append(three[2].minus(three[0]).estimates("gain"))
+    first = {
+        name: fits.table.sort_values("seed", kind="stable").groupby("task").first()
+        for name, fits in (("baselines", baselines), ("sparse", sparse))
+    }
+    facts = pd.DataFrame(
+        {
+            "dataset": first["baselines"]["dataset"],
+            "method_baselines": first["baselines"]["method"],
+            "method_sparse": list(map(probe_name, first["sparse"]["method"], first["sparse"]["k"])),
+            "picked": (added.table["source"] > 0).groupby(added.table["task"]).mean(),
+            "n_train": first["baselines"]["n_train"],
+            "n_test": first["baselines"]["n_test"],
+        }
+    )
+    return pd.concat([facts, *parts], axis=1, join="inner").rename_axis("task").reset_index()
+
+
+def _shuffled_by_task(one: Comparison) -> pd.Series:
+    tables = [fits.where(setting=SHUFFLED).table for fits in (one.baselines, one.sparse)]
+    return pd.concat(tables).groupby("task")[AUC].mean()
+
+
+def probe_name(method: str, k: int, read: str = "codes") -> str:
+    """Return what a probe is called by what it reads: an SAE's latents, so many or all, or else."""
+    if read == "codes" and method in SPARSE:
+        return f"k = {k}" if method == "k_sparse" else ALL_LATENTS
+    return method.replace("_", " ") if read == "states" else f"{method}, {read}".replace("_", " ")
+
+
+def curves(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
+    """Return mean AUC by condition over tasks that have all of a setting's, a row per series.
+
+    Where fewer than half of the tasks have all levels, the last ones are left out until as many
+    have all that remain: else a curve would say which tasks have more examples. The level of noise
+    0 is the setting "normal".
+
+    Returns
+    -------
+    DataFrame
+        `PLACE`, setting, level, ``series`` (`BEST`, `BEST_SPARSE`, "k = 16", "k = 128"), ``auc``
+        with its interval, `EXTENT`, ``n_tasks_of_all``, and ``shuffled``.
+    """
+    resamples = Resamples(bootstrap, seed)
+    rows = []
+    for one in comparisons(runs):
+        k_sparse = {
+            f"k = {k}": one.sparse.where(method="k_sparse", k=k)
+            for k in (FEW_LATENTS, MORE_LATENTS)
+        }
+        series = {BEST: one.baselines, BEST_SPARSE: one.sparse, **k_sparse}
+        series = {name: fits for name, fits in series.items() if len(fits.table)}
+        chance = {name: one.shuffled(fits) for name, fits in series.items()}
+        best = [fits.best() for fits in series.values()]
+        by_setting: dict[str, list[tuple[float, list[ByTask]]]] = {}
+        for (setting, level), *fits in _conditions(*best):
+            found = [own.by_task(resamples) for own in fits]
+            if setting == NORMAL:
+                by_setting.setdefault(NOISE, []).append((0.0, found))
+            elif setting not in (SHIFT, SHUFFLED):
+                by_setting.setdefault(setting, []).append((level, found))
+        for setting, levels in by_setting.items():
+            if len(levels) > 1:
+                for level, name, average, n in _along(levels, list(series)):
+                    found = {**average.columns(AUC), **average.extent(), "n_tasks_of_all": n}
+                    place = {**one.place, "setting": setting, "level": level, "series": name}
+                    rows.append({**place, **found, SHUFFLED: chance[name]})
+    last = [f"{AUC}{end}" for end in _ENDS]
+    wanted = [*PLACE, *CONDITION, "series", *last, *EXTENT, "n_tasks_of_all", SHUFFLED]
+    return pd.DataFrame(rows, columns=wanted)
+
+
+def _along(
+    levels: Sequence[tuple[float, list[ByTask]]], names: Sequence[str]
+) -> Iterator[tuple[float, str, Average, int]]:
+    """Yield level, series, its mean over the tasks that all have, and the number of all tasks."""
+    levels = sorted(levels, key=lambda one: one[0])
+    own = [set.intersection(*(set(by.tasks) for by in found)) for _, found in levels]
+    n = len(set.union(*own))
+    shown = len(levels)
+    while shown > 2 and len(set.intersection(*own[:shown])) < _ENOUGH * n:
+        shown -= 1
+    common = np.array(sorted(set.intersection(*own[:shown])), object)
+    for level, found in levels[:shown]:
+        for name, by in zip(names, found, strict=True):
+            yield level, name, by.of(common).average(), n
+
+
+def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
+    """Return the AUC of probes that were trained on permuted labels, a row per kind of probe.
+
+    Returns
+    -------
+    DataFrame
+        `PLACE` (no ``sae`` for probes of states), ``input`` and ``probe``; ``auc`` on the test
+        texts, the mean over tasks, with its interval; `EXTENT`.
+    """
+    resamples = Resamples(bootstrap, seed)
+    rows = []
+    for dense, saes in at_hooks(runs):
+        measured = [(dense, "dense_probes"), *((run, "sparse_probes") for run in saes)]
+        for run, measure in measured:
+            own = Fits.of(scored(run.records[measure])).where(setting=SHUFFLED)
+            place = {"labelled": run.key.eval_dataset, **run.key.columns()}
+            place["baseline"] = run.baseline if run.key.sae else ""
+            for (pooling, read, method, k), fits in own.by(*_PROBE).items():
+                average = fits.by_task(resamples).average()
+                probe = {"pooling": pooling, "input": read, "probe": probe_name(method, k, read)}
+                rows.append({**place, **probe, **average.columns(AUC), **average.extent()})
+    last = [f"{AUC}{end}" for end in _ENDS]
+    return pd.DataFrame(rows, columns=[*PLACE, "input", "probe", *last, *EXTENT])
+
+
+_PROBE = ("pooling", "input", "method", "k")
