@@ -71,7 +71,12 @@ def record(fits: Iterable[Mapping[str, Any]], datasets: Mapping[str, str] | None
         "score": np.concatenate(found).astype(np.float32),
     }
     numbered = pd.DataFrame([{**fit, "fit": number} for number, fit in enumerate(fits)])
-    tables = {"fits.parquet": numbered, "scores.parquet": pd.DataFrame(columns)}
+    texts = {"example": np.unique(columns["example"]), "examples": 1.0, "active": 20.0}
+    tables = {
+        "fits.parquet": numbered,
+        "scores.parquet": pd.DataFrame(columns),
+        "examples.parquet": pd.DataFrame(texts),
+    }
     facts = {"tasks": {task: {"dataset": datasets[task]} for task in tasks}}
     return Record(facts, tables.__getitem__)
 

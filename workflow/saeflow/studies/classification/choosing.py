@@ -21,6 +21,7 @@ SPARSE = ("k_sparse", "logistic")
 
 CONDITION = ("setting", "level")
 """What training sets were drawn for: what has these in common can be compared."""
+_KIND = ["source", "method", "k"]
 _SET = [*CONDITION, "seed", "task"]
 
 
@@ -68,6 +69,13 @@ class Fits:
         """Return the fits by their values in some columns, sorted by these."""
         groups = self.table.groupby(list(columns), sort=True, dropna=False)
         return {key: Fits(self._scored, rows) for key, rows in groups}
+
+    def of_kinds(self, other: Fits) -> Fits:
+        """Return the fits of kinds of probes (measurement, method, latents) that another has."""
+        kinds = pd.MultiIndex.from_frame(other.table[_KIND])
+        return Fits(
+            self._scored, self.table[pd.MultiIndex.from_frame(self.table[_KIND]).isin(kinds)]
+        )
 
     def best(self) -> Fits:
         """Return of each training set the fit of the highest validation AUC.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -15,7 +14,7 @@ from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import spread
 from saeflow.figures.style import INK, REFERENCE, use_style
 from saeflow.figures.texts import inches, shortened
-from saeflow.studies.classification.settings.compared import NORMAL, SHIFT
+from saeflow.probing.draws import NORMAL, SHIFT
 from saeflow.studies.classification.settings.curves import LOOKS
 from saeflow.studies.classification.settings.shown import (
     by_texts_and_hook,
@@ -26,6 +25,7 @@ from saeflow.studies.classification.settings.shown import (
 from saeflow.studies.classification.settings.tables import BEST, BEST_SPARSE
 
 _VALUES = ["auc_baselines", "auc_sparse"]
+_OWN = ["own_baselines", "own_sparse"]
 _MOST_HOOKS = 12
 _FEW_TASKS, _NAMED = 8, 4  # of a panel: all are named where they are so few, else so many
 _MOST_ROWS = 40  # tasks of a panel under a shift
@@ -42,7 +42,7 @@ def tasks_scatter(table: pd.DataFrame) -> Drawing:
     table
         Of `saeflow.studies.classification.settings.tables.tasks`.
     """
-    table, notes = _of_setting(table, (NORMAL,), _MOST_HOOKS)
+    table, notes = _of_setting(table, NORMAL, _MOST_HOOKS)
     with use_style():
         places = by_texts_and_hook(table)
         grid = panel_grid(places, size=(2.3, 2.2))
@@ -66,9 +66,9 @@ def tasks_scatter(table: pd.DataFrame) -> Drawing:
 
 
 def _of_setting(
-    table: pd.DataFrame, settings: tuple[str, ...], most: int
+    table: pd.DataFrame, setting: str, most: int
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    table, pooled = one_pooling(together(table[table["setting"].isin(settings)]))
+    table, pooled = one_pooling(together(table[table["setting"] == setting]))
     table, odd = finite(table, _VALUES)
     table, fewer = few_hooks(table, most)
     n = table["seed"].nunique()
@@ -91,11 +91,11 @@ def shifted(table: pd.DataFrame) -> Drawing:
     Parameters
     ----------
     table
-        Of `saeflow.studies.classification.settings.tables.tasks`; of tasks that have both.
+        Of `saeflow.studies.classification.settings.tables.tasks`.
     """
-    table, notes = _of_setting(table, (NORMAL, SHIFT), _MOST_SHIFTED)
-    means = table.groupby("task").apply(_drop, include_groups=False).dropna()
-    tasks = list(means.sort_values(kind="stable").index)
+    table, notes = _of_setting(table, SHIFT, _MOST_SHIFTED)
+    lost = (table["own_baselines"] - table["auc_baselines"]).groupby(table["task"]).mean()
+    tasks = list(lost.sort_values(ascending=False, kind="stable").index)
     names = spread(tasks, _MOST_ROWS)
     if len(names) < len(tasks):
         notes += (f"Shown are {len(names)} of {len(tasks)} tasks, spread over how much they lose;"
@@ -116,26 +116,17 @@ def shifted(table: pd.DataFrame) -> Drawing:
     return Drawing(grid.figure, table, notes)
 
 
-def _drop(rows: pd.DataFrame) -> float:
-    """Return how much the best baseline of a task changes under the shift."""
-    means = rows.groupby("setting")["auc_baselines"].mean()
-    return float(means.get(SHIFT, np.nan) - means.get(NORMAL, np.nan))
-
-
 def _pairs(ax: Axes, rows: pd.DataFrame, names: list[str]) -> None:
     ax.axvline(0.5, **REFERENCE)
     ax.grid(axis="x")
     ax.grid(axis="y", visible=False)
-    for offset, value, series in ((-0.16, _VALUES[0], BEST), (0.16, _VALUES[1], BEST_SPARSE)):
+    means = rows.groupby("task")[[*_OWN, *_VALUES]].mean()
+    for offset, value, own, series in zip((-0.16, 0.16), _VALUES, _OWN, LOOKS, strict=False):
         look = LOOKS[series]
-        for row, task in enumerate(names):
-            own = rows[rows["task"] == task].groupby("setting")[value].mean()
-            if len(own) < 2:
-                continue
-            y = row + offset
-            ax.plot(own[[NORMAL, SHIFT]], [y, y], color=look.colour, linewidth=0.8, zorder=2)
-            ax.plot(own[NORMAL], y, **look.point(3.2) | {"markeredgewidth": 0})
-            ax.plot(own[SHIFT], y, **look.point(3.2) | _HOLLOW | {"markeredgecolor": look.colour})
+        y = [names.index(task) + offset for task in means.index]
+        ax.hlines(y, means[value], means[own], color=look.colour, linewidth=0.8, zorder=2)
+        ax.plot(means[own], y, **look.point(3.2) | {"markeredgewidth": 0})
+        ax.plot(means[value], y, **look.point(3.2) | _HOLLOW | {"markeredgecolor": look.colour})
 
 
 _HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 0.8, "zorder": 3}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from saeflow.probing.draws import SHUFFLED
 from saeflow.studies.classification.choosing import BASELINES, SPARSE, Fits
 from saeflow.studies.classification.scoring import AUC, scored
 from saeflow.tables.builders import KEY
@@ -19,7 +20,6 @@ ALL = "all SAEs"
 """In the place of a recipe: the probes of all SAEs of a hook that learned something."""
 PLACE = ("labelled", *KEY, "baseline", "pooling")
 """The columns that identify a comparison."""
-NORMAL, SHIFT, NOISE, SHUFFLED = "normal", "shift", "noise", "shuffled"
 
 
 class Comparison(NamedTuple):
@@ -49,7 +49,9 @@ class Comparison(NamedTuple):
 
     def shuffled(self, *fits: Fits) -> float:
         """Return the mean AUC of fits to shuffled labels, over tasks; NaN for none."""
-        tables = [one.where(setting=SHUFFLED).table for one in fits or (self.baselines, self.sparse)]
+        tables = [
+            one.where(setting=SHUFFLED).table for one in fits or (self.baselines, self.sparse)
+        ]
         return float(pd.concat(tables).groupby("task")[AUC].mean().mean())
 
 
@@ -111,10 +113,12 @@ def at_hooks(runs: Sequence[Run]) -> Iterator[tuple[Run, list[Run]]]:
     for run in runs:
         if "dense_probes" in run.records:
             where = (run.key.eval_dataset, run.key.model, run.key.hook)
-            yield run, [
-                other
-                for other in runs
-                if "sparse_probes" in other.records
-                and (other.key.eval_dataset, other.key.model, other.key.hook) == where
-            ]
-
+            yield (
+                run,
+                [
+                    other
+                    for other in runs
+                    if "sparse_probes" in other.records
+                    and (other.key.eval_dataset, other.key.model, other.key.hook) == where
+                ],
+            )

@@ -80,8 +80,8 @@ def _strokes(n_seeds: int) -> str:
     if n_seeds == 1:
         return "Upright strokes are 95 % intervals."
     return (
-        f"Lines go through means over {n_seeds} seeds of SAEs; upright strokes reach from the lowest"
-        " to the highest end of their 95 % intervals."
+        f"Lines go through means over {n_seeds} seeds of SAEs; upright strokes reach from the"
+        " lowest to the highest end of their 95 % intervals."
     )
 
 

@@ -19,7 +19,8 @@ from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import spread
 from saeflow.figures.style import INK, MUTED, REFERENCE, SERIES, use_style
 from saeflow.figures.texts import inches, shortened
-from saeflow.studies.classification.settings.compared import ALL, NORMAL, SHIFT
+from saeflow.probing.draws import NORMAL, SHIFT
+from saeflow.studies.classification.settings.compared import ALL
 from saeflow.studies.classification.settings.shown import (
     by_texts_and_hook,
     few_hooks,
@@ -36,7 +37,7 @@ _GAIN = "Gain in AUC by SAE probes"
 
 
 class _Rows(NamedTuple):
-    """What panels have in common: names of rows from the top, the reference, a series per colour."""
+    """What panels have in common: rows from the top, the reference line, a colour per series."""
 
     names: Sequence[str]
     line: float
@@ -59,9 +60,7 @@ def gains_by_sae(table: pd.DataFrame) -> Drawing:
     named = {name: f"{name} (control)" if name in controls else name for name in names}
     table = table.assign(row=table["sae"].map(named), series="", value=table["gain"])
     colours = {"": SERIES[0]}
-    return _forest(
-        table, [named[name] for name in names], 0.0, colours, _GAIN, pooled, right=True
-    )
+    return _forest(table, [named[name] for name in names], 0.0, colours, _GAIN, pooled, right=True)
 
 
 def gains_by_condition(table: pd.DataFrame) -> Drawing:
@@ -101,8 +100,8 @@ def chance(table: pd.DataFrame) -> Drawing:
         pooled += (f"Shown are {len(shown)} of {len(saes)} SAEs; the table has all.",)
     table = table[table["sae"].isin(["", *shown])]
     colours = {"": INK, **{name: SERIES[i % len(SERIES)] for i, name in enumerate(shown)}}
-    probes = table[["sae", "probe"]].assign(codes=table["sae"] != "").sort_values(
-        "codes", kind="stable"
+    probes = (
+        table[["sae", "probe"]].assign(codes=table["sae"] != "").sort_values("codes", kind="stable")
     )
     names = list(dict.fromkeys(probes["probe"]))
     table = table.assign(row=table["probe"], series=table["sae"], value=table["auc"])

@@ -22,7 +22,9 @@ def together(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows about all SAEs of a hook; of its one SAE where there is no other."""
     kept = learned(table)
     kept = kept if len(kept) else table
-    several = kept.groupby(["labelled", "model", "hook"])["sae"].transform(lambda s: (s == ALL).any())
+    several = kept.groupby(["labelled", "model", "hook"])["sae"].transform(
+        lambda s: (s == ALL).any()
+    )
     return kept[(kept["sae"] == ALL) | ~several]
 
 
@@ -32,7 +34,9 @@ def few_hooks(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, tuple[str, 
     chosen = spread(hooks, most)
     if len(chosen) == len(hooks):
         return table, ()
-    note = f"Shown are {len(chosen)} of {len(hooks)} hooks, spread over the model; the table has all."
+    note = (
+        f"Shown are {len(chosen)} of {len(hooks)} hooks, spread over the model; the table has all."
+    )
     return table[table["hook"].isin(chosen)], (note,)
 
 

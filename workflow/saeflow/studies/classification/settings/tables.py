@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saeflow.probing.draws import NOISE, NORMAL, SHIFT, SHUFFLED
 from saeflow.studies.classification.averages import Average, ByTask
 from saeflow.studies.classification.choosing import CONDITION, SPARSE, Fits
 from saeflow.studies.classification.scoring import AUC, Resamples, scored
 from saeflow.studies.classification.settings.compared import (
-    NOISE,
-    NORMAL,
     PLACE,
-    SHIFT,
-    SHUFFLED,
     Comparison,
     at_hooks,
     comparisons,
@@ -70,7 +67,10 @@ def choices(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
 def _conditions(*fits: Fits) -> Iterator[tuple[Any, ...]]:
     """Yield each condition that all have, with their fits under it."""
     groups = [
-        {(setting, f"{level}"): (level, own) for (setting, level), own in one.by(*CONDITION).items()}
+        {
+            (setting, f"{level}"): (level, own)
+            for (setting, level), own in one.by(*CONDITION).items()
+        }
         for one in fits
     ]
     for key, (level, first) in groups[0].items():
@@ -99,7 +99,7 @@ def _choice(baselines: Fits, added: Fits, resamples: Resamples) -> dict[str, Any
 
 
 def tasks(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
-    """Return the same task by task, in the settings "normal" and "shift", with intervals over texts.
+    """Return the same task by task, under "normal" and "shift", with intervals over texts.
 
     Returns
     -------
@@ -107,24 +107,41 @@ def tasks(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataF
         `PLACE`, setting, task and dataset; ``auc_baselines``, ``auc_sparse`` and ``auc_added`` of
         the probes that are chosen among those of states, of codes and of both; ``gain``, as of
         `choices`; ``method_baselines`` and ``method_sparse``, that of the first training set;
-        ``picked``; ``n_train`` and ``n_test``; ``shuffled``.
+        ``picked``; ``n_train`` and ``n_test``; ``shuffled``. Under a shift also ``own_baselines``
+        and ``own_sparse``, the AUC of the same kinds of probes on the task's own test texts.
     """
     resamples = Resamples(bootstrap, seed)
     rows = []
     for one in comparisons(runs):
-        chosen = [fits.where(setting=(NORMAL, SHIFT)) for fits in (one.baselines, one.sparse)]
-        best = [fits.best() for fits in (*chosen, chosen[0] | chosen[1])]
         chance = _shuffled_by_task(one)
-        for (setting, _), *fits in _conditions(*best):
-            found = _of_tasks(*fits, resamples).assign(**one.place, setting=setting)
-            rows.append(found.assign(shuffled=found["task"].map(chance)))
+        for setting in (NORMAL, SHIFT):
+            both = [fits.where(setting=setting) for fits in (one.baselines, one.sparse)]
+            if not all(len(fits.table) for fits in both):
+                continue
+            found = _of_tasks(*(fits.best() for fits in (*both, both[0] | both[1])), resamples)
+            own = {"own_baselines": np.nan, "own_sparse": np.nan}
+            if setting == SHIFT:
+                states, codes = (
+                    fits.where(setting=NORMAL).of_kinds(shifted).best()
+                    for fits, shifted in zip((one.baselines, one.sparse), both, strict=True)
+                )
+                own = {
+                    name: found["task"].map(pd.Series(by.values, by.tasks))
+                    for name, by in (
+                        ("own_baselines", states.by_task(resamples)),
+                        ("own_sparse", codes.by_task(resamples)),
+                    )
+                }
+            place = {**one.place, "setting": setting, "shuffled": found["task"].map(chance)}
+            rows.append(found.assign(**place, **own))
     wanted = [*PLACE, "setting", "task", "dataset", *_OF_TASKS, "shuffled"]
     return pd.concat(rows, ignore_index=True)[wanted] if rows else pd.DataFrame(columns=wanted)
 
 
 _OF_TASKS = (
     *(f"{n}{e}" for n in ("auc_baselines", "auc_sparse", "auc_added", "gain") for e in _ENDS),
-    "method_baselines", "method_sparse", "picked", "n_train", "n_test",
+    "own_baselines", "own_sparse", "method_baselines", "method_sparse", "picked", "n_train",
+    "n_test",
 )  # fmt: skip
 
 
@@ -134,7 +151,7 @@ def _of_tasks(baselines: Fits, sparse: Fits, added: Fits, resamples: Resamples) 
     parts = [one.estimates(name) for name, one in named]
     parts.append(three[2].minus(three[0]).estimates("gain"))
     first = {
-        name: fits.table.sort_values("seed", kind="stable").groupby("task").first()
+        name: fits.table.sort_values("seed").drop_duplicates("task").set_index("task")
         for name, fits in (("baselines", baselines), ("sparse", sparse))
     }
     facts = pd.DataFrame(
@@ -167,7 +184,7 @@ def curves(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Data
 
     Where fewer than half of the tasks have all levels, the last ones are left out until as many
     have all that remain: else a curve would say which tasks have more examples. The level of noise
-    0 is the setting "normal".
+    0 is the setting "normal", with the kinds of probes that noise has.
 
     Returns
     -------
@@ -188,11 +205,11 @@ def curves(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Data
         best = [fits.best() for fits in series.values()]
         by_setting: dict[str, list[tuple[float, list[ByTask]]]] = {}
         for (setting, level), *fits in _conditions(*best):
-            found = [own.by_task(resamples) for own in fits]
-            if setting == NORMAL:
-                by_setting.setdefault(NOISE, []).append((0.0, found))
-            elif setting not in (SHIFT, SHUFFLED):
-                by_setting.setdefault(setting, []).append((level, found))
+            if setting in (NORMAL, SHIFT, SHUFFLED):
+                continue
+            by_setting.setdefault(setting, []).append((level, [f.by_task(resamples) for f in fits]))
+        if NOISE in by_setting:
+            by_setting[NOISE].append((0.0, [_unturned(f, resamples) for f in series.values()]))
         for setting, levels in by_setting.items():
             if len(levels) > 1:
                 for level, name, average, n in _along(levels, list(series)):
@@ -202,6 +219,12 @@ def curves(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Data
     last = [f"{AUC}{end}" for end in _ENDS]
     wanted = [*PLACE, *CONDITION, "series", *last, *EXTENT, "n_tasks_of_all", SHUFFLED]
     return pd.DataFrame(rows, columns=wanted)
+
+
+def _unturned(fits: Fits, resamples: Resamples) -> ByTask:
+    """Return the AUC where no label is turned, of the best of the probes that noise has too."""
+    noisy = fits.where(setting=NOISE)
+    return fits.where(setting=NORMAL).of_kinds(noisy).best().by_task(resamples)
 
 
 def _along(

@@ -55,7 +55,9 @@ def win_rates(table: pd.DataFrame) -> Drawing:
         grid.add_beside(max(inches(name, font) for name in names))
         for (ax,), place in zip(grid.panels, places, strict=True):
             _cells(ax, place.rows, recipes, probes)
-            ax.set_xticks(range(len(probes)), [_SHORT.get(p, p.removeprefix("k = ")) for p in probes])
+            ax.set_xticks(
+                range(len(probes)), [_SHORT.get(p, p.removeprefix("k = ")) for p in probes]
+            )
         grid.axes[0].set_yticks(range(len(recipes)), names)
         grid.label(x="Latents that the probe reads", y="")
     unsure = (table["won_low"] <= 0.5) & (table["won_high"] >= 0.5)
@@ -95,7 +97,8 @@ def _cells(ax: Axes, rows: pd.DataFrame, recipes: list[str], probes: list[str]) 
     for (recipe, probe), value in won.items():
         text = f"{value:.2f}".removeprefix("0")
         dark = abs(value - 0.5) > _DARK / 2
+        text = f"({text})" if doubt[recipe, probe] else text
         ax.text(
-            probes.index(probe), recipes.index(recipe), f"({text})" if doubt[recipe, probe] else text,
+            probes.index(probe), recipes.index(recipe), text,
             ha="center", va="center", fontsize=5.5, color="white" if dark else INK,
         )  # fmt: skip

@@ -6,51 +6,49 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from saeflow.probing.draws import NORMAL, SHUFFLED
 from saeflow.studies.classification.averages import ByTask
 from saeflow.studies.classification.choosing import Fits
 from saeflow.studies.classification.scoring import Resamples
-from saeflow.studies.classification.settings.compared import NORMAL, PLACE, comparisons
+from saeflow.studies.classification.settings.compared import PLACE, comparisons
 from saeflow.studies.classification.settings.tables import (
     BEST,
     BEST_SPARSE,
     EXTENT,
-    SHUFFLED,
     probe_name,
 )
 from saeflow.tables.runs import Run
 
 LOGISTIC = "logistic"
 """Logistic regression on all of the states: the opponent beside the best baseline."""
+EXAMPLES = "examples.parquet"
 OPPONENTS = (LOGISTIC, BEST)
 
 
-def wins(
-    runs: Sequence[Run], *, metrics: Sequence[str] = (), bootstrap: int = 0, seed: int = 0
-) -> pd.DataFrame:
+def wins(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
     """Return shares of tasks won under the setting "normal", a row per SAE, probe and opponent.
 
     Parameters
     ----------
     runs
         Of "dense_probes" and "sparse_probes", with the SAEs themselves.
-    metrics
-        Those of "sparse_probes" that tell of an SAE: "probed_l0".
     bootstrap, seed
         Number of resamples, and their seed.
 
     Returns
     -------
     DataFrame
-        `PLACE`, ``architecture``, ``d_sae``, the metrics; ``probe``, its ``k`` (0 where it reads
-        all latents) and the ``opponent``, of `OPPONENTS`; ``won``, the share of tasks where the
-        probe's AUC is above the opponent's, equal ones half, and ``gain``, the mean of its AUC
+        `PLACE`, ``architecture``, ``d_sae``, ``l0`` on the probed tokens; ``probe``, its ``k`` (0
+        where it reads all latents) and the ``opponent``, of `OPPONENTS`; ``won``, the share of
+        tasks where the probe's AUC is above the opponent's, equal ones half, and ``gain``, the mean
+        of its AUC
         minus the opponent's, with their intervals; `EXTENT` and ``shuffled``.
     """
     resamples = Resamples(bootstrap, seed)
     rows = []
     for one in comparisons(runs, together=False):
         facts = {"architecture": one.sae.architecture, "d_sae": one.sae.sae["d_sae"]}
-        facts |= {name: e.value for name, e in one.sae.estimates(metrics).items()}
+        facts["l0"] = _l0(one.sae)
         states = one.baselines.where(setting=NORMAL)
         opponents = {LOGISTIC: states.where(method=LOGISTIC), BEST: states.best()}
         opponents = {name: fits.by_task(resamples) for name, fits in opponents.items()}
@@ -61,8 +59,14 @@ def wins(
                 which = {"probe": name, "k": k, "opponent": opponent}
                 rows.append({**one.place, **facts, **which, **found})
     ends = [f"{name}{end}" for name in ("won", "gain") for end in ("", "_low", "_high")]
-    first = [*PLACE, "architecture", "d_sae", *metrics, "probe", "k", "opponent"]
+    first = [*PLACE, "architecture", "d_sae", "l0", "probe", "k", "opponent"]
     return pd.DataFrame(rows, columns=[*first, *ends, *EXTENT, SHUFFLED])
+
+
+def _l0(sae: Run) -> float:
+    """Return how many latents are active on a probed token, on the average."""
+    sums = sae.records["sparse_probes"].table(EXAMPLES)
+    return float(sums["active"].sum() / sums["examples"].sum())
 
 
 def _probes(sparse: Fits) -> Iterator[tuple[str, int, Fits]]:

@@ -1,0 +1,50 @@
+"""The paper's statements beside ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from saeflow.studies.claims import ABSENT, OTHER, SAME
+from saeflow.studies.classification.settings.published import published
+
+TASKS = "abcd"
+
+
+def _verdicts(table):
+    return dict(zip(table["claim"], table["verdict"], strict=True))
+
+
+def _fits(**more):
+    return [{"task": task, "validation_auc": 0.8, **more} for task in TASKS]
+
+
+def test_saes_that_only_lose_are_as_published(one_hook):
+    codes = [*_fits(auc=0.6, k=16, validation_auc=0.5), *_fits(auc=0.9, k=128, validation_auc=0.5)]
+    codes[-1] = {**codes[-1], "auc": 0.7}
+    # the best is 16 latents, first of equals: it wins nothing
+    found = published(one_hook(_fits(auc=0.8), one=codes), bootstrap=50, seed=0)
+    verdicts = _verdicts(found)
+    assert verdicts["gain in AUC by adding SAE probes to the choice, all examples"] == SAME
+    assert verdicts["gain in AUC by adding SAE probes to the choice, few examples"] == ABSENT
+    few = found[found["claim"].str.startswith("share of tasks won by 16")].iloc[0]
+    assert (few["ours"], few["verdict"]) == (0, SAME)
+    more = found[found["claim"].str.startswith("share of tasks won by 128")].iloc[0]
+    assert more["ours"] == pytest.approx(0.75) and more["verdict"] == SAME
+    best = found[found["claim"].str.startswith("share of tasks won by the best")].iloc[0]
+    assert (best["ours"], best["verdict"]) == (0, OTHER)
+
+
+def test_saes_that_always_help_are_not(one_hook):
+    codes = _fits(auc=1.0)
+    codes = [{**fit, "validation_auc": 0.9} for fit in codes]
+    found = published(one_hook(_fits(auc=0.7), one=codes), bootstrap=50, seed=0)
+    verdicts = _verdicts(found)
+    assert verdicts["gain in AUC by adding SAE probes to the choice, all examples"] == OTHER
+    assert verdicts["share of tasks won by 16 latents against logistic regression"] == OTHER
+
+
+def test_sizes_need_five_saes(one_hook):
+    fits = {f"s{i}": _fits(auc=0.6) for i in range(3)}
+    found = published(one_hook(_fits(auc=0.7), **fits))
+    r = found[found["claim"].str.startswith("rank correlation")]
+    assert len(r) == 2 and set(r["verdict"]) == {ABSENT}

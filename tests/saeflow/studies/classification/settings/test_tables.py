@@ -1,0 +1,179 @@
+"""Tables of choices, tasks, curves and controls, of probes whose AUC is chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import made_up_probes
+from saeflow.studies.classification.settings.compared import ALL
+from saeflow.studies.classification.settings.tables import choices, control, curves, tasks
+from saeflow.tables.runs import Record, Run
+
+STATES = [
+    {"task": "a", "auc": 0.8, "validation_auc": 0.7},
+    {"task": "a", "auc": 0.9, "validation_auc": 0.6, "method": "mlp"},
+    {"task": "b", "auc": 0.6, "validation_auc": 0.9},
+]
+BETTER = [
+    {"task": "a", "auc": 0.85, "validation_auc": 0.75},
+    {"task": "b", "auc": 0.95, "validation_auc": 0.85},
+]
+WORSE = [
+    {"task": "a", "auc": 0.5, "validation_auc": 0.5},
+    {"task": "b", "auc": 0.5, "validation_auc": 0.95},
+]
+
+
+def _row(table, **equal):
+    for name, value in equal.items():
+        table = table[table[name] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_adding_probes_changes_what_is_chosen_and_what_that_gives(one_hook):
+    table = choices(one_hook(STATES, better=BETTER, worse=WORSE))
+    found = _row(table, sae="better")
+    # of states: logistic in both, 0.8 and 0.6; added: in a the codes validate better, in b not
+    assert found["auc_baselines"] == pytest.approx(0.7)
+    assert found["auc_added"] == pytest.approx((0.85 + 0.6) / 2)
+    assert found["gain"] == pytest.approx(0.025)
+    assert (found["picked"], found["better"], found["worse"]) == (0.5, 0.5, 0)
+    found = _row(table, sae="worse")
+    assert found["gain"] == pytest.approx((0 + 0.5 - 0.6) / 2)
+    assert (found["picked"], found["better"], found["worse"]) == (0.5, 0, 0.5)
+    together = _row(table, sae=ALL)
+    assert together["auc_added"] == pytest.approx((0.85 + 0.5) / 2)
+    assert together["picked"] == 1
+    assert together["n_tasks"] == 2 and together["resampled"] == "texts"
+
+
+def test_controls_are_no_part_of_all_saes(one_hook):
+    table = choices(one_hook(STATES, better=BETTER, random=WORSE))
+    assert list(table["sae"]) == ["better", "random"]
+    assert list(table["baseline"]) == ["", "random"]
+
+
+def test_only_tasks_that_both_have_are_compared(one_hook):
+    found = _row(choices(one_hook(STATES, better=BETTER[:1])), sae="better")
+    assert found["n_tasks"] == 1
+    assert found["auc_baselines"] == pytest.approx(0.8)
+
+
+def test_permuted_test_labels_change_no_choice():
+    runs = made_up_probes.runs(["resid_post.0"], ["topk-8", "relu"], n_tasks=6)
+    rng = np.random.default_rng(1)
+    permuted = [
+        Run(run.key, {kind: _permuted(one, rng) for kind, one in run.records.items()})
+        for run in runs
+    ]
+    one, two = choices(runs), choices(permuted)
+    assert one["picked"].tolist() == two["picked"].tolist()
+    chosen = ["sae", "task", "setting", "method_baselines", "method_sparse", "picked"]
+    one, two = tasks(runs), tasks(permuted)
+    assert one[chosen].equals(two[chosen])
+    assert not np.allclose(one["auc_baselines"], two["auc_baselines"])
+
+
+def _permuted(record: Record, rng: np.random.Generator) -> Record:
+    if "tasks" not in record.facts:
+        return record
+
+    def table(name):
+        found = record.table(name)
+        if name == "scores.parquet":
+            found = found.assign(label=rng.permutation(found["label"]))
+        return found
+
+    return Record(record.facts, table)
+
+
+def test_tasks_are_told_one_by_one_with_intervals(one_hook):
+    table = tasks(one_hook(STATES, better=BETTER), bootstrap=200, seed=0)
+    found = _row(table, task="a")
+    numbers = {"auc_baselines": 0.8, "auc_sparse": 0.85, "auc_added": 0.85, "gain": 0.05}
+    assert {name: found[name] for name in numbers} == pytest.approx(numbers)
+    assert found["auc_baselines_low"] < 0.8 < found["auc_baselines_high"]
+    assert (found["method_baselines"], found["method_sparse"]) == ("logistic", "k = 16")
+    assert found["picked"] == 1 and found["n_test"] == made_up_probes.N_TEST
+    # the same probe is chosen with and without: no difference on any texts
+    found = _row(table, task="b")
+    assert (found["gain"], found["gain_low"], found["gain_high"]) == (0, 0, 0)
+
+
+def test_under_a_shift_the_same_probes_stand_for_the_tasks_own_texts(one_hook):
+    # the mlp is best on its own texts, and was not tried under the shift
+    states = [*STATES[:2], {**STATES[0], "setting": "shift", "auc": 0.6}]
+    states[1] = {**states[1], "validation_auc": 0.99}
+    codes = [BETTER[0], {**BETTER[0], "setting": "shift", "auc": 0.7}]
+    found = _row(tasks(one_hook(states, better=codes)), setting="shift")
+    assert found["auc_baselines"] == pytest.approx(0.6)
+    assert found["own_baselines"] == pytest.approx(0.8)
+    assert found["own_sparse"] == pytest.approx(0.85)
+
+
+def _scarce(task: str, sizes: dict[float, float]) -> list[dict]:
+    return [
+        {"task": task, "setting": "scarcity", "level": size, "auc": auc}
+        for size, auc in sizes.items()
+    ]
+
+
+def test_a_curve_is_of_the_tasks_that_have_all_of_it(one_hook):
+    fits = [
+        *_scarce("a", {4.0: 0.5, 8.0: 0.6, 16.0: 0.7}),
+        *_scarce("b", {4.0: 0.7, 8.0: 0.8, 16.0: 0.9}),
+        *_scarce("c", {4.0: 1.0}),
+    ]
+    table = curves(one_hook(fits, one=fits))
+    found = table[table["series"] == "best baseline"]
+    assert found["level"].tolist() == [4, 8, 16]
+    assert found["auc"].tolist() == pytest.approx([0.6, 0.7, 0.8])
+    assert set(found["n_tasks"]) == {2} and set(found["n_tasks_of_all"]) == {3}
+
+
+def test_a_curve_ends_where_most_tasks_do(one_hook):
+    fits = [
+        *_scarce("a", {4.0: 0.5, 8.0: 0.6, 16.0: 0.7}),
+        *_scarce("b", {4.0: 0.7, 8.0: 0.8}),
+        *_scarce("c", {4.0: 0.9, 8.0: 1.0}),
+    ]
+    found = curves(one_hook(fits, one=fits)).query("series == 'k = 16'")
+    assert found["level"].tolist() == [4, 8]
+    assert found["auc"].tolist() == pytest.approx([0.7, 0.8])
+
+
+def test_no_noise_is_of_the_kinds_of_probes_that_noise_has(one_hook):
+    noisy = {"task": "a", "setting": "noise", "level": 0.2, "auc": 0.6}
+    fits = [noisy, {"task": "a", "auc": 0.8}]
+    best = {"task": "a", "auc": 0.9, "validation_auc": 1, "method": "mlp"}
+    found = curves(one_hook([*fits, best], one=fits)).query("series == 'best baseline'")
+    assert found["level"].tolist() == [0, 0.2]
+    assert found["auc"].tolist() == pytest.approx([0.8, 0.6])
+
+
+def test_permuted_labels_are_told_by_kind_of_probe(one_hook):
+    states = [{"auc": auc, "setting": "shuffled", "seed": s} for s, auc in enumerate((0.4, 0.7))]
+    codes = [{"auc": 0.5, "setting": "shuffled"}, {"auc": 0.9}]
+    states.append({"auc": 0.9})
+    runs = one_hook(states, one=codes)
+    table = control(runs, bootstrap=100, seed=0)
+    assert table["probe"].tolist() == ["logistic", "k = 16"]
+    assert table["auc"].tolist() == pytest.approx([0.55, 0.5])
+    assert (table["auc_low"] < table["auc"]).all()
+    # the mean of both kinds, seeds and kinds counting alike
+    assert choices(runs)["shuffled"].tolist() == pytest.approx([(0.4 + 0.7 + 0.5) / 3])
+
+
+def test_poolings_are_compared_by_themselves(one_hook):
+    states = [{"auc": 0.8, "pooling": how} for how in ("last", "mean")]
+    codes = [{"auc": 0.9, "pooling": "mean", "validation_auc": 1}]
+    table = choices(one_hook(states, one=codes))
+    assert table[["pooling", "gain"]].to_numpy().tolist() == [["mean", pytest.approx(0.1)]]
+
+
+def test_without_probes_there_are_no_rows_but_columns():
+    for build in (choices, tasks, curves, control):
+        table = build(())
+        assert table.empty and {"labelled", "sae"} <= set(table)

@@ -1,0 +1,114 @@
+"""What the paper says of probes of SAEs, and whether it holds of ours.
+
+Statements of "Are Sparse Autoencoders Useful? A Case Study in Sparse Probing" (Kantamneni et al.,
+2025), on Gemma 2 9B and Llama 3.1 8B with SAEs of Gemma Scope and Llama Scope, and of the authors'
+earlier post "SAE Probing: What is it good for?" (2024). They are about signs and orders, which may
+carry over to other models; the numbers behind them cannot, and none is repeated here. Read
+`published`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from saeflow.figures.places import learned
+from saeflow.probing.draws import IMBALANCE, NOISE, NORMAL, SCARCITY, SHIFT
+from saeflow.studies.claims import Claim, Values
+from saeflow.studies.classification.settings.shown import together
+from saeflow.studies.classification.settings.tables import (
+    BEST,
+    BEST_SPARSE,
+    FEW_LATENTS,
+    MORE_LATENTS,
+    choices,
+)
+from saeflow.studies.classification.settings.wins import LOGISTIC, wins
+from saeflow.tables.runs import Run
+from saeflow.tables.statistics import rank_correlation
+
+_SETTINGS = {
+    NORMAL: "all examples",
+    SCARCITY: "few examples",
+    IMBALANCE: "unequal classes",
+    NOISE: "turned labels",
+    SHIFT: "another source",
+}
+_HALF = 0.5
+_SAE = ["labelled", "model", "hook", "sae", "seed", "pooling"]
+_HOOK = ["labelled", "model", "hook", "seed", "pooling"]
+
+
+def published(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
+    """Return one row per statement; intervals that a rule speaks of are those of the tables.
+
+    Parameters
+    ----------
+    runs
+        Of "dense_probes" and "sparse_probes", with the SAEs themselves.
+    bootstrap, seed
+        Number of resamples, and their seed.
+    """
+    won = learned(wins(runs, bootstrap=bootstrap, seed=seed))
+    found = [
+        *_gains(together(choices(runs, bootstrap=bootstrap, seed=seed))),
+        *_wins(won),
+        *_sizes(won),
+    ]
+    return pd.DataFrame(found, columns=Claim._fields)
+
+
+def _gains(table: pd.DataFrame) -> Iterator[Claim]:
+    """Yield of each setting whether SAE probes do not make choices better throughout."""
+    for setting, words in _SETTINGS.items():
+        rows = table[table["setting"] == setting]
+        gains = Values.mean(rows.groupby(_HOOK)["gain"].mean())
+        above = float((rows["gain_low"] > 0).mean()) if len(rows) else np.nan
+        yield gains.claim(
+            f"gain in AUC by adding SAE probes to the choice, {words}", np.nan,
+            "intervals above zero for no more than half of hooks and conditions",
+            holds=above <= _HALF,
+        )  # fmt: skip
+
+
+def _wins(won: pd.DataFrame) -> Iterator[Claim]:
+    """Yield whether few latents lose, more lose less, and whether some tasks are won."""
+    few, more = (_of(won, f"k = {k}", LOGISTIC, "won") for k in (FEW_LATENTS, MORE_LATENTS))
+    found = Values.mean(few)
+    yield found.claim(
+        f"share of tasks won by {FEW_LATENTS} latents against logistic regression", np.nan,
+        "below one half", holds=found.ours < _HALF,
+    )  # fmt: skip
+    found = Values.mean((more - few).dropna())
+    yield found.claim(
+        f"share of tasks won by {MORE_LATENTS} latents minus that by {FEW_LATENTS}", np.nan,
+        "positive", holds=found.ours > 0,
+    )  # fmt: skip
+    found = Values.mean(_of(won, BEST_SPARSE, BEST, "won"))
+    yield found.claim(
+        "share of tasks won by the best SAE probe against the best baseline", np.nan,
+        "above zero and below one half", holds=0 < found.ours < _HALF,
+    )  # fmt: skip
+
+
+def _sizes(won: pd.DataFrame) -> Iterator[Claim]:
+    """Yield whether SAEs of more features, and of more active ones, have the better probes."""
+    rows = won[(won["probe"] == BEST_SPARSE) & (won["opponent"] == BEST)]
+    for column, words in (("d_sae", "width"), ("l0", "L0")):
+        r = {
+            hook: rank_correlation(own[column].to_numpy(float), own["gain"].to_numpy(float)).value
+            for hook, own in rows.groupby(_HOOK)
+        }
+        found = Values.mean(pd.Series(r, dtype=float))
+        yield found.claim(
+            f"rank correlation of the best SAE probe's AUC with the {words} of the SAE", np.nan,
+            "positive, of five SAEs of a hook or more", holds=found.ours > 0,
+        )  # fmt: skip
+
+
+def _of(won: pd.DataFrame, probe: str, opponent: str, value: str) -> pd.Series:
+    """Return a number of a kind of probe against an opponent, by SAE."""
+    rows = won[(won["probe"] == probe) & (won["opponent"] == opponent)]
+    return rows.groupby(_SAE)[value].mean()
