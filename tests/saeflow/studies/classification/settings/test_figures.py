@@ -12,10 +12,18 @@ import pytest
 import made_up_probes
 from saeflow.figures.drawing import Drawing
 from saeflow.studies.classification import settings
-from saeflow.studies.classification.settings import by_task, curves, forest, tables, win_maps, wins
+from saeflow.studies.classification.settings import (
+    along,
+    by_task,
+    curves,
+    forest,
+    tables,
+    win_maps,
+    wins,
+)
 
 BUILDERS = {
-    "choices": tables.choices, "tasks": tables.tasks, "curves": tables.curves,
+    "choices": tables.choices, "tasks": tables.tasks, "curves": along.curves,
     "control": tables.control, "wins": wins.wins,
 }  # fmt: skip
 SHAPES = {

@@ -46,7 +46,7 @@ TABLES: dict[str, Table] = {
     "probe_choices": Table(f"{_HERE}.tables:choices", _READS, resampled=True),
     "probe_tasks": Table(f"{_HERE}.tables:tasks", _READS, resampled=True),
     "probe_wins": Table(f"{_HERE}.wins:wins", _READS, resampled=True),
-    "probe_curves": Table(f"{_HERE}.tables:curves", _READS, resampled=True, when=is_along),
+    "probe_curves": Table(f"{_HERE}.along:curves", _READS, resampled=True, when=is_along),
     "probe_control": Table(f"{_HERE}.tables:control", _READS, resampled=True, when=is_shuffled),
     "published_settings": Table(f"{_HERE}.published:published", _READS, resampled=True),
 }

@@ -44,7 +44,7 @@ def auc_curves(table: pd.DataFrame) -> Drawing:
     Parameters
     ----------
     table
-        Of `saeflow.studies.classification.settings.tables.curves`.
+        Of `saeflow.studies.classification.settings.along.curves`.
     """
     table, pooled = one_pooling(together(table))
     table, odd = finite(table, ["auc"])

@@ -17,12 +17,11 @@ import pandas as pd
 from saeflow.figures.places import learned
 from saeflow.probing.draws import IMBALANCE, NOISE, NORMAL, SCARCITY, SHIFT
 from saeflow.studies.claims import Claim, Values
+from saeflow.studies.classification.settings.along import FEW_LATENTS, MORE_LATENTS
 from saeflow.studies.classification.settings.shown import together
 from saeflow.studies.classification.settings.tables import (
     BEST,
     BEST_SPARSE,
-    FEW_LATENTS,
-    MORE_LATENTS,
     choices,
 )
 from saeflow.studies.classification.settings.wins import LOGISTIC, wins

@@ -1,4 +1,4 @@
-"""Tables of probes under many conditions: choices, tasks, curves, controls. `wins` is another.
+"""Tables of probes under many conditions: choices, tasks, controls; `along` and `wins` have others.
 
 Everything that is compared has the same training sets, and is tested on the same texts.
 """
@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.probing.draws import NOISE, NORMAL, SHIFT, SHUFFLED
-from saeflow.studies.classification.averages import Average, ByTask
+from saeflow.probing.draws import NORMAL, SHIFT, SHUFFLED
 from saeflow.studies.classification.choosing import CONDITION, SPARSE, Fits
 from saeflow.studies.classification.scoring import AUC, Resamples, scored
 from saeflow.studies.classification.settings.compared import (
@@ -26,10 +25,7 @@ from saeflow.tables.runs import Run
 EXTENT = ("n_tasks", "n_datasets", "resampled")
 BEST, BEST_SPARSE = "best baseline", "best SAE probe"
 ALL_LATENTS = "all latents"
-FEW_LATENTS, MORE_LATENTS = 16, 128
-"""Numbers of latents of which curves are drawn, those of the paper."""
-_ENOUGH = 0.5  # of the tasks, that have all levels of a curve
-_ENDS = ("", "_low", "_high")
+ENDS = ("", "_low", "_high")
 
 
 def choices(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
@@ -56,15 +52,15 @@ def choices(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
         {**one.place, **_condition(key), **_choice(*both, resamples), SHUFFLED: chance}
         for one in comparisons(runs)
         for chance in [one.shuffled()]
-        for key, *both in _conditions(one.baselines.best(), one.added.best())
+        for key, *both in conditions(one.baselines.best(), one.added.best())
         if key[0] != SHUFFLED
     ]
-    ends = [f"{n}{end}" for n in ("auc_baselines", "auc_added", "gain") for end in _ENDS]
+    ends = [f"{n}{end}" for n in ("auc_baselines", "auc_added", "gain") for end in ENDS]
     shares = ["picked", "better", "worse"]
     return pd.DataFrame(rows, columns=[*PLACE, *CONDITION, *ends, *shares, *EXTENT, SHUFFLED])
 
 
-def _conditions(*fits: Fits) -> Iterator[tuple[Any, ...]]:
+def conditions(*fits: Fits) -> Iterator[tuple[Any, ...]]:
     """Yield each condition that all have, with their fits under it."""
     groups = [
         {
@@ -139,7 +135,7 @@ def tasks(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataF
 
 
 _OF_TASKS = (
-    *(f"{n}{e}" for n in ("auc_baselines", "auc_sparse", "auc_added", "gain") for e in _ENDS),
+    *(f"{n}{e}" for n in ("auc_baselines", "auc_sparse", "auc_added", "gain") for e in ENDS),
     "own_baselines", "own_sparse", "method_baselines", "method_sparse", "picked", "n_train",
     "n_test",
 )  # fmt: skip
@@ -179,70 +175,6 @@ def probe_name(method: str, k: int, read: str = "codes") -> str:
     return method.replace("_", " ") if read == "states" else f"{method}, {read}".replace("_", " ")
 
 
-def curves(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
-    """Return mean AUC by condition over tasks that have all of a setting's, a row per series.
-
-    Where fewer than half of the tasks have all levels, the last ones are left out until as many
-    have all that remain: else a curve would say which tasks have more examples. The level of noise
-    0 is the setting "normal", with the kinds of probes that noise has.
-
-    Returns
-    -------
-    DataFrame
-        `PLACE`, setting, level, ``series`` (`BEST`, `BEST_SPARSE`, "k = 16", "k = 128"), ``auc``
-        with its interval, `EXTENT`, ``n_tasks_of_all``, and ``shuffled``.
-    """
-    resamples = Resamples(bootstrap, seed)
-    rows = []
-    for one in comparisons(runs):
-        k_sparse = {
-            f"k = {k}": one.sparse.where(method="k_sparse", k=k)
-            for k in (FEW_LATENTS, MORE_LATENTS)
-        }
-        series = {BEST: one.baselines, BEST_SPARSE: one.sparse, **k_sparse}
-        series = {name: fits for name, fits in series.items() if len(fits.table)}
-        chance = {name: one.shuffled(fits) for name, fits in series.items()}
-        best = [fits.best() for fits in series.values()]
-        by_setting: dict[str, list[tuple[float, list[ByTask]]]] = {}
-        for (setting, level), *fits in _conditions(*best):
-            if setting in (NORMAL, SHIFT, SHUFFLED):
-                continue
-            by_setting.setdefault(setting, []).append((level, [f.by_task(resamples) for f in fits]))
-        if NOISE in by_setting:
-            by_setting[NOISE].append((0.0, [_unturned(f, resamples) for f in series.values()]))
-        for setting, levels in by_setting.items():
-            if len(levels) > 1:
-                for level, name, average, n in _along(levels, list(series)):
-                    found = {**average.columns(AUC), **average.extent(), "n_tasks_of_all": n}
-                    place = {**one.place, "setting": setting, "level": level, "series": name}
-                    rows.append({**place, **found, SHUFFLED: chance[name]})
-    last = [f"{AUC}{end}" for end in _ENDS]
-    wanted = [*PLACE, *CONDITION, "series", *last, *EXTENT, "n_tasks_of_all", SHUFFLED]
-    return pd.DataFrame(rows, columns=wanted)
-
-
-def _unturned(fits: Fits, resamples: Resamples) -> ByTask:
-    """Return the AUC where no label is turned, of the best of the probes that noise has too."""
-    noisy = fits.where(setting=NOISE)
-    return fits.where(setting=NORMAL).of_kinds(noisy).best().by_task(resamples)
-
-
-def _along(
-    levels: Sequence[tuple[float, list[ByTask]]], names: Sequence[str]
-) -> Iterator[tuple[float, str, Average, int]]:
-    """Yield level, series, its mean over the tasks that all have, and the number of all tasks."""
-    levels = sorted(levels, key=lambda one: one[0])
-    own = [set.intersection(*(set(by.tasks) for by in found)) for _, found in levels]
-    n = len(set.union(*own))
-    shown = len(levels)
-    while shown > 2 and len(set.intersection(*own[:shown])) < _ENOUGH * n:
-        shown -= 1
-    common = np.array(sorted(set.intersection(*own[:shown])), object)
-    for level, found in levels[:shown]:
-        for name, by in zip(names, found, strict=True):
-            yield level, name, by.of(common).average(), n
-
-
 def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
     """Return the AUC of probes that were trained on permuted labels, a row per kind of probe.
 
@@ -264,7 +196,7 @@ def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
                 average = fits.by_task(resamples).average()
                 probe = {"pooling": pooling, "input": read, "probe": probe_name(method, k, read)}
                 rows.append({**place, **probe, **average.columns(AUC), **average.extent()})
-    last = [f"{AUC}{end}" for end in _ENDS]
+    last = [f"{AUC}{end}" for end in ENDS]
     return pd.DataFrame(rows, columns=[*PLACE, "input", "probe", *last, *EXTENT])
 
 

@@ -41,8 +41,7 @@ def wins(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFr
         `PLACE`, ``architecture``, ``d_sae``, ``l0`` on the probed tokens; ``probe``, its ``k`` (0
         where it reads all latents) and the ``opponent``, of `OPPONENTS`; ``won``, the share of
         tasks where the probe's AUC is above the opponent's, equal ones half, and ``gain``, the mean
-        of its AUC
-        minus the opponent's, with their intervals; `EXTENT` and ``shuffled``.
+        of its AUC minus the opponent's, with their intervals; `EXTENT` and ``shuffled``.
     """
     resamples = Resamples(bootstrap, seed)
     rows = []
