@@ -66,46 +66,57 @@ def comparisons(runs: Sequence[Run], *, together: bool = True) -> Iterator[Compa
         Whether all SAEs of a hook are wanted too, where there are several.
     """
     for dense, saes in at_hooks(runs):
-        states = Fits.of(scored(dense.records["dense_probes"])).where(
-            method=BASELINES, input="states"
-        )
-        codes = {
-            run.key: Fits.of(scored(run.records["sparse_probes"])).where(
-                method=SPARSE, input="codes"
-            )
-            for run in saes
-        }
+        states = Fits.of(scored(dense.records["dense_probes"]))
+        states = states.where(method=BASELINES, input="states")
+        codes = [Fits.of(scored(run.records["sparse_probes"])) for run in saes]
+        codes = [fits.where(method=SPARSE, input="codes") for fits in codes]
+        names = _names([run.key for run in saes])
         for (pooling,), baselines in states.by("pooling").items():
-            own = [(run, codes[run.key].where(pooling=pooling)) for run in saes]
-            own = [(run, fits) for run, fits in own if len(fits.table)]
-            for run, fits in own:
-                yield _comparison(run.key, run.baseline, baselines, fits, run)
+            own = [
+                _Own(name, run, fits.where(pooling=pooling))
+                for name, run, fits in zip(names, saes, codes, strict=True)
+            ]
+            groups = [[one] for one in own]
             if together:
-                yield from _together(baselines, own)
+                learned = [o for o in own if not o.run.baseline and o.run.key.method == ORIGINAL]
+                seeds = sorted({one.run.key.seed for one in learned})
+                of_seeds = ([o for o in learned if o.run.key.seed == seed] for seed in seeds)
+                groups += [group for group in of_seeds if len(group) > 1]
+            yield from filter(None, (_comparison(pooling, baselines, g) for g in groups))
 
 
-def _together(baselines: Fits, own: Sequence[tuple[Run, Fits]]) -> Iterator[Comparison]:
-    """Yield all SAEs that learned something, of each seed, where there are several."""
-    learned = [(run, fits) for run, fits in own if not run.baseline and run.key.method == ORIGINAL]
-    for seed in sorted({run.key.seed for run, _ in learned}):
-        of_seed = [(run, fits) for run, fits in learned if run.key.seed == seed]
-        if len(of_seed) > 1:
-            (first, fits), *others = of_seed
-            for _, more in others:
-                fits |= more
-            key = Key(**{**first.key.__dict__, "sae": ALL, "dataset": "", "packing": ""})
-            yield _comparison(key, "", baselines, fits, None)
+class _Own(NamedTuple):
+    name: str
+    run: Run
+    fits: Fits
 
 
-def _comparison(
-    key: Key, baseline: str, baselines: Fits, sparse: Fits, sae: Run | None
-) -> Comparison:
-    """Return a comparison over the tasks that both have."""
+def _names(keys: Sequence[Key]) -> list[str]:
+    """Return the names of SAEs: with what they were trained on, where that alone differs."""
+    trained_on = {key.sae: set() for key in keys}
+    for key in keys:
+        trained_on[key.sae].add(key.dataset)
+    return [f"{k.sae} on {k.dataset}" if len(trained_on[k.sae]) > 1 else k.sae for k in keys]
+
+
+def _comparison(pooling: str, baselines: Fits, group: Sequence[_Own]) -> Comparison | None:
+    """Return a comparison over the tasks that both have; None where there are none."""
+    sparse = group[0].fits
+    for one in group[1:]:
+        sparse |= one.fits
     both = tuple(set(baselines.table["task"]) & set(sparse.table["task"]))
-    baselines, sparse = baselines.where(task=both), sparse.where(task=both)
-    pooling = baselines.table["pooling"].iloc[0] if len(both) else ""
-    place = {"labelled": key.eval_dataset, **key.columns(), "baseline": baseline}
-    return Comparison({**place, "pooling": pooling}, baselines, sparse, sae)
+    if not both:
+        return None
+    first, alone = group[0], len(group) == 1
+    place = {
+        "labelled": first.run.key.eval_dataset,
+        **first.run.key.columns(),
+        "sae": first.name if alone else ALL,
+        "baseline": first.run.baseline if alone else "",
+        "pooling": pooling,
+    }
+    own = (fits.where(task=both) for fits in (baselines, sparse))
+    return Comparison(place, *own, first.run if alone else None)
 
 
 def at_hooks(runs: Sequence[Run]) -> Iterator[tuple[Run, list[Run]]]:

@@ -72,7 +72,8 @@ def _probes(sparse: Fits) -> Iterator[tuple[str, int, Fits]]:
     """Yield name, number of latents and fits of each kind of probe, and the best of all."""
     for (method, k), fits in sparse.by("method", "k").items():
         yield probe_name(method, k), int(k), fits
-    yield BEST_SPARSE, 0, sparse.best()
+    if len(sparse.table):
+        yield BEST_SPARSE, 0, sparse.best()
 
 
 def _alike(sparse: Fits, name: str) -> Fits:
