@@ -33,6 +33,7 @@ _WIDTH = 1.9
 _NAMES = 1.5  # inches that names may take
 _TALL = 30  # rows of all panels of a column, about
 _MOST_SAES = 6
+_POINT = ["labelled", "model", "hook", "row", "series"]
 _GAIN = "Gain in AUC by SAE probes"
 
 
@@ -106,7 +107,24 @@ def chance(table: pd.DataFrame) -> Drawing:
     names = list(dict.fromkeys(probes["probe"]))
     table = table.assign(row=table["probe"], series=table["sae"], value=table["auc"])
     table = table.rename(columns={"auc_low": "value_low", "auc_high": "value_high"})
+    table, seeds = _over_seeds(table)
+    pooled = (*seeds, *pooled)
     return _forest(table, names, 0.5, colours, "AUC with permuted labels", pooled, right=False)
+
+
+def _over_seeds(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return one row for all seeds of an SAE, with the ends of all their intervals, and a note."""
+    n = table.groupby(_POINT, sort=False)["seed"].nunique().max()
+    if n == 1:
+        return table, ()
+    ends = {"value": "mean", "value_low": "min", "value_high": "max"}
+    others = {name: "first" for name in table if name not in (*ends, *_POINT)}
+    found = table.groupby(_POINT, sort=False).agg({**others, **ends}).reset_index()
+    note = (
+        f"Dots of SAEs are means over {n} seeds; strokes reach from the lowest to the highest end of"
+        " their 95 % intervals."
+    )
+    return found, (note,)
 
 
 def _forest(
@@ -149,7 +167,7 @@ def _forest(
             ]  # fmt: skip
             legend_above(grid.figure, handles)
     seeds = seeds_note(
-        table.groupby(["labelled", "model", "hook", "row", "series"]).size(), mean="Numbers are",
+        table.groupby(_POINT).size(), mean="Numbers are",
         one="", several="dots are single seeds of SAEs with their 95 % intervals.",
     )  # fmt: skip
     said = tuple(filter(None, (seeds, over(table))))

@@ -18,7 +18,7 @@ from saeflow.figures.places import learned
 from saeflow.probing.draws import IMBALANCE, NOISE, NORMAL, SCARCITY, SHIFT
 from saeflow.studies.claims import Claim, Values
 from saeflow.studies.classification.settings.along import FEW_LATENTS, MORE_LATENTS
-from saeflow.studies.classification.settings.shown import together
+from saeflow.studies.classification.settings.compared import ALL
 from saeflow.studies.classification.settings.tables import (
     BEST,
     BEST_SPARSE,
@@ -52,7 +52,7 @@ def published(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.D
     """
     won = learned(wins(runs, bootstrap=bootstrap, seed=seed))
     found = [
-        *_gains(together(choices(runs, bootstrap=bootstrap, seed=seed))),
+        *_gains(learned(choices(runs, bootstrap=bootstrap, seed=seed))),
         *_wins(won),
         *_sizes(won),
     ]
@@ -62,12 +62,12 @@ def published(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.D
 def _gains(table: pd.DataFrame) -> Iterator[Claim]:
     """Yield of each setting whether SAE probes do not make choices better throughout."""
     for setting, words in _SETTINGS.items():
-        rows = table[table["setting"] == setting]
-        gains = Values.mean(rows.groupby(_HOOK)["gain"].mean())
+        rows = table[(table["setting"] == setting) & (table["sae"] != ALL)]
+        gains = Values.mean(rows.groupby(_SAE)["gain"].mean())
         above = float((rows["gain_low"] > 0).mean()) if len(rows) else np.nan
         yield gains.claim(
             f"gain in AUC by adding SAE probes to the choice, {words}", np.nan,
-            "intervals above zero for no more than half of hooks and conditions",
+            "intervals above zero for no more than half of SAEs and conditions",
             holds=above <= _HALF,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from saeflow.tables.runs import natural
 
 _MAP, _NOTHING = "RdBu", "#dddddd"
 _CELL, _ROW, _ROOM = 0.36, 0.19, 0.75  # inches: across, up, and beside the cells of a panel
-_TALL = 48  # rows of SAEs in a figure, about
+_TALLEST = 12.0  # inches of a figure, about
 _LEAST = 2  # hooks, at least
 _NAMES = 1.7
 _DARK = 0.6  # of the scale: numbers on colours beyond it are white
@@ -40,7 +40,8 @@ def win_rates(table: pd.DataFrame) -> Drawing:
     table, odd = finite(table, ["won"])
     recipes = sorted(dict.fromkeys(table["sae"]), key=lambda name: _order(table, name))
     probes = list(dict.fromkeys(table.sort_values("k", key=_after, kind="stable")["probe"]))
-    table, fewer = few_hooks(table, max(_LEAST, _TALL // len(recipes)))
+    tall = _ROW * len(recipes) + _ROOM
+    table, fewer = few_hooks(table, max(_LEAST, int(_TALLEST / tall)))
     with use_style():
         places = [
             Place((*place.row, place.column), opponent, f"{place.title}, {words}", rows)
@@ -48,8 +49,7 @@ def win_rates(table: pd.DataFrame) -> Drawing:
             for opponent, words in _AGAINST.items()
             if len(rows := place.rows[place.rows["opponent"] == opponent])
         ]
-        size = (_CELL * len(probes) + 0.2, _ROW * len(recipes) + _ROOM)
-        grid = panel_grid(places, size=size)
+        grid = panel_grid(places, size=(_CELL * len(probes) + 0.2, tall))
         font = mpl.rcParams["ytick.labelsize"]
         names = [shortened(_name(table, name), font, _NAMES) for name in recipes]
         grid.add_beside(max(inches(name, font) for name in names))
