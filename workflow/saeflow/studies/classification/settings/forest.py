@@ -121,8 +121,8 @@ def _over_seeds(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     others = {name: "first" for name in table if name not in (*ends, *_POINT)}
     found = table.groupby(_POINT, sort=False).agg({**others, **ends}).reset_index()
     note = (
-        f"Dots of SAEs are means over {n} seeds; strokes reach from the lowest to the highest end of"
-        " their 95 % intervals."
+        f"Dots of SAEs are means over {n} seeds; strokes reach from the lowest to the highest end"
+        " of their 95 % intervals."
     )
     return found, (note,)
 
