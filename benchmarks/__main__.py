@@ -7,7 +7,7 @@ from pathlib import Path
 
 from saeflow.device import let_waiting_threads_sleep
 
-SKIPPED = ("__main__", "figure", "saelens")
+SKIPPED = ("__main__", "figure", "peer_probes", "saelens")
 
 
 def main() -> None:

@@ -1,0 +1,72 @@
+"""How well probes tell tasks from a hook's states: formulas from sums over test examples.
+
+Of a fit, or of several together: ``pairs`` of a positive and a negative test example and the
+``wins`` among them, where the positive one has the higher score (half of those with equal ones);
+``examples`` that were tested and the ``correct`` among them. What is summed over fits is
+``train_accuracy`` and ``validation_auc``, over ``fits`` and ``chosen`` (those that were chosen on
+folds).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from saeflow.metrics.metric import Measure, Metric, Sums
+
+_PAPER = "Kantamneni et al. 2025, Are sparse autoencoders useful?"
+_POST = "Classification from sparse encodings, LessWrong 2024"
+
+
+def probe_auc(sums: Sums) -> np.ndarray:
+    """Return the share of pairs of test examples in the right order."""
+    return sums["wins"] / sums["pairs"]
+
+
+def probe_accuracy(sums: Sums) -> np.ndarray:
+    """Return the share of test examples on the right side."""
+    return sums["correct"] / sums["examples"]
+
+
+def probe_train_accuracy(sums: Sums) -> np.ndarray:
+    """Return the mean share of training examples on the right side."""
+    return sums["train_accuracy"] / sums["fits"]
+
+
+def probe_validation_auc(sums: Sums) -> np.ndarray:
+    """Return the mean AUC on folds of the training set, by which methods are chosen."""
+    return sums["validation_auc"] / sums["chosen"]
+
+
+MEASURE = Measure(
+    name="dense_probes",
+    text="What probes of several kinds tell of labelled texts from a hook's states, trained in"
+    " several settings. Needs labelled texts.",
+    compute="saeflow.measures.dense_probes:measure_dense_probes",
+    reads=("states", "labelled"),
+    of="hook",
+    together=True,
+    section="probing",
+    ignores=("codes",),
+    metrics=(
+        Metric(
+            "probe_auc", "Test AUC",
+            "share of pairs of a positive and a negative test example in which the positive one has"
+            " the higher score; equals count half",
+            probe_auc, _PAPER, direction="higher",
+        ),
+        Metric(
+            "probe_accuracy", "Test accuracy",
+            "share of test examples whose score is above 0 where they are positive, else not",
+            probe_accuracy, _POST, direction="higher",
+        ),
+        Metric(
+            "probe_train_accuracy", "Training accuracy", "the same of the training examples",
+            probe_train_accuracy, _POST, direction="higher",
+        ),
+        Metric(
+            "probe_validation_auc", "Validation AUC",
+            "mean AUC on folds of the training set, where C, components or neighbours are chosen",
+            probe_validation_auc, _PAPER, direction="higher",
+        ),
+    ),
+)  # fmt: skip
