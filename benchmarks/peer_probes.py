@@ -7,11 +7,11 @@ Its argument is a directory, which gets what ours need for the same work: ``code
 import json
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import torch
-import sae_probes.run_sae_evals  # noqa: F401  (below by its place: a function has its name)
 from sae_lens import TopKSAE, TopKSAEConfig
 from sae_probes import utils_data
 
@@ -39,7 +39,7 @@ def main(place: Path) -> None:
     few = min(len(labels), 5000)
     np.save(place / "codes.npy", sae.encode(x[:few]).numpy())
     np.save(place / "labels.npy", labels[:few].astype(np.int8))
-    evals = sys.modules["sae_probes.run_sae_evals"]
+    evals = import_module("sae_probes.run_sae_evals")  # a function has its name, too
     evals.TRAIN_SIZES, evals.FRACS = SIZES, SHARES
     start = time.perf_counter()
     for setting in ("normal", "scarcity", "imbalance"):

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,9 +102,7 @@ def _beside_sae_probes(scratch: Path) -> Iterator[Figure]:
     theirs = json.loads(answer.stdout.splitlines()[-1])
     x, labels = np.load(scratch / "codes.npy"), np.load(scratch / "labels.npy")
     train = np.random.default_rng(0).permutation(len(x)) < theirs["train"]
-    task = LabelledTask(
-        "a", "a", np.arange(len(x)), labels, np.where(train, "train", "test"), {}
-    )
+    task = LabelledTask("a", "a", np.arange(len(x)), labels, np.where(train, "train", "test"), {})
     own = {
         "sizes": theirs["sizes"], "shares": theirs["shares"], "flips": [], "standardise": False,
         "penalties": list(PENALTIES), "codes": {
@@ -114,16 +111,7 @@ def _beside_sae_probes(scratch: Path) -> Iterator[Figure]:
     }  # fmt: skip
     settings = Probing.read(own, where="benchmark").plain()
     unit = Unit(0, task, Input("codes", "last", csr_matrix(x), codes_methods(settings)))
+    probe([unit], {**settings, "sizes": [], "shares": []})  # imports, as theirs are not timed
     ours = seconds(lambda: probe([unit], settings))
     name = "sae-probes' probes of an SAE (normal, scarcity, imbalance) against ours, one core"
     yield Figure(name, theirs["seconds"] / ours, 5)
-
-
-def main() -> None:
-    """Print the figures of this module alone."""
-    for one in figures():
-        sys.stdout.write(one.line() + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -34,12 +34,18 @@ class Peer:
         """Let the peer load or make an SAE at ``path``; return its "latents" and "x_hat"."""
         self._count += 1
         out = self._directory / f"answer-{self._count}.safetensors"
-        request = {"do": do, "path": str(path), "rows": str(rows), "out": str(out), **options}
+        self._request(do=do, path=str(path), rows=str(rows), out=str(out), **options)
+        return load_file(out)
+
+    def let(self, do: str, path: Path, **options) -> None:
+        """Let the peer leave something of its own at ``path``."""
+        self._request(do=do, path=str(path), rows=None, out=None, **options)
+
+    def _request(self, **request) -> None:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
         assert answer.get("ok"), answer
-        return load_file(out)
 
     def close(self) -> None:
         self._process.stdin.close()

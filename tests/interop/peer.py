@@ -219,6 +219,42 @@ def trained(path, *, peer, train, **options):
     return globals()[f"train_{peer}"](x, **options)
 
 
+# -- sae-probes -----------------------------------------------------------------------------------
+
+
+def probes_sets(path, *, dataset, sizes, seed):
+    """Write a dataset's texts and labels, and which of them are trained and tested on."""
+    from sae_probes import utils_data
+
+    labels = utils_data.get_yvals(dataset)
+    n, sets = len(labels), {}
+    for size in (min(n - 100, 1024), *sizes):
+        parts = utils_data.get_train_test_indices(labels, size, n - size - 1, 0.5, seed)
+        sets[size] = [part.tolist() for part in parts]
+    texts = utils_data.read_numbered_dataset_df(dataset)["prompt"].tolist()
+    found = {"texts": texts, "labels": labels.tolist(), "sets": sets}
+    (Path(path) / "sets.json").write_text(json.dumps(found))
+
+
+def probes_run(path, *, sae, model, hook, dataset, ks, sizes, seed):
+    """Run its probes of an SAE and of states, which are where it keeps them; write what it found.
+
+    Its logistic regressions read states; its own grid of sizes has others than ours.
+    """
+    from importlib import import_module  # some modules have the names of their functions
+
+    places = {"results_path": path, "model_cache_path": path, "datasets": [dataset]}
+    of = {"model_name": model, "hook_name": hook, "device": "cpu", "seed": seed, **places}
+    evals, baselines = (
+        import_module(f"sae_probes.run_{one}") for one in ("sae_evals", "baselines")
+    )
+    evals.TRAIN_SIZES = sizes
+    baselines.get_training_sizes = lambda: sizes
+    for setting in ("normal", "scarcity"):
+        baselines.run_baseline_evals(setting=setting, **of)
+        evals.run_sae_evals(saelens_load(sae), reg_type="l2", setting=setting, ks=ks, **of)
+
+
 def answer(do, path, rows, out, **options):
     """Load or make an SAE and write what it computes."""
     Path(path).mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,11 @@ _Shares = MaybeItems[Annotated[float, Field(gt=0, lt=1)]]
 
 
 class ProbesOfStates(Section):
-    """Which probes read states, by the setting in which they are fitted."""
+    """Which probes read states, by the setting in which they are fitted.
+
+    Of `measures > states > pooling` the first is probed in all settings, others in normal and
+    shuffled.
+    """
 
     normal: MaybeItems[StateProbe] = ["published", "logistic", "pca", "knn", "boosting", "mlp"]
     """All training examples."""

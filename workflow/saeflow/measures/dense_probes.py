@@ -12,7 +12,7 @@ import numpy as np
 from saeflow.labelled.labelled import Labelled, read_labelled
 from saeflow.measures.states import open_states
 from saeflow.probing.draws import NORMAL, SETTINGS
-from saeflow.probing.methods import methods_of
+from saeflow.probing.methods import at_pooling, methods_of
 from saeflow.probing.probe import Input, Unit, probe, tasks_of, units_of, write_probes
 from saeflow.task import Task
 
@@ -51,8 +51,9 @@ def _units(
         with task.attempt():
             states = open_states(task.inputs["states"])
             for pooling in states.poolings:
+                own = at_pooling(methods, first=pooling == states.poolings[0])
                 x, there = states.pooled(pooling), states.has(pooling)
-                inputs = [Input(STATES, pooling, x, methods, there)]
+                inputs = [Input(STATES, pooling, x, own, there)]
                 inputs.append(Input(CENTRED, pooling, centred(x), of_centred, there))
                 yield from units_of(place, known[task.inputs["labelled"]].tasks, inputs)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from saeflow.probing.draws import NORMAL, SHUFFLED
 from saeflow.probing.fitted import Method
 from saeflow.probing.latents import k_sparse
 from saeflow.probing.logistic import logistic, pca
@@ -40,3 +41,15 @@ def methods_of(
         else:
             found[name] = _OTHERS[name]
     return found
+
+
+def at_pooling(
+    methods: Mapping[str, Mapping[str, Method]], *, first: bool
+) -> dict[str, Mapping[str, Method]]:
+    """Return the methods by setting for one of the ways in which tokens are pooled.
+
+    All for the first of them; for the others those with all training examples, and the control.
+    """
+    return {
+        setting: own for setting, own in methods.items() if first or setting in (NORMAL, SHUFFLED)
+    }
