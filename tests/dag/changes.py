@@ -189,6 +189,11 @@ CHANGES = (
         set(),
     ),
     Change(
+        "how probes are fitted (`measures.probing`), where no labelled texts are asked",
+        lambda tree: tree.configure(lambda c: c["measures"].update(probing={"seeds": [1]})),
+        set(),
+    ),
+    Change(
         "how activations are stored (`dtype`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
         harvest() | FROM_STORES,

@@ -13,7 +13,6 @@ from saeflow.config.sections import States
 from saeflow.files import read_json
 from saeflow.measures.dense_probes import centred
 from saeflow.measures.states import open_states
-from saeflow.metrics.dense_probes import MEASURE
 from tiny_models import make_model
 from tiny_stores import save_model
 
@@ -130,15 +129,3 @@ def test_states_that_are_damaged_leave_other_hooks_alone(made, tmp_path):
     )
     assert again[HOOKS[0]].error is not None
     assert fits(again[HOOKS[1]]).equals(fits(measured[HOOKS[1]]))
-
-
-def test_formulas_by_hand():
-    sums = {
-        "wins": 2.5, "pairs": 4.0, "correct": 3.0, "examples": 4.0, "train_accuracy": 1.5,
-        "fits": 2.0, "validation_auc": 0.9, "chosen": 1.0,
-    }  # fmt: skip
-    found = {metric.name: metric.formula(sums) for metric in MEASURE.metrics}
-    assert found == {
-        "probe_auc": 0.625, "probe_accuracy": 0.75, "probe_train_accuracy": 0.75,
-        "probe_validation_auc": 0.9,
-    }  # fmt: skip

@@ -10,6 +10,13 @@ from saeflow.metrics.registry import METRICS
 
 # x = (3, 4), (0, 2); x_hat = (3, 4), (0, 1); mu = (1.5, 3); f = (1, 0, 2), (0, 0, -1).
 SUMS = {
+    "wins": 2.5,
+    "pairs": 4.0,
+    "examples": 4.0,
+    "train_accuracy": 1.5,
+    "fits": 2.0,
+    "validation_auc": 0.9,
+    "chosen": 1.5,
     "tokens": 2.0,
     "d_in": 2.0,
     "active": 3.0,
@@ -107,6 +114,10 @@ TUNED = {
     "correct_codes": 0.0,
 }
 BY_HAND = {
+    "probed_auc": 0.625,
+    "probed_accuracy": 0.5,
+    "probed_train_accuracy": 0.75,
+    "probed_validation_auc": 0.6,
     "delta_ce_full": 0.5,
     "delta_ce_direct": 0.25,
     "delta_ce_attention_frozen": 0.75,

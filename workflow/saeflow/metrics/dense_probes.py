@@ -17,22 +17,22 @@ _PAPER = "Kantamneni et al. 2025, Are sparse autoencoders useful?"
 _POST = "Classification from sparse encodings, LessWrong 2024"
 
 
-def probe_auc(sums: Sums) -> np.ndarray:
+def probed_auc(sums: Sums) -> np.ndarray:
     """Return the share of pairs of test examples in the right order."""
     return sums["wins"] / sums["pairs"]
 
 
-def probe_accuracy(sums: Sums) -> np.ndarray:
+def probed_accuracy(sums: Sums) -> np.ndarray:
     """Return the share of test examples on the right side."""
     return sums["correct"] / sums["examples"]
 
 
-def probe_train_accuracy(sums: Sums) -> np.ndarray:
+def probed_train_accuracy(sums: Sums) -> np.ndarray:
     """Return the mean share of training examples on the right side."""
     return sums["train_accuracy"] / sums["fits"]
 
 
-def probe_validation_auc(sums: Sums) -> np.ndarray:
+def probed_validation_auc(sums: Sums) -> np.ndarray:
     """Return the mean AUC on folds of the training set, by which methods are chosen."""
     return sums["validation_auc"] / sums["chosen"]
 
@@ -49,24 +49,24 @@ MEASURE = Measure(
     ignores=("codes",),
     metrics=(
         Metric(
-            "probe_auc", "Test AUC",
+            "probed_auc", "Test AUC",
             "share of pairs of a positive and a negative test example in which the positive one has"
             " the higher score; equals count half",
-            probe_auc, _PAPER, direction="higher",
+            probed_auc, _PAPER, direction="higher",
         ),
         Metric(
-            "probe_accuracy", "Test accuracy",
+            "probed_accuracy", "Test accuracy",
             "share of test examples whose score is above 0 where they are positive, else not",
-            probe_accuracy, _POST, direction="higher",
+            probed_accuracy, _POST, direction="higher",
         ),
         Metric(
-            "probe_train_accuracy", "Training accuracy", "the same of the training examples",
-            probe_train_accuracy, _POST, direction="higher",
+            "probed_train_accuracy", "Training accuracy", "the same of the training examples",
+            probed_train_accuracy, _POST, direction="higher",
         ),
         Metric(
-            "probe_validation_auc", "Validation AUC",
+            "probed_validation_auc", "Validation AUC",
             "mean AUC on folds of the training set, where C, components or neighbours are chosen",
-            probe_validation_auc, _PAPER, direction="higher",
+            probed_validation_auc, _PAPER, direction="higher",
         ),
     ),
 )  # fmt: skip
