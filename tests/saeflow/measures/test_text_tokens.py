@@ -186,3 +186,19 @@ def test_unknown_tokens_are_counted():
     tokenizer = word_tokenizer(["good here"], where=None)
     found = tokenize_labelled(tokenizer, made, max_positions=None)
     assert found.facts["n_unknown"] == 1
+
+
+def test_some_of_the_texts_are_as_they_would_be_alone():
+    texts = ["w3 w4 w5", "w6", "w7 w8"]
+    concepts = [["w4"], None, ["w8"]]
+    whole, part = (
+        tokenize_labelled(
+            make_tokenizer(),
+            labelled([texts[i] for i in chosen], concepts=[concepts[i] for i in chosen]),
+            max_positions=32,
+            bos=True,
+        )
+        for chosen in ([0, 1, 2], [2, 0])
+    )
+    for one, other in zip(whole.of(np.array([2, 0]))[:5], part[:5], strict=True):
+        np.testing.assert_array_equal(one, other)
