@@ -203,18 +203,23 @@ def test_labelled_texts_are_read_once_for_all_hooks_and_once_with_each_sae(plan)
     def measured(measure, hooks, **settings):
         for hook in hooks:
             place = {"model": "m", "dataset": "world", "packing": "some", "hook": hook}
-            saes = {} if measure == "states" else {"sae": made.sae(**place, sae="relu", seed=0)}
+            saes = {"sae": made.sae(**place, sae="relu", seed=0)} if measure == "erasure" else {}
             yield Result(
                 "measure", {"measure": measure, "model": "m"}, Path(f"{hook}/{measure}.json"),
-                {"measure": measure, **settings}, {**inputs, **saes},
+                {"measure": measure, "hook": hook, **settings}, {**inputs, **saes},
             )  # fmt: skip
 
     hooks, n = ("resid_post.1", "resid_post.3"), 300
     for pooling, kept in ((["last"], n), (["last", "mean"], 60 * n)):
         work = Works()(list(measured("states", hooks, pooling=pooling)))
         assert work.rows.value == 60 * n
-        assert operations(work) == pytest.approx(60 * n * 2 * MODEL)
+        assert operations(work) == pytest.approx(60 * n * 2 * 4 * BLOCK)
         assert work.n_bytes.value == pytest.approx(2 * kept * 64 * 4)
+    early = Works()(list(measured("states", hooks[:1], pooling=["last"])))
+    assert operations(early) == pytest.approx(60 * n * 2 * 2 * BLOCK)
+    work = Works()(list(measured("lenses", hooks, tokens=1000)))  # and moments of two hooks
+    assert work.rows.value == 1000
+    assert operations(work) == pytest.approx(1000 * (2 * 4 * BLOCK + 2 * 8 * 64**2))
     work = Works()(list(measured("erasure", hooks)))
     assert operations(work) == pytest.approx(60 * n * (2 * MODEL + 2 * (2 * MODEL + 2 * 2 * SAE)))
 

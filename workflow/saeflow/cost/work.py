@@ -51,6 +51,8 @@ _PRODUCTS = {
 _OTHER_PRODUCTS = 6
 _SEARCH = 0.4  # of a training's rows, for a coefficient: some trials at 1/32, and one at 1/8
 _IMPORTED_EXPANSION = 16
+STATES, LENSES = "states", "lenses"
+"""Measures that do no more than read."""
 _VARIANTS = {
     "controls": 3,
     "clean": 3,
@@ -86,6 +88,19 @@ class Work(NamedTuple):
 def _rows_of_states(states: Result, sizes: TextSizes) -> Guess:
     """Return how many tokens' states are kept of labelled texts."""
     return sizes.texts if states.settings["pooling"] == ["last"] else sizes.tokens
+
+
+def _reading(results: Sequence[Result], n_sets: int, shape: Shape) -> float:
+    """Return the operations with which a model reads a token of labelled texts once."""
+    measure = results[0].place["measure"]
+    if measure == STATES:  # to the last hook
+        hooks = (Hook.parse(one.settings["hook"]) for one in results)
+        n_blocks = max(hook.block + (hook.site != "resid_pre") for hook in hooks)
+        return 2 * n_blocks * shape.block_parameters
+    if measure == LENSES:  # to the end, and two products of each hook's moments in float64
+        moments = 2 * 2 * 2 * shape.d_model**2
+        return 2 * shape.n_layers * shape.block_parameters + len(results) / n_sets * moments
+    return 2 * shape.n_parameters
 
 
 def together(works: Iterable[Work]) -> Work:
@@ -338,10 +353,12 @@ class Works:
         sets = {
             one.inputs["labelled"]: sizes_of_labelled(one.inputs["labelled"]) for one in results
         }
-        rows, forward = total(own.tokens for own in sets.values()), 2 * shape.n_parameters
-        amounts = [rows.scaled(forward / OPERATIONS_PER_S)]
+        limit, forward = results[0].settings.get("tokens") or math.inf, 2 * shape.n_parameters
+        read = (own.tokens._replace(value=min(own.tokens.value, limit)) for own in sets.values())
+        rows, reading = total(read), _reading(results, len(sets), shape)
+        amounts = [rows.scaled(reading / OPERATIONS_PER_S)]
         work = self._small(results)
-        if results[0].place["measure"] == "states":
+        if results[0].place["measure"] == STATES:
             kept = [_rows_of_states(one, sets[one.inputs["labelled"]]) for one in results]
             work = work._replace(n_bytes=total(kept).scaled(shape.d_model * _WEIGHT_BYTES, 2.0))
         for one in results:
