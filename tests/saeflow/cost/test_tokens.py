@@ -96,14 +96,17 @@ def test_all_prompts_of_a_world_are_as_many_as_it_has(plan):
     assert tokens_of_prompts(plan(change).plan.prompts("who")).value == 70 * 150
 
 
-def test_labelled_texts_are_guessed_of_a_world_and_else_counted(plan, tmp_path):
-    (tmp_path / "a.jsonl").write_text("{}")
+def test_labelled_texts_are_guessed_until_they_are_counted(plan, tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(bytes(43_000))
+    (tmp_path / "b.jsonl").write_bytes(bytes(4_300))
 
     def change(config):
         config["labelled"] = {
             "all": {"generate": "sentiment", "dataset": "world"},
             "some": {"generate": "sentiment", "dataset": "world", "examples": 100},
             "read": {"path": str(tmp_path / "a.jsonl")},
+            "drawn": {"path": str(tmp_path), "examples": 20},
+            "hub": {"hub": "org/texts", "revision": "0" * 40, "split": "train"},
         }
         config["datasets"]["world"]["generate"]["n_prompts"] = 70
 
@@ -112,8 +115,11 @@ def test_labelled_texts_are_guessed_of_a_world_and_else_counted(plan, tmp_path):
         sizes = sizes_of_labelled(made.labelled(name))
         assert (sizes.texts.value, sizes.tokens.value) == (n, 60 * n)
     read = made.labelled("read")
-    with pytest.raises(UnknownError, match="labelled/read is not read"):
-        sizes_of_labelled(read)
+    assert sizes_of_labelled(read).tokens.value == pytest.approx(10_000)
+    assert sizes_of_labelled(read).texts.value == pytest.approx(100)
+    assert sizes_of_labelled(made.labelled("drawn")).texts.value == pytest.approx(20 + 10)
+    with pytest.raises(UnknownError, match="org/texts is not fetched"):
+        sizes_of_labelled(made.labelled("hub"))
     with hold(read.output, read.identity, read.suffix) as work:
         work.finish({"n_examples": 20, "n_characters": 4300})
     sizes = sizes_of_labelled(read)

@@ -101,6 +101,11 @@ def test_csv_keeps_commas_line_breaks_and_columns(make, rows):
     ]
 
 
+def test_line_breaks_in_a_csv_are_those_that_were_written(make, rows):
+    path = make("a.csv", b'text,n\r\n"one\r\ntwo\rthree\nfour",1\r\n\r\nfive,2')
+    assert rows(path) == [{"text": "one\r\ntwo\rthree\nfour", "n": 1}, {"text": "five", "n": 2}]
+
+
 def test_a_csv_has_numbers_where_every_value_is_one(make, rows):
     path = make("a.csv", "text,whole,part,yes,word\n007,1,1,true,1\n008,NA,2.5,False,x\n")
     assert rows(path) == [

@@ -5,12 +5,14 @@ Read `tokens_of`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from saeflow.cost.guess import Guess, UnknownError, total
 from saeflow.datasets.files import compression_of, find_files
 from saeflow.files import read_json
+from saeflow.labelled.files import PATHS, matched_files
 from saeflow.plan.current import has_bulk
 from saeflow.plan.result import Result
 from saeflow.work import MANIFEST, bulk_path
@@ -20,7 +22,7 @@ BYTES_PER_TOKEN = {"train_tokenizer": 4.7, "copy_tokenizer": 4.3}
 
 _WEB_DOCUMENT_TOKENS = 1100
 _PROMPTS, _PROMPT_TOKENS = 1000, 150
-_REVIEW_TOKENS = 60
+_REVIEW_TOKENS, _TEXT_TOKENS = 60, 100
 _COMPRESSED = 3.0  # bytes of text for each of gzip or Zstandard
 
 
@@ -61,22 +63,39 @@ class TextSizes(NamedTuple):
 
 
 def sizes_of_labelled(labelled: Result) -> TextSizes:
-    """Return how many labelled texts there are, or will be of those that are generated.
+    """Return how many labelled texts there are, or will be: of files by their size.
 
     Raises
     ------
     UnknownError
-        If they are read from elsewhere, and were not yet.
+        If they are on the hub, and were not read yet.
     """
     if facts := manifest_of(labelled):
         tokens = Guess(facts["n_characters"] / BYTES_PER_TOKEN["copy_tokenizer"], 1.5)
         return TextSizes(Guess(facts["n_examples"]), tokens)
     world, most = labelled.settings.get("world"), labelled.settings["examples"]
+    if "path" in labelled.arguments:
+        return _sizes_of_files(labelled.arguments, most)
     if world is None:
-        raise UnknownError(f"{labelled.output.parent} is not read: its size is not known")
+        raise UnknownError(f"{labelled.settings['hub']} is not fetched: its size is not known")
     n = world["n_prompts"]  # as many of a second distribution, and four times as many to train on
     wanted = min(5 * n, most or 5 * n) + min(n, most or n)
     return TextSizes(Guess(wanted), Guess(wanted * _REVIEW_TOKENS, 1.2))
+
+
+def _sizes_of_files(arguments: Mapping[str, Any], most: int | None) -> TextSizes:
+    """Return a guess at the texts of local files, of at most so many a dataset."""
+    paths, n_texts = {key: arguments[key] for key in PATHS if key in arguments}, 0.0
+    for files in matched_files(paths).datasets.values():
+        own = _n_bytes(file for some in files.values() for file in some)
+        n = own / BYTES_PER_TOKEN["copy_tokenizer"] / _TEXT_TOKENS
+        n_texts += min(n, most or n)
+    return TextSizes(Guess(n_texts, 4.0), Guess(n_texts * _TEXT_TOKENS, 2.0))
+
+
+def _n_bytes(files: Iterable[Path]) -> float:
+    """Return the bytes of the text of some files, a guess where they are compressed."""
+    return sum(file.stat().st_size * (_COMPRESSED if compression_of(file) else 1) for file in files)
 
 
 def tokens_of(store: Result) -> Tokens:
@@ -121,9 +140,7 @@ def _text_tokens(dataset: Result, tokenizer: Result) -> tuple[Guess, str]:
         return Guess(most, 2.0), "sampled documents of the greatest length"
     if "path" in dataset.arguments:
         files = find_files(path := dataset.arguments["path"], where=path)
-        n_bytes = sum(
-            file.stat().st_size * (_COMPRESSED if compression_of(file) else 1) for file in files
-        )
+        n_bytes = _n_bytes(files)
         note = f"a token for {per_token} bytes of {path}"
         return Guess(n_bytes / per_token, 1.5), note
     if settings.get("n_documents"):

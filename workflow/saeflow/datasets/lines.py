@@ -24,12 +24,21 @@ _BYTES = re.compile("[\udc80-\udcff]")
 _BUFFER_BYTES = 1 << 20
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number (from 1) and the text of each line of a file in UTF-8."""
+def lines(path: Path, *, ends: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield the number (from 1) and the text of each line of a file in UTF-8.
+
+    Parameters
+    ----------
+    path
+        The file.
+    ends
+        Keep the end of a line in its text.
+    """
     with _open(path) as file:
         for number, line in enumerate(file, start=1):
             encoding = "utf-8-sig" if number == 1 else "utf-8"
-            yield number, line.decode(encoding, "surrogateescape").rstrip("\r\n")
+            text = line.decode(encoding, "surrogateescape")
+            yield number, text if ends else text.rstrip("\r\n")
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the number of the line that each row ends on, and the row."""
     csv.field_size_limit(sys.maxsize)
-    reader = csv.reader((line + "\n" for _, line in lines(path)), strict=True)
+    reader = csv.reader((line for _, line in lines(path, ends=True)), strict=True)
     names: list[str] = []
     try:
         for row in reader:
