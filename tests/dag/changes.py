@@ -194,6 +194,11 @@ CHANGES = (
         set(),
     ),
     Change(
+        "which facts latents are held against (`measures.facts`), where no study asks",
+        lambda tree: tree.configure(lambda c: c["measures"].update(facts={"words": 4})),
+        set(),
+    ),
+    Change(
         "how activations are stored (`dtype`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"dtype": "float32"})),
         harvest() | FROM_STORES,

@@ -175,6 +175,19 @@ class Ablations(Section):
     """Seed of the random features, and of the order in which prompts are taken."""
 
 
+class Facts(Section):
+    """Which facts of a generated world's tokens latents are held against."""
+
+    tokens: Count = 20_000
+    """Tokens that are enough: the first of the validation split to choose latents, thresholds and
+    probes on, and of the test split to count on."""
+    words: Whole = 2
+    """How many words of each role are facts of their own: the most frequent ones."""
+    least: Count = 20
+    """Tokens of each split of which a fact must hold, and of which it must not; others are left out
+    and counted."""
+
+
 class Measures(Section):
     """How SAEs and models are measured."""
 
@@ -205,6 +218,9 @@ class Measures(Section):
     """How probes are fitted to labelled texts, to states and to codes. null for none."""
     ablations: Ablations | None = Ablations()
     """Which features are ablated in the model, on prompts. null for none."""
+    facts: Facts | None = Facts()
+    """Which facts of a generated world's tokens latents are held against, where a study asks for
+    it. null to leave it out."""
 
 
 # -- studies -------------------------------------------------------------------------------------

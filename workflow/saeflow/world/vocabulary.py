@@ -191,6 +191,25 @@ TITLE_NOUNS = tuple(
     """.split()
 )
 
+# What can be read from a word: its number, or its tense.
+PLURAL_NOUNS = tuple(
+    """
+    waves lessons voices leaves shadows torches ghosts lights stars costumes chapters characters
+    friends
+    """.split()
+)
+PAST_TENSE = (
+    *(TAKE_VERBS + HOLD_VERBS + MOVE_VERBS + SEE_VERBS + GIVE_VERBS + MEET_VERBS),
+    *(LIKING_VERBS + DISLIKING_VERBS),
+    *(
+        """
+        was were had lived came left lost asked told said looked smiled cried felt slept thought
+        wanted
+        """.split()
+    ),
+)
+PRESENT_TENSE = ("is", "has", "will")
+
 
 class Reviewed(NamedTuple):
     """What reviews of one sort of thing talk about.

@@ -7,12 +7,13 @@ study is a folder of its own.
 
 from __future__ import annotations
 
-from saeflow.studies.classification.rows import at_hooks, erased, known_facts, on_labelled
+from saeflow.studies.classification import facts
+from saeflow.studies.classification.rows import at_hooks, erased, on_labelled
 from saeflow.studies.study import Figure, Study, Table
 
-TABLES: dict[str, Table] = {}
+TABLES: dict[str, Table] = {**facts.TABLES}
 
-FIGURES: dict[str, Figure] = {}
+FIGURES: dict[str, Figure] = {**facts.FIGURES}
 
 STUDY = Study(
     title="Classification from sparse codes",
@@ -31,6 +32,5 @@ STUDY = Study(
         "dense_probes": at_hooks,
         "lenses": at_hooks,
         "erasure": erased,
-        "facts": known_facts,
     },
 )

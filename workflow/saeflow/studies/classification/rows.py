@@ -32,12 +32,6 @@ def erased(config: Config, section: Config) -> Iterator[Row]:
             yield {**row, LABELLED: labelled}
 
 
-def known_facts(config: Config, section: Config) -> Iterator[Row]:
-    """Yield the SAEs that are held against what is known of each token of ``evaluate_on``."""
-    if "generate" in config["datasets"][section["evaluate_on"]["dataset"]]:
-        yield from every_sae(config, section, saes=_some(section, "fact_saes"))
-
-
 def _some(section: Config, key: str) -> list[str]:
     """Return the names of a key; all SAEs of the study where it is null."""
     return section["saes"] if section[key] is None else section[key]

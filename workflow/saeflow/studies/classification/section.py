@@ -8,14 +8,17 @@ from typing import Any, ClassVar
 from saeflow.config.amounts import check_amounts
 from saeflow.config.base import Items, MaybeItems
 from saeflow.config.checks import check_saes, refer
-from saeflow.config.sections import Place, StudySection
+from saeflow.config.sections import Place
 from saeflow.errors import ConfigError
+from saeflow.studies.shuffled_section import ShuffledSection
 
 
-class Section(StudySection):
+class Section(ShuffledSection):
     """Whether sparse codes classify as well as states."""
 
-    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "in_domain_saes", "erase_with", "fact_saes")
+    SAE_KEYS: ClassVar[tuple[str, ...]] = (
+        "saes", "in_domain_saes", "erase_with", "fact_saes", "control_saes",
+    )  # fmt: skip
 
     labelled: Items[str]
     """Names under `labelled`: the texts that are classified."""
@@ -33,6 +36,7 @@ class Section(StudySection):
     @classmethod
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
         """Check that what is named is there, and that SAEs of the domain have one."""
+        super().check(config, section, where)
         for name in section["labelled"]:
             refer(config, "labelled", name, f"{where} > labelled")
         for name in section["fact_saes"] or ():

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from saeflow.config.amounts import check_amounts
-from saeflow.config.base import HookName, MaybeItems
+from saeflow.config.base import MaybeItems
 from saeflow.config.checks import check_saes, refer
-from saeflow.config.sections import Place, StudySection
+from saeflow.config.sections import Place
 from saeflow.errors import ConfigError
 from saeflow.studies.reconstruction.controls.sizes import Sizes
+from saeflow.studies.shuffled_section import ShuffledSection
 
 
-class Section(StudySection):
+class Section(ShuffledSection):
     """What a model loses when its activations are reconstructed."""
 
     SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "context_saes", "control_saes")
@@ -28,16 +29,6 @@ class Section(StudySection):
     activations."""
     ablate_on: MaybeItems[str] | None = None
     """Those of `prompts` on which features are ablated; the first of them by default."""
-    control_models: MaybeItems[str] = []
-    """Names under `models` of shuffled ones, each of a model of the study: what SAEs make of
-    activations that mean nothing is held against the real ones."""
-    control_saes: MaybeItems[str] = []
-    """The names among `saes` that are also trained on `control_models`."""
-    control_hooks: MaybeItems[HookName] | None = None
-    """The hooks among `hooks` where they are; null for all of them."""
-    control_on: Place | None = None
-    """Where they are trained and measured, with their like on the real models; null for `train_on`
-    and `evaluate_on`. Fewer tokens do for this."""
     scaling: Sizes = []
     """Models by size with their loss on the text of `evaluate_on`, {parameters, loss}, in nats per
     token; or the path of a CSV file with these columns. A loss with an SAE is then also said as the
@@ -46,7 +37,7 @@ class Section(StudySection):
     @classmethod
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
         """Check that what is named is there, and that contexts are shorter where they should be."""
-        _check_controls(config, section, where)
+        super().check(config, section, where)
         for name in section["context_saes"]:
             refer(config, "saes", name, f"{where} > context_saes")
         for name in section["prompts"]:
@@ -86,36 +77,3 @@ class Section(StudySection):
         there = {**section, "saes": section["context_saes"], "train_on": place}
         check_saes(config, where, there)
         check_amounts(config, there, where.partition(" > ")[0])
-
-
-def _check_controls(config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
-    """Check that controls are shuffled models, and that what they are held against is there."""
-    for name in section["control_models"]:
-        refer(config, "models", name, f"{where} > control_models")
-        own = config["models"][name].get("shuffle")
-        if own not in section["models"]:
-            raise ConfigError(
-                "a control is to be a shuffled model of one that the study has",
-                where=f"{where} > control_models",
-                expected="a model with shuffle: one of " + ", ".join(section["models"]),
-                got=f"{name}, " + (f"shuffle: {own}" if own else "which is not shuffled"),
-            )
-    if place := section["control_on"]:
-        for part in ("dataset", "packing"):
-            refer(config, f"{part}s", place[part], f"{where} > control_on > {part}")
-    for key, among in (("control_saes", "saes"), ("control_hooks", "hooks")):
-        for name in section[key] or ():
-            if name not in section[among]:
-                raise ConfigError(
-                    "what is held against a control must be in the study",
-                    where=f"{where} > {key}",
-                    expected=f"some of `{among}`: " + ", ".join(section[among]),
-                    got=name,
-                )
-    if bool(section["control_models"]) != bool(section["control_saes"]):
-        raise ConfigError(
-            "controls need both models and SAEs",
-            where=f"{where} > control_models",
-            expected="control_models and control_saes, or neither",
-            got=f"{section['control_models']} and {section['control_saes']}",
-        )

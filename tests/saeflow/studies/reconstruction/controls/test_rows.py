@@ -3,7 +3,7 @@
 import pytest
 
 from saeflow.errors import ConfigError
-from saeflow.studies.reconstruction.controls.rows import on_shuffled_models
+from saeflow.studies.shuffled import on_shuffled_models
 from saeflow.studies.study import ON
 
 CONTROLS = {"control_models": ["noise"], "control_saes": ["topk"], "control_hooks": ["resid_pre.1"]}

@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from saeflow.metrics.registry import metrics_of
-from saeflow.studies.reconstruction.controls.rows import imported, on_shuffled_models, shuffled_of
+from saeflow.studies.reconstruction.controls.rows import imported
+from saeflow.studies.shuffled import has_controls, on_shuffled_models, shuffled_of
 from saeflow.studies.study import Config, Figure, Table, bars, metrics_table
 
 _HERE = "saeflow.studies.reconstruction.controls"
-
-
-def has_controls(config: Config, section: Config) -> bool:  # noqa: ARG001
-    """Say whether SAEs are trained on shuffled models."""
-    return bool(section["control_models"])
 
 
 def has_imports(config: Config, section: Config) -> bool:

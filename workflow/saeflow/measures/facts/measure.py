@@ -1,0 +1,304 @@
+"""How well the latents of SAEs tell what is known of the tokens of a generated world.
+
+Facts are those of `saeflow.world.facts`. What is chosen for a fact, the best latent and its
+threshold, the latents that tell it together and a linear probe, is chosen on tokens of the
+validation split; what is counted is counted on tokens of the test split. `measure_facts` is the
+job, `told` the measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from saeflow import device
+from saeflow.activations.excerpts import ordinary_rows
+from saeflow.activations.reader import Store, open_store
+from saeflow.errors import DataError
+from saeflow.logs import progress
+from saeflow.measures.encoders import load_saes, measure_each_hook
+from saeflow.measures.facts.absorption import Absorption, Probes, fit_probes
+from saeflow.measures.facts.detectors import Detector, Latents, auc, detectors
+from saeflow.measures.sums import write_table
+from saeflow.metrics.facts import ABSORBED, COLUMNS, COUNTS, FACTS
+from saeflow.sae.model import SAE
+from saeflow.task import Task
+from saeflow.world.facts import Facts
+from saeflow.world.truth import read_truth
+
+CHOOSE, COUNT = SPLITS = ("validation", "test")
+
+
+class Tokens(NamedTuple):
+    """Ordinary tokens of a split, and their activations at a hook.
+
+    Attributes
+    ----------
+    x : ndarray (n, d_in) float32
+    document : ndarray (n,) int64
+    holds : csr_array (n_facts, n) float64
+        1 where a fact holds.
+    """
+
+    x: np.ndarray
+    document: np.ndarray
+    holds: sparse.csr_array
+
+
+class AtHook(NamedTuple):
+    """What all SAEs of a hook are held against.
+
+    Attributes
+    ----------
+    facts : Facts
+    choose, count : Tokens
+        Those on which choices are made, and those that are counted.
+    probes : Probes
+        Fitted to the first.
+    scores : ndarray (n_facts, n) float64
+        Of the probes, on the second.
+    """
+
+    facts: Facts
+    choose: Tokens
+    count: Tokens
+    probes: Probes
+    scores: np.ndarray
+
+    @classmethod
+    def of(cls, facts: Facts, choose: Tokens, count: Tokens) -> AtHook:
+        """Fit the probes."""
+        probes = fit_probes(choose.x, choose.holds)
+        return cls(facts, choose, count, probes, probes.scores(count.x))
+
+
+class Told(NamedTuple):
+    """What was found of one SAE.
+
+    Attributes
+    ----------
+    facts : dict
+        Columns (n_facts,): what was chosen for each fact.
+    counts : dict
+        Columns (n_facts * n_documents,): fact, document and the sums of `saeflow.metrics.facts`.
+    l0 : float
+        Active latents per token, on the tokens that are counted.
+    """
+
+    facts: dict[str, Any]
+    counts: dict[str, np.ndarray]
+    l0: float
+
+
+def measure_facts(tasks: Sequence[Task]) -> None:
+    """Measure SAEs of one model, hook by hook, and finish their tasks.
+
+    Parameters
+    ----------
+    tasks
+        Of one pass. Inputs: ``sae``, ``activations`` and the generated ``dataset`` that these are
+        of. Settings: ``tokens``, ``words`` and ``least``. Works get ``facts.parquet`` and
+        ``counts.parquet``.
+    """
+    measure_each_hook(tasks, partial(_measure, {}))
+
+
+def _measure(known: dict[Any, Facts], tasks: Sequence[Task]) -> None:
+    inputs, machine = tasks[0].inputs, device.pick()
+    tasks, saes = load_saes(tasks, machine)
+    if not tasks:
+        return
+    at = read(inputs["activations"], inputs["dataset"], tasks[0].settings, known)
+    pairs = zip(tasks, saes, strict=True)
+    for task, sae in progress(pairs, desc="facts", unit="SAEs", total=len(saes)):
+        with task.attempt():
+            _write(task, sae, told(sae, at, machine), at)
+
+
+def read(
+    activations: Path, dataset: Path, settings: Mapping[str, Any], known: dict[Any, Facts]
+) -> AtHook:
+    """Read what the SAEs of a hook are held against.
+
+    Parameters
+    ----------
+    activations, dataset
+        Records.
+    settings
+        As of `measure_facts`.
+    known
+        The facts of tokens that were read before; those of these are added.
+
+    Raises
+    ------
+    DataError
+        If a split has no tokens, or no fact holds of enough of them.
+    """
+    store = open_store(activations)
+    rows = [ordinary_rows(store, split)[: settings["tokens"]] for split in SPLITS]
+    for split, own in zip(SPLITS, rows, strict=True):
+        if not len(own):
+            raise DataError(
+                f"the {split} split has no token to measure facts on",
+                where=activations,
+                expected="tokens to choose latents on (validation), and others to count (test)",
+                remedy=f"Give the dataset a larger {split} share under `splits`, raise the"
+                f" packing's tokens > {split}, or set measures > facts to null.",
+            )
+    key = (store.record["tokens"], dataset)
+    if key not in known:
+        known[key] = _facts(store, dataset, rows, settings)
+    facts = known[key]
+    parts = (_tokens(store, own, h) for own, h in zip(rows, facts.holds, strict=True))
+    return AtHook.of(facts, *parts)
+
+
+def _facts(
+    store: Store, dataset: Path, rows: Sequence[np.ndarray], settings: Mapping[str, Any]
+) -> Facts:
+    names = ("document", "document_position", "token_id")
+    columns = [np.concatenate([_column(store, name, own) for own in rows]) for name in names]
+    truth = read_truth(dataset, *columns)
+    border = len(rows[0])
+    parts = [truth.part(slice(border)), truth.part(slice(border, None))]
+    facts = Facts.of(parts, n_words=settings["words"], least=settings["least"])
+    if not facts.names:
+        raise DataError(
+            "no fact holds of enough tokens",
+            where=dataset,
+            expected=f"{settings['least']} tokens of each split",
+            got=f"{len(rows[0]):,} and {len(rows[1]):,} tokens in all",
+            remedy="Raise measures > facts > tokens, or the packing's tokens > validation and test;"
+            " or lower measures > facts > least.",
+        )
+    return facts
+
+
+def _tokens(store: Store, rows: np.ndarray, holds: sparse.csr_array) -> Tokens:
+    x = np.asarray(store.activations[rows[0] : rows[-1] + 1], dtype=np.float32)[rows - rows[0]]
+    return Tokens(x, _column(store, "document", rows).astype(np.int64), holds)
+
+
+def _column(store: Store, name: str, rows: np.ndarray) -> np.ndarray:
+    return store.rows.read(name, int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]
+
+
+@torch.no_grad()
+def told(sae: SAE, at: AtHook, machine: torch.device | str = "cpu") -> Told:
+    """Choose the latents of an SAE that tell each fact, and count how well they do.
+
+    Parameters
+    ----------
+    sae
+        On ``machine``.
+    at
+        What is known.
+    machine
+        Where codes are computed.
+    """
+    chosen_on, counted_on = (encode(sae, part.x, machine) for part in (at.choose, at.count))
+    choosing = Latents(chosen_on.values, at.choose.holds)
+    counting = Latents(counted_on.values, at.count.holds)
+    W_dec = sae.W_dec.double().cpu().numpy()
+    absorption = Absorption(counted_on.shares, W_dec, at.probes.directions)
+    found = at.probes.find(at.scores)
+    documents, of_document = np.unique(at.count.document, return_inverse=True)
+    rows, sums = [], []
+    for fact in range(len(at.facts.names)):
+        labels, chosen = counting.labels[fact], detectors(choosing, fact)
+        fires = {
+            "best": counting.fires(chosen[0].latent, chosen[0].threshold),
+            "active": counting.fires(int(np.argmax(choosing.f1[fact]))),
+            "union": np.any([counting.fires(*one[:2]) for one in chosen], axis=0),
+            "probe": found[fact],
+        }
+        active = np.any([counting.fires(one.latent) for one in chosen], axis=0)
+        silent = np.flatnonzero(labels & fires["probe"] & ~active)
+        absorbed, by = absorption.of(fact, silent, at.scores[fact, silent])
+        where = {"positive": labels, ABSORBED: absorbed}
+        for name, fired in fires.items():
+            where |= {f"{name}_fired": fired, f"{name}_hits": fired & labels}
+        sums.append([np.bincount(of_document[where[n]], minlength=len(documents)) for n in COLUMNS])
+        rows.append(_chosen(choosing, counting, fact, chosen) | {"absorbing": by})
+    facts = {"fact": at.facts.names, "kind": at.facts.kinds}
+    facts |= {name: [row[name] for row in rows] for name in rows[0]}
+    facts |= {"latents": _lists(facts["latents"]), "absorbing": _lists(facts["absorbing"])}
+    counts = dict(zip(COLUMNS, np.concatenate(sums, axis=1).astype(np.int32), strict=True))
+    names = {
+        "fact": np.repeat(at.facts.names, len(documents)),
+        "document": np.tile(documents, len(rows)),
+    }
+    return Told(facts, names | counts, counted_on.values.nnz / len(at.count.x))
+
+
+def _chosen(
+    choosing: Latents, counting: Latents, fact: int, chosen: Sequence[Detector]
+) -> dict[str, Any]:
+    """Return what is known of a fact and its latents."""
+    labels, best = counting.labels[fact], chosen[0]
+    n, (tokens, values) = int(labels.sum()), counting.of(best.latent)
+    return {
+        "n_validation": int(choosing.labels[fact].sum()),
+        "n": n,
+        "latent": best.latent,
+        "threshold": best.threshold,
+        "f1_validation": best.f1,
+        "auc": auc(values, labels[tokens], n, len(labels)),
+        "latents": [one.latent for one in chosen],
+    }
+
+
+class Encoded(NamedTuple):
+    """The codes of some tokens, (n, d_sae) float64.
+
+    Attributes
+    ----------
+    values : csr_array
+        Activations.
+    shares : csr_array
+        The same as factors of decoder rows in x_hat, which differ where inputs are normalised.
+    """
+
+    values: sparse.csr_array
+    shares: sparse.csr_array
+
+
+def encode(sae: SAE, x: np.ndarray, machine: torch.device | str) -> Encoded:
+    """Return an SAE's codes of x (n, d_in)."""
+    codes = sae.encode_sparse(torch.from_numpy(x).to(machine))
+    parts = (codes.values.double(), codes.index.long(), codes.offsets.long())
+    values = sparse.csr_array(tuple(part.cpu().numpy() for part in parts), (len(x), sae.d_sae))
+    values.eliminate_zeros()  # as in codes that were not made by a threshold
+    if codes.frame is None:
+        return Encoded(values, values)
+    scale = codes.frame.scale.double().flatten().cpu().numpy()
+    return Encoded(values, (sparse.diags_array(scale) @ values).tocsr())
+
+
+def _lists(lists: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return lists of integers as a column."""
+    column = np.empty(len(lists), dtype=object)
+    for place, one in enumerate(lists):
+        column[place] = np.asarray(one, dtype=np.int64)
+    return column
+
+
+def _write(task: Task, sae: SAE, found: Told, at: AtHook) -> None:
+    write_table(task.work.path / FACTS, found.facts)
+    write_table(task.work.path / COUNTS, found.counts)
+    task.finish(
+        {
+            "n_tokens": len(at.count.x),
+            "n_documents": len(np.unique(at.count.document)),
+            "n_validation_tokens": len(at.choose.x),
+            "d_sae": sae.d_sae,
+            "l0": found.l0,
+            "left_out": at.facts.left_out,
+        }
+    )
