@@ -10,6 +10,16 @@ from saeflow.metrics.registry import METRICS
 
 # x = (3, 4), (0, 2); x_hat = (3, 4), (0, 1); mu = (1.5, 3); f = (1, 0, 2), (0, 0, -1).
 SUMS = {
+    "positive": 10.0,
+    "best_fired": 8.0,
+    "best_hits": 6.0,
+    "active_fired": 30.0,
+    "active_hits": 10.0,
+    "union_fired": 10.0,
+    "union_hits": 9.0,
+    "probe_fired": 12.0,
+    "probe_hits": 8.0,
+    "absorbed": 2.0,
     "wins": 2.5,
     "pairs": 4.0,
     "examples": 4.0,
@@ -211,6 +221,11 @@ BY_HAND = {
     "probe_accuracy_change": 0.5,
     "probe_loss_change_codes": 0.25,
     "probe_accuracy_change_codes": -0.5,
+    "fact_f1": 2 * 0.75 * 0.6 / (0.75 + 0.6),  # of precision 6/8 and recall 6/10
+    "fact_f1_active": 0.5,  # precision 1/3, recall 1
+    "fact_f1_union": 0.9,
+    "fact_f1_probe": 8 / 11,  # precision 2/3, recall 4/5
+    "fact_absorption": 0.25,
 }
 
 
