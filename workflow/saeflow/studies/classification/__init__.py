@@ -25,6 +25,7 @@ STUDY = Study(
     """,
     tables=TABLES,
     figures=FIGURES,
+    key_figure="facts_by_layer",
     section="saeflow.studies.classification.section:Section",
     rows=on_labelled,
     rows_of={

@@ -53,8 +53,7 @@ _CAPTURED_CAPTION = """
         mean of precision and recall, where the latent says that the fact holds when its activation
         is above a threshold. Latent and threshold are chosen on the validation split. Lexical facts
         are about the word itself, role facts about what it is there, context facts about what it
-        stands in.
-        """
+        stands in."""
 
 FIGURES: dict[str, Figure] = {
     "facts_by_layer": Figure(
