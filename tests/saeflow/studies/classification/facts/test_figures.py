@@ -1,6 +1,7 @@
 """Figures of facts: what stands where, and that it can be read in any study."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,14 @@ from saeflow.studies.study import Study
 
 SEEN = os.environ.get("SAEFLOW_FIGURES")
 METRICS = tuple(metrics_of("facts"))
+MANY = tuple(f"topk-{8 * 2**i}" for i in range(8))
 STUDY = Study("", "", TABLES, FIGURES)
 
 
-def tables(bootstrap=100, **shape):
-    runs = made_up.grid(**shape)
-    given = {"metrics": METRICS, "bootstrap": bootstrap, "seed": 0}
+@lru_cache
+def tables(n_hooks=4, saes=("topk-32",), n_seeds=1):
+    runs = made_up.grid(n_hooks, saes, n_seeds)
+    given = {"metrics": METRICS, "bootstrap": 100, "seed": 0}
     return facts(runs, **given), captured(runs, **given)
 
 
@@ -52,7 +55,7 @@ def test_each_line_is_an_sae_and_strokes_are_probes():
 
 
 def test_maps_show_what_the_table_has_and_what_is_left_out_is_said():
-    table, _ = tables(n_hooks=3, saes=[f"topk-{k}" for k in (8, 16, 32, 64, 128, 256, 512, 1024)])
+    table, _ = tables(1, MANY)
     drawing = facts_by_hook(table)
     assert any("of 8 SAEs, spread over L0" in note for note in drawing.notes)
     titles = [ax.get_title(loc="left").replace("\\n", " ") for ax in drawing.figure.axes]
@@ -79,7 +82,7 @@ def test_curves_count_facts_of_at_least_an_f1():
 
 
 def test_the_sae_that_tells_most_is_taken_apart():
-    table, _ = tables(saes=("topk-8", "topk-32"), n_seeds=3)
+    table, _ = tables(2, ("topk-8", "topk-32"), 3)
     drawing = splitting(table)
     rows = drawing.rows
     assert len(rows) == 40 and rows["sae"].nunique() == rows["hook"].nunique() == 1
@@ -133,15 +136,15 @@ def test_what_is_found_is_said():
     ("n_hooks", "n_saes", "n_seeds"),
     [
         (1, 1, 1),
-        (1, 8, 3),
+        (1, 8, 1),
+        pytest.param(1, 8, 3, marks=pytest.mark.slow),
         pytest.param(4, 8, 1, marks=pytest.mark.slow),
         pytest.param(24, 1, 1, marks=pytest.mark.slow),
         pytest.param(24, 8, 1, marks=pytest.mark.slow),
     ],
 )
 def test_figures_can_be_read(n_hooks, n_saes, n_seeds):
-    saes = [f"topk-{8 * 2**i}" for i in range(n_saes)]
-    by_fact, by_sae = tables(n_hooks=n_hooks, saes=saes, n_seeds=n_seeds)
+    by_fact, by_sae = tables(n_hooks, MANY[:n_saes], n_seeds)
     for name, figure in FIGURES.items():
         if name == "facts_on_shuffled":
             continue
