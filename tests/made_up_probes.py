@@ -71,7 +71,7 @@ def record(fits: Iterable[Mapping[str, Any]], datasets: Mapping[str, str] | None
         "score": np.concatenate(found).astype(np.float32),
     }
     numbered = pd.DataFrame([{**fit, "fit": number} for number, fit in enumerate(fits)])
-    texts = {"example": np.unique(columns["example"]), "examples": 1.0, "active": 20.0}
+    texts = {"example": np.unique(columns["example"]), "active": 20.0}
     tables = {
         "fits.parquet": numbered,
         "scores.parquet": pd.DataFrame(columns),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib as mpl
 import pandas as pd
@@ -21,6 +23,7 @@ from saeflow.studies.classification.settings import (
     win_maps,
     wins,
 )
+from saeflow.tables.files import read_csv, write_csv
 
 BUILDERS = {
     "choices": tables.choices, "tasks": tables.tasks, "curves": along.curves,
@@ -39,7 +42,7 @@ def made(shape: str) -> Mapping[str, pd.DataFrame]:
     n_hooks, n_recipes, n_seeds, n_tasks = SHAPES[shape]
     hooks = [f"resid_post.{block}" for block in range(min(n_hooks, 2))]
     runs = made_up_probes.runs(hooks, RECIPES[:n_recipes], n_seeds=n_seeds, n_tasks=n_tasks)
-    found = {name: build(runs, bootstrap=20, seed=0) for name, build in BUILDERS.items()}
+    found = {name: _as_read(build(runs, bootstrap=20, seed=0)) for name, build in BUILDERS.items()}
     if n_hooks > 2:
         hooks = range(n_hooks)
         return {name: _repeated(t, hook=[f"resid_post.{i}" for i in hooks], block=hooks)
@@ -48,6 +51,14 @@ def made(shape: str) -> Mapping[str, pd.DataFrame]:
         return {name: _repeated(t, sae=[f"topk-{i}" for i in range(n_recipes)])
                 for name, t in found.items()}  # fmt: skip
     return found
+
+
+def _as_read(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as a figure gets it, through a file."""
+    with TemporaryDirectory() as directory:
+        file = Path(directory) / "table.csv"
+        write_csv(table, file)
+        return read_csv(file)
 
 
 def _repeated(table: pd.DataFrame, **columns) -> pd.DataFrame:
@@ -104,6 +115,14 @@ def test_conditions_are_named_in_words_and_in_order():
         "all examples", "8 examples", "32 examples", "128 examples", "10 % positive",
         "50 % positive", "10 % flipped", "30 % flipped", "another source",
     ]  # fmt: skip
+
+
+def test_states_and_saes_are_named_as_they_are():
+    texts = _texts(forest.chance(made("usual")["control"]))
+    assert {"states", "topk-8", "random-a"} <= set(texts) and "nan" not in texts
+    assert {"random-a (control)", "topk-8, 128 wide"} <= set(
+        _texts(win_maps.win_rates(made("usual")["wins"]))
+    )
 
 
 def test_what_stands_for_all_saes_is_drawn_once():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -56,12 +54,6 @@ def test_controls_are_no_part_of_all_saes(one_hook):
     table = choices(one_hook(STATES, better=BETTER, random=WORSE))
     assert list(table["sae"]) == ["better", "random"]
     assert list(table["baseline"]) == ["", "random"]
-
-
-def test_saes_of_one_recipe_are_named_by_the_text_that_they_were_trained_on(one_hook):
-    runs = one_hook(STATES, better=BETTER)
-    other = Run(replace(runs[1].key, dataset="reviews"), runs[1].records)
-    assert list(choices((*runs, other))["sae"]) == ["better on d", "better on reviews", ALL]
 
 
 def test_without_a_task_in_common_nothing_is_compared(one_hook):

@@ -14,7 +14,7 @@ from saeflow.probing.draws import SHUFFLED
 from saeflow.studies.classification.choosing import BASELINES, SPARSE, Fits
 from saeflow.studies.classification.scoring import AUC, scored
 from saeflow.tables.builders import KEY
-from saeflow.tables.runs import ORIGINAL, Key, Run
+from saeflow.tables.runs import ORIGINAL, Run
 
 ALL = "all SAEs"
 """In the place of a recipe: the probes of all SAEs of a hook that learned something."""
@@ -70,53 +70,34 @@ def comparisons(runs: Sequence[Run], *, together: bool = True) -> Iterator[Compa
         states = states.where(method=BASELINES, input="states")
         codes = [Fits.of(scored(run.records["sparse_probes"])) for run in saes]
         codes = [fits.where(method=SPARSE, input="codes") for fits in codes]
-        names = _names([run.key for run in saes])
         for (pooling,), baselines in states.by("pooling").items():
             own = [
-                _Own(name, run, fits.where(pooling=pooling))
-                for name, run, fits in zip(names, saes, codes, strict=True)
+                (run, fits.where(pooling=pooling)) for run, fits in zip(saes, codes, strict=True)
             ]
             groups = [[one] for one in own]
             if together:
-                learned = [o for o in own if not o.run.baseline and o.run.key.method == ORIGINAL]
-                seeds = sorted({one.run.key.seed for one in learned})
-                of_seeds = ([o for o in learned if o.run.key.seed == seed] for seed in seeds)
+                learned = [o for o in own if not o[0].baseline and o[0].key.method == ORIGINAL]
+                seeds = sorted({run.key.seed for run, _ in learned})
+                of_seeds = ([o for o in learned if o[0].key.seed == seed] for seed in seeds)
                 groups += [group for group in of_seeds if len(group) > 1]
             yield from filter(None, (_comparison(pooling, baselines, g) for g in groups))
 
 
-class _Own(NamedTuple):
-    name: str
-    run: Run
-    fits: Fits
-
-
-def _names(keys: Sequence[Key]) -> list[str]:
-    """Return the names of SAEs: with what they were trained on, where that alone differs."""
-    trained_on = {key.sae: set() for key in keys}
-    for key in keys:
-        trained_on[key.sae].add(key.dataset)
-    return [f"{k.sae} on {k.dataset}" if len(trained_on[k.sae]) > 1 else k.sae for k in keys]
-
-
-def _comparison(pooling: str, baselines: Fits, group: Sequence[_Own]) -> Comparison | None:
+def _comparison(
+    pooling: str, baselines: Fits, group: Sequence[tuple[Run, Fits]]
+) -> Comparison | None:
     """Return a comparison over the tasks that both have; None where there are none."""
-    sparse = group[0].fits
-    for one in group[1:]:
-        sparse |= one.fits
+    (first, sparse), *others = group
+    for _, fits in others:
+        sparse |= fits
     both = tuple(set(baselines.table["task"]) & set(sparse.table["task"]))
     if not both:
         return None
-    first, alone = group[0], len(group) == 1
-    place = {
-        "labelled": first.run.key.eval_dataset,
-        **first.run.key.columns(),
-        "sae": first.name if alone else ALL,
-        "baseline": first.run.baseline if alone else "",
-        "pooling": pooling,
-    }
+    place = {"labelled": first.key.eval_dataset, **first.key.columns()}
+    place |= {"sae": ALL} if others else {}
+    place |= {"baseline": "" if others else first.baseline, "pooling": pooling}
     own = (fits.where(task=both) for fits in (baselines, sparse))
-    return Comparison(place, *own, first.run if alone else None)
+    return Comparison(place, *own, None if others else first)
 
 
 def at_hooks(runs: Sequence[Run]) -> Iterator[tuple[Run, list[Run]]]:

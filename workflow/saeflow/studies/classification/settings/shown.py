@@ -9,7 +9,11 @@ from saeflow.studies.classification.settings.compared import ALL
 
 
 def one_pooling(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the rows of the first pooling, "last" where there is that, and a note on others."""
+    """Return the rows of the first pooling, "last" where there is that, and a note on others.
+
+    Names that are empty, of no SAE and of no baseline, are so again: CSV has nothing there.
+    """
+    table = table.assign(**{name: table[name].fillna("") for name in ("sae", "baseline")})
     found = list(dict.fromkeys(table["pooling"]))
     if len(found) < 2:
         return table, ()

@@ -64,8 +64,7 @@ def wins(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFr
 
 def _l0(sae: Run) -> float:
     """Return how many latents are active on a probed token, on the average."""
-    sums = sae.records["sparse_probes"].table(EXAMPLES)
-    return float(sums["active"].sum() / sums["examples"].sum())
+    return float(sae.records["sparse_probes"].table(EXAMPLES)["active"].mean())
 
 
 def _probes(sparse: Fits) -> Iterator[tuple[str, int, Fits]]:
