@@ -125,13 +125,8 @@ class Outputs:
         if kind == SIMULATION:
             yield self._simulation(study)
             return
-        rows = self._rows(study, table, kind)
-        if kind == SAE:  # one that is measured on several texts is itself the same
-            saes = (tuple((n, v) for n, v in row.items() if n not in _ASIDE) for row in rows)
-            yield from (self.plan.sae(**dict(sae)) for sae in dict.fromkeys(saes))
-            return
-        for row in rows:
-            yield self._measured(study, kind, row)
+        for row in self._rows(study, table, kind):
+            yield self.plan.sae(**row) if kind == SAE else self._measured(study, kind, row)
 
     def _measured(self, study: str, kind: str, row: Row) -> Result:
         """Return what a measure adds up for a row of a study."""
