@@ -16,12 +16,13 @@ from saeflow.studies.classification.scoring import AUC, Resamples, Scored
 
 BASELINES = ("logistic", "pca", "knn", "boosting", "mlp")
 """Methods that read states, of which the best is chosen."""
-SPARSE = ("k_sparse", "logistic")
+K_SPARSE = "k_sparse"
+SPARSE = (K_SPARSE, "logistic")
 """Methods that read an SAE's codes, which are added to the choice."""
 
 CONDITION = ("setting", "level")
 """What training sets were drawn for: what has these in common can be compared."""
-_KIND = ["source", "method", "k"]
+_KIND = ["source", "method", "asked"]
 _SET = [*CONDITION, "seed", "task"]
 
 
@@ -33,8 +34,8 @@ class Fits:
     scored
         Measurements; where two fits are equally good, that of the first one is chosen.
     table
-        Of the fits, with the columns of `Scored.table` and ``source``, the number of the
-        measurement.
+        Of the fits, with the columns of `Scored.table`, ``source``, the number of the measurement,
+        and ``asked``, how many latents a k-sparse probe was to read, 0 for other methods.
 
     Attributes
     ----------
@@ -49,7 +50,9 @@ class Fits:
     def of(cls, *scored: Scored) -> Fits:
         """Return all fits of measurements."""
         parts = [one.table.assign(source=i) for i, one in enumerate(scored)]
-        return cls(scored, pd.concat(parts, ignore_index=True))
+        table = pd.concat(parts, ignore_index=True)
+        asked = table["k"].where(table["method"] == K_SPARSE, 0)  # the k of others is a choice
+        return cls(scored, table.assign(asked=asked))
 
     def __or__(self, other: Fits) -> Fits:
         """Return the fits of both, the other's after these."""
@@ -71,7 +74,7 @@ class Fits:
         return {key: Fits(self._scored, rows) for key, rows in groups}
 
     def of_kinds(self, other: Fits) -> Fits:
-        """Return the fits of kinds of probes (measurement, method, latents) that another has."""
+        """Return the fits of kinds of probes (measurement, method, asked) that another has."""
         kinds = pd.MultiIndex.from_frame(other.table[_KIND])
         return Fits(
             self._scored, self.table[pd.MultiIndex.from_frame(self.table[_KIND]).isin(kinds)]

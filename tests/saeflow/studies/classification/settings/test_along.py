@@ -38,6 +38,14 @@ def test_a_curve_ends_where_most_tasks_do(one_hook):
     assert found["auc"].tolist() == pytest.approx([0.7, 0.8])
 
 
+def test_components_that_were_chosen_make_no_other_kind_of_probe(one_hook):
+    noisy = {"task": "a", "setting": "noise", "level": 0.2, "auc": 0.6, "method": "pca", "k": 8}
+    fits = [noisy, {"task": "a", "auc": 0.8, "method": "pca", "k": 3}]
+    codes = [{**fit, "method": "k_sparse", "k": 16} for fit in fits]
+    found = curves(one_hook(fits, one=codes)).query("series == 'best baseline'")
+    assert found["auc"].tolist() == pytest.approx([0.8, 0.6])
+
+
 def test_no_noise_is_of_the_kinds_of_probes_that_noise_has(one_hook):
     noisy = {"task": "a", "setting": "noise", "level": 0.2, "auc": 0.6}
     fits = [noisy, {"task": "a", "auc": 0.8}]

@@ -132,6 +132,16 @@ def test_permuted_labels_are_told_by_kind_of_probe(one_hook):
     assert choices(runs)["shuffled"].tolist() == pytest.approx([(0.4 + 0.7 + 0.5) / 3])
 
 
+def test_a_control_is_of_all_tasks_whatever_was_chosen_for_each(one_hook):
+    fits = [
+        {"task": task, "auc": auc, "setting": "shuffled", "method": "pca", "k": k}
+        for task, auc, k in (("a", 0.4, 3), ("b", 0.5, 8))
+    ]
+    table = control(one_hook(fits))
+    assert table[["probe", "n_tasks"]].to_numpy().tolist() == [["pca", 2]]
+    assert table["auc"].tolist() == pytest.approx([0.45])
+
+
 def test_poolings_are_compared_by_themselves(one_hook):
     states = [{"auc": 0.8, "pooling": how} for how in ("last", "mean")]
     codes = [{"auc": 0.9, "pooling": "mean", "validation_auc": 1}]

@@ -200,4 +200,4 @@ def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
     return pd.DataFrame(rows, columns=[*PLACE, "input", "probe", *last, *EXTENT])
 
 
-_PROBE = ("pooling", "input", "method", "k")
+_PROBE = ("pooling", "input", "method", "asked")

@@ -69,7 +69,7 @@ def _l0(sae: Run) -> float:
 
 def _probes(sparse: Fits) -> Iterator[tuple[str, int, Fits]]:
     """Yield name, number of latents and fits of each kind of probe, and the best of all."""
-    for (method, k), fits in sparse.by("method", "k").items():
+    for (method, k), fits in sparse.by("method", "asked").items():
         yield probe_name(method, k), int(k), fits
     if len(sparse.table):
         yield BEST_SPARSE, 0, sparse.best()
@@ -77,7 +77,7 @@ def _probes(sparse: Fits) -> Iterator[tuple[str, int, Fits]]:
 
 def _alike(sparse: Fits, name: str) -> Fits:
     """Return the fits of a kind of probe in all settings."""
-    kinds = {probe_name(*kind): fits for kind, fits in sparse.by("method", "k").items()}
+    kinds = {probe_name(*kind): fits for kind, fits in sparse.by("method", "asked").items()}
     return kinds.get(name, sparse)
 
 
