@@ -3,7 +3,14 @@
 import pytest
 
 from saeflow.errors import ConfigError
-from saeflow.labelled.files import ONLY, dataset_files, matched_files, name_of, owner_of
+from saeflow.labelled.files import (
+    ONLY,
+    dataset_files,
+    has_shift,
+    matched_files,
+    name_of,
+    owner_of,
+)
 
 
 @pytest.fixture
@@ -83,3 +90,10 @@ def test_files_that_are_of_no_dataset_at_all_are_refused(put):
     put("in/a.csv", "in/b.csv", "out/c.csv")
     with pytest.raises(ConfigError, match="me > shift_path: none of these files.*a, b.*c.csv"):
         matched_files({"path": "in", "shift_path": "out"}, where="me")
+
+
+def test_an_entry_has_a_second_distribution_in_files_or_of_the_world():
+    assert has_shift({"path": "a.csv", "shift_path": "b.csv"})
+    assert has_shift({"generate": "sentiment", "dataset": "world"})
+    assert not has_shift({"path": "a.csv"})
+    assert not has_shift({"hub": "org/imdb", "test_split": "test"})

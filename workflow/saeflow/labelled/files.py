@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from saeflow.datasets.files import COMPRESSIONS, TXT, find_files, kind_of
 from saeflow.errors import ConfigError
@@ -87,6 +87,11 @@ def owner_of(name: str, datasets: Iterable[str]) -> str | None:
         if one == ONLY or (name.startswith(one) and not name[len(one) : len(one) + 1].isalnum())
     ]
     return max(owners, key=len, default=None)
+
+
+def has_shift(entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry of the configuration has texts of a second distribution."""
+    return "shift_path" in entry or "generate" in entry
 
 
 class Matched(NamedTuple):

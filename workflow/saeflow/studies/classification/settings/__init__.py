@@ -6,6 +6,7 @@ does it help to have an SAE's probes among those that one chooses from? Read `TA
 
 from __future__ import annotations
 
+from saeflow.labelled.files import has_shift
 from saeflow.studies.study import Config, Figure, Table
 
 _HERE = "saeflow.studies.classification.settings"
@@ -30,7 +31,7 @@ def is_shifted(config: Config, section: Config) -> bool:
     """Say whether some labelled texts have a second source on which probes are tested."""
     probing = config["measures"]["probing"]
     return probing is not None and any(
-        config["labelled"][name].get("shift_path") for name in section["labelled"]
+        has_shift(config["labelled"][name]) for name in section["labelled"]
     )
 
 
