@@ -118,6 +118,13 @@ def test_what_is_kept_of_inputs_is_of_no_consequence_for_other_labels(states):
     np.testing.assert_array_equal(found.score(x), alone.score(x))
 
 
+@pytest.mark.parametrize("method", [logistic, pca])
+def test_a_fit_on_a_fold_that_does_not_come_to_its_end_is_told(states, method, monkeypatch):
+    monkeypatch.setattr("saeflow.probing.newton._MAX_STEPS", 2)
+    (found,) = method(training(*states))
+    assert not found.converged
+
+
 def test_sparse_inputs_are_not_made_dense(codes, monkeypatch):
     for name in ("toarray", "todense"):
         monkeypatch.setattr(csr_matrix, name, None, raising=False)

@@ -147,6 +147,42 @@ def test_the_number_of_processes_changes_no_byte(told, tmp_path):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_handful_of_examples_is_enough_for_every_method(told, sparse):
+    own = settings(sizes=[2, 3, 4, 5, 6, 13], shares=[0.01, 0.99], flips=[])
+    one, x = told
+    every = ["published", "logistic", "pca", "knn", "boosting", "mlp", "k_sparse"]
+    wanted = {
+        "scarcity": methods_of(every, own, ks=[3]),
+        "imbalance": methods_of(every, own, ks=[3]),
+    }
+    found = probe(
+        units_of(0, [one], [Input("codes", "last", x if sparse else x.toarray(), wanted)]), own
+    )[0]
+    assert {fit["n_train"] for fit in found.fits if fit["setting"] == "scarcity"} == {
+        2,
+        3,
+        4,
+        5,
+        6,
+        13,
+    }
+    assert len(found.fits) == 6 * 7 + 2 * 7
+    assert all(np.isfinite(scores).all() for _, _, scores in found.scores)
+    assert found.left_out == {}
+
+
+def test_inputs_that_are_not_numbers_are_refused(told):
+    own = settings(sizes=[], shares=[], flips=[])
+    one, x = told
+    x = x.toarray()
+    x[3, 0] = np.nan
+    given = Input("states", "last", x, methods(["published"], own, ["normal"]))
+    found = probe(units_of(0, [one], [given]), own)[0]
+    assert "not a number" in found.left_out["a: states"]
+    assert not found.fits
+
+
 def test_examples_without_a_row_are_not_asked_for(told):
     own = settings(sizes=[], shares=[], flips=[])
     one, x = told

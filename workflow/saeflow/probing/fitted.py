@@ -44,7 +44,7 @@ class Fitted(NamedTuple):
     validation_auc : float
         What was best on the folds; NaN where nothing was looked at there.
     converged : bool
-        Whether the last fit, to the whole training set, came to its end.
+        Whether it came to its end, and those that were looked at on folds too.
     latents : sequence of int
         The columns that were chosen.
     """

@@ -49,32 +49,35 @@ def k_sparse(
     for k in ks:
         width = min([k, len(own), *map(len, orders)])  # folds may have fewer to choose from
         columns = [order[:width] for order in orders]
-        penalty, best = _choose(few, columns, penalties, standardise=standardise)
+        penalty, best, ended = _choose(few, columns, penalties, standardise=standardise)
         chosen = own[:k]
         at = Stacked.of([few.x[:, chosen]], standardise=standardise)
         (linear,), converged = at.fit(at.stack([training.positive]), [penalty])
         weights = np.zeros(training.x.shape[1])
         weights[wanted[chosen]] = linear.first().weights
         score = Linear(weights, linear.first().intercept)
-        found.append(Fitted(score, k, best, converged, wanted[chosen]))
+        found.append(Fitted(score, k, best, converged and ended, wanted[chosen]))
     return found
 
 
 def _choose(
     few: Training, columns: Sequence[np.ndarray], penalties: Sequence[float], *, standardise: bool
-) -> tuple[float, float]:
-    """Return the C with the best mean AUC on folds that read columns of their own, and that AUC."""
+) -> tuple[float, float, bool]:
+    """Return the C with the best mean AUC on folds that read columns of their own, and that AUC.
+
+    Also whether the fits to all of them converged.
+    """
     if not columns:
-        return UNCHOSEN, float("nan")
+        return UNCHOSEN, float("nan"), True
     pairs = list(zip(few.folds, columns, strict=True))
     at = Stacked.of([few.x[np.ix_(f.fit, own)] for f, own in pairs], standardise=standardise)
     labels = at.stack([few.positive[fold.fit] for fold in few.folds])
-    fits = []
-    for own, linear in zip(columns, at.fit(labels, penalties).linear, strict=True):
+    found, fits = at.fit(labels, penalties), []
+    for own, linear in zip(columns, found.linear, strict=True):
         weights = np.zeros((few.x.shape[1], len(penalties)))
         weights[own] = linear.weights
         fits.append(Linear(weights, linear.intercept))
-    return best_of(penalties, few, fits, UNCHOSEN)
+    return *best_of(penalties, few, fits, UNCHOSEN), found.converged
 
 
 def ranking(x: Matrix, positive: np.ndarray, most: int, *, normalise: bool = True) -> np.ndarray:

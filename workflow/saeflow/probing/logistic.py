@@ -160,11 +160,11 @@ def _chosen(
 ) -> Fitted:
     """Fit to the folds, choose of the grid, and fit to all rows."""
     parts = [fold.fit for fold in training.folds]
-    fits = fit(training, parts, grid).linear if parts else []
-    chosen, best = best_of(grid, training, fits, otherwise)
+    fits = fit(training, parts, grid) if parts else Fits([], True)
+    chosen, best = best_of(grid, training, fits.linear, otherwise)
     found = fit(training, [np.arange(len(training.positive))], [chosen])
     k = chosen if isinstance(chosen, int) else 0
-    return Fitted(found.linear[0].first(), k, best, found.converged)
+    return Fitted(found.linear[0].first(), k, best, fits.converged and found.converged)
 
 
 def _stacked_parts(

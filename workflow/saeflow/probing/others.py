@@ -13,6 +13,7 @@ from saeflow.probing.scores import auc
 PUBLISHED_C, _PUBLISHED_STEPS = 0.01, 50
 _PUBLISHED_TOLERANCE = 1e-8
 _MOST_NEIGHBOURS, _N_GRID = 100, 10
+_LEAST_SHARE = 1e-12
 _HIDDEN, _DECAY, _MOST_STEPS, _TOLERANCE = 32, 1.0, 200, 1e-3
 
 
@@ -106,6 +107,7 @@ def boosting(training: Training, *, seed: int = 0) -> list[Fitted]:
 
 def mlp(training: Training, *, seed: int = 0) -> list[Fitted]:
     """Fit a network with one layer of 32 ReLU units to standardised inputs."""
+    from scipy.special import logit
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -122,8 +124,8 @@ def mlp(training: Training, *, seed: int = 0) -> list[Fitted]:
         return make_pipeline(StandardScaler(), network)
 
     def score(model, x):
-        share = model.predict_proba(x)[:, 1]
-        return np.log(np.maximum(share, 1e-300)) - np.log(np.maximum(1 - share, 1e-300))
+        share = model.predict_proba(x)[:, 1].astype(np.float64)
+        return logit(np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE))
 
     return _model(training, make, score)
 
@@ -142,10 +144,12 @@ def _model(training: Training, make, score) -> list[Fitted]:
             model = make().fit(x[rows], positive[rows])
         return model, not any(issubclass(one.category, ConvergenceWarning) for one in said)
 
-    found = [auc(score(fitted(f.fit)[0], x[f.look]), positive[f.look]) for f in folds]
-    model, converged = fitted(slice(None))
+    (model, converged), *fits = map(fitted, [slice(None), *(fold.fit for fold in folds)])
+    pairs = zip(folds, fits, strict=True)
+    found = [auc(score(own, x[f.look]), positive[f.look]) for f, (own, _) in pairs]
     best = float(np.mean(found)) if found else float("nan")
-    return [Fitted(lambda rows: score(model, _single(rows)), 0, best, converged)]
+    ended = converged and all(done for _, done in fits)
+    return [Fitted(lambda rows: score(model, _single(rows)), 0, best, ended)]
 
 
 def _single(x: Matrix) -> np.ndarray:

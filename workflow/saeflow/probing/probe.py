@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
-from saeflow.errors import may_pass
+from saeflow.errors import DataError, SaeflowError, may_pass
 from saeflow.labelled.labelled import SHIFT, TEST, TRAIN, Labelled, LabelledTask
 from saeflow.logs import progress
 from saeflow.probing import draws
@@ -146,7 +147,8 @@ def _probe_safely(unit: Unit, settings: Mapping[str, Any]) -> tuple[int, Probed]
         if may_pass(error):
             raise
         logger.warning("%s: %s", unit.task.name, error)
-        why = f"{type(error).__name__}: {error}"
+        known = isinstance(error, SaeflowError)
+        why = str(error) if known else f"{type(error).__name__}: {error}"
         return unit.owner, Probed([], [], {f"{unit.task.name}: {unit.input.name}": why})
 
 
@@ -162,6 +164,13 @@ def probe_task(task: LabelledTask, given: Input, settings: Mapping[str, Any]) ->
     settings
         As of `saeflow.probing.draws.draw`.
     """
+    if not np.isfinite(given.x.data if issparse(given.x) else given.x).all():
+        raise DataError(
+            "probes cannot read what is not a number",
+            where=f"{task.name}: {given.name}",
+            got="NaN or infinity",
+            remedy="Look at the model's activations on these texts: measure them in float32.",
+        )
     rows = {split: np.flatnonzero(task.splits == split) for split in (TRAIN, TEST, SHIFT)}
     labels = task.labels == 1
     drawn, left_out = draws.draw(labels[rows[TRAIN]], settings, shift=len(rows[SHIFT]) > 0)
