@@ -21,6 +21,7 @@ def test_the_measures_are_the_modules_that_say_so():
         "probes",
         "propagation",
         "reconstruction",
+        "sparse_probes",
         "states",
     }
     for name, measure in MEASURES.items():

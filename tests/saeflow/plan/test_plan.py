@@ -14,6 +14,7 @@ from saeflow.plan.result import source
 PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "hook": "resid_post.1"}
 ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
 ASKED = {"eval_dataset": "gifts", "eval_packing": ON_PROMPTS}
+OTHER = {"prompts": ASKED, "labelled": {"eval_dataset": "moods", "eval_packing": ON_LABELLED}}
 
 
 @pytest.fixture(autouse=True)
@@ -69,10 +70,12 @@ def test_a_fine_tuned_sae_reads_its_parent_and_has_the_settings_of_the_method(co
 
 def test_no_formula_is_in_the_code_of_a_measurement(config):
     config["prompts"] = {"gifts": {"generate": "ioi"}}
+    Path("moods.csv").write_text("text,label\nfine,1\ndull,0\n")
+    config["labelled"] = {"moods": {"path": "moods.csv"}}
     plan = make_plan(config)
     config["measures"] = {"probes": {}}
     for measure in (name for name, declared in MEASURES.items() if declared.of == "sae"):
-        on = ASKED if "prompts" in MEASURES[measure].reads else ON
+        on = next((on for name, on in OTHER.items() if name in MEASURES[measure].reads), ON)
         one = plan.measurement(measure, **PLACE, sae="topk", seed=0, **on)
         formulas = {
             f"{m.formula.__module__}:{m.formula.__name__}" for m in MEASURES[measure].metrics

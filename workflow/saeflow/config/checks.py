@@ -171,7 +171,7 @@ def _check_hooks(config: Config, where: str, study: Config, model: str, n_layers
         for sae in study["saes"]
         if config["saes"][sae].get("target") is not None
     ]
-    for name in [*study["hooks"], *targets]:
+    for name in [*study["hooks"], *study.get("state_hooks", ()), *targets]:
         hook = Hook.parse(name)
         if hook.site not in PARALLEL_SITES or hook.block >= n_layers:
             raise ConfigError(

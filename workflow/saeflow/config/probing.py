@@ -8,9 +8,11 @@ from pydantic import Field
 
 from saeflow.config.base import Count, Items, MaybeItems, Positive, Section, Whole
 
-StateProbe = Literal["published", "logistic", "pca", "knn", "boosting", "mlp"]
+StateProbe = Literal["published", "logistic", "pca", "pca_at_k", "knn", "boosting", "mlp"]
 CodeProbe = Literal["published", "logistic", "k_sparse"]
 """Methods of `saeflow.probing.methods`."""
+Control = Literal["decoded", "residual", "pca_active", "random_active", "pca_on"]
+"""Of `saeflow.measures.sparse_probes`."""
 
 _Shares = MaybeItems[Annotated[float, Field(gt=0, lt=1)]]
 
@@ -22,8 +24,17 @@ class ProbesOfStates(Section):
     shuffled.
     """
 
-    normal: MaybeItems[StateProbe] = ["published", "logistic", "pca", "knn", "boosting", "mlp"]
-    """All training examples."""
+    normal: MaybeItems[StateProbe] = [
+        "published",
+        "logistic",
+        "pca",
+        "pca_at_k",
+        "knn",
+        "boosting",
+        "mlp",
+    ]
+    """All training examples; pca_at_k, the post's classifier of k principal components, with
+    `ks`."""
     scarcity: MaybeItems[StateProbe] = ["logistic", "pca", "knn"]
     """Few of them, `sizes`."""
     imbalance: MaybeItems[StateProbe] = ["logistic", "pca", "knn"]
@@ -37,6 +48,8 @@ class ProbesOfStates(Section):
     centred: MaybeItems[StateProbe] = ["published", "logistic"]
     """Those that are also fitted, to all training examples, to states less their mean over the
     width, as TransformerLens has them."""
+    ks: Items[Count] = [1, 2, 4, 8, 16, 32, 64, 128]
+    """How many principal components pca_at_k reads, beside probes of as many latents."""
 
 
 class ProbesOfCodes(Section):
@@ -59,6 +72,17 @@ class ProbesOfCodes(Section):
     the training set."""
     few_ks: Items[Count] = [16, 128]
     """The same in all settings but the normal one."""
+    controls: MaybeItems[Control] = [
+        "decoded",
+        "residual",
+        "pca_active",
+        "random_active",
+        "pca_on",
+    ]
+    """What the codes are held against, by the post's classifier: decoded, the reconstructions;
+    residual, what these leave out; pca_active and random_active, as many principal components and
+    random directions of the states as features are active on a text, on average; pca_on, as many
+    components as features are on for any training text, up to the width."""
     normalise: bool = True
     """Rank latents by means in units of their own mean where they are active; false: by the means
     themselves."""

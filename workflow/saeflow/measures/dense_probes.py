@@ -45,7 +45,7 @@ def _units(
     tasks: Sequence[Task], known: Mapping[Path, Labelled], settings: Mapping[str, Any]
 ) -> Iterator[Unit]:
     of = settings["states"]
-    methods = {setting: methods_of(of[setting], settings) for setting in SETTINGS}
+    methods = {setting: methods_of(of[setting], settings, ks=of["ks"]) for setting in SETTINGS}
     of_centred = {NORMAL: methods_of(of["centred"], settings)}
     for place, task in enumerate(tasks):
         with task.attempt():

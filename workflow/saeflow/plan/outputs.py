@@ -125,8 +125,13 @@ class Outputs:
         if kind == SIMULATION:
             yield self._simulation(study)
             return
-        for row in self._rows(study, table, kind):
-            yield self.plan.sae(**row) if kind == SAE else self._measured(study, kind, row)
+        rows = self._rows(study, table, kind)
+        if kind == SAE:  # of an SAE that is measured on several texts there is one
+            own = ({n: v for n, v in row.items() if n not in _ASIDE} for row in rows)
+            yield from dict.fromkeys(self.plan.sae(**one) for one in own)
+            return
+        for row in rows:
+            yield self._measured(study, kind, row)
 
     def _measured(self, study: str, kind: str, row: Row) -> Result:
         """Return what a measure adds up for a row of a study."""

@@ -82,6 +82,7 @@ def _check_hooks(plan: Plan, study: Mapping[str, Any], where: str) -> None:
     for name in (*study["saes"], *study.get("context_saes", ())):
         if (target := plan.config["saes"][name].get("target")) is not None:
             hooks += [Hook.parse(target_hook(str(hook), target)) for hook in tuple(hooks)]
+    hooks += [Hook.parse(name) for name in study.get("state_hooks", ())]
     for model in study["models"]:
         facts = facts_of(plan.model(model))
         for hook in hooks if facts else ():

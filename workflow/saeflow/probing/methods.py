@@ -11,8 +11,9 @@ from saeflow.probing.fitted import Method
 from saeflow.probing.latents import k_sparse
 from saeflow.probing.logistic import logistic, pca
 from saeflow.probing.others import boosting, knn, mlp, published
+from saeflow.probing.projections import components
 
-PUBLISHED, LOGISTIC, K_SPARSE = "published", "logistic", "k_sparse"
+PUBLISHED, LOGISTIC, K_SPARSE, PCA_AT_K = "published", "logistic", "k_sparse", "pca_at_k"
 _OTHERS = {"pca": pca, "knn": knn, "boosting": boosting, "mlp": mlp, PUBLISHED: published}
 
 
@@ -24,11 +25,11 @@ def methods_of(
     Parameters
     ----------
     names
-        Some of published, logistic, pca, knn, boosting, mlp and k_sparse.
+        Some of published, logistic, pca, pca_at_k, knn, boosting, mlp and k_sparse.
     settings
         ``penalties`` and ``standardise``; of k_sparse also ``codes`` with ``normalise``.
     ks
-        Of k_sparse.
+        Of k_sparse and pca_at_k.
     """
     of_penalty = {name: settings[name] for name in ("penalties", "standardise")}
     found: dict[str, Method] = {}
@@ -38,6 +39,8 @@ def methods_of(
         elif name == K_SPARSE:
             normalise = settings["codes"]["normalise"]
             found[name] = partial(k_sparse, ks=tuple(ks), normalise=normalise, **of_penalty)
+        elif name == PCA_AT_K:
+            found[name] = partial(components, ks=tuple(ks))
         else:
             found[name] = _OTHERS[name]
     return found

@@ -5,14 +5,18 @@ Which SAEs a claim is about, and its rule, are the study's. Read `Claim` and `Va
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 SAME, OTHER, ABSENT = "as published", "not as published", "not made"
+YES, BUG = "yes", "bug"
+"""Whether a published number is what it says."""
 MEAN, MEDIAN, RATIO = "mean over SAEs", "median over SAEs", "ratio of sums over SAEs"
+
+_LEAST_LAYERS = 3
 
 
 class Claim(NamedTuple):
@@ -53,6 +57,13 @@ class Claim(NamedTuple):
     excluded: str
     verdict: str
     rule: str
+
+
+class Row(NamedTuple):
+    """A claim, and whether what was published is what it says: `YES` or `BUG`."""
+
+    claim: Claim
+    comparable: str
 
 
 class Values(NamedTuple):
@@ -99,6 +110,25 @@ class Values(NamedTuple):
         found = (above / below)[some].to_numpy(float)
         return cls(ours, found, below.index.nunique(), RATIO)
 
+    @classmethod
+    def trends(cls, table: pd.DataFrame, value: str, series: Sequence[str]) -> Values:
+        """Return the rank correlation with the layer, over series of at least three layers.
+
+        Parameters
+        ----------
+        table
+            Columns ``block``, ``value`` and those of ``series``, whose rows belong together.
+        value
+            The column.
+        series
+            Columns.
+        """
+        found = {}
+        for key, rows in table.dropna(subset=[value]).groupby(list(series), sort=False):
+            if rows["block"].nunique() >= _LEAST_LAYERS:
+                found[key] = rank_correlation(rows["block"], rows[value])
+        return cls.mean(pd.Series(found, dtype=float))
+
     def claim(
         self,
         name: str,
@@ -125,6 +155,14 @@ class Values(NamedTuple):
             verdict=verdict,
             rule=rule,
         )
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return Spearman's; NaN where one does not vary."""
+    ranks = [pd.Series(list(one), dtype=float).rank().to_numpy() for one in (x, y)]
+    if any(np.ptp(one) == 0 for one in ranks):
+        return np.nan
+    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def _of(statistic: Callable[[pd.Series], float], values: pd.Series) -> float:

@@ -20,12 +20,12 @@ import torch
 from saeflow import device
 from saeflow.errors import ModelError, SaeflowError
 from saeflow.logs import progress
+from saeflow.measures.code_matrix import matrix, require_finite
 from saeflow.measures.encoders import Coder, Encoders, finish_each, load_saes
 from saeflow.measures.probes.linear_probe import Probe, answers, fit_probe
 from saeflow.measures.probes.next_tokens import BATCH_ROWS, Asked, asked, questions
 from saeflow.measures.reconstruction import open_pair
 from saeflow.measures.sums import DocumentSums, write_table
-from saeflow.sae.sparse.codes import Codes
 from saeflow.task import Task
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def ask(
         for place, codes, x_hat in encoders.run(torch.from_numpy(x).to(machine)):
             first = encoders.first[place]
             if first not in by_encoder:
-                answered = of_codes[first].answers(_matrix(codes), labels)
+                answered = of_codes[first].answers(matrix(codes), labels)
                 by_encoder[first] = _named(answered, "codes")
             own = _named(probe.answers(x_hat.cpu().numpy(), labels), "sae")
             sums.add(documents, own | by_encoder[first], of=place)
@@ -119,29 +119,16 @@ def _fit(
     for _, x, y in to_fit.batches():
         targets.append(y)
         for first, codes in encoders.codes(torch.from_numpy(x).to(machine)):
-            parts[first].append(_matrix(codes))
+            parts[first].append(matrix(codes))
     probe, of_codes = fit_probe(np.concatenate(targets), to_fit.labels), {}
     for first in sorted(parts.keys() - encoders.errors.keys()):
         latents = vstack(parts.pop(first), format="csr")
-        if np.isfinite(latents.data).all():
+        try:
+            require_finite(latents, "on every row of the training split")
             of_codes[first] = fit_probe(latents, to_fit.labels)
-        else:
-            error = ModelError(
-                "some latents of the SAE are not finite numbers",
-                expected="finite numbers on every row of the training split",
-                got=f"{int((~np.isfinite(latents.data)).sum())} of {latents.nnz} that are none",
-                remedy="Leave the SAE out of the study's `saes`, or train it anew.",
-            )
+        except ModelError as error:
             encoders.fail(first, error)
     return probe, of_codes
-
-
-def _matrix(codes: Codes) -> csr_matrix:
-    """Return codes as a sparse matrix (n, d_sae)."""
-    from scipy.sparse import csr_matrix
-
-    values, rows, index = (a.cpu().numpy() for a in (codes.values, codes.rows, codes.index))
-    return csr_matrix((values, (rows, index)), shape=(len(codes), codes.d_sae))
 
 
 def _named(of: Mapping[str, np.ndarray], suffix: str) -> dict[str, np.ndarray]:

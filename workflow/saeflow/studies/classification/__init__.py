@@ -7,13 +7,13 @@ study is a folder of its own.
 
 from __future__ import annotations
 
-from saeflow.studies.classification import facts
+from saeflow.studies.classification import facts, post
 from saeflow.studies.classification.rows import at_hooks, erased, on_labelled
 from saeflow.studies.study import Figure, Study, Table
 
-TABLES: dict[str, Table] = {**facts.TABLES}
+TABLES: dict[str, Table] = {**post.TABLES, **facts.TABLES}
 
-FIGURES: dict[str, Figure] = {**facts.FIGURES}
+FIGURES: dict[str, Figure] = {**post.FIGURES, **facts.FIGURES}
 
 STUDY = Study(
     title="Classification from sparse codes",
@@ -25,7 +25,7 @@ STUDY = Study(
     """,
     tables=TABLES,
     figures=FIGURES,
-    key_figure="facts_by_layer",
+    key_figure="accuracy_by_layer",
     section="saeflow.studies.classification.section:Section",
     rows=on_labelled,
     rows_of={

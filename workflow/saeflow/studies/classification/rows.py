@@ -11,15 +11,24 @@ def at_hooks(config: Config, section: Config) -> Iterator[Row]:  # noqa: ARG001
     """Yield each hook on each of the labelled texts."""
     for labelled in section["labelled"]:
         for model in section["models"]:
-            for hook in section["hooks"]:
+            for hook in dict.fromkeys([*section["hooks"], *section["state_hooks"]]):
                 yield {"model": model, "hook": hook, LABELLED: labelled}
 
 
 def on_labelled(config: Config, section: Config) -> Iterator[Row]:
-    """Yield the study's SAEs, and those of the texts' own domain, on each of the labelled texts."""
-    rows = list(every_sae(config, section))
-    if place := section["in_domain_on"]:
-        rows += every_sae(config, section, train_on=place, saes=section["in_domain_saes"])
+    """Yield the study's SAEs on each of the labelled texts."""
+    for labelled in section["labelled"]:
+        for row in every_sae(config, section):
+            yield {**row, LABELLED: labelled}
+
+
+def of_domain(config: Config, section: Config) -> Iterator[Row]:
+    """Yield SAEs of the texts' own domain, and of the same recipes those of other text."""
+    names = section["in_domain_saes"]
+    rows = [
+        *every_sae(config, section, saes=names),
+        *every_sae(config, section, saes=names, train_on=section["in_domain_on"]),
+    ]
     for labelled in section["labelled"]:
         for row in rows:
             yield {**row, LABELLED: labelled}

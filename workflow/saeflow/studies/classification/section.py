@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from saeflow.config.amounts import check_amounts
-from saeflow.config.base import Items, MaybeItems
+from saeflow.config.base import HookName, Items, MaybeItems
 from saeflow.config.checks import check_saes, refer
 from saeflow.config.sections import Place
 from saeflow.errors import ConfigError
@@ -22,6 +22,8 @@ class Section(ShuffledSection):
 
     labelled: Items[str]
     """Names under `labelled`: the texts that are classified."""
+    state_hooks: MaybeItems[HookName] = []
+    """Further hooks whose states are probed, without SAEs there."""
     in_domain_on: Place | None = None
     """Where SAEs are trained on text like the labelled one: they are held against those of
     `train_on`. null for none."""

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from saeflow.metrics.positions import HELD_OUT
-from saeflow.studies.claims import Values
+from saeflow.studies.claims import BUG, YES, Row, Values
 from saeflow.studies.reconstruction import post
 from saeflow.studies.reconstruction.context.tables import by_range
-from saeflow.studies.reconstruction.series import BUG, SERIES, YES, Row, by_sae
+from saeflow.studies.reconstruction.series import SERIES, by_sae
 from saeflow.tables.runs import Run
 
 _OF_POST = {"lambada": post.LAMBADA, "cbt": post.CBT}

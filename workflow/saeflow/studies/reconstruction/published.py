@@ -15,13 +15,10 @@ import numpy as np
 import pandas as pd
 
 from saeflow.metrics.language import SMALL_GAP_NATS
-from saeflow.studies.claims import Claim, Values
+from saeflow.studies.claims import BUG, YES, Claim, Row, Values
 from saeflow.studies.reconstruction import post
 from saeflow.studies.reconstruction.post_saes import contexts, numbers
 from saeflow.studies.reconstruction.series import (
-    BUG,
-    YES,
-    Row,
     by_sae,
     is_of_post,
     positions_of,

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from saeflow.metrics.registry import measure_of
-from saeflow.studies.claims import Claim, Values
+from saeflow.studies.claims import Values, rank_correlation
 from saeflow.studies.reconstruction import post
 from saeflow.studies.reconstruction.context.tables import summary
 from saeflow.studies.reconstruction.propagation.tables import propagation
 from saeflow.tables.runs import SAE, Run
 
-YES, BUG = "yes", "bug"
-"""Whether the published number is what it says."""
 SERIES = ["model", "packing", "sae", "seed"]
 """What SAEs at several layers have in common."""
-_LEAST_LAYERS = 3
 _SLIP = "published"  # sums and metrics of what the published code computed
-
-
-class Row(NamedTuple):
-    """A claim, and whether what was published is what it says."""
-
-    claim: Claim
-    comparable: str
 
 
 def is_of_post(run: Run) -> bool:
@@ -88,20 +76,7 @@ def by_sae(table: pd.DataFrame, value: str) -> pd.Series:
 
 def trends(table: pd.DataFrame, value: str) -> Values:
     """Return the rank correlation with the layer, over series of SAEs of at least three layers."""
-    names = [n for n in (*SERIES, "prompts") if n in table]
-    found = {}
-    for key, rows in table.dropna(subset=[value]).groupby(names, sort=False):
-        if rows["block"].nunique() >= _LEAST_LAYERS:
-            found[key] = rank_correlation(rows["block"], rows[value])
-    return Values.mean(pd.Series(found, dtype=float))
-
-
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return Spearman's; NaN where one does not vary."""
-    ranks = [pd.Series(list(one), dtype=float).rank().to_numpy() for one in (x, y)]
-    if any(np.ptp(one) == 0 for one in ranks):
-        return np.nan
-    return float(np.corrcoef(*ranks)[0, 1])
+    return Values.trends(table, value, [n for n in (*SERIES, "prompts") if n in table])
 
 
 def trend_by_layer(values: Sequence[float]) -> float:

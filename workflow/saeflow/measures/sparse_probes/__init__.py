@@ -1,0 +1,1 @@
+"""Probes of what SAEs make of labelled texts."""
