@@ -10,7 +10,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from measured import measure, table
 from saeflow.errors import DataError
 from saeflow.files import hash_tree
-from saeflow.measures.facts.measure import AtHook, Tokens, encode, read, told
+from saeflow.measures.facts.known import AtHook, Tokens, read
+from saeflow.measures.facts.measure import encode, told
 from saeflow.metrics.facts import COLUMNS
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.save import save
