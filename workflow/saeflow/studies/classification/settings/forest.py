@@ -57,6 +57,7 @@ def gains_by_sae(table: pd.DataFrame) -> Drawing:
     table, pooled = one_pooling(table[table["setting"] == NORMAL])
     recipes = [name for name in dict.fromkeys(table["sae"]) if name != ALL]
     controls = set(table.loc[table["baseline"] != "", "sae"])
+    recipes.sort(key=controls.__contains__)  # they are last
     names = [*([ALL] if ALL in set(table["sae"]) else []), *recipes]
     named = {name: f"{name} (control)" if name in controls else name for name in names}
     table = table.assign(row=table["sae"].map(named), series="", value=table["gain"])
