@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -142,6 +143,23 @@ def test_the_study_at_the_size_of_the_post_is_planned_without_a_network(tree, sa
     assert harvest["work"]["rows"] == {"value": rows, "times": 1.0}
     assert facts["unknown"] == []
     assert any("published shape of EleutherAI/pythia-70m" in note for note in facts["notes"])
+
+
+def test_the_papers_datasets_are_planned_from_the_files_of_its_package(
+    tmp_path, monkeypatch, saeflow
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cleaned_data/5_a", "cleaned_data/6_b", "OOD data/5_a_OOD"):
+        file = tmp_path / f"data/sae-probes/sae_probes/data/{name}.csv.zst"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with pa.OSFile(str(file), "wb") as raw, pa.CompressedOutputStream(raw, "zstd") as out:
+            out.write(b"prompt,target\n" + b"good,1\nbad,0\n" * 50)
+    preset = PRESETS / "classification-sae-probes.yaml"
+    code, printed = saeflow("plan", "--no-calibrate", "--json", "--configfile", preset)
+    facts = json.loads(printed)
+    results = {one["kind"]: one["wanted"] for one in facts["rows"]}
+    assert code == 0 and results["measure dense_probes"] == 1
+    assert results["measure sparse_probes"] == 10
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
