@@ -204,6 +204,11 @@ CHANGES = (
         harvest() | FROM_STORES,
     ),
     Change(
+        "how concepts are removed (`measures.erasure`), where no labelled texts are asked for",
+        lambda tree: tree.configure(lambda c: c["measures"].update(erasure={"tasks": 1})),
+        set(),
+    ),
+    Change(
         "whether activations are stored (`live`)",
         lambda tree: tree.configure(lambda c: c.update(activations={"live": True})),
         harvest() | FROM_STORES,

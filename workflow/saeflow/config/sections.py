@@ -153,6 +153,28 @@ class Lenses(Section):
     """Seed of this order."""
 
 
+class Erasure(Section):
+    """How concepts are removed from a model's activations, and what else is done with them."""
+
+    tasks: Count = 2
+    """Concepts of each labelled entry that are removed: those of its first tasks."""
+    others: Whole = 1
+    """Further tasks whose concepts are looked for: those that should not suffer."""
+    examples: Annotated[int, Field(ge=8)] = 400
+    """Training examples of a task that are enough, half of them for the removal and half for
+    readers; and test examples. Of more, a random part."""
+    features: Items[Count] = [1, 4, 16]
+    """How many features are taken out, those that tell the classes apart best."""
+    strengths: Items[float] = [-2.0, -1.0, 1.0, 2.0]
+    """How far activations are moved in steering, in units of the distance between the means of the
+    classes; negative is away from the positive one."""
+    tokens: Count = 1_000
+    """Tokens of test texts that are enough to say what an edit costs: of texts of both classes by
+    turns, until they have so many. Each edit runs the model behind the hook once on them."""
+    seed: Whole = 0
+    """Seed of the random parts, directions and features."""
+
+
 class Gate(Section):
     """What SAEs from elsewhere are held against before anything is measured of them."""
 
@@ -206,6 +228,9 @@ class Measures(Section):
     propagation: Propagation | None = Propagation()
     """How it is measured what an SAE's error does in later layers, where a study asks for it. null
     to leave it out."""
+    erasure: Erasure | None = Erasure()
+    """How concepts are removed from activations, by features of SAEs and by directions, and steered
+    with. null to leave it out."""
     answers: Answers = Answers()
     """How answers to prompts are scored."""
     states: States = States()

@@ -7,13 +7,18 @@ study is a folder of its own.
 
 from __future__ import annotations
 
-from saeflow.studies.classification import facts, post, settings
+from saeflow.studies.classification import facts, post, removal, settings
 from saeflow.studies.classification.rows import at_hooks, erased, on_labelled
 from saeflow.studies.study import Figure, Study, Table
 
-TABLES: dict[str, Table] = {**post.TABLES, **settings.TABLES, **facts.TABLES}
+TABLES: dict[str, Table] = {**post.TABLES, **settings.TABLES, **facts.TABLES, **removal.TABLES}
 
-FIGURES: dict[str, Figure] = {**post.FIGURES, **settings.FIGURES, **facts.FIGURES}
+FIGURES: dict[str, Figure] = {
+    **post.FIGURES,
+    **settings.FIGURES,
+    **facts.FIGURES,
+    **removal.FIGURES,
+}
 
 STUDY = Study(
     title="Classification from sparse codes",

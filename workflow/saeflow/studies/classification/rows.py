@@ -35,9 +35,17 @@ def of_domain(config: Config, section: Config) -> Iterator[Row]:
 
 
 def erased(config: Config, section: Config) -> Iterator[Row]:
-    """Yield the SAEs with which concepts are removed, on each of the labelled texts."""
+    """Yield the SAEs with which concepts are removed, on each of the labelled texts.
+
+    Transcoders are not among them: their features are no parts of what they read.
+    """
+    names = [
+        name
+        for name in _some(section, "erase_with")
+        if config["saes"][name.partition("~")[0]].get("target") is None
+    ]
     for labelled in section["labelled"]:
-        for row in every_sae(config, section, saes=_some(section, "erase_with")):
+        for row in every_sae(config, section, saes=names):
             yield {**row, LABELLED: labelled}
 
 

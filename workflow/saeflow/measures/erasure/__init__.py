@@ -1,0 +1,1 @@
+"""Removing concepts from a hook, and steering with them. Read `measure.measure_erasure`."""

@@ -1,0 +1,108 @@
+"""What was found of removal and steering, in sentences with numbers. Read `removed`, `steered`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from saeflow.metrics.erasure import FEATURES, LEACE, MEAN_DIFFERENCE, RANDOM_DIRECTION
+from saeflow.studies.classification.removal.shown import CHANCE
+
+_PLACE = ["model", "hook", "labelled", "task"]
+_WAYS = {LEACE: "LEACE", MEAN_DIFFERENCE: "the projection along the difference of the class means"}
+
+
+def removed(table: pd.DataFrame) -> Iterator[str]:
+    """Say what readers find after removals, of concepts that are found without.
+
+    Parameters
+    ----------
+    table
+        Of `saeflow.studies.classification.removal.tables.removal`.
+    """
+    own = _of_found(table)
+    if own.empty:
+        return
+    places = own.drop_duplicates(_PLACE)
+    clean = _range(places["clean_auc"])
+    yield (
+        f"Where a linear reader finds a concept (at {len(places)} of"
+        f" {table.drop_duplicates(_PLACE).shape[0]} pairs of a concept and a hook, AUC {clean}), a"
+        f" fresh reader has AUC {_listed(own)}."
+    )
+    most = own["n_features"].max()
+    taken = own[(own["way"] == FEATURES) & (own["n_features"] == most) & (most > 0)]
+    if len(taken):
+        fails = int((taken["auc"] - taken["old_auc"] > 0).sum())
+        yield (
+            f"Readers fitted before the {most} features were taken out have AUC"
+            f" {_range(taken['old_auc'])}, less than fresh ones in {fails} of {len(taken)} cases:"
+            " one that fails says nothing of what is still there."
+        )
+
+
+def _of_found(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of concepts themselves, where these are found without a removal."""
+    own = table[table["of"] == table["task"]]
+    ends = own["clean_auc_low"].fillna(own["clean_auc"]).astype(float)
+    return own[ends > CHANCE]
+
+
+def _listed(own: pd.DataFrame) -> str:
+    """Return what is left by each way, and what that costs, in words."""
+    parts = []
+    for way, name in _WAYS.items():
+        rows = own[own["way"] == way].drop_duplicates(_PLACE)
+        if len(rows):
+            parts.append(f"{_left(rows)} after {name}")
+    most = own["n_features"].max()
+    rows = own[(own["way"] == FEATURES) & (own["n_features"] == most)]
+    if len(rows) and most > 0:
+        parts.append(f"{_left(rows)} without an SAE's {most} best features")
+    return "; ".join(parts)
+
+
+def _left(rows: pd.DataFrame) -> str:
+    return f"{_range(rows['auc'])} ({_range(rows['edit_delta_ce'], '+.3f')} nats per token)"
+
+
+def steered(table: pd.DataFrame, removal: pd.DataFrame) -> Iterator[str]:
+    """Say what steering by the distance between the classes does, where concepts are found.
+
+    Parameters
+    ----------
+    table, removal
+        Of `saeflow.studies.classification.removal.tables`: ``steering`` and ``removal``.
+    """
+    table = table.merge(_of_found(removal)[_PLACE].drop_duplicates(), on=_PLACE)
+    up = table[table["strength"] > 0]
+    if up.empty:
+        return
+    up = up[up["strength"] == up["strength"].min()]
+    parts = []
+    for way, name in (
+        (MEAN_DIFFERENCE, "along the difference of the class means"),
+        (FEATURES, "along the best feature"),
+        (RANDOM_DIRECTION, "along a random direction"),
+    ):
+        rows = up[up["way"] == way]
+        rows = rows if way == FEATURES else rows.drop_duplicates(_PLACE)
+        if len(rows):
+            parts.append(
+                f"{_median(rows['edit_end_score'], '+.2f')}"
+                f" ({_median(rows['edit_delta_ce'], '+.3f')} nats per token) {name}"
+            )
+    yield (
+        f"A move by {up['strength'].iloc[0]:g} times the distance between the classes changes the"
+        " log-odds that are read at the model's end by a median of " + ", ".join(parts) + "."
+    )
+
+
+def _median(values: pd.Series, form: str) -> str:
+    return format(values.astype(float).median(), form)
+
+
+def _range(values: pd.Series, form: str = ".2f") -> str:
+    low, high = (format(values.astype(float).agg(which), form) for which in ("min", "max"))
+    return low if low == high else f"{low} to {high}"
