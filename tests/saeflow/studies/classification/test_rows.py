@@ -88,3 +88,34 @@ def test_without_saes_of_the_domain_there_is_nothing_to_show_of_them():
 def test_a_further_hook_that_the_model_lacks_is_refused():
     with pytest.raises(ConfigError, match="has no hook 'resid_post.9'"):
         resolved(state_hooks=["resid_post.9"])
+
+
+def test_saes_of_the_domain_can_have_a_match_and_hooks_of_their_own():
+    place = {"dataset": "texts", "packing": "shorter"}
+    config = copy.deepcopy(CONFIG)
+    config["packings"]["shorter"] = {"context_length": 8}
+    config["studies"]["classification"].update(
+        hooks=["resid_post.1", "resid_post.2"],
+        in_domain_against=place,
+        in_domain_hooks=["resid_post.2"],
+    )
+    config = resolve(config)
+    rows = list(of_domain(config, config["studies"]["classification"]))
+    assert {row["hook"] for row in rows} == {"resid_post.2"}
+    places = {(row["dataset"], row["packing"]) for row in rows}
+    assert places == {("texts", "shorter"), ("reviews", "short")}
+
+
+@pytest.mark.parametrize(
+    ("key", "names", "among"),
+    [("erase_with", ["relu"], "saes"), ("in_domain_hooks", ["resid_post.0"], "hooks")],
+)
+def test_what_is_asked_of_a_part_must_be_in_the_whole(key, names, among):
+    with pytest.raises(ConfigError, match=f"among its `{among}`"):
+        resolved(**{key: names})
+
+
+@pytest.mark.parametrize("key", ["in_domain_on", "in_domain_against"])
+def test_a_place_of_the_domain_must_exist(key):
+    with pytest.raises(ConfigError, match="no 'nowhere'|there is no|nowhere"):
+        resolved(**{key: {"dataset": "nowhere", "packing": "short"}})

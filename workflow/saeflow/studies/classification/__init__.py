@@ -1,8 +1,8 @@
 """The study of classification: whether sparse codes say of a text what the model's states say.
 
-After the post "Classification from sparse encodings" and the paper "Are Sparse Autoencoders
-Useful? A Case Study in Sparse Probing" (Kantamneni et al., 2025). Read `STUDY`; each part of the
-study is a folder of its own.
+After the post "Classifying representations of sparse autoencoders" (Annah, 2023) and the paper "Are
+Sparse Autoencoders Useful? A Case Study in Sparse Probing" (Kantamneni et al., 2025). Read `STUDY`;
+each part of the study is a folder of its own.
 """
 
 from __future__ import annotations

@@ -24,14 +24,12 @@ def on_labelled(config: Config, section: Config) -> Iterator[Row]:
 
 def of_domain(config: Config, section: Config) -> Iterator[Row]:
     """Yield SAEs of the texts' own domain, and of the same recipes those of other text."""
-    names = section["in_domain_saes"]
-    rows = [
-        *every_sae(config, section, saes=names),
-        *every_sae(config, section, saes=names, train_on=section["in_domain_on"]),
-    ]
+    there = {**section, "hooks": _some(section, "in_domain_hooks", "hooks")}
+    places = (section["in_domain_against"] or section["train_on"], section["in_domain_on"])
     for labelled in section["labelled"]:
-        for row in rows:
-            yield {**row, LABELLED: labelled}
+        for place in places:
+            for row in every_sae(config, there, saes=section["in_domain_saes"], train_on=place):
+                yield {**row, LABELLED: labelled}
 
 
 def erased(config: Config, section: Config) -> Iterator[Row]:
@@ -49,6 +47,6 @@ def erased(config: Config, section: Config) -> Iterator[Row]:
             yield {**row, LABELLED: labelled}
 
 
-def _some(section: Config, key: str) -> list[str]:
-    """Return the names of a key; all SAEs of the study where it is null."""
-    return section["saes"] if section[key] is None else section[key]
+def _some(section: Config, key: str, of: str = "saes") -> list[str]:
+    """Return the names of a key; all that the study has where it is null."""
+    return section[of] if section[key] is None else section[key]

@@ -25,10 +25,14 @@ class Section(ShuffledSection):
     state_hooks: MaybeItems[HookName] = []
     """Further hooks whose states are probed, without SAEs there."""
     in_domain_on: Place | None = None
-    """Where SAEs are trained on text like the labelled one: they are held against those of
-    `train_on`. null for none."""
+    """Where SAEs are trained on text like the labelled one. null for none."""
+    in_domain_against: Place | None = None
+    """Where those of the same recipes are trained that they are held against; null for `train_on`.
+    As many tokens of other text make it a comparison of texts alone."""
     in_domain_saes: MaybeItems[str] = []
-    """Names under `saes`, trained on `in_domain_on`."""
+    """Names under `saes`, trained on `in_domain_on` and on `in_domain_against`."""
+    in_domain_hooks: MaybeItems[HookName] | None = None
+    """The hooks among `hooks` where they are; null for all of them."""
     erase_with: MaybeItems[str] | None = None
     """The names among `saes` with whose features concepts are removed; null for all of them."""
     fact_saes: MaybeItems[str] | None = None
@@ -43,14 +47,16 @@ class Section(ShuffledSection):
             refer(config, "labelled", name, f"{where} > labelled")
         for name in section["fact_saes"] or ():
             refer(config, "saes", name, f"{where} > fact_saes")
-        for name in section["erase_with"] or ():
-            if name not in section["saes"]:
-                raise ConfigError(
-                    "concepts are removed with SAEs that the study does not have",
-                    where=f"{where} > erase_with",
-                    expected="some of `saes`: " + ", ".join(section["saes"]),
-                    got=name,
-                )
+        for key, among in (("erase_with", "saes"), ("in_domain_hooks", "hooks")):
+            for name in section[key] or ():
+                if name not in section[among]:
+                    raise ConfigError(
+                        f"the study does not have this one among its `{among}`",
+                        where=f"{where} > {key}",
+                        expected="some of: " + ", ".join(section[among]),
+                        got=name,
+                        remedy=f"Add it to `{among}`, or take it from `{key}`.",
+                    )
         cls._check_domain(config, section, where)
 
     @classmethod
@@ -69,8 +75,11 @@ class Section(ShuffledSection):
             return
         for name in names:
             refer(config, "saes", name, f"{where} > in_domain_saes")
-        for part in ("dataset", "packing"):
-            refer(config, f"{part}s", place[part], f"{where} > in_domain_on > {part}")
-        there = {**section, "saes": names, "train_on": place}
-        check_saes(config, where, there)
-        check_amounts(config, there, where.partition(" > ")[0])
+        for key in ("in_domain_on", "in_domain_against"):
+            if (place := section[key]) is None:
+                continue
+            for part in ("dataset", "packing"):
+                refer(config, f"{part}s", place[part], f"{where} > {key} > {part}")
+            there = {**section, "saes": names, "train_on": place}
+            check_saes(config, where, there)
+            check_amounts(config, there, where.partition(" > ")[0])

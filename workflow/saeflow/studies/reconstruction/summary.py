@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 
 from saeflow.figures.places import learned
-from saeflow.studies.claims import OTHER, SAME
+from saeflow.studies.saying import estimate, name_of, span, verdicts
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -32,7 +32,7 @@ def summary(tables: Tables) -> str:
         "propagation": _later,
         "answers": _answers,
         "feature_agreement": _causes,
-        "published": _published,
+        "published": verdicts,
     }
     found = (" ".join(say(tables[name])) for name, say in parts.items() if name in tables)
     return "\n\n".join(filter(None, found))
@@ -42,11 +42,11 @@ def _costs(table: pd.DataFrame) -> Iterator[str]:
     known = learned(table[table["delta_ce"].notna()])
     if known.empty:
         return
-    cheapest, dearest = (known.loc[known["delta_ce"].agg(which)] for which in ("idxmin", "idxmax"))
+    least, most = (known.loc[known["delta_ce"].agg(which)] for which in ("idxmin", "idxmax"))
     yield (
-        f"Reconstructions in the place of one hook's activations add {_estimate(cheapest)}"
-        f" nats per token ({_name(cheapest)}) to {_estimate(dearest)} ({_name(dearest)}), to a"
-        f" clean loss of {_range(known['ce_loss'], '.3f')}."
+        f"Reconstructions in the place of one hook's activations add {estimate(least, 'delta_ce')}"
+        f" nats per token ({name_of(least)}) to {estimate(most, 'delta_ce')} ({name_of(most)}),"
+        f" to a clean loss of {span(known['ce_loss'], '.3f')}."
     )
 
 
@@ -57,9 +57,9 @@ def _controls(table: pd.DataFrame) -> Iterator[str]:
     worse = int((own["pathology_kl_norm_low"] > 1).sum())
     yield (
         "An SAE's error makes"
-        f" {_range(own['pathology_kl_norm'], '.2f')} times the KL divergence of a random error of"
+        f" {span(own['pathology_kl_norm'], '.2f')} times the KL divergence of a random error of"
         f" the same norm, more with an interval above 1 in {worse} of {len(own)} SAEs; and"
-        f" {_range(own['pathology_kl_cosine'], '.2f')} times that of one with the same cosine."
+        f" {span(own['pathology_kl_cosine'], '.2f')} times that of one with the same cosine."
     )
 
 
@@ -71,9 +71,9 @@ def _contexts(table: pd.DataFrame) -> Iterator[str]:
             if len(own):
                 yield (
                     f"At positions beyond {border:.0f} tokens, SAEs {name} leave"
-                    f" {_range(own['fvu_beyond_ratio'], '.2f')} times the share unexplained that"
+                    f" {span(own['fvu_beyond_ratio'], '.2f')} times the share unexplained that"
                     " they leave within, and cost"
-                    f" {_range(own['delta_ce_growth'], '+.3f')} nats per token more."
+                    f" {span(own['delta_ce_growth'], '+.3f')} nats per token more."
                 )
 
 
@@ -84,7 +84,7 @@ def _later(table: pd.DataFrame) -> Iterator[str]:
     whole, direct = (rows[rows["way"] == way]["change"] for way in ("full", "direct"))
     yield (
         "An SAE at one layer changes the squared error of those of its recipe at later layers by"
-        f" {_range(whole, '+.1%')}, and by {_range(direct, '+.1%')} where the model does not answer"
+        f" {span(whole, '+.1%')}, and by {span(direct, '+.1%')} where the model does not answer"
         " to its error but only carries it along."
     )
 
@@ -97,8 +97,8 @@ def _answers(table: pd.DataFrame) -> Iterator[str]:
         kind = "among the candidates" if name == "accuracy_choice" else "among all tokens"
         yield (
             f"Of the prompts {prompts}, {clean:.1%} are answered {kind} by the untouched model, and"
-            f" {_range(rows[name], '.1%')} with an SAE; ln p of the answer changes by"
-            f" {_range(rows['delta_logp'], '+.3f')}."
+            f" {span(rows[name], '.1%')} with an SAE; ln p of the answer changes by"
+            f" {span(rows['delta_logp'], '+.3f')}."
         )
 
 
@@ -110,28 +110,6 @@ def _causes(table: pd.DataFrame) -> Iterator[str]:
     told = int(((rows["rho_low"] > 0) | (rows["rho_high"] < 0)).sum())
     yield (
         "Scores of features go with what ablating them does by a rank correlation of"
-        f" {_range(rows['rho'], '+.2f')}; in {told} of {len(rows)} cases its interval leaves out"
+        f" {span(rows['rho'], '+.2f')}; in {told} of {len(rows)} cases its interval leaves out"
         " zero."
     )
-
-
-def _published(table: pd.DataFrame) -> Iterator[str]:
-    judged = table[table["verdict"].isin((SAME, OTHER))]
-    if len(judged):
-        n = int((judged["verdict"] == SAME).sum())
-        yield f"Of {len(judged)} statements of the post, {n} hold here."
-
-
-def _name(row: pd.Series) -> str:
-    return f"{row['sae']} at {row['hook']}"
-
-
-def _estimate(row: pd.Series) -> str:
-    low, high = row["delta_ce_low"], row["delta_ce_high"]
-    ends = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
-    return f"{row['delta_ce']:.3f}{ends}"
-
-
-def _range(values: pd.Series, form: str) -> str:
-    low, high = format(values.min(), form), format(values.max(), form)
-    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,99 @@
+"""What the study found, as paragraphs of numbers from its tables. Read `summary`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pandas as pd
+
+from saeflow.figures.places import learned
+from saeflow.metrics.erasure import FEATURES, LEACE
+from saeflow.studies.classification.facts.summary import known
+from saeflow.studies.saying import estimate, name_of, span, verdicts
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def summary(tables: Tables) -> str:
+    """Return what was found: codes against states, choices, removal, known facts.
+
+    Parameters
+    ----------
+    tables
+        Name -> table, of those that the study has; it says nothing of those that are missing.
+
+    Returns
+    -------
+    str
+        Paragraphs, with the lowest and the highest SAE.
+    """
+    parts: dict[str, Callable[[pd.DataFrame], Iterator[str]]] = {
+        "probes": _codes,
+        "probe_choices": _choices,
+        "probe_control": _control,
+        "removal": _removal,
+        "published": verdicts,
+        "published_settings": lambda table: verdicts(table, "the paper on sparse probing"),
+    }
+    found = [" ".join(say(tables[name])) for name, say in parts.items() if name in tables]
+    return "\n\n".join(filter(None, [*found, " ".join(known(tables))]))
+
+
+def _codes(table: pd.DataFrame) -> Iterator[str]:
+    """Yield how well the post's classifier does on states and on codes, and few features do."""
+    normal = table[(table["setting"] == "normal") & (table["pooling"] == "last")]
+    post = normal[normal["probe"] == "published"]
+    codes = learned(post[post["input"] == "codes"])
+    for labelled, states in post[post["input"] == "states"].groupby("labelled", sort=False):
+        own = codes[codes["labelled"] == labelled]
+        if own.empty:
+            continue
+        n = int((own["accuracy_gap_high"] < 0).sum())
+        yield (
+            f"On {labelled}, {states['n_tasks'].iloc[0]:.0f} tasks, the post's classifier is right"
+            f" on {span(states['accuracy'], '.1%')} of the test texts by states and on"
+            f" {span(own['accuracy'], '.1%')} by codes; codes are worse with an interval below zero"
+            f" for {n} of {len(own)} SAEs."
+        )
+        sparse = learned(normal[(normal["probe"] == "k_sparse") & (normal["k"] == 1)])
+        sparse = sparse[sparse["labelled"] == labelled]
+        if len(sparse):
+            best = sparse.loc[sparse["auc"].idxmax()]
+            yield f"One feature alone gets an AUC of {estimate(best, 'auc')} ({name_of(best)})."
+
+
+def _choices(table: pd.DataFrame) -> Iterator[str]:
+    """Yield what probes of codes add to the choice among probes of states."""
+    own = learned(table[(table["setting"] == "normal") & (table["pooling"] == "last")])
+    for labelled, rows in own.groupby("labelled", sort=False):
+        more, less = ((rows["gain_low"] > 0).sum(), (rows["gain_high"] < 0).sum())
+        yield (
+            f"With an SAE's probes to choose from as well, the test AUC of the chosen probe on"
+            f" {labelled} changes by {span(rows['gain'], '+.4f')}; its interval is above zero in"
+            f" {more} and below in {less} of {len(rows)} cases."
+        )
+
+
+def _control(table: pd.DataFrame) -> Iterator[str]:
+    if len(table):
+        within = ((table["auc_low"] <= 0.5) & (table["auc_high"] >= 0.5)).mean()
+        yield (
+            f"Fitted to permuted labels, probes get a mean AUC of {table['auc'].mean():.3f}; the"
+            f" interval holds one half in {within:.0%} of {len(table)} cases."
+        )
+
+
+def _removal(table: pd.DataFrame) -> Iterator[str]:
+    """Yield what fresh readers find after LEACE and after the largest set of features."""
+    own = table[table["task"] == table["of"]]
+    features, leace = (own[own["way"] == way] for way in (FEATURES, LEACE))
+    if features.empty or leace.empty:
+        return
+    most = features[features["n_features"] == features["n_features"].max()]
+    yield (
+        f"Readers fitted anew find a concept with an AUC of {span(own['clean_auc'], '.2f')} before"
+        f" its removal, {span(leace['auc'], '.2f')} after LEACE, which costs"
+        f" {span(leace['edit_delta_ce'], '+.3f')} nats per token, and {span(most['auc'], '.2f')}"
+        f" after {most['n_features'].iloc[0]} features are taken out, which costs"
+        f" {span(most['edit_delta_ce'], '+.3f')}."
+    )
