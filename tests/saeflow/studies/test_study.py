@@ -42,7 +42,7 @@ def test_every_figure_is_drawn_from_a_table_with_what_its_function_takes(study):
         assert set(figure.labels) <= set(METRICS)
         if figure.select:
             assert len(parameters(figure.select)) == 1
-    assert not study.figures or study.key_figure in study.figures
+    assert study.key_figure in study.figures
 
 
 @EVERY

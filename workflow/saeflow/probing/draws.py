@@ -9,7 +9,8 @@ sparse autoencoders useful? A case study in sparse probing"):
                examples of either class for all of the shares
     noise      the normal one with a share of the labels, ``flips``, turned
     shift      the normal one, tested on examples of another source
-    shuffled   the normal one with permuted labels: whatever is told of it is chance
+    shuffled   the normal one with permuted labels, of which either class gets its share: they are
+               not even by luck about the true ones, and whatever is told of them is chance
 
 Tested is always on all test examples. The paper tests under imbalance on examples in the shares of
 the training set, of which there are fewer; AUC, which is what is compared, does not depend on the
@@ -85,8 +86,7 @@ def draw(
         draws += _imbalanced(positive, settings["shares"], settings["train"], seed, left_out)
         for share, labels in _flipped(positive[normal], settings["flips"], seed):
             draws.append(Draw(NOISE, share, seed, normal, labels))
-        permuted = _generator(seed, SHUFFLED).permutation(positive[normal])
-        draws.append(Draw(SHUFFLED, nan, seed, normal, permuted))
+        draws.append(Draw(SHUFFLED, nan, seed, normal, _permuted(positive[normal], seed)))
     return [one for one in draws if 0 < one.positive.sum() < len(one.positive)], left_out
 
 
@@ -149,6 +149,15 @@ def _imbalanced(
         rng = _generator(seed, IMBALANCE)
         rows = _shuffled(rng, *_some(rng, positive, n_own, n - n_own))
         yield Draw(IMBALANCE, float(share), seed, rows, positive[rows])
+
+
+def _permuted(positive: np.ndarray, seed: int) -> np.ndarray:
+    """Return labels of which each of the classes has the same share of positive ones."""
+    rng, share, labels = _generator(seed, SHUFFLED), positive.mean(), np.zeros_like(positive)
+    for of in (positive, ~positive):
+        rows = rng.permutation(np.flatnonzero(of))
+        labels[rows[: round(share * len(rows))]] = True
+    return labels
 
 
 def _flipped(

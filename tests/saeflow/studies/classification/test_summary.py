@@ -50,20 +50,5 @@ def test_permuted_labels_are_chance():
     assert "mean AUC of 0.527" in said and "67% of 3 cases" in said
 
 
-def test_removal_says_what_is_left_of_the_concept_itself():
-    row = {"task": "a", "of": "a", "clean_auc": 0.9, "n_features": 0, "edit_delta_ce": 0.1}
-    table = pd.DataFrame(
-        [
-            {**row, "way": "leace", "auc": 0.5},
-            {**row, "way": "leace", "auc": 0.8, "of": "b"},
-            {**row, "way": "features", "auc": 0.85, "n_features": 1},
-            {**row, "way": "features", "auc": 0.6, "n_features": 16, "edit_delta_ce": 0.3},
-        ]
-    )
-    said = summary({"removal": table})
-    assert "0.90 before its removal, 0.50 after LEACE, which costs +0.100 nats per token" in said
-    assert "0.60 after 16 features are taken out, which costs +0.300" in said
-
-
 def test_nothing_is_said_of_what_is_not_there():
     assert summary({}) == ""

@@ -31,6 +31,7 @@ STUDY = Study(
     tables=TABLES,
     figures=FIGURES,
     key_figure="accuracy_by_layer",
+    summary="saeflow.studies.classification.summary:summary",
     section="saeflow.studies.classification.section:Section",
     rows=on_labelled,
     rows_of={

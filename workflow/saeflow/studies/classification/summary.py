@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 
 from saeflow.figures.places import learned
-from saeflow.metrics.erasure import FEATURES, LEACE
 from saeflow.studies.classification.facts.summary import known
+from saeflow.studies.classification.removal.summary import removed, steered
 from saeflow.studies.saying import estimate, name_of, span, verdicts
 
 Tables = Mapping[str, pd.DataFrame]
@@ -31,11 +31,13 @@ def summary(tables: Tables) -> str:
         "probes": _codes,
         "probe_choices": _choices,
         "probe_control": _control,
-        "removal": _removal,
+        "removal": removed,
         "published": verdicts,
         "published_settings": lambda table: verdicts(table, "the paper on sparse probing"),
     }
     found = [" ".join(say(tables[name])) for name, say in parts.items() if name in tables]
+    if {"steering", "removal"} <= tables.keys():
+        found.append(" ".join(steered(tables["steering"], tables["removal"])))
     return "\n\n".join(filter(None, [*found, " ".join(known(tables))]))
 
 
@@ -81,19 +83,3 @@ def _control(table: pd.DataFrame) -> Iterator[str]:
             f"Fitted to permuted labels, probes get a mean AUC of {table['auc'].mean():.3f}; the"
             f" interval holds one half in {within:.0%} of {len(table)} cases."
         )
-
-
-def _removal(table: pd.DataFrame) -> Iterator[str]:
-    """Yield what fresh readers find after LEACE and after the largest set of features."""
-    own = table[table["task"] == table["of"]]
-    features, leace = (own[own["way"] == way] for way in (FEATURES, LEACE))
-    if features.empty or leace.empty:
-        return
-    most = features[features["n_features"] == features["n_features"].max()]
-    yield (
-        f"Readers fitted anew find a concept with an AUC of {span(own['clean_auc'], '.2f')} before"
-        f" its removal, {span(leace['auc'], '.2f')} after LEACE, which costs"
-        f" {span(leace['edit_delta_ce'], '+.3f')} nats per token, and {span(most['auc'], '.2f')}"
-        f" after {most['n_features'].iloc[0]} features are taken out, which costs"
-        f" {span(most['edit_delta_ce'], '+.3f')}."
-    )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from saeflow.metrics.erasure import FEATURES, LEACE, MEAN_DIFFERENCE, RANDOM_DIRECTION
 from saeflow.studies.classification.removal.shown import CHANCE
+from saeflow.studies.saying import span
 
 _PLACE = ["model", "hook", "labelled", "task"]
 _WAYS = {LEACE: "LEACE", MEAN_DIFFERENCE: "the projection along the difference of the class means"}
@@ -25,7 +26,7 @@ def removed(table: pd.DataFrame) -> Iterator[str]:
     if own.empty:
         return
     places = own.drop_duplicates(_PLACE)
-    clean = _range(places["clean_auc"])
+    clean = span(places["clean_auc"], ".2f")
     yield (
         f"Where a linear reader finds a concept (at {len(places)} of"
         f" {table.drop_duplicates(_PLACE).shape[0]} pairs of a concept and a hook, AUC {clean}), a"
@@ -37,7 +38,7 @@ def removed(table: pd.DataFrame) -> Iterator[str]:
         fails = int((taken["auc"] - taken["old_auc"] > 0).sum())
         yield (
             f"Readers fitted before the {most} features were taken out have AUC"
-            f" {_range(taken['old_auc'])}, less than fresh ones in {fails} of {len(taken)} cases:"
+            f" {span(taken['old_auc'], '.2f')}, less than fresh ones in {fails} of {len(taken)} cases:"
             " one that fails says nothing of what is still there."
         )
 
@@ -64,7 +65,7 @@ def _listed(own: pd.DataFrame) -> str:
 
 
 def _left(rows: pd.DataFrame) -> str:
-    return f"{_range(rows['auc'])} ({_range(rows['edit_delta_ce'], '+.3f')} nats per token)"
+    return f"{span(rows['auc'], '.2f')} ({span(rows['edit_delta_ce'], '+.3f')} nats per token)"
 
 
 def steered(table: pd.DataFrame, removal: pd.DataFrame) -> Iterator[str]:
@@ -101,8 +102,3 @@ def steered(table: pd.DataFrame, removal: pd.DataFrame) -> Iterator[str]:
 
 def _median(values: pd.Series, form: str) -> str:
     return format(values.astype(float).median(), form)
-
-
-def _range(values: pd.Series, form: str = ".2f") -> str:
-    low, high = (format(values.astype(float).agg(which), form) for which in ("min", "max"))
-    return low if low == high else f"{low} to {high}"
