@@ -38,8 +38,8 @@ def removed(table: pd.DataFrame) -> Iterator[str]:
         fails = int((taken["auc"] - taken["old_auc"] > 0).sum())
         yield (
             f"Readers fitted before the {most} features were taken out have AUC"
-            f" {span(taken['old_auc'], '.2f')}, less than fresh ones in {fails} of {len(taken)} cases:"
-            " one that fails says nothing of what is still there."
+            f" {span(taken['old_auc'], '.2f')}, less than fresh ones in {fails} of"
+            f" {len(taken)} cases: one that fails says nothing of what is still there."
         )
 
 
