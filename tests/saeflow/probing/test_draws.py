@@ -7,7 +7,7 @@ from saeflow.probing.draws import SETTINGS, draw
 
 SETTINGS_OF = {
     "train": 1024, "sizes": [5, 16, 64], "shares": [0.1, 0.5, 0.9], "flips": [0.1, 0.3],
-    "seeds": [0],
+    "seeds": [0], "permutations": 1,
 }  # fmt: skip
 
 
@@ -100,3 +100,13 @@ def test_seeds_draw_others_and_the_settings_do_not_depend_on_one_another():
 @pytest.mark.parametrize("positive", [np.ones(9, bool), np.zeros(9, bool), np.zeros(0, bool)])
 def test_of_one_class_there_is_no_training_set(positive):
     assert draw(positive, SETTINGS_OF)[0] == []
+
+
+def test_labels_are_permuted_as_often_as_asked_and_for_each_task_in_its_own_way():
+    positive = labels()
+    several = by_setting(positive, permutations=3)["shuffled"]
+    assert [one.seed for one in several] == [0, 1, 2]
+    first = several[0].positive
+    assert not any(np.array_equal(first, one.positive) for one in several[1:])
+    (other,) = by_setting(~positive)["shuffled"]
+    assert not np.array_equal(other.positive, ~first)

@@ -103,6 +103,8 @@ class Probing(Section):
     """Shares of the training labels that are turned in the setting noise."""
     seeds: Items[Whole] = [0]
     """Each draws training sets of its own."""
+    permutations: Count = 3
+    """How often the labels are permuted for the control."""
     penalties: Items[Positive] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0]
     """Inverse strengths C of the penalty of logistic regressions: the one with the best AUC on
     folds of the training set is taken, of equals the first."""

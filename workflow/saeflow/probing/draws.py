@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def draw(
     positive : ndarray (n,) bool
         The labels of its training examples.
     settings
-        ``train``, ``sizes``, ``shares``, ``flips`` and ``seeds``, as of
+        ``train``, ``sizes``, ``shares``, ``flips``, ``seeds`` and ``permutations``, as of
         `saeflow.config.sections.Probing`.
     shift
         Whether it has examples of another source.
@@ -86,7 +87,10 @@ def draw(
         draws += _imbalanced(positive, settings["shares"], settings["train"], seed, left_out)
         for share, labels in _flipped(positive[normal], settings["flips"], seed):
             draws.append(Draw(NOISE, share, seed, normal, labels))
-        draws.append(Draw(SHUFFLED, nan, seed, normal, _permuted(positive[normal], seed)))
+    normal = _normal(positive, settings["train"], settings["seeds"][0])
+    for seed in range(settings["permutations"]):
+        labels = _permuted(positive[normal], seed)
+        draws.append(Draw(SHUFFLED, float("nan"), seed, normal, labels))
     return [one for one in draws if 0 < one.positive.sum() < len(one.positive)], left_out
 
 
@@ -152,8 +156,12 @@ def _imbalanced(
 
 
 def _permuted(positive: np.ndarray, seed: int) -> np.ndarray:
-    """Return labels of which each of the classes has the same share of positive ones."""
-    rng, share, labels = _generator(seed, SHUFFLED), positive.mean(), np.zeros_like(positive)
+    """Return labels of which each of the classes has the same share of positive ones.
+
+    Tasks of the same texts are permuted each in a way of its own.
+    """
+    rng = np.random.default_rng((seed, SETTINGS.index(SHUFFLED), crc32(np.packbits(positive))))
+    share, labels = positive.mean(), np.zeros_like(positive)
     for of in (positive, ~positive):
         rows = rng.permutation(np.flatnonzero(of))
         labels[rows[: round(share * len(rows))]] = True

@@ -129,10 +129,12 @@ FIGURES: dict[str, Figure] = {
         "probe_control",
         "The control: permuted labels",
         """
-        Test AUC of probes whose training labels were permuted: the mean over tasks, by what they
-        read and how. Of such labels nothing can be learned about the test texts, so that all of
-        them have to be at one half, the dashed line, within their intervals, of which one in twenty
-        misses it. One that is clearly off it had seen what it was tested on.
+        Test AUC of probes whose training labels were permuted: the mean over tasks and
+        permutations, by what they read and how. Of such labels nothing can be learned about the
+        test texts, so that all of them have to be at one half, the dashed line, within their
+        intervals, which are of tasks and permutations. With few of these an interval is too short,
+        and points of one panel have the same permutations, so that they are off together. All of
+        them above it would mean that probes had seen what they are tested on.
         """,
         f"{_HERE}.forest:chance",
     ),

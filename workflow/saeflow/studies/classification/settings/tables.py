@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saeflow.metrics.intervals import form, resample
 from saeflow.probing.draws import NORMAL, SHIFT, SHUFFLED
 from saeflow.studies.classification.choosing import CONDITION, SPARSE, Fits
 from saeflow.studies.classification.scoring import AUC, Resamples, scored
@@ -20,6 +21,7 @@ from saeflow.studies.classification.settings.compared import (
     at_hooks,
     comparisons,
 )
+from saeflow.tables.builders import columns
 from saeflow.tables.runs import Run
 
 EXTENT = ("n_tasks", "n_datasets", "resampled")
@@ -182,9 +184,9 @@ def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
     -------
     DataFrame
         `PLACE` (no ``sae`` for probes of states), ``input`` and ``probe``; ``auc`` on the test
-        texts, the mean over tasks, with its interval; `EXTENT`.
+        texts, the mean over tasks and permutations, with its interval over these; ``n_tasks`` and
+        ``n_fits``.
     """
-    resamples = Resamples(bootstrap, seed)
     rows = []
     for dense, saes in at_hooks(runs):
         measured = [(dense, "dense_probes"), *((run, "sparse_probes") for run in saes)]
@@ -193,11 +195,24 @@ def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
             place = {"labelled": run.key.eval_dataset, **run.key.columns()}
             place["baseline"] = run.baseline if run.key.sae else ""
             for (pooling, read, method, k), fits in own.by(*_PROBE).items():
-                average = fits.by_task(resamples).average()
                 probe = {"pooling": pooling, "input": read, "probe": probe_name(method, k, read)}
-                rows.append({**place, **probe, **average.columns(AUC), **average.extent()})
+                rows.append({**place, **probe, **_of_permutations(fits.table, bootstrap, seed)})
     last = [f"{AUC}{end}" for end in ENDS]
-    return pd.DataFrame(rows, columns=[*PLACE, "input", "probe", *last, *EXTENT])
+    return pd.DataFrame(rows, columns=[*PLACE, "input", "probe", *last, "n_tasks", "n_fits"])
+
+
+def _of_permutations(fits: pd.DataFrame, bootstrap: int, seed: int) -> dict[str, Any]:
+    """Return the mean AUC of fits to permuted labels.
+
+    Its interval resamples fits: one permutation is far from another where the states tell the true
+    labels well, which resampled texts do not know.
+    """
+    known = fits[fits[AUC].notna()]
+    sums = {"sum": known[AUC].to_numpy(float), "n": np.ones(len(known))}
+    totals = {name: column.sum() for name, column in sums.items()}
+    drawn = resample(sums, samples=bootstrap, seed=seed) if bootstrap else {}
+    estimate = form(lambda s: s["sum"] / s["n"], totals, drawn)
+    return {**columns({AUC: estimate}), "n_tasks": known["task"].nunique(), "n_fits": len(known)}
 
 
 _PROBE = ("pooling", "input", "method", "asked")
