@@ -13,7 +13,7 @@ from saeflow.probing.methods import methods_of
 from saeflow.probing.probe import Input, probe, probe_task, units_of, write_probes
 from saeflow.probing.scores import auc
 
-SIZES = {"sizes": [8, 40], "shares": [0.2, 0.8], "flips": [0.2]}
+SIZES = {"sizes": [8, 40], "shares": [0.2, 0.8], "flips": [0.2], "permutations": 1}
 
 
 def settings(**more):
@@ -40,7 +40,7 @@ def methods(names, own, settings_=SETTINGS, **ks):
 
 
 def test_every_setting_is_fitted_and_tested_on_examples_that_no_fit_read(told):
-    own = settings(permutations=1)
+    own = settings()
     one, x = told
     found = probe_task(one, Input("codes", "last", x, methods(["logistic"], own)), own)
     levels = [(fit["setting"], fit["level"]) for fit in found.fits]
