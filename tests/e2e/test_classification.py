@@ -48,6 +48,6 @@ def test_all_latents_of_many_texts_tell_more_than_one(finished):
 
 def test_best_probes_are_far_from_chance_and_no_more_than_right(finished):
     tasks = table(finished, "probe_tasks").query("labelled == 'probes' and setting == 'normal'")
-    assert tasks["task"].nunique() >= 45
+    assert tasks["task"].nunique() >= 25
     assert tasks["auc_baselines"].median() > 0.6
     assert tasks["auc_baselines"].max() <= 1
