@@ -99,28 +99,37 @@ def test_all_prompts_of_a_world_are_as_many_as_it_has(plan):
 def test_labelled_texts_are_guessed_until_they_are_counted(plan, tmp_path):
     (tmp_path / "a.jsonl").write_bytes(bytes(43_000))
     (tmp_path / "b.jsonl").write_bytes(bytes(4_300))
+    hub = {"hub": "org/texts", "revision": "0" * 40, "split": "train"}
 
     def change(config):
         config["labelled"] = {
             "all": {"generate": "sentiment", "dataset": "world"},
             "some": {"generate": "sentiment", "dataset": "world", "examples": 100},
-            "read": {"path": str(tmp_path / "a.jsonl")},
-            "drawn": {"path": str(tmp_path), "examples": 20},
-            "hub": {"hub": "org/texts", "revision": "0" * 40, "split": "train"},
-        }
+            "read": {"path": str(tmp_path / "a.jsonl"), "test": 0.4},
+            "drawn": {"path": str(tmp_path), "examples": 20, "label": ["x", "y", "z"]},
+            "hub": hub,
+            "counted": {
+                **hub, "expect": {"train": 90, "test": 30}, "template": "Good? {text}",
+                "longer_than": 50, "shorter_than": 98,
+            },
+        }  # fmt: skip
         config["datasets"]["world"]["generate"]["n_prompts"] = 70
 
     made = plan(change).plan
-    for name, n in (("all", 6 * 70), ("some", 100 + 70)):
-        sizes = sizes_of_labelled(made.labelled(name))
-        assert (sizes.texts.value, sizes.tokens.value) == (n, 60 * n)
-    read = made.labelled("read")
-    assert sizes_of_labelled(read).tokens.value == pytest.approx(10_000)
-    assert sizes_of_labelled(read).texts.value == pytest.approx(100)
-    assert sizes_of_labelled(made.labelled("drawn")).texts.value == pytest.approx(20 + 10)
+
+    def values(name):
+        return [one.value for one in sizes_of_labelled(made.labelled(name))]
+
+    # texts, tokens, tasks, and of a task texts to train and to test on
+    assert values("all") == pytest.approx([6 * 70, 60 * 6 * 70, 6, 4 * 70, 70])
+    assert values("some") == pytest.approx([100 + 70, 60 * 170, 6, 80, 20])
+    assert values("read") == pytest.approx([100, 10_000, 1, 60, 40])
+    assert values("drawn") == pytest.approx([20 + 10, 3000, 6, 15 * 0.8, 15 * 0.2])
+    assert values("counted") == pytest.approx([120, 120 * (74 + 12) / 4.3, 1, 90, 30])
     with pytest.raises(UnknownError, match="org/texts is not fetched"):
-        sizes_of_labelled(made.labelled("hub"))
+        values("hub")
+    read = made.labelled("read")
     with hold(read.output, read.identity, read.suffix) as work:
-        work.finish({"n_examples": 20, "n_characters": 4300})
-    sizes = sizes_of_labelled(read)
-    assert (sizes.texts.value, sizes.tokens.value) == (20, pytest.approx(1000))
+        counts = {"n_examples": 20, "n_train": 10, "n_test": 6, "n_shift": 4}
+        work.finish({**counts, "n_tasks": 3, "n_labels": 45, "n_characters": 4300})
+    assert values("read") == pytest.approx([20, 1000, 3, 15 * 10 / 20, 15 * 6 / 20])

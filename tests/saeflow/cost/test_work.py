@@ -192,38 +192,6 @@ def test_prompts_are_asked_once_as_they_are_and_once_with_each_sae(plan):
     )
 
 
-def test_labelled_texts_are_read_once_for_all_hooks_and_once_with_each_sae(plan):
-    def change(config):
-        config["labelled"] = {"reviews": {"generate": "sentiment", "dataset": "world"}}
-        config["datasets"]["world"]["generate"]["n_prompts"] = 50
-
-    made = plan(change).plan
-    inputs = {"model": made.model("m"), "labelled": made.labelled("reviews")}
-
-    def measured(measure, hooks, **settings):
-        for hook in hooks:
-            place = {"model": "m", "dataset": "world", "packing": "some", "hook": hook}
-            saes = {"sae": made.sae(**place, sae="relu", seed=0)} if measure == "erasure" else {}
-            yield Result(
-                "measure", {"measure": measure, "model": "m"}, Path(f"{hook}/{measure}.json"),
-                {"measure": measure, "hook": hook, **settings}, {**inputs, **saes},
-            )  # fmt: skip
-
-    hooks, n = ("resid_post.1", "resid_post.3"), 300
-    for pooling, kept in ((["last"], n), (["last", "mean"], 60 * n)):
-        work = Works()(list(measured("states", hooks, pooling=pooling)))
-        assert work.rows.value == 60 * n
-        assert operations(work) == pytest.approx(60 * n * 2 * 4 * BLOCK)
-        assert work.n_bytes.value == pytest.approx(2 * kept * 64 * 4)
-    early = Works()(list(measured("states", hooks[:1], pooling=["last"])))
-    assert operations(early) == pytest.approx(60 * n * 2 * 2 * BLOCK)
-    work = Works()(list(measured("lenses", hooks, tokens=1000)))  # and moments of two hooks
-    assert work.rows.value == 1000
-    assert operations(work) == pytest.approx(1000 * (2 * 4 * BLOCK + 2 * 8 * 64**2))
-    work = Works()(list(measured("erasure", hooks)))
-    assert operations(work) == pytest.approx(60 * n * (2 * MODEL + 2 * (2 * MODEL + 2 * 2 * SAE)))
-
-
 def test_live_activations_write_no_store_and_are_computed_by_their_readers(passes):
     live = passes(lambda c: c.update(activations={"live": True}))
     (harvest,) = works_of(live, "harvest")

@@ -16,6 +16,9 @@ from saeflow.plan.current import has_bulk
 from saeflow.plan.result import Result
 from saeflow.work import bulk_path
 
+OPERATIONS_PER_S = 4e10
+"""Of the assumed core, in products of matrices."""
+
 _GATED = ("llama", "mistral", "gemma", "gemma2", "gemma3_text", "qwen2", "qwen3")
 
 

@@ -23,6 +23,8 @@ BYTES_PER_TOKEN = {"train_tokenizer": 4.7, "copy_tokenizer": 4.3}
 _WEB_DOCUMENT_TOKENS = 1100
 _PROMPTS, _PROMPT_TOKENS = 1000, 150
 _REVIEW_TOKENS, _TEXT_TOKENS = 60, 100
+_REVIEW_TASKS = 6  # three questions of two answers, and one of three
+_TEST_SHARE = 0.2
 _COMPRESSED = 3.0  # bytes of text for each of gzip or Zstandard
 
 
@@ -56,41 +58,72 @@ def tokens_of_prompts(prompts: Result) -> Guess:
 
 
 class TextSizes(NamedTuple):
-    """How many labelled texts there are, and their tokens."""
+    """How many labelled texts there are, their tokens and tasks, and the texts of a task."""
 
     texts: Guess
     tokens: Guess
+    tasks: Guess
+    train: Guess
+    test: Guess
 
 
 def sizes_of_labelled(labelled: Result) -> TextSizes:
-    """Return how many labelled texts there are, or will be: of files by their size.
+    """Return how many labelled texts there are, or will be: as expected, or by the files' size.
 
     Raises
     ------
     UnknownError
-        If they are on the hub, and were not read yet.
+        If they are on the hub, and were neither read yet nor are expected in number.
     """
     if facts := manifest_of(labelled):
         tokens = Guess(facts["n_characters"] / BYTES_PER_TOKEN["copy_tokenizer"], 1.5)
-        return TextSizes(Guess(facts["n_examples"]), tokens)
-    world, most = labelled.settings.get("world"), labelled.settings["examples"]
+        n, of_task = Guess(facts["n_examples"]), facts["n_labels"] / max(1, facts["n_tasks"])
+        train, test = (
+            Guess(of_task * facts[f"n_{split}"] / max(1, n.value)) for split in ("train", "test")
+        )
+        return TextSizes(n, tokens, Guess(facts["n_tasks"]), train, test)
+    settings = labelled.settings
+    if "world" in settings:
+        return _sizes_of_world(settings["world"]["n_prompts"], settings["examples"])
+    expected, n_datasets, texts = settings.get("expect") or {}, 1, None
+    test = settings.get("test") or _TEST_SHARE
     if "path" in labelled.arguments:
-        return _sizes_of_files(labelled.arguments, most)
-    if world is None:
-        raise UnknownError(f"{labelled.settings['hub']} is not fetched: its size is not known")
-    n = world["n_prompts"]  # as many of a second distribution, and four times as many to train on
-    wanted = min(5 * n, most or 5 * n) + min(n, most or n)
-    return TextSizes(Guess(wanted), Guess(wanted * _REVIEW_TOKENS, 1.2))
+        n_datasets, texts = _sizes_of_files(labelled.arguments, settings["examples"])
+    if {"train", "test"} <= {*expected}:
+        texts, test = Guess(sum(expected.values())), expected["test"] / sum(expected.values())
+    if texts is None:
+        raise UnknownError(f"{settings['hub']} is not fetched: its size is not known")
+    tasks, of_task = Guess(n_datasets * len(settings["label"]), 2.0), texts.scaled(1 / n_datasets)
+    tokens = texts.scaled(_tokens_of_text(settings), 2.0)
+    return TextSizes(texts, tokens, tasks, of_task.scaled(1 - test), of_task.scaled(test))
 
 
-def _sizes_of_files(arguments: Mapping[str, Any], most: int | None) -> TextSizes:
-    """Return a guess at the texts of local files, of at most so many a dataset."""
+def _sizes_of_world(n: int, most: int | None) -> TextSizes:
+    """Return the reviews of a world: n test texts, four times as many to train on, n shifted."""
+    own, shifted = min(5 * n, most or 5 * n), min(n, most or n)
+    texts = Guess(own + shifted)
+    tokens = texts.scaled(_REVIEW_TOKENS, 1.2)
+    return TextSizes(texts, tokens, Guess(_REVIEW_TASKS), Guess(0.8 * own), Guess(0.2 * own))
+
+
+def _tokens_of_text(settings: Mapping[str, Any]) -> float:
+    """Return the tokens of a text: in the middle of the limits, where there are two."""
+    low, high = settings.get("longer_than"), settings.get("shorter_than")
+    if low is None or high is None:
+        return _TEXT_TOKENS
+    characters = (low + high) / 2 + len(settings.get("template") or "")
+    return characters / BYTES_PER_TOKEN["copy_tokenizer"]
+
+
+def _sizes_of_files(arguments: Mapping[str, Any], most: int | None) -> tuple[int, Guess]:
+    """Return the datasets of local files, and a guess at their texts, of each at most so many."""
     paths, n_texts = {key: arguments[key] for key in PATHS if key in arguments}, 0.0
-    for files in matched_files(paths).datasets.values():
+    datasets = matched_files(paths).datasets.values()
+    for files in datasets:
         own = _n_bytes(file for some in files.values() for file in some)
         n = own / BYTES_PER_TOKEN["copy_tokenizer"] / _TEXT_TOKENS
         n_texts += min(n, most or n)
-    return TextSizes(Guess(n_texts, 4.0), Guess(n_texts * _TEXT_TOKENS, 2.0))
+    return len(datasets), Guess(n_texts, 4.0)
 
 
 def _n_bytes(files: Iterable[Path]) -> float:

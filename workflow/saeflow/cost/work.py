@@ -15,24 +15,15 @@ from typing import NamedTuple
 
 from saeflow.config.recipes import wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
-from saeflow.cost.shapes import Shape, shape_of
-from saeflow.cost.tokens import (
-    TextSizes,
-    Tokens,
-    manifest_of,
-    sizes_of_labelled,
-    tokens_of,
-    tokens_of_prompts,
-)
+from saeflow.cost.labelled import done_with
+from saeflow.cost.shapes import OPERATIONS_PER_S, Shape, shape_of
+from saeflow.cost.tokens import Tokens, manifest_of, tokens_of, tokens_of_prompts
 from saeflow.files import canonical_json
 from saeflow.hooks import Hook
 from saeflow.inventory import read_record
 from saeflow.models.training_plan import training_plan
 from saeflow.plan.result import Result
 from saeflow.sae.baselines import BASELINES
-
-OPERATIONS_PER_S = 4e10
-"""Of the assumed core, in products of matrices."""
 
 _NETWORK_BYTES_PER_S, _DISK_BYTES_PER_S = 2e7, 3e8
 _GENERATED_PER_S, _TOKENIZED_PER_S = 4e5, 3e5
@@ -51,8 +42,6 @@ _PRODUCTS = {
 _OTHER_PRODUCTS = 6
 _SEARCH = 0.4  # of a training's rows, for a coefficient: some trials at 1/32, and one at 1/8
 _IMPORTED_EXPANSION = 16
-STATES, LENSES = "states", "lenses"
-"""Measures that do no more than read."""
 _VARIANTS = {
     "controls": 3,
     "clean": 3,
@@ -83,24 +72,6 @@ class Work(NamedTuple):
     files: Guess = ZERO
     count: float = 0.0
     unknown: str = ""
-
-
-def _rows_of_states(states: Result, sizes: TextSizes) -> Guess:
-    """Return how many tokens' states are kept of labelled texts."""
-    return sizes.texts if states.settings["pooling"] == ["last"] else sizes.tokens
-
-
-def _reading(results: Sequence[Result], n_sets: int, shape: Shape) -> float:
-    """Return the operations with which a model reads a token of labelled texts once."""
-    measure = results[0].place["measure"]
-    if measure == STATES:  # to the last hook
-        hooks = (Hook.parse(one.settings["hook"]) for one in results)
-        n_blocks = max(hook.block + (hook.site != "resid_pre") for hook in hooks)
-        return 2 * n_blocks * shape.block_parameters
-    if measure == LENSES:  # to the end, and two products of each hook's moments in float64
-        moments = 2 * 2 * 2 * shape.d_model**2
-        return 2 * shape.n_layers * shape.block_parameters + len(results) / n_sets * moments
-    return 2 * shape.n_parameters
 
 
 def together(works: Iterable[Work]) -> Work:
@@ -301,8 +272,11 @@ class Works:
         inputs, model, small = results[0].inputs, model_of(results[0]), self._small(results)
         if "prompts" in inputs and model is not None:
             return self._ask(results, self.shape(model))
-        if "labelled" in inputs and model is not None:
-            return self._read_labelled(results, self.shape(model))
+        if "labelled" in inputs:
+            done = done_with(results, self)
+            count = done.rows.value * len(results)
+            n_bytes = total([small.n_bytes, done.n_bytes])
+            return small._replace(**done._asdict() | {"n_bytes": n_bytes}, count=count)
         store = inputs.get("activations")
         tokens = inputs.get("tokens") or (store and store.inputs["tokens"])
         if model is None or tokens is None:
@@ -317,18 +291,18 @@ class Works:
         variants = _VARIANTS.get(results[0].place["measure"], 1)
         if "clean" in inputs:  # from each hook on, as it is and with each SAE in its place
             of_hook = {one.inputs["sae"].place["hook"]: one for one in results}
-            operations += sum(self._behind(one, shape) for one in of_hook.values())
-            operations += variants * sum(self._behind(one, shape) for one in results)
+            operations += sum(self.behind(one, shape) for one in of_hook.values())
+            operations += variants * sum(self.behind(one, shape) for one in results)
         elif "model" in inputs:  # once as it is, and with other activations of each hook
             operations += 2 * shape.n_parameters
             of_hooks = [one for one in results if {"activations", "others"} & {*one.inputs}]
-            operations += variants * sum(self._behind(one, shape) for one in of_hooks)
+            operations += variants * sum(self.behind(one, shape) for one in of_hooks)
         if store and store.settings["live"]:
             operations += self._forward(store)
         amount = rows.scaled(operations / OPERATIONS_PER_S)
         return small._replace(rows=rows, amount=amount, count=rows.value * len(results))
 
-    def _behind(self, measurement: Result, shape: Shape) -> float:
+    def behind(self, measurement: Result, shape: Shape) -> float:
         """Return the operations that a token takes from the hook of a measurement on."""
         inputs = measurement.inputs
         read = inputs.get("target", inputs.get("activations"))
@@ -347,28 +321,6 @@ class Works:
             amounts.append(sets[one.inputs["prompts"]].scaled(operations / OPERATIONS_PER_S))
         count = rows.value * len(results)
         return self._small(results)._replace(rows=rows, amount=total(amounts), count=count)
-
-    def _read_labelled(self, results: Sequence[Result], shape: Shape) -> Work:
-        """Return the work of reading labelled texts: each set once, and once with each SAE."""
-        sets = {
-            one.inputs["labelled"]: sizes_of_labelled(one.inputs["labelled"]) for one in results
-        }
-        limit, forward = results[0].settings.get("tokens") or math.inf, 2 * shape.n_parameters
-        read = (own.tokens._replace(value=min(own.tokens.value, limit)) for own in sets.values())
-        rows, reading = total(read), _reading(results, len(sets), shape)
-        amounts = [rows.scaled(reading / OPERATIONS_PER_S)]
-        work = self._small(results)
-        if results[0].place["measure"] == STATES:
-            kept = [_rows_of_states(one, sets[one.inputs["labelled"]]) for one in results]
-            work = work._replace(n_bytes=total(kept).scaled(shape.d_model * _WEIGHT_BYTES, 2.0))
-        for one in results:
-            if "sae" in one.inputs:
-                operations = forward + 4 * shape.d_model * self.width(
-                    one.inputs["sae"], shape.d_model
-                )
-                tokens = sets[one.inputs["labelled"]].tokens
-                amounts.append(tokens.scaled(operations / OPERATIONS_PER_S))
-        return work._replace(rows=rows, amount=total(amounts), count=rows.value * len(results))
 
     def _small(self, results: Sequence[Result]) -> Work:
         n, seconds = len(results), _SECONDS.get(results[0].rule, 1.0)
