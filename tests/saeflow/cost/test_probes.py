@@ -12,6 +12,7 @@ from saeflow.probing.probe import Input, probe_task
 N_TRAIN, N = 80, 100
 FEW = {
     "train": 64, "sizes": [4, 32, 128], "shares": [0.25, 0.5], "flips": [0.2], "seeds": [0, 1],
+    "permutations": 3,
     "penalties": [1.0],
 }  # fmt: skip
 
@@ -28,7 +29,7 @@ def nothing(**settings):
 
 @pytest.mark.parametrize(
     ("setting", "n"),
-    [("normal", 2), ("scarcity", 2 * 2), ("imbalance", 2 * 2), ("noise", 2), ("shuffled", 2)],
+    [("normal", 2), ("scarcity", 2 * 2), ("imbalance", 2 * 2), ("noise", 2), ("shuffled", 2 * 3)],
 )
 def test_fits_are_counted_by_training_sets_and_seeds(setting, n):
     states = nothing(**{setting: ["logistic", "knn"]}, centred=[])
@@ -59,7 +60,7 @@ def test_other_poolings_repeat_the_normal_and_the_shuffled_setting():
     settings = settings_of(states={"centred": []})
     one, two, three = (fits_of_states(settings, N_TRAIN, 8, poolings=n).n for n in (1, 2, 3))
     of = settings["states"]
-    again = len(of["normal"]) - 1 + len(of["ks"]) + len(of["shuffled"])
+    again = len(of["normal"]) - 1 + len(of["ks"]) + 3 * len(of["shuffled"])
     assert two - one == three - two == 2 * again
 
 

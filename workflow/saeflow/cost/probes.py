@@ -82,7 +82,7 @@ def _training_sets(
         SCARCITY: [size for size in settings["sizes"] if size <= n],
         IMBALANCE: [n / 2 for _ in settings["shares"]],  # nearly all of one class are half of all
         NOISE: [n for _ in settings["flips"]],
-        SHUFFLED: [n] * poolings,
+        SHUFFLED: [n] * poolings * settings["permutations"],
     }
 
 

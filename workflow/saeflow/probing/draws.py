@@ -87,10 +87,9 @@ def draw(
         draws += _imbalanced(positive, settings["shares"], settings["train"], seed, left_out)
         for share, labels in _flipped(positive[normal], settings["flips"], seed):
             draws.append(Draw(NOISE, share, seed, normal, labels))
-    normal = _normal(positive, settings["train"], settings["seeds"][0])
-    for seed in range(settings["permutations"]):
-        labels = _permuted(positive[normal], seed)
-        draws.append(Draw(SHUFFLED, float("nan"), seed, normal, labels))
+        for number in range(settings["permutations"]):
+            own = seed * settings["permutations"] + number
+            draws.append(Draw(SHUFFLED, nan, own, normal, _permuted(positive[normal], own)))
     return [one for one in draws if 0 < one.positive.sum() < len(one.positive)], left_out
 
 

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 LOGIT_LENS, TUNED_LENS = "logit_lens", "tuned_lens"
 _STATES = "states"
-_ALL = {"train": 1 << 62, "sizes": (), "shares": (), "flips": (), "seeds": (0,)}
+_ALL = {
+    "train": 1 << 62, "sizes": (), "shares": (), "flips": (), "seeds": (0,), "permutations": 0,
+}  # fmt: skip
 """Of all settings of probes, those with all training examples."""
 
 
