@@ -13,7 +13,7 @@ from saeflow.studies.classification.scoring import Resamples
 
 FEW_DATASETS = 10
 """Below this, datasets are too few to be resampled, and texts are."""
-DATASETS, TEXTS = "datasets", "texts"
+DATASETS, TEXTS, PERMUTATIONS = "datasets", "texts", "permutations"
 
 
 class Average(NamedTuple):

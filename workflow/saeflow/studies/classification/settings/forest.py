@@ -20,6 +20,7 @@ from saeflow.figures.places import spread
 from saeflow.figures.style import INK, MUTED, REFERENCE, SERIES, use_style
 from saeflow.figures.texts import inches, shortened
 from saeflow.probing.draws import NORMAL, SHIFT
+from saeflow.studies.classification.averages import DATASETS, PERMUTATIONS, TEXTS
 from saeflow.studies.classification.settings.compared import ALL
 from saeflow.studies.classification.settings.shown import (
     by_texts_and_hook,
@@ -207,10 +208,15 @@ def _panel(ax: Axes, chosen: pd.DataFrame, rows: _Rows) -> None:
 
 def over(table: pd.DataFrame) -> str:
     """Return what intervals are over, and how many tasks numbers are means of."""
-    kinds = {"datasets": "resampled datasets", "texts": "resampled texts of these few datasets"}
+    kinds = {
+        DATASETS: "resampled datasets",
+        TEXTS: "resampled texts of these few datasets",
+        PERMUTATIONS: "tasks and their permutations",
+    }
     what = " or ".join(kinds[kind] for kind in dict.fromkeys(table["resampled"]))
     low, high = int(table["n_tasks"].min()), int(table["n_tasks"].max())
     n = f"{high}" if low == high else f"{low} to {high}"
     if high == 1:
-        return "Of one task; intervals are over resampled texts."
+        kind = PERMUTATIONS if PERMUTATIONS in set(table["resampled"]) else "resampled texts"
+        return f"Of one task; intervals are over {kind}."
     return f"Means over {n} tasks; intervals are over {what}."

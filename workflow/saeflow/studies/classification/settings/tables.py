@@ -13,6 +13,7 @@ import pandas as pd
 
 from saeflow.metrics.intervals import form, resample
 from saeflow.probing.draws import NORMAL, SHIFT, SHUFFLED
+from saeflow.studies.classification.averages import PERMUTATIONS
 from saeflow.studies.classification.choosing import CONDITION, SPARSE, Fits
 from saeflow.studies.classification.scoring import AUC, Resamples, scored
 from saeflow.studies.classification.settings.compared import (
@@ -184,8 +185,8 @@ def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
     -------
     DataFrame
         `PLACE` (no ``sae`` for probes of states), ``input`` and ``probe``; ``auc`` on the test
-        texts, the mean over tasks and permutations, with its interval over these; ``n_tasks`` and
-        ``n_fits``.
+        texts, the mean over tasks and permutations, with its interval over these; ``n_fits`` and
+        `EXTENT`.
     """
     rows = []
     for dense, saes in at_hooks(runs):
@@ -198,7 +199,7 @@ def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
                 probe = {"pooling": pooling, "input": read, "probe": probe_name(method, k, read)}
                 rows.append({**place, **probe, **_of_permutations(fits.table, bootstrap, seed)})
     last = [f"{AUC}{end}" for end in ENDS]
-    return pd.DataFrame(rows, columns=[*PLACE, "input", "probe", *last, "n_tasks", "n_fits"])
+    return pd.DataFrame(rows, columns=[*PLACE, "input", "probe", *last, "n_fits", *EXTENT])
 
 
 def _of_permutations(fits: pd.DataFrame, bootstrap: int, seed: int) -> dict[str, Any]:
@@ -212,7 +213,9 @@ def _of_permutations(fits: pd.DataFrame, bootstrap: int, seed: int) -> dict[str,
     totals = {name: column.sum() for name, column in sums.items()}
     drawn = resample(sums, samples=bootstrap, seed=seed) if bootstrap else {}
     estimate = form(lambda s: s["sum"] / s["n"], totals, drawn)
-    return {**columns({AUC: estimate}), "n_tasks": known["task"].nunique(), "n_fits": len(known)}
+    extent = {"n_fits": len(known), "resampled": PERMUTATIONS}
+    extent |= {f"n_{name}s": known[name].nunique() for name in ("task", "dataset")}
+    return {**columns({AUC: estimate}), **extent}
 
 
 _PROBE = ("pooling", "input", "method", "asked")
