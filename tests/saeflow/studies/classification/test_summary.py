@@ -32,6 +32,20 @@ def test_codes_are_held_against_states_of_the_same_texts():
     assert "One feature alone gets an AUC of 0.750 [0.740, 0.760] (topk-8 at resid_post.1)" in said
 
 
+def test_the_tasks_that_codes_do_worst_and_best_are_named():
+    row = {**PLACE, "setting": "normal", "baseline": NONE}
+    table = pd.DataFrame(
+        [
+            {**row, "task": "a", "auc_sparse": 0.6, "auc_baselines": 0.9},
+            {**row, "task": "a", "auc_sparse": 0.8, "auc_baselines": 0.9},
+            {**row, "task": "b", "auc_sparse": 0.95, "auc_baselines": 0.9},
+            {**row, "task": "b", "auc_sparse": 0.1, "auc_baselines": 0.9, "setting": "shift"},
+        ]
+    )
+    said = summary({"probe_tasks": table})
+    assert "furthest back on a (0.700 against 0.900) and least on b (0.950 against 0.900)" in said
+
+
 def test_gains_count_where_their_interval_is_on_one_side():
     gains = [(0.02, 0.01, 0.03), (-0.01, -0.02, 0.0), (-0.02, -0.03, -0.01)]
     table = pd.DataFrame(

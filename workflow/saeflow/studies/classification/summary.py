@@ -29,6 +29,7 @@ def summary(tables: Tables) -> str:
     """
     parts: dict[str, Callable[[pd.DataFrame], Iterator[str]]] = {
         "probes": _codes,
+        "probe_tasks": _tasks,
         "probe_choices": _choices,
         "probe_control": _control,
         "removal": removed,
@@ -62,6 +63,24 @@ def _codes(table: pd.DataFrame) -> Iterator[str]:
         if len(sparse):
             best = sparse.loc[sparse["auc"].idxmax()]
             yield f"One feature alone gets an AUC of {estimate(best, 'auc')} ({name_of(best)})."
+
+
+def _tasks(table: pd.DataFrame) -> Iterator[str]:
+    """Yield the tasks that probes of codes do worst and best beside those of states."""
+    rows = learned(table[(table["setting"] == "normal") & (table["pooling"] == "last")])
+    of_tasks = rows.groupby("task")[["auc_sparse", "auc_baselines"]].mean()
+    if len(of_tasks) < 2:
+        return
+    gap = of_tasks["auc_sparse"] - of_tasks["auc_baselines"]
+    said = [
+        f"{task} ({of_tasks.loc[task, 'auc_sparse']:.3f} against"
+        f" {of_tasks.loc[task, 'auc_baselines']:.3f})"
+        for task in (gap.idxmin(), gap.idxmax())
+    ]
+    yield (
+        f"Beside the best probes of states, the best of codes are furthest back on {said[0]} and"
+        f" least on {said[1]}, mean AUC over SAEs."
+    )
 
 
 def _choices(table: pd.DataFrame) -> Iterator[str]:
