@@ -338,7 +338,7 @@ CHANGES = (
     ),
     Change(
         "how a probe is fitted",
-        code("measures/linear_probe.py", "_MAX_STEPS = 2000", "_MAX_STEPS = 2001"),
+        code("measures/probes/linear_probe.py", "_MAX_STEPS = 2000", "_MAX_STEPS = 2001"),
         measures(ALL_SAES, kinds=["probes"]) | outputs(OF_PROBES),
     ),
     Change(

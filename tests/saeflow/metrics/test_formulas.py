@@ -40,6 +40,13 @@ SUMS = {
     "fired": np.array([1, 0, 2]),
     "predictions": 4.0,
     "ce_clean": 4.0,
+    "ce": 5.0,
+    "logit_difference": 3.0,
+    "logit_difference_clean": 1.0,
+    "worded": 4.0,
+    "end_score": -1.0,
+    "end_score_clean": 2.0,
+    "texts": 4.0,
     "ce_sae": 6.0,
     "ce_zero": 16.0,
     "ce_mean": 12.0,
@@ -238,6 +245,9 @@ BY_HAND = {
     "fact_f1_union": 0.9,
     "fact_f1_probe": 8 / 11,  # precision 2/3, recall 4/5
     "fact_absorption": 0.25,
+    "edit_delta_ce": 0.5,
+    "edit_logit_difference": 0.5,
+    "edit_end_score": -0.75,
 }
 
 

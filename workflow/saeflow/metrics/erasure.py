@@ -21,6 +21,9 @@ MEAN_DIFFERENCE, LEACE, RANDOM_DIRECTION = "mean_difference", "leace", "random_d
 WAYS = (FEATURES, RANDOM_FEATURES, MEAN_DIFFERENCE, LEACE, RANDOM_DIRECTION)
 """By what a concept is removed, or steered with."""
 
+EDITS, READINGS, TEXTS = "edits.parquet", "readings.parquet", "texts.parquet"
+"""What it writes."""
+
 _LEACE = "Belrose et al. 2023, LEACE: Perfect linear concept erasure in closed form"
 _STEERING = "Turner et al. 2023, Activation addition: steering language models"
 
@@ -50,16 +53,17 @@ MEASURE = Measure(
     together=True,
     metrics=(
         Metric(
-            "edit_delta_ce", "Added loss", "CE(edited x) − CE(x) on the tokens of labelled texts",
+            "edit_delta_ce", "Added loss by an edit",
+            "CE(edited x) − CE(x) on the tokens of labelled texts",
             edit_delta_ce, _LEACE, "nats/token", "lower",
         ),
         Metric(
-            "edit_logit_difference", "Change of the logit difference of the labels' words",
+            "edit_logit_difference", "Change of logit difference of the words",
             "mean change of logit(positive word) − logit(negative word) after a labelled text",
             edit_logit_difference, _STEERING, "nats",
         ),
         Metric(
-            "edit_end_score", "Change of the log-odds read at the model's end",
+            "edit_end_score", "Change of the log-odds read at the end",
             "mean change of the log-odds of the positive class, by a logistic regression on the"
             " states that the LM head reads at the texts' last tokens, which is fitted without the"
             " edit",

@@ -81,7 +81,7 @@ MEASURE = Measure(
             fact_f1,
         ),
         _f1_metric(
-            "fact_f1_active", "F1 of a latent's being active",
+            "fact_f1_active", "F1 of being active",
             "the same with θ = 0 and the latent that is best then", fact_f1_active,
         ),
         _f1_metric(

@@ -11,8 +11,7 @@ from saeflow.measures.erasure.edited_texts import Outcome
 from saeflow.measures.erasure.edits import Edit
 from saeflow.measures.erasure.prepare import Asked
 from saeflow.measures.erasure.readers import Reading
-
-EDITS, READINGS, TEXTS = "edits.parquet", "readings.parquet", "texts.parquet"
+from saeflow.metrics.erasure import EDITS, READINGS, TEXTS
 
 
 class Rows:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.measures.erasure.rows import EDITS, READINGS, TEXTS
-from saeflow.metrics.erasure import NONE
+from saeflow.metrics.erasure import EDITS, NONE, READINGS, TEXTS
 from saeflow.metrics.intervals import Estimate, form, interval, resample
 from saeflow.metrics.registry import METRICS
 from saeflow.studies.classification.scoring import Resamples, aucs, text_weights, weighted_auc
