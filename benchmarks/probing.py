@@ -55,7 +55,7 @@ def figures() -> Iterator[Figure]:
 def _units(settings: dict[str, Any]) -> Iterator[Unit]:
     """Yield the dense inputs of each hook, and the sparse ones of its SAEs."""
     of = settings["states"]
-    dense = {name: methods_of(of[name], settings) for name in SETTINGS}
+    dense = {name: methods_of(of[name], settings, ks=of["ks"]) for name in SETTINGS}
     centred = {NORMAL: methods_of(of["centred"], settings)}
     sparse = codes_methods(settings)
     for hook in range(HOOKS):
