@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,3 +28,14 @@ def run_study(name, directory, real_data):
     done = snakemake(name, directory)
     assert done.returncode == 0, done.stdout + done.stderr
     return directory
+
+
+def table(study, directory, name):
+    """Return a table of a study that was run in a directory by the configuration of its name."""
+    return pd.read_csv(directory / f"results/studies/{study}/tables/{study}/{name}.csv")
+
+
+def assert_nothing_to_do(study, directory):
+    """Run a study once more, and hold that there is nothing to make."""
+    again = snakemake(study, directory)
+    assert "Nothing to do" in again.stdout + again.stderr

@@ -1,15 +1,14 @@
 """The study of classification on a model, reviews and datasets that nobody here made."""
 
 import os
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from e2e.running import ROOT, run_study, snakemake
+from e2e import running
 
-TABLES = "results/studies/classification/tables/classification"
-PEERS = Path(os.environ.get("SAEFLOW_PEERS", ROOT / ".peers"))
+PEERS = Path(os.environ.get("SAEFLOW_PEERS", running.ROOT / ".peers"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cores")]
 
@@ -22,16 +21,14 @@ def finished(real_data, tmp_path_factory):
         pytest.skip(f"no sae-probes under {PEERS}; run python tests/interop/install.py")
     directory = tmp_path_factory.mktemp("classification")
     (directory / "sae-probes").symlink_to(found[0])
-    return run_study("classification", directory, real_data)
+    return running.run_study("classification", directory, real_data)
 
 
-def table(directory, name):
-    return pd.read_csv(directory / TABLES / f"{name}.csv")
+table = partial(running.table, "classification")
 
 
 def test_a_second_run_has_nothing_to_do(finished):
-    again = snakemake("classification", finished)
-    assert "Nothing to do" in again.stdout + again.stderr
+    running.assert_nothing_to_do("classification", finished)
 
 
 def test_permuted_labels_are_chance(finished):

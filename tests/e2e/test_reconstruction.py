@@ -1,11 +1,10 @@
 """The study of reconstructed activations on a model, texts and prompts that nobody here made."""
 
-import pandas as pd
+from functools import partial
+
 import pytest
 
-from e2e.running import run_study, snakemake
-
-TABLES = "results/studies/reconstruction/tables/reconstruction"
+from e2e import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cores")]
 
@@ -13,16 +12,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cores")]
 @pytest.fixture(scope="module")
 def finished(real_data, tmp_path_factory):
     """A directory in which the study was run."""
-    return run_study("reconstruction", tmp_path_factory.mktemp("reconstruction"), real_data)
+    return running.run_study("reconstruction", tmp_path_factory.mktemp("reconstruction"), real_data)
 
 
-def table(directory, name):
-    return pd.read_csv(directory / TABLES / f"{name}.csv")
+table = partial(running.table, "reconstruction")
 
 
 def test_a_second_run_has_nothing_to_do(finished):
-    again = snakemake("reconstruction", finished)
-    assert "Nothing to do" in again.stdout + again.stderr
+    running.assert_nothing_to_do("reconstruction", finished)
 
 
 def test_short_trained_saes_lose_more_beyond_their_context_than_long_trained_ones(finished):

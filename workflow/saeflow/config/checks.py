@@ -151,8 +151,7 @@ def _check_world(config: Config, where: str, entry: Config, what: str) -> Config
 def _check_study(config: Config, where: str, study: Config) -> None:
     """Check what every study names."""
     for key in ("train_on", "evaluate_on"):
-        for part in ("dataset", "packing"):
-            refer(config, f"{part}s", study[key][part], f"{where} > {key} > {part}")
+        refer_place(config, study[key], f"{where} > {key}")
     for name in study["saes"]:
         refer(config, "saes", name, f"{where} > saes")
     check_saes(config, where, study)
@@ -181,6 +180,48 @@ def _check_hooks(config: Config, where: str, study: Config, model: str, n_layers
                 f" and BLOCK from 0 to {n_layers - 1}",
                 got=name,
             )
+
+
+def refer_place(config: Config, place: Config, where: str) -> None:
+    """Check that the dataset and the packing of a place are there."""
+    for part in ("dataset", "packing"):
+        refer(config, f"{part}s", place[part], f"{where} > {part}")
+
+
+def check_trained_elsewhere(
+    config: Config, where: str, study: Config, *, on: str, saes: str, what: str
+) -> bool:
+    """Check SAEs that a study trains at another place, and return whether it does.
+
+    Parameters
+    ----------
+    config
+        The whole configuration.
+    where
+        Place of the study, for messages.
+    study
+        Its section.
+    on, saes
+        Its keys with the place, None for none, and with the names of the SAEs.
+    what
+        What SAEs these are, for messages.
+    """
+    place, names = study[on], study[saes]
+    for name in names:
+        refer(config, "saes", name, f"{where} > {saes}")
+    if (place is None) == bool(names):
+        raise ConfigError(
+            f"{what} need both a place and names",
+            where=f"{where} > {on}",
+            expected=f"{on} and {saes}, or neither",
+            got=f"{on} {place}, {saes} {names}",
+        )
+    if place is not None:
+        refer_place(config, place, f"{where} > {on}")
+        there = {**study, "saes": names, "train_on": place}
+        check_saes(config, where, there)
+        check_amounts(config, there, where.partition(" > ")[0])
+    return place is not None
 
 
 def check_saes(config: Config, where: str, study: Config) -> None:

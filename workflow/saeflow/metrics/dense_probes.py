@@ -14,7 +14,7 @@ import numpy as np
 from saeflow.metrics.metric import Measure, Metric, Sums
 
 _PAPER = "Kantamneni et al. 2025, Are sparse autoencoders useful?"
-_POST = "Classification from sparse encodings, LessWrong 2024"
+_POST = "Annah 2023, Classifying representations of sparse autoencoders (SAEs)"
 
 
 def probed_auc(sums: Sums) -> np.ndarray:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
 from saeflow.studies.claims import OTHER, SAME
+
+Say = Callable[[pd.DataFrame], Iterator[str]]
+"""From a table to sentences."""
+
+
+def paragraphs(tables: Mapping[str, pd.DataFrame], parts: Mapping[str, Say]) -> Iterator[str]:
+    """Yield what is said of each table that is there, if anything is; in the order of ``parts``."""
+    said = (" ".join(say(tables[name])) for name, say in parts.items() if name in tables)
+    yield from filter(None, said)
 
 
 def name_of(row: pd.Series) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saeflow.config.base import HookName, MaybeItems
-from saeflow.config.checks import refer
+from saeflow.config.checks import refer, refer_place
 from saeflow.config.sections import Place, StudySection
 from saeflow.errors import ConfigError
 
@@ -39,8 +39,7 @@ class ShuffledSection(StudySection):
                     got=f"{name}, " + (f"shuffle: {own}" if own else "which is not shuffled"),
                 )
         if place := section["control_on"]:
-            for part in ("dataset", "packing"):
-                refer(config, f"{part}s", place[part], f"{where} > control_on > {part}")
+            refer_place(config, place, f"{where} > control_on")
         for key, among in (("control_saes", "saes"), ("control_hooks", "hooks")):
             for name in section[key] or ():
                 if name not in section[among]:

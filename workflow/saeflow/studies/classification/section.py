@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from saeflow.config.amounts import check_amounts
 from saeflow.config.base import HookName, Items, MaybeItems
-from saeflow.config.checks import check_saes, refer
+from saeflow.config.checks import check_trained_elsewhere, refer
 from saeflow.config.sections import Place
 from saeflow.errors import ConfigError
 from saeflow.studies.shuffled_section import ShuffledSection
@@ -57,29 +56,8 @@ class Section(ShuffledSection):
                         got=name,
                         remedy=f"Add it to `{among}`, or take it from `{key}`.",
                     )
-        cls._check_domain(config, section, where)
-
-    @classmethod
-    def _check_domain(
-        cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str
-    ) -> None:
-        place, names = section["in_domain_on"], section["in_domain_saes"]
-        if (place is None) == bool(names):
-            raise ConfigError(
-                "SAEs of the texts' own domain need both a place and names",
-                where=f"{where} > in_domain_on",
-                expected="in_domain_on and in_domain_saes, or neither",
-                got=f"in_domain_on {place}, in_domain_saes {names}",
-            )
-        if place is None:
+        own = {"saes": "in_domain_saes", "what": "SAEs of the texts' own domain"}
+        if not check_trained_elsewhere(config, where, section, on="in_domain_on", **own):
             return
-        for name in names:
-            refer(config, "saes", name, f"{where} > in_domain_saes")
-        for key in ("in_domain_on", "in_domain_against"):
-            if (place := section[key]) is None:
-                continue
-            for part in ("dataset", "packing"):
-                refer(config, f"{part}s", place[part], f"{where} > {key} > {part}")
-            there = {**section, "saes": names, "train_on": place}
-            check_saes(config, where, there)
-            check_amounts(config, there, where.partition(" > ")[0])
+        if section["in_domain_against"] is not None:
+            check_trained_elsewhere(config, where, section, on="in_domain_against", **own)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from saeflow.figures.places import learned
 from saeflow.studies.classification.facts.summary import known
 from saeflow.studies.classification.removal.summary import removed, steered
-from saeflow.studies.saying import estimate, name_of, span, verdicts
+from saeflow.studies.saying import Say, estimate, name_of, paragraphs, span, verdicts
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -27,7 +27,7 @@ def summary(tables: Tables) -> str:
     str
         Paragraphs, with the lowest and the highest SAE.
     """
-    parts: dict[str, Callable[[pd.DataFrame], Iterator[str]]] = {
+    parts: dict[str, Say] = {
         "probes": _codes,
         "probe_tasks": _tasks,
         "probe_choices": _choices,
@@ -36,7 +36,7 @@ def summary(tables: Tables) -> str:
         "published": verdicts,
         "published_settings": lambda table: verdicts(table, "the paper on sparse probing"),
     }
-    found = [" ".join(say(tables[name])) for name, say in parts.items() if name in tables]
+    found = list(paragraphs(tables, parts))
     if {"steering", "removal"} <= tables.keys():
         found.append(" ".join(steered(tables["steering"], tables["removal"])))
     return "\n\n".join(filter(None, [*found, " ".join(known(tables))]))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from saeflow.config.amounts import check_amounts
 from saeflow.config.base import MaybeItems
-from saeflow.config.checks import check_saes, refer
+from saeflow.config.checks import check_trained_elsewhere, refer
 from saeflow.config.sections import Place
 from saeflow.errors import ConfigError
 from saeflow.studies.reconstruction.controls.sizes import Sizes
@@ -38,8 +37,6 @@ class Section(ShuffledSection):
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
         """Check that what is named is there, and that contexts are shorter where they should be."""
         super().check(config, section, where)
-        for name in section["context_saes"]:
-            refer(config, "saes", name, f"{where} > context_saes")
         for name in section["prompts"]:
             refer(config, "prompts", name, f"{where} > prompts")
         for name in section["ablate_on"] or ():
@@ -51,18 +48,10 @@ class Section(ShuffledSection):
                     got=name,
                     remedy=f"Add {name} to `prompts`, or take it from `ablate_on`.",
                 )
-        place = section["context_on"]
-        if (place is None) == bool(section["context_saes"]):
-            raise ConfigError(
-                "SAEs of shorter contexts need both a place and names",
-                where=f"{where} > context_on",
-                expected="context_on and context_saes, or neither",
-                got=f"context_on {place}, context_saes {section['context_saes']}",
-            )
-        if place is None:
+        own = {"on": "context_on", "saes": "context_saes", "what": "SAEs of shorter contexts"}
+        if not check_trained_elsewhere(config, where, section, **own):
             return
-        for part in ("dataset", "packing"):
-            refer(config, f"{part}s", place[part], f"{where} > context_on > {part}")
+        place = section["context_on"]
         short, long = (
             config["packings"][packing]["context_length"]
             for packing in (place["packing"], section["evaluate_on"]["packing"])
@@ -74,6 +63,3 @@ class Section(ShuffledSection):
                 expected=f"a packing with context_length below {long}",
                 got=short,
             )
-        there = {**section, "saes": section["context_saes"], "train_on": place}
-        check_saes(config, where, there)
-        check_amounts(config, there, where.partition(" > ")[0])

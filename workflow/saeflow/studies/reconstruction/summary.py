@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from saeflow.figures.places import learned
-from saeflow.studies.saying import estimate, name_of, span, verdicts
+from saeflow.studies.saying import Say, estimate, name_of, paragraphs, span, verdicts
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -25,7 +25,7 @@ def summary(tables: Tables) -> str:
     str
         Paragraphs, with the lowest and the highest SAE.
     """
-    parts: dict[str, Callable[[pd.DataFrame], Iterator[str]]] = {
+    parts: dict[str, Say] = {
         "performance": _costs,
         "controls": _controls,
         "context": _contexts,
@@ -34,8 +34,7 @@ def summary(tables: Tables) -> str:
         "feature_agreement": _causes,
         "published": verdicts,
     }
-    found = (" ".join(say(tables[name])) for name, say in parts.items() if name in tables)
-    return "\n\n".join(filter(None, found))
+    return "\n\n".join(paragraphs(tables, parts))
 
 
 def _costs(table: pd.DataFrame) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 
 from saeflow.figures.places import learned
+from saeflow.studies.saying import estimate
 from saeflow.tables.runs import ORIGINAL
 
 Tables = Mapping[str, pd.DataFrame]
@@ -138,18 +139,13 @@ def _over(rows: pd.DataFrame, name: str) -> str:
     """Return a number of one SAE with its interval, of several the mean and the range."""
     values = rows[name]
     if len(rows) == 1:
-        return _one(rows, name)
+        return estimate(rows.iloc[0], name, ".3g")
     return f"{values.mean():.3g} on average ({values.min():.3g} to {values.max():.3g})"
 
 
 def _median(rows: pd.DataFrame, name: str) -> str:
     """Return the same of a ratio that is noise where an SAE adds little: median and quartiles."""
     if len(rows) == 1:
-        return _one(rows, name)
+        return estimate(rows.iloc[0], name, ".3g")
     low, middle, high = rows[name].quantile([0.25, 0.5, 0.75])
     return f"{middle:.3g} in the median ({low:.3g} to {high:.3g} in half of them)"
-
-
-def _one(rows: pd.DataFrame, name: str) -> str:
-    value, low, high = (rows[f"{name}{end}"].iloc[0] for end in ("", "_low", "_high"))
-    return f"{value:.3g} [{low:.3g}, {high:.3g}]"

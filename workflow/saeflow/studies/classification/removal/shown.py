@@ -19,6 +19,7 @@ from saeflow.metrics.erasure import (
     RANDOM_FEATURES,
 )
 from saeflow.studies.classification.removal.tables import LABELLED
+from saeflow.studies.saying import span
 
 WAYS = {
     FEATURES: Look(SERIES[0], "o", "features"),
@@ -75,15 +76,12 @@ def recipe_looks(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def on_texts(table: pd.DataFrame) -> str:
     """Return on how many texts the rows of a table rest, in a sentence."""
-    read = f"{_range(table['n_texts'])} texts with {_range(table['n_text_tokens'])} tokens"
+    read = (
+        f"{span(table['n_texts'], ',.0f')} texts with {span(table['n_text_tokens'], ',.0f')} tokens"
+    )
     if "n_test" not in table:
         return f"Measured on {read} per task."
-    return f"Readers are tried on {_range(table['n_test'])} texts per task; losses are of {read}."
-
-
-def _range(values: pd.Series) -> str:
-    low, high = f"{values.min():,.0f}", f"{values.max():,.0f}"
-    return low if low == high else f"{low} to {high}"
+    return f"Readers are tried on {span(table['n_test'], ',.0f')} texts per task; losses are of {read}."
 
 
 def handles(looks: Mapping[str, Mapping[str, Any]]) -> list[Line2D]:
