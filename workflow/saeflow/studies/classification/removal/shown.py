@@ -76,12 +76,12 @@ def recipe_looks(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def on_texts(table: pd.DataFrame) -> str:
     """Return on how many texts the rows of a table rest, in a sentence."""
-    read = (
-        f"{span(table['n_texts'], ',.0f')} texts with {span(table['n_text_tokens'], ',.0f')} tokens"
-    )
+    n_texts, n_tokens = (span(table[name], ",.0f") for name in ("n_texts", "n_text_tokens"))
+    read = f"{n_texts} texts with {n_tokens} tokens"
     if "n_test" not in table:
         return f"Measured on {read} per task."
-    return f"Readers are tried on {span(table['n_test'], ',.0f')} texts per task; losses are of {read}."
+    n_test = span(table["n_test"], ",.0f")
+    return f"Readers are tried on {n_test} texts per task; losses are of {read}."
 
 
 def handles(looks: Mapping[str, Mapping[str, Any]]) -> list[Line2D]:
