@@ -22,6 +22,12 @@ MEASUREMENT_OF_MODEL = RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packin
 MEASUREMENT_OF_HOOK = (
     RESULTS + "/models/{model}/on/{eval_dataset}/{eval_packing}/{hook}/{measure}.json"
 )
+WITH = {name: f"with_{name}" for name in ("model", "dataset", "packing", "hook", "sae", "seed")}
+"""The wildcards of an SAE, and those of another one that it is held against."""
+MEASUREMENT_OF_PAIR = (
+    SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/with/{with_model}/{with_dataset}"
+    "/{with_packing}/{with_hook}/{with_sae}/seed-{with_seed}/{measure}.json"
+)
 PROMPTS = RESULTS + "/prompts/{prompts}/prompts.json"
 LABELLED = RESULTS + "/labelled/{labelled}/labelled.json"
 ON_PROMPTS, ON_LABELLED = "prompts", "labelled"
@@ -92,6 +98,7 @@ WILDCARDS = {
     "figure": r"[a-z0-9_]+",
     "plan": r"[0-9a-f]{16}",
 }
+WILDCARDS |= {other: WILDCARDS[name] for name, other in WITH.items()}
 """What each wildcard may be; no wildcard contains a slash."""
 
 

@@ -35,6 +35,17 @@ def test_the_key_of_a_hook_has_no_sae():
     assert Key.of_hook(path) == Key(**of, **ON)
 
 
+def test_the_key_of_a_pair_has_both_saes():
+    other = {**PLACE, "model": "m@12", "hook": "mlp_out.3", "seed": 4}
+    second = {paths.WITH[name]: value for name, value in {**other, "sae": "b~scale"}.items()}
+    of = {**PLACE, **second, **ON}
+    path = paths.fill(paths.MEASUREMENT_OF_PAIR, sae="a", measure="similarity", **of)
+    found = Key.of_pair(path)
+    assert found.other == (Key(sae="b", method="scale", **other),)
+    assert found.training == Key(sae="a", **PLACE) and found.on == tuple(ON.values())
+    assert str(found).count(" and ") == 1
+
+
 def test_the_parent_differs_in_the_method_only():
     key = Key(sae="a", method="scale", **PLACE, **ON)
     assert key.parent == Key(sae="a", method=ORIGINAL, **PLACE, **ON) == key.parent.parent

@@ -63,7 +63,7 @@ def resolve(config: Any, *, file: str = "config.yaml") -> Config:
             remedy="Rename the packing.",
         )
     for section, values, where in studies.values():
-        _check_study(result, where, values)
+        check_study(result, where, values)
         section.check(result, values, where)
         check_amounts(result, values, file)
     return result
@@ -102,6 +102,15 @@ def _origin(config: Config, model: str) -> Config:
     """Return the entry of a model, and of a shuffled one that of the model it is made of."""
     entry = _entry(config, model)
     return _entry(config, entry["shuffle"]) if "shuffle" in entry else entry
+
+
+def tokenizer_of(config: Config, model: str) -> str:
+    """Return the name of the tokenizer that a model reads."""
+    name = model.partition("@")[0]
+    entry = config["models"][name]
+    if "shuffle" in entry:
+        return tokenizer_of(config, entry["shuffle"])
+    return entry["train"]["tokenizer"] if "train" in entry else entry.get("tokenizer", name)
 
 
 def _check_tokenizer(config: Config, where: str, tokenizer: Config) -> None:
@@ -148,20 +157,6 @@ def _check_world(config: Config, where: str, entry: Config, what: str) -> Config
     return world
 
 
-def _check_study(config: Config, where: str, study: Config) -> None:
-    """Check what every study names."""
-    for key in ("train_on", "evaluate_on"):
-        refer_place(config, study[key], f"{where} > {key}")
-    for name in study["saes"]:
-        refer(config, "saes", name, f"{where} > saes")
-    check_saes(config, where, study)
-    for name in study["models"]:
-        _check_checkpoint(config, f"{where} > models", name)
-        model = _origin(config, name)
-        if "train" in model:
-            _check_hooks(config, f"{where} > hooks", study, name, model["train"]["n_layers"])
-
-
 def _check_hooks(config: Config, where: str, study: Config, model: str, n_layers: int) -> None:
     """Check that a model that is trained here has the study's hooks, and those of transcoders."""
     targets = [
@@ -180,6 +175,20 @@ def _check_hooks(config: Config, where: str, study: Config, model: str, n_layers
                 f" and BLOCK from 0 to {n_layers - 1}",
                 got=name,
             )
+
+
+def check_study(config: Config, where: str, study: Config) -> None:
+    """Check what every study names, or what is made of its section for a part of it."""
+    for key in ("train_on", "evaluate_on"):
+        refer_place(config, study[key], f"{where} > {key}")
+    for name in study["saes"]:
+        refer(config, "saes", name, f"{where} > saes")
+    check_saes(config, where, study)
+    for name in study["models"]:
+        _check_checkpoint(config, f"{where} > models", name)
+        model = _origin(config, name)
+        if "train" in model:
+            _check_hooks(config, f"{where} > hooks", study, name, model["train"]["n_layers"])
 
 
 def refer_place(config: Config, place: Config, where: str) -> None:

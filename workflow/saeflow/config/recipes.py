@@ -7,7 +7,7 @@ least of all, knows of them. Read `expand`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from saeflow.config.messages import no_such
@@ -155,14 +155,21 @@ def _part(key: str, value: Any, where: str) -> str:
 def _study(name: Any, study: Any, members: Mapping[str, Iterable[str]]) -> Any:
     """Return a study in which the name of a sweep is replaced by those of its recipes."""
     section = find_section(name)
-    if not isinstance(study, dict) or section is None:
-        return study
-    result = dict(study)
-    for key in section.SAE_KEYS:
-        if isinstance(study.get(key), list):
+    return study if section is None else _written_out(study, section.SAE_KEYS, members)
+
+
+def _written_out(given: Any, keys: Collection[str], members: Mapping[str, Iterable[str]]) -> Any:
+    """Return a section in which lists under some keys, at any depth, name recipes for sweeps."""
+    if not isinstance(given, dict):
+        return given
+    result = {}
+    for key, value in given.items():
+        if key in keys and isinstance(value, list):
             result[key] = [
                 one
-                for item in study[key]
+                for item in value
                 for one in (members.get(item, [item]) if isinstance(item, str) else [item])
             ]
+        else:
+            result[key] = _written_out(value, keys, members)
     return result

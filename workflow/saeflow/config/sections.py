@@ -175,6 +175,50 @@ class Erasure(Section):
     """Seed of the random parts, directions and features."""
 
 
+class Codes(Section):
+    """Which latents of SAEs are kept, token by token, to be held against those of others."""
+
+    tokens: Count = 100_000
+    """Tokens of the test split that are enough: its first documents, until they have so many."""
+    least: Count = 10
+    """Tokens on which a latent must be active to be compared; those of fewer are counted."""
+    duplicate: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """Cosine of the decoder rows of two latents of one SAE from which on the one that is active on
+    fewer tokens is a duplicate: it is not compared, but counted."""
+
+
+class Similarity(Section):
+    """How SAEs are held against each other."""
+
+    one_to_one: Count = 4096
+    """Latents of the smaller SAE up to which the best assignment of one latent to one is found
+    among all; of larger ones among the best `candidates` of each."""
+    candidates: Count = 32
+    """Such best ones."""
+    align_tokens: Count = 20_000
+    """Tokens of the training split on which the activations of two hooks or models are aligned by a
+    rotation."""
+    groups: Annotated[int, Field(ge=2)] = 20
+    """Groups of documents over which intervals of correlations are drawn."""
+    published_mode: bool = False
+    """Add the two computations of the post that went wrong, beside ours: correlations of
+    activations whose mean is not taken off, of few tokens, and random directions with positive
+    entries alone."""
+    seed: Whole = 0
+    """Seed of what nulls draw."""
+
+
+class Effects(Section):
+    """What the model loses with each latent of an SAE."""
+
+    tokens: Count = 10_000
+    """Tokens of the test split that are enough: its first sequences, until they have so many."""
+    exact: Whole = 16
+    """Latents that are also taken out one by one, to tell how good the estimate by gradients is."""
+    seed: Whole = 0
+    """Seed of their choice."""
+
+
 class Gate(Section):
     """What SAEs from elsewhere are held against before anything is measured of them."""
 
@@ -241,6 +285,12 @@ class Measures(Section):
     """Whether SAEs from elsewhere fit the model; what fails is not measured. null: not asked."""
     probing: Probing | None = Probing()
     """How probes are fitted to labelled texts, to states and to codes. null for none."""
+    codes: Codes = Codes()
+    """Which latents of SAEs are compared, and on which tokens."""
+    similarity: Similarity = Similarity()
+    """How SAEs are held against each other."""
+    effects: Effects | None = Effects()
+    """What the model loses with each latent, where a study asks for it. null to leave it out."""
     ablations: Ablations | None = Ablations()
     """Which features are ablated in the model, on prompts. null for none."""
     facts: Facts | None = Facts()
@@ -264,7 +314,8 @@ class StudySection(Section):
     """What every study is told; one that asks more has a class of its own, see `Study.section`."""
 
     SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes",)
-    """Keys whose items are names under `saes`; one of a sweep stands for all of its recipes."""
+    """Keys, of the section and of what is in it, whose items are names under `saes`; one of a sweep
+    stands for all of its recipes."""
 
     models: Items[str]
     """Names under `models`; `model@step` is a checkpoint of one that is trained here."""

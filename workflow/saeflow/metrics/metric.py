@@ -84,10 +84,12 @@ class Measure(NamedTuple):
         "clean" (what the hook's own activations and their ablations give, `saeflow.metrics.clean`),
         "trained_on" (the tokens that the SAE was trained on here, if of the same dataset),
         "prompts" (a prompt set), "labelled" (labelled texts), "states" (the hook's activations on
-        them, `saeflow.metrics.states`), "others" (further SAEs that the study's row names).
+        them, `saeflow.metrics.states`), "codes" (the SAE's latents, `saeflow.metrics.codes`),
+        "others" (further SAEs that the study's row names).
     of : str
         "sae" for a measurement of each SAE; "model" for one of each language model; "hook" for one
-        of each hook, which other measures read.
+        of each hook, which other measures read; "pair" for one of each two SAEs that are compared,
+        which reads of the second what it reads of the first, under "other_...".
     together : bool
         Whether all hooks of a model, and all prompt sets or labelled texts, are measured in one
         pass, where one clean run of the model serves them all; else each hook has a pass of its

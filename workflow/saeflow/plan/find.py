@@ -27,6 +27,7 @@ def find_defined(plan: Plan, record: Path) -> Result | None:
         paths.MEASUREMENT: plan.measurement,
         paths.MEASUREMENT_OF_MODEL: plan.measurement_of_model,
         paths.MEASUREMENT_OF_HOOK: plan.measurement_of_hook,
+        paths.MEASUREMENT_OF_PAIR: plan.measurement_of_pair,
     }
     for pattern, find in finders.items():
         wildcards = match(pattern, record)

@@ -16,15 +16,15 @@ from saeflow.plan.find import find_defined
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import SOURCE_ROOT, Result, with_upstream
 from saeflow.plan.summary import summary
-from saeflow.studies.study import LABELLED, ON, OTHERS, PROMPTS, Figure, Row, Study, Table
+from saeflow.studies.study import LABELLED, ON, OTHERS, PROMPTS, WITH, Figure, Row, Study, Table
 
 STYLE = SOURCE_ROOT / "saeflow" / "figures" / "saeflow.mplstyle"
 PAGE = SOURCE_ROOT / "saeflow" / "report"
 SAE, SIMULATION = "sae", "simulation"
 """Kinds of results that tables read, besides measures."""
-_OF_MODEL, _OF_HOOK = "model", "hook"
+_OF_MODEL, _OF_HOOK, _OF_PAIR = "model", "hook", "pair"
 _UNPACKED = {PROMPTS: paths.ON_PROMPTS, LABELLED: paths.ON_LABELLED}
-_ASIDE = (ON, OTHERS, *_UNPACKED)
+_ASIDE = (ON, OTHERS, WITH, *_UNPACKED)
 
 
 class Outputs:
@@ -148,6 +148,8 @@ class Outputs:
         if MEASURES[kind].of == _OF_HOOK:
             of = {"model": row["model"], "hook": row["hook"], **place}
             return self.plan.measurement_of_hook(kind, **of)
+        if MEASURES[kind].of == _OF_PAIR:
+            return self.plan.measurement_of_pair(kind, **place, **sae, **_with(row[WITH]))
         return self.plan.measurement(kind, others=row.get(OTHERS, ()), **place, **sae)
 
     def _simulation(self, study: str) -> Result:
@@ -295,6 +297,11 @@ class Outputs:
                 if store.rule == HARVEST:
                     readers.setdefault(store, []).append(result)
         return [_release(store, tuple(after)) for store, after in readers.items()]
+
+
+def _with(other: Row) -> Row:
+    """Return the wildcards of the second SAE of a pair."""
+    return {paths.WITH[name]: value for name, value in other.items()}
 
 
 def _release(store: Result, readers: tuple[Result, ...]) -> Result:

@@ -20,7 +20,7 @@ from saeflow.plan.sources import Sources
 from saeflow.sae.baselines import BASELINES
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
-_OF_EACH = ("trained_on", "others", "gate")
+_OF_EACH = ("trained_on", "others", "gate", "codes")
 """What a measure reads that is each SAE's own."""
 
 _OF_A_HOOK = {"activations", "states"}
@@ -28,6 +28,9 @@ _OF_A_HOOK = {"activations", "states"}
 
 GATE = "gate"
 """The measure that SAEs from elsewhere have to pass."""
+
+_OTHER = "other_"
+"""What the inputs of the second SAE of a pair begin with."""
 
 OF_A_MODEL = "model"
 """In the place of the hook where a measurement is of a language model, or of all its hooks."""
@@ -251,6 +254,45 @@ class Plan(Sources):
 
         return self._once((measure, model, hook, *on.values()), build)
 
+    def measurement_of_pair(
+        self, measure: str, *, eval_dataset: str, eval_packing: str, **pair: Any
+    ) -> Result:
+        """Return what a measure makes of two SAEs.
+
+        Parameters
+        ----------
+        measure
+            One of pairs.
+        eval_dataset, eval_packing
+            What to measure on.
+        **pair
+            The wildcards of the first SAE, and of the second by the names in `saeflow.paths.WITH`.
+        """
+        on = {"eval_dataset": eval_dataset, "eval_packing": eval_packing}
+
+        def build() -> Result:
+            inputs: dict[str, Result] = {}
+            modules: list[str] = []
+            for prefix, names in (("", {name: name for name in paths.WITH}), (_OTHER, paths.WITH)):
+                sae = {name: pair[wildcard] for name, wildcard in names.items()}
+                recipe = self._entry("saes", sae["sae"].partition("~")[0])
+                read = {"sae": self.sae(**sae), **self._read_by(measure, recipe, {**sae, **on})}
+                shared = inputs.values()  # what is the same for both is read once
+                inputs |= {prefix + name: one for name, one in read.items() if one not in shared}
+                modules += architecture_modules(recipe)
+            return Result(
+                rule="measure",
+                place=_place(measure, pair["model"], pair["hook"], on),
+                output=paths.fill(paths.MEASUREMENT_OF_PAIR, **pair, **on, measure=measure),
+                settings=self._measuring(measure),
+                inputs=inputs,
+                code_roots=(MEASURES[measure].compute, *dict.fromkeys(modules)),
+                suffix="",
+            )
+
+        names = (pair[wildcard] for wildcard in (*paths.WITH, *paths.WITH.values()))
+        return self._once((measure, *map(str, names), *on.values()), build)
+
     def _read_by(
         self, measure: str, recipe: Mapping[str, Any], of: Mapping[str, Any]
     ) -> dict[str, Result]:
@@ -289,6 +331,8 @@ class Plan(Sources):
                 hook = of["hook"] if target is None else target_hook(of["hook"], target)
                 place = {"eval_dataset": on[0], "eval_packing": on[1]}
                 inputs["clean"] = self.measurement_of_hook("clean", model=model, hook=hook, **place)
+            elif name == "codes":
+                inputs["codes"] = self.measurement("codes", **of)
             elif name == "answers":
                 inputs["answers"] = self.measurement("answers", **of)
             elif name == "others":

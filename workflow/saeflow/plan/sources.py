@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import paths
+from saeflow.config.checks import tokenizer_of
 from saeflow.datasets.files import kind_of
 from saeflow.errors import ConfigError
 from saeflow.labelled.files import PATHS
@@ -96,11 +97,8 @@ class Sources:
 
     def tokenizer_name(self, model: str) -> str:
         """Return the name of the tokenizer that a model reads."""
-        name = model.partition("@")[0]
-        entry = self._entry("models", name)
-        if "shuffle" in entry:
-            return self.tokenizer_name(entry["shuffle"])
-        return entry["train"]["tokenizer"] if "train" in entry else entry.get("tokenizer", name)
+        self._entry("models", model.partition("@")[0])  # raises where there is none
+        return tokenizer_of(self.config, model)
 
     def tokenizer(self, tokenizer: str) -> Result:
         """Return a tokenizer: trained, or taken from a model."""

@@ -20,10 +20,10 @@ Row = dict[str, Any]
 Rows = Callable[[Config, Config], Iterator[Row]]
 When = Callable[[Config, Config], bool]
 
-ON, PROMPTS, LABELLED, OTHERS = "on", "prompts", "labelled", "others"
+ON, PROMPTS, LABELLED, OTHERS, WITH = "on", "prompts", "labelled", "others", "with"
 """Keys of a row beside the wildcards of an SAE: the dataset and packing that it is measured on,
-where these are not the study's; or the prompt set; or the labelled texts; and the rows of other
-SAEs that are read too."""
+where these are not the study's; or the prompt set; or the labelled texts; the rows of other
+SAEs that are read too; and that of the other SAE of a pair."""
 
 
 def always(config: Config, section: Config) -> bool:  # noqa: ARG001
@@ -173,7 +173,7 @@ class Study(NamedTuple):
     rows_of : Mapping
         Kind of result -> the same for what tables read of this kind, where that is about other
         SAEs or other texts: rows that may also have `ON`, `PROMPTS`, `LABELLED` or `OTHERS`. Of
-        what is measured of hooks, rows of a model and a hook.
+        what is measured of hooks, rows of a model and a hook; of pairs, those with `WITH`.
     automatic : callable or None
         (config) -> whether the study is made without being asked for; None for never.
     simulation : str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Key:
         How it was fine-tuned, or `ORIGINAL`.
     eval_dataset, eval_packing : str
         What it was measured on; "" for an SAE as such.
+    other : tuple of Key
+        The second SAE of a pair; empty for all else.
     """
 
     model: str
@@ -67,6 +69,7 @@ class Key:
     method: str = ORIGINAL
     eval_dataset: str = ""
     eval_packing: str = ""
+    other: tuple[Key, ...] = ()
 
     @classmethod
     def of_path(cls, record: Path) -> Key:
@@ -89,15 +92,23 @@ class Key:
         *parts, hook = published(record).parts[:-1]
         return cls(parts[-4], hook=hook, eval_dataset=parts[-2], eval_packing=parts[-1])
 
+    @classmethod
+    def of_pair(cls, record: Path) -> Key:
+        """Read the key from the path of a measurement of two SAEs."""
+        parts = published(record).parts[:-1]
+        first, second = parts[:-7], parts[-6:]
+        other = cls.of_path(Path(*second, record.name))
+        return replace(cls.of_path(Path(*first, record.name)), other=(other,))
+
     @property
     def parent(self) -> Key:
         """The SAE from which a fine-tuned one was made; itself for an original."""
-        return Key(**{**self.__dict__, "method": ORIGINAL})
+        return replace(self, method=ORIGINAL)
 
     @property
     def training(self) -> Key:
         """The key of the SAE itself, without an evaluation set."""
-        return Key(**{**self.__dict__, "eval_dataset": "", "eval_packing": ""})
+        return replace(self, eval_dataset="", eval_packing="", other=())
 
     @property
     def on(self) -> tuple[str, str]:
@@ -107,7 +118,8 @@ class Key:
     def __str__(self) -> str:
         sae = self.sae if self.method == ORIGINAL else f"{self.sae}~{self.method}"
         seed = f"seed {self.seed}" if self.sae else ""
-        return " ".join(filter(None, (self.model, self.hook, sae, seed)))
+        own = " ".join(filter(None, (self.model, self.hook, sae, seed)))
+        return " and ".join((own, *map(str, self.other)))
 
     def columns(self) -> dict[str, Any]:
         """Return the key as the first columns of a table of SAEs, or of hooks."""
@@ -277,7 +289,7 @@ class Run:
         return NOTES.join(filter(None, found))
 
 
-_KEYS = {SAE: Key.of_path, "hook": Key.of_hook, "model": Key.of_model}
+_KEYS = {SAE: Key.of_path, "hook": Key.of_hook, "model": Key.of_model, "pair": Key.of_pair}
 
 
 def read_runs(

@@ -1,0 +1,1 @@
+"""The study of universality: whether different SAEs find the same features."""

@@ -1,0 +1,155 @@
+"""Which SAEs are held against which, and in what the two differ. Read `pairs`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from saeflow.hooks import Hook
+from saeflow.studies.study import WITH, Config, Row, every_sae
+
+KEYS = {"model": "models", "train_on": "train_on", "hook": "hooks", "sae": "saes", "seed": "seeds"}
+"""What SAEs of a comparison may differ in, and the key of a comparison that lists its values."""
+
+LAYER, UNTRAINED, SHUFFLED = "another layer", "random weights", "shuffled model"
+"""What SAEs are held against that should have nothing in common with them: nulls."""
+NULLS = (LAYER, UNTRAINED, SHUFFLED)
+
+_OF_RECIPES = {
+    "expansion": "expansion",
+    "architecture": "architecture",
+    "order_seed": "order",
+    "part": "part",
+}
+"""Keys of a recipe, and what two SAEs differ in that differ there."""
+
+
+class Pair(NamedTuple):
+    """Two SAEs that are compared.
+
+    Attributes
+    ----------
+    comparison : str
+        The name of the comparison, or one of `NULLS`.
+    differ : tuple of str
+        In what they differ: of model, checkpoint, dataset, packing, hook, expansion, architecture,
+        order, part, recipe (anything else in it), seed.
+    first, second : dict
+        Their wildcards; which is the first depends on nothing else.
+    """
+
+    comparison: str
+    differ: tuple[str, ...]
+    first: Row
+    second: Row
+
+    @property
+    def row(self) -> Row:
+        """The row of what is measured of them."""
+        return {**self.first, WITH: self.second}
+
+
+def pairs(config: Config, section: Config) -> list[Pair]:
+    """Return all pairs of a study: those of its comparisons, then those with nulls.
+
+    Two SAEs of a comparison are a pair if they differ in something that it varies, and in nothing
+    else. A pair that is in several comparisons stands in each.
+    """
+    found = []
+    for name, comparison in section["comparisons"].items():
+        found += _within(config, name, comparison, list(_saes(section, comparison)))
+    for name, reference, null in _nulls(section):
+        found.append(_pair(config, name, reference, null))
+    return found
+
+
+def of_comparison(section: Config, comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the study's section with what a comparison sets in the place of its own."""
+    own = {key: comparison[key] for key in KEYS.values() if comparison[key] is not None}
+    return {**section, **own}
+
+
+def paired(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the rows of what is measured of pairs, each pair once."""
+    seen = set()
+    for pair in pairs(config, section):
+        key = (*pair.first.values(), *pair.second.values())
+        if key not in seen:
+            seen.add(key)
+            yield pair.row
+
+
+def each_sae(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the SAEs of all pairs, each once."""
+    both = (row for pair in pairs(config, section) for row in (pair.first, pair.second))
+    yield from {tuple(row.values()): row for row in both}.values()
+
+
+def given_pairs(config: Config, section: Config) -> dict[str, Any]:
+    """Return the pairs as an argument of a table's builder: comparison, differ, first, second."""
+    return {"pairs": [pair._asdict() for pair in pairs(config, section)]}
+
+
+def _saes(section: Config, comparison: Mapping[str, Any]) -> Iterator[Row]:
+    there = of_comparison(section, comparison)
+    places = there["train_on"] if isinstance(there["train_on"], list) else [there["train_on"]]
+    for place in places:
+        yield from every_sae({}, there, train_on=place)
+
+
+def _within(
+    config: Config, name: str, comparison: Mapping[str, Any], saes: list[Row]
+) -> Iterator[Pair]:
+    """Yield the pairs of a comparison."""
+    varied = [part for key in comparison["vary"] for part in _parts(key)]
+    against = comparison["against"]
+    for one, other in itertools.combinations(saes, 2):
+        if all(one[key] == other[key] for key in one if key not in varied) and (
+            against is None or against in (one[varied[0]], other[varied[0]])
+        ):
+            yield _pair(config, name, one, other)
+
+
+def _parts(key: str) -> tuple[str, ...]:
+    return ("dataset", "packing") if key == "train_on" else (key,)
+
+
+def _nulls(section: Config) -> Iterator[tuple[str, Row, Row]]:
+    """Yield what the study's own SAEs of the first seed are held against."""
+    nulls = section["nulls"]
+    for one in every_sae({}, {**section, "seeds": section["seeds"][:1]}):
+        changed = [
+            *((LAYER, {"hook": hook}) for hook in nulls["hooks"]),
+            *((UNTRAINED, {"sae": sae}) for sae in nulls["saes"]),
+            *((SHUFFLED, {"model": model}) for model in nulls["models"]),
+        ]
+        for name, change in changed:
+            if (other := {**one, **change}) != one:
+                yield name, one, other
+
+
+def _pair(config: Config, name: str, one: Row, other: Row) -> Pair:
+    first, second = sorted((one, other), key=lambda row: [*map(str, row.values())])
+    return Pair(name, tuple(differences(config, first, second)), first, second)
+
+
+def differences(config: Config, one: Row, other: Row) -> list[str]:
+    """Return in what two SAEs differ, as `Pair` names it."""
+    found = []
+    if one["model"] != other["model"]:
+        models = {row["model"].partition("@")[0] for row in (one, other)}
+        found.append("model" if len(models) > 1 else "checkpoint")
+    found += [key for key in ("dataset", "packing") if one[key] != other[key]]
+    if Hook.parse(one["hook"]) != Hook.parse(other["hook"]):
+        found.append("hook")
+    recipes = [config["saes"][row["sae"].partition("~")[0]] for row in (one, other)]
+    keys = sorted({key for recipe in recipes for key in recipe})
+    differing = [key for key in keys if recipes[0].get(key) != recipes[1].get(key)]
+    of_recipes = [_OF_RECIPES.get(key, "recipe") for key in differing]
+    if "architecture" in of_recipes:  # the rest of two recipes goes with it
+        of_recipes = [one for one in of_recipes if one != "recipe"]
+    if one["sae"] != other["sae"] and not of_recipes:
+        of_recipes = ["recipe"]
+    found += dict.fromkeys(of_recipes)
+    return found + ["seed"] * (one["seed"] != other["seed"])

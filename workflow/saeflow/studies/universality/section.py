@@ -1,0 +1,148 @@
+"""What the universality study asks of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from saeflow.config.amounts import check_amounts
+from saeflow.config.base import HookName, Items, MaybeItems, Name, Whole
+from saeflow.config.base import Section as Part
+from saeflow.config.checks import check_study, refer, tokenizer_of
+from saeflow.config.sections import Place, StudySection
+from saeflow.errors import ConfigError
+from saeflow.studies.universality.comparisons import KEYS, NULLS, of_comparison, pairs
+
+
+class Comparison(Part):
+    """SAEs that are held against each other; what it does not list is the study's own."""
+
+    vary: Items[Literal["model", "train_on", "hook", "sae", "seed"]]
+    """What two SAEs may differ in to be compared; in all else they agree."""
+    models: Items[str] | None = None
+    """Names under `models`; `model@step` is a checkpoint of one that is trained here."""
+    train_on: Items[Place] | None = None
+    """Where SAEs are trained."""
+    hooks: Items[HookName] | None = None
+    """Where SAEs are."""
+    saes: Items[str] | None = None
+    """Names under `saes`."""
+    seeds: Items[Whole] | None = None
+    """Seeds of the initial weights."""
+    against: str | int | None = None
+    """The value that all others are held against; null for each against each."""
+
+    @model_validator(mode="after")
+    def _has_what_is_held_against(self) -> Self:
+        if self.against is None:
+            return self
+        values = [] if self.vary[0] == "train_on" else getattr(self, KEYS[self.vary[0]])
+        if len(self.vary) > 1 or (values is not None and self.against not in values):
+            raise ConfigError(
+                "there is no such value of what this comparison varies",
+                where="against",
+                expected="one of the values of the one key that it varies"
+                + (f": {', '.join(map(str, values))}" if values else ""),
+                got=self.against,
+            )
+        return self
+
+
+class Nulls(Part):
+    """What the study's own SAEs are held against that should have nothing in common with them."""
+
+    hooks: MaybeItems[HookName] = []
+    """Hooks of another layer."""
+    saes: MaybeItems[str] = []
+    """Names under `saes` of SAEs with random weights (tokens: 0)."""
+    models: MaybeItems[str] = []
+    """Names under `models` of models whose weights mean nothing (shuffle)."""
+
+
+class Section(StudySection):
+    """Whether different SAEs find the same features."""
+
+    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "language_saes")
+
+    comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)]
+    """What is held against what, by name."""
+    nulls: Nulls = Nulls()
+    """What the study's own SAEs, of `saes`, are held against to tell what a similarity means."""
+    language_saes: MaybeItems[str] = []
+    """The names among `saes` whose loss in the model is measured."""
+
+    @classmethod
+    def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
+        """Check that what is compared is there, and that it can be compared."""
+        for name, comparison in section["comparisons"].items():
+            _check(config, section, f"{where} > comparisons > {name}", comparison)
+        for key, values in section["nulls"].items():
+            there = {**section, key: [*section[key], *values]}
+            _check_saes(config, there, f"{where} > nulls", there["train_on"])
+        _check_tokens(config, section, where)
+        for name in section["language_saes"]:
+            if name not in section["saes"]:
+                raise ConfigError(
+                    "the study does not have this SAE",
+                    where=f"{where} > language_saes",
+                    expected="some of: " + ", ".join(section["saes"]),
+                    got=name,
+                    remedy="Add it to `saes`.",
+                )
+
+
+def _check(
+    config: Mapping[str, Any], section: Mapping[str, Any], where: str, own: Mapping[str, Any]
+) -> None:
+    """Check one comparison."""
+    there = of_comparison(section, own)
+    for key in own["vary"]:
+        values = there[KEYS[key]]
+        if not isinstance(values, list) or len(values) < 2:
+            raise ConfigError(
+                "there is nothing to compare",
+                where=f"{where} > {KEYS[key]}",
+                expected="two at least, for it varies",
+                got=values,
+            )
+    places = there["train_on"] if isinstance(there["train_on"], list) else [there["train_on"]]
+    if len(places) > 1 and "train_on" not in own["vary"]:
+        raise ConfigError(
+            "SAEs are trained at several places, which the comparison does not vary",
+            where=f"{where} > vary",
+            expected="train_on among them",
+            got=", ".join(own["vary"]),
+        )
+    for place in places:
+        _check_saes(config, there, where, place)
+
+
+def _check_saes(
+    config: Mapping[str, Any], there: Mapping[str, Any], where: str, place: Mapping[str, str]
+) -> None:
+    for key, section in (("models", "models"), ("saes", "saes")):
+        for name in there[key]:
+            refer(config, section, name.partition("@")[0], f"{where} > {key}")
+    study = {**there, "train_on": place}
+    check_study(config, where, study)
+    check_amounts(config, study, where.partition(" > ")[0])
+
+
+def _check_tokens(config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
+    """Check that models whose SAEs are compared read the same tokens."""
+    for pair in pairs(config, section):
+        rows = (pair.first, pair.second)
+        own = [tokenizer_of(config, row["model"]) for row in rows]
+        if own[0] != own[1]:
+            at = "nulls" if pair.comparison in NULLS else f"comparisons > {pair.comparison}"
+            models = [row["model"] for row in rows]
+            raise ConfigError(
+                "activations are compared token by token, and these models read different tokens",
+                where=f"{where} > {at}",
+                expected="models with one tokenizer",
+                got=" and ".join(f"{m} with {t}" for m, t in zip(models, own, strict=True)),
+                remedy="Compare others, or, if the two tokenizers are the same one, set `tokenizer`"
+                " of the models to one name under `tokenizers`.",
+            )
