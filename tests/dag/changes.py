@@ -142,6 +142,11 @@ CHANGES = (
         below_saes(["topk"]),
     ),
     Change(
+        "the part of the training documents that one SAE reads (`part`)",
+        entry("saes", "topk", part="1/2"),
+        below_saes(["topk"]),
+    ),
+    Change(
         "a default of an SAE is written out",
         entry(
             "saes", "topk", expansion=4, scale_input="none", matmul_dtype="float32", penalties={}

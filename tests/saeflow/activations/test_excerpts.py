@@ -8,9 +8,11 @@ from saeflow.activations.excerpts import (
     blocks,
     documents,
     ordinary_rows,
+    part_range,
     sequences,
 )
 from saeflow.activations.reader import open_store
+from saeflow.errors import DataError
 from tiny_stores import make_store
 
 LENGTHS = {"train": [7, 3, 12, 1, 5], "validation": [], "test": [4, 9, 2]}
@@ -54,6 +56,32 @@ def test_a_document_may_go_through_several_sequences(store, monkeypatch):
     found = documents(store, "train")
     assert found.ids.tolist() == [4, 9, 2]
     assert found.starts.tolist() == [0, 10, 23] and found.ends.tolist() == [10, 23, 28]
+
+
+# 23 tokens that are not BOS: 6, 2, 11, 0 and 4 of them in five documents
+@pytest.mark.parametrize(
+    "expected",
+    [[(0, 10), (10, 28)], [(0, 10), (10, 22), (22, 28)], [(0, 7), (7, 10), (10, 22), (22, 28)]],
+)  # fmt: skip
+def test_parts_are_cut_at_the_documents_nearest_to_equal_tokens(store, expected):
+    n = len(expected)
+    parts = [f"{i}/{n}" for i in range(1, n + 1)]
+    assert [part_range(store, "train", part) for part in parts] == expected
+    given = [ordinary_rows(store, "train", part).tolist() for part in parts]
+    assert sum(given, []) == ordinary_rows(store, "train").tolist()
+    read = [r for part in parts for r, _ in batches_in_order(store, "train", 5, part)]
+    assert [row for rows in read for row in range(rows.start, rows.stop)] == [*range(28)]
+
+
+@pytest.mark.parametrize(("split", "n"), [("train", 5), ("train", 9), ("test", 4)])
+def test_too_few_documents_make_no_parts(store, split, n):
+    with pytest.raises(DataError, match=f"too few documents to make {n} parts"):
+        part_range(store, split, f"1/{n}")
+
+
+def test_a_split_without_documents_has_no_parts(store):
+    with pytest.raises(DataError, match="0 of at most 0 tokens"):
+        part_range(store, "validation", "1/2")
 
 
 @pytest.mark.parametrize(

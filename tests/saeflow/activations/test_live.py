@@ -91,8 +91,10 @@ def test_a_mask_chooses_rows_and_one_beyond_the_end_is_refused(pair):
         alive.activations[[len(alive.activations)]]
 
 
-@pytest.mark.parametrize("window_rows", [64, 300, 1 << 20])
-def test_batches_are_bit_for_bit_those_of_the_store(pair, window_rows):
+@pytest.mark.parametrize(
+    ("window_rows", "part"), [(64, None), (300, None), (1 << 20, None), (300, "2/2")]
+)
+def test_batches_are_bit_for_bit_those_of_the_store(pair, window_rows, part):
     def batches(record, start=None):
         with open_store(record) as store:
             mixed = Loader(
@@ -101,8 +103,9 @@ def test_batches_are_bit_for_bit_those_of_the_store(pair, window_rows):
                 batch_size=50,
                 seed=4,
                 window_rows=window_rows,
-                epochs=2,
+                epochs=2 if part is None else 4,
                 start=start,
+                part=part,
             )
             return [batch.clone() for batch in mixed], mixed.state()
 

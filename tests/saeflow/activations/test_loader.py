@@ -105,6 +105,34 @@ def test_a_position_of_another_order_is_refused(store):
         loader(store, batch_size=32, start=state)
 
 
+def test_parts_share_the_rows_by_document_and_each_resumes(store):
+    given = []
+    for part in ("1/3", "2/3", "3/3"):
+        whole = numbers(loader(store, epochs=2, part=part))
+        rows = sum(whole, [])
+        assert sorted(rows[: 36 * 20]) == sorted(rows[36 * 20 :])
+        given.append(set(rows))
+        begun = loader(store, epochs=2, part=part)
+        batches = iter(begun)
+        first = numbers(next(batches) for _ in range(5))
+        batches.close()
+        assert first + numbers(loader(store, epochs=2, part=part, start=begun.state())) == whole
+    assert set.union(*given) == {*ordinary(store)} and sum(map(len, given)) == 36 * 60
+    documents = [{row // 37 for row in rows} for rows in given]
+    assert documents == [{*range(20)}, {*range(20, 40)}, {*range(40, 60)}]
+
+
+def test_ranks_share_a_part(store):
+    ranks = [loader(store, part="2/3", rank=rank, world_size=2) for rank in (0, 1)]
+    rows = [sum(numbers(one), []) for one in ranks]
+    assert sorted(rows[0] + rows[1]) == [r for r in ordinary(store) if 20 <= r // 37 < 40]
+
+
+def test_a_position_in_another_part_is_refused(store):
+    with pytest.raises(StoreError, match="another order"):
+        loader(store, part="1/2", start=loader(store, part="2/2").state())
+
+
 def test_a_window_of_everything_mixes_everything(store):
     (rows,) = numbers(loader(store, batch_size=N, window_rows=1 << 20))
     assert abs(np.corrcoef(rows, np.arange(len(rows)))[0, 1]) < 0.1

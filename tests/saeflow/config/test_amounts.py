@@ -50,6 +50,16 @@ def test_the_configuration_as_such_is_sound():
             "saes > topk > tokens",
             "10,000",
         ),
+        (
+            lambda c: c["saes"]["topk"].update(tokens=5_001, epochs=2, part="2/2"),
+            "saes > topk > tokens",
+            "5,000: packings > p > tokens > train in 2 parts times epochs",
+        ),
+        (
+            lambda c: c["saes"]["topk"].update(tokens=None, part="1/20"),
+            "saes > topk > batch",
+            "at most 250",
+        ),
         (lambda c: c["saes"]["topk"].update(tokens=511), "saes > topk > tokens", "512"),
         (lambda c: c["saes"]["topk"].update(batch_size=5001), "saes > topk > batch", "5,000"),
         (lambda c: c["methods"]["steps"].update(tokens=6000), "methods > steps > tokens", "5,000"),

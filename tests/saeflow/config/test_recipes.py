@@ -57,6 +57,10 @@ def test_a_preset_written_out_is_the_same_recipe(config):
         ({"architecture": "relu", "l1": 1, "penalties": {"ghosts": 1}}, "unknown key 'ghosts'"),
         ({"architecture": "relu", "l1": 1, "penalties": [{"decoder_cosine": 1}]},
          "only numbers, words and truth values"),
+        *(({"architecture": "topk", "k": 8, "part": part}, "part: there is no such part")
+          for part in ("3/2", "0/2", "1/1", "1", "half", "1/2/3", "-1/2", "1/ 2")),
+        ({"architecture": "pca", "part": "3/2"}, "there is no such part"),
+        ({"architecture": "identity", "part": "1/2"}, "unknown key 'part'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(entry, message, config):
@@ -79,6 +83,12 @@ def test_other_keys_are_named_in_full_and_numbers_shortly(config):
     found = recipes(config, r=entry)
     assert "r-l1-0.03-lr0.001-subtract_b_dec-true" in found
     assert "r-l1-1e-05-lr0.001-subtract_b_dec-false" in found
+
+
+def test_parts_have_names_that_can_be_part_of_a_path(config):
+    found = recipes(config, r={"architecture": "pca", "part": ["1/2", "2/2"]})
+    assert [found[f"r-part{i}of2"]["part"] for i in (1, 2)] == ["1/2", "2/2"]
+    assert "part" not in found["topk"]
 
 
 def test_a_study_that_names_a_sweep_means_all_of_it(config):

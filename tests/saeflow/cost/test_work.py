@@ -76,7 +76,12 @@ def test_a_search_for_a_coefficient_is_counted_once_for_all_seeds(passes):
 
 @pytest.mark.parametrize(
     ("recipe", "rows"),
-    [({"epochs": 3}, 300_000), ({"epochs": 3, "tokens": 50_000}, 50_000), ({"tokens": 0}, 0)],
+    [
+        ({"epochs": 3}, 300_000),
+        ({"epochs": 3, "part": "2/4"}, 75_000),
+        ({"epochs": 3, "tokens": 50_000}, 50_000),
+        ({"tokens": 0}, 0),
+    ],
 )
 def test_epochs_and_tokens_decide_the_rows(passes, recipe, rows):
     work, _ = works_of(passes(lambda c: c["saes"]["relu"].update(recipe)), "train_saes")
@@ -91,6 +96,14 @@ def test_recipes_that_order_rows_otherwise_read_them_again(passes):
 
     work, _ = works_of(passes(change), "train_saes")
     assert work.rows.value == 200_000
+
+
+def test_parts_are_read_apart_and_are_together_everything(passes):
+    work, _ = works_of(
+        passes(lambda c: c["saes"]["relu"].update(part=["1/2", "2/2"])), "train_saes"
+    )
+    assert work.rows.value == 100_000
+    assert operations(work) == pytest.approx(2 * 100_000 * 6 * 2 * SAE)
 
 
 def test_fits_share_batches_sums_and_the_model_in_the_loop(passes):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from saeflow.activations.reader import Store
+from saeflow.errors import DataError
 from saeflow.tokens.flags import excluded
 
 
@@ -41,13 +42,61 @@ class Spans(NamedTuple):
         return Spans(*(column[first:end] for column in self))
 
 
-def ordinary_rows(store: Store, split: str) -> np.ndarray:
-    """Return the rows of a split that are not excluded, rising, (n,) int64."""
+def part_range(store: Store, split: str, part: str | None = None) -> tuple[int, int]:
+    """Return the first row of a part of a split and the one after its last.
+
+    Parameters
+    ----------
+    store
+        Where the rows are.
+    split
+        train, validation or test.
+    part
+        "i/n" for the i-th of n; None for all of the split. Consecutive documents are a part, whole
+        ones, and the parts have as many rows that are not excluded, give or take a document: each
+        border between two is the one nearest to where it would be without documents.
+
+    Raises
+    ------
+    DataError
+        If there are too few documents for as many parts.
+    """
     first, end = store.ranges(split)
+    if part is None:
+        return first, end
+    number, n = map(int, part.split("/"))
+    starts = documents(store, split).starts
+    kept = ~excluded(store.rows.read("flags", first, end))
+    sizes = np.add.reduceat(kept, starts - first, dtype=np.int64)
+    before = np.concatenate([[0], sizes.cumsum()])
+    cuts = before[-1] * np.arange(1, n) / n
+    later = np.searchsorted(before, cuts).clip(1, len(starts))
+    nearer = cuts - before[later - 1] <= before[later] - cuts
+    borders = np.concatenate([[0], later - nearer, [len(starts)]])
+    if not (np.diff(before[borders]) > 0).all():
+        raise DataError(
+            f"the {split} split has too few documents to make {n} parts",
+            where=store.path,
+            expected=f"{n} documents at least, none of which is much longer than a part",
+            got=f"{len(starts)} of at most {int(sizes.max(initial=0)):,} tokens",
+            remedy="Ask for fewer parts, or give the dataset more documents.",
+        )
+    rows = np.append(starts, end)[borders]
+    return int(rows[number - 1]), int(rows[number])
+
+
+def ordinary_rows(store: Store, split: str, part: str | None = None) -> np.ndarray:
+    """Return the rows of a split that are not excluded, rising, (n,) int64.
+
+    ``part``: as in `part_range`.
+    """
+    first, end = part_range(store, split, part)
     return first + np.flatnonzero(~excluded(store.rows.read("flags", first, end)))
 
 
-def batches_in_order(store: Store, split: str, n_rows: int) -> Iterator[tuple[slice, torch.Tensor]]:
+def batches_in_order(
+    store: Store, split: str, n_rows: int, part: str | None = None
+) -> Iterator[tuple[slice, torch.Tensor]]:
     """Yield the rows of a split in order, excluded ones as well.
 
     Parameters
@@ -58,13 +107,15 @@ def batches_in_order(store: Store, split: str, n_rows: int) -> Iterator[tuple[sl
         train, validation or test.
     n_rows
         Rows at a time.
+    part
+        As in `part_range`.
 
     Yields
     ------
     tuple
         Which rows of the store, and their values (n, d_model) float32.
     """
-    first, end = store.ranges(split)
+    first, end = part_range(store, split, part)
     for start in range(first, end, n_rows):
         rows = slice(start, min(start + n_rows, end))
         yield rows, store.activations.tensor(rows)

@@ -53,6 +53,9 @@ class Loader:
     rank, world_size
         Of as many processes that share an epoch, which one this is: no row is given by two ranks,
         each is given by one. Ranks differ by one row at most, and so by one batch at most.
+    part
+        Of the split, "i/n" for the i-th of n (`saeflow.activations.excerpts.part_range`); None for
+        all of it.
     device
         Where the batches are wanted. Elsewhere than on the CPU they arrive in the dtype of the
         store, which is the least to transfer, and are converted there.
@@ -85,6 +88,7 @@ class Loader:
         start: Mapping[str, int] | None = None,
         rank: int = 0,
         world_size: int = 1,
+        part: str | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.store, self.batch_size, self.epochs = store, batch_size, epochs
@@ -98,7 +102,9 @@ class Loader:
             epochs=epochs,
             rank=rank,
             world_size=world_size,
+            part=part,
         )
+        self._same |= {"first": self.order.first, "end": self.order.end}
         self.n_rows = self.order.n_rows
         self._device = torch.device(device)
         self._given = self._restored(start)

@@ -125,11 +125,10 @@ def measure(
     n_batches
         How many of the first batches to look at; None for all.
     """
-    first, end = order.store.ranges(order.split)
-    values = order.store.rows.read(unit, first, end)
+    values = order.store.rows.read(unit, order.first, order.end)
     pairs = total = 0
     for rows in itertools.islice(_batches(order, batch_size), n_batches):
-        counts = np.unique(values[rows - first], return_counts=True)[1].astype(np.int64)
+        counts = np.unique(values[rows - order.first], return_counts=True)[1].astype(np.int64)
         pairs += int((counts * (counts - 1)).sum())
         total += len(rows)
     return pairs / total
@@ -152,8 +151,7 @@ def _mean_mates(order: Order, unit: str) -> tuple[float, float]:
 
     NOTE: a document's rows lie together, so that within a chunk they are one run.
     """
-    first, end = order.store.ranges(order.split)
-    values = order.store.rows.read(unit, first, end)[order.is_kept]
+    values = order.store.rows.read(unit, order.first, order.end)[order.is_kept]
     ends = np.cumsum(order.chunk_sizes)
     changes = np.flatnonzero(values[1:] != values[:-1]) + 1
     borders = np.union1d(changes, np.concatenate([[0], ends]))

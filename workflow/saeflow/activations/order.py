@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from saeflow.activations.excerpts import part_range
 from saeflow.activations.reader import Store
 from saeflow.errors import DataError
 from saeflow.tokens.flags import excluded
@@ -68,15 +69,19 @@ class Order:
         How often each row is given; every epoch has an order of its own.
     rank, world_size
         Of as many processes that share an epoch, which one this is.
+    part
+        Of the split, as `saeflow.activations.excerpts.part_range` has it; None for all.
 
     Attributes
     ----------
     store, split
         As given.
+    first, end : int
+        Of the split or its part, the first row and the one after the last.
     n_rows : int
         Rows of an epoch that are this rank's.
     is_kept : ndarray (n,) bool
-        Which rows of the split are given at all.
+        Which rows from ``first`` on are given at all.
     chunk_sizes : ndarray (n_chunks,) int64
         Such rows in each chunk that has one.
     window_chunks : int
@@ -101,12 +106,13 @@ class Order:
         epochs: int = 1,
         rank: int = 0,
         world_size: int = 1,
+        part: str | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
             raise DataError("there is no such rank", expected=f"0 to {world_size - 1}", got=rank)
         self.store, self.split = store, split
-        first, end = store.ranges(split)
-        self.is_kept = ~excluded(store.rows.flags[first:end])
+        self.first, self.end = part_range(store, split, part)
+        self.is_kept = ~excluded(store.rows.flags[self.first : self.end])
         if not self.is_kept.any():
             raise DataError(
                 f"the {split} split has no token to train on",
@@ -115,16 +121,16 @@ class Order:
             )
         self._seed, self._epochs, self._rank = seed, epochs, rank
         chunk_rows = read_rows(store.activations.chunk_rows, window_rows)
-        self._first = first
-        self._set_chunks(first, end, chunk_rows)
+        self._set_chunks(chunk_rows)
         total = int(self.chunk_sizes.sum())
-        self._part = total * rank // world_size, total * (rank + 1) // world_size
-        self.n_rows = self._part[1] - self._part[0]
+        self._mine = total * rank // world_size, total * (rank + 1) // world_size
+        self.n_rows = self._mine[1] - self._mine[0]
         self.window_chunks = max(1, window_rows // chunk_rows)
         self.max_window_rows = min(self.window_chunks * chunk_rows, self.n_rows)
 
-    def _set_chunks(self, first: int, end: int, chunk_rows: int) -> None:
+    def _set_chunks(self, chunk_rows: int) -> None:
         """Find the chunks of the store that hold a row to give."""
+        first, end = self.first, self.end
         borders = np.arange(first // chunk_rows, -(-end // chunk_rows) + 1) * chunk_rows
         borders = borders.clip(first, end)
         sizes = np.add.reduceat(self.is_kept, borders[:-1] - first, dtype=np.int64)
@@ -153,7 +159,7 @@ class Order:
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self.chunk_sizes))
         ends = np.cumsum(self.chunk_sizes[order])
         starts = ends - self.chunk_sizes[order]
-        part_start, part_end = self._part
+        part_start, part_end = self._mine
         mine = (ends > part_start) & (starts < part_end)
         chunks = order[mine]
         base = starts[mine]
@@ -181,7 +187,7 @@ class Order:
 
     def _kept(self, chunk: int) -> np.ndarray:
         start, end = self._starts[chunk], self._ends[chunk]
-        return start + np.flatnonzero(self.is_kept[start - self._first : end - self._first])
+        return start + np.flatnonzero(self.is_kept[start - self.first : end - self.first])
 
 
 def read_rows(chunk_rows: int, window_rows: int) -> int:

@@ -65,6 +65,11 @@ def check_amounts(config: Mapping[str, Any], study: Mapping[str, Any], file: str
             )
 
 
+def n_parts(run: Mapping[str, Any]) -> int:
+    """Return into how many parts a training's split is cut, of which it reads one."""
+    return int((run.get("part") or "1/1").partition("/")[2])
+
+
 def check_model(config: Mapping[str, Any], where: str, train: Mapping[str, Any]) -> None:
     """Raise a `ConfigError` where a model to be trained here would have nothing to read.
 
@@ -127,9 +132,11 @@ def _what_gives(config: Mapping[str, Any], source: Source, split: str) -> str:
 def _check_run(run: Mapping[str, Any], most: int | None, source: Source, where: str) -> None:
     """Refuse a training that needs more than ``most`` tokens of a pass, or less than a batch."""
     epochs, tokens, batch = run.get("epochs", 1), run.get("tokens"), run.get("batch_size", 1)
-    limit = None if most is None else most * epochs
+    n = n_parts(run)
+    limit = None if most is None else most // n * epochs
     there = f"at most {limit:,}" if limit is not None else ""
-    there += f": packings > {source.packing} > tokens > train" + " times epochs" * (epochs > 1)
+    there += f": packings > {source.packing} > tokens > train"
+    there += f" in {n} parts" * (n > 1) + " times epochs" * (epochs > 1)
     if None not in (tokens, limit) and tokens > limit:
         raise ConfigError(
             "the training asks for more tokens than there are",

@@ -15,6 +15,7 @@ from saeflow.config.base import (
     Count,
     LeftOut,
     NotNegative,
+    Part,
     Positive,
     Section,
     Target,
@@ -64,6 +65,10 @@ class Recipe(Training):
     tokens: LeftOut[Whole] = None
     """Rows to train on; all of them times the epochs by default. 0 leaves the random first weights:
     a baseline."""
+    part: LeftOut[Part] = None
+    """Train on one of equal parts of the training documents, "1/2" or "2/2" (`/` becomes `of` in
+    the names of a sweep): as many tokens, give or take a document, no document in two of them.
+    Fine-tuning reads all documents."""
     matmul_dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the factors of a training step's dense products. bfloat16 is for GPUs: a CPU
     gives the same and gains nothing. All else stays float32: results, weights, Adam's means,

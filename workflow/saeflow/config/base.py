@@ -59,7 +59,7 @@ class Section(BaseModel):
         """Return the values as read from a file, with the defaults filled in."""
         return self.model_dump()
 
-    def part(self, section: type[_Section]) -> _Section:
+    def as_base(self, section: type[_Section]) -> _Section:
         """Return the keys that a section has from one of its bases, as that base."""
         return section.model_validate({key: getattr(self, key) for key in section.model_fields})
 
@@ -136,6 +136,17 @@ def _target(text: str) -> str:
     return str(found)
 
 
+def _part(text: str) -> str:
+    numbers = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", text)
+    if numbers is None or int(numbers[2]) < 2 or int(numbers[1]) > int(numbers[2]):
+        raise ConfigError(
+            "there is no such part",
+            expected='"i/n", the i-th of n equal parts, such as "1/2" and "2/2" for halves',
+            got=text,
+        )
+    return text
+
+
 def each_once(items: list[Any]) -> list[Any]:
     """Return the items of a list if each is there once, else raise a `ConfigError`."""
     if any(item in items[:index] for index, item in enumerate(items)):
@@ -160,6 +171,9 @@ HookName = Annotated[str, AfterValidator(lambda text: str(Hook.parse(text)))]
 
 Target = Annotated[str, AfterValidator(_target)]
 """A site (of the block that an SAE reads) or a hook."""
+
+Part = Annotated[str, AfterValidator(_part)]
+"""One of several equal parts, "1/2"."""
 
 _Item = TypeVar("_Item")
 Items = Annotated[list[_Item], Field(min_length=1), AfterValidator(each_once)]

@@ -20,7 +20,7 @@ from saeflow.errors import ConfigError
 PENALTIES = ("l1", "l0_coef")
 """Names of the weight of a penalty in a recipe."""
 
-_SHORT = {"components": "n", "expansion": "x", "k": "k", "learning_rate": "lr"}
+_SHORT = {"components": "n", "expansion": "x", "k": "k", "learning_rate": "lr", "part": "part"}
 
 
 def expand(config: Any, *, file: str) -> Any:
@@ -149,6 +149,7 @@ def _part(key: str, value: Any, where: str) -> str:
         text = str(value).lower()
     else:
         text = f"{value:.12g}" if isinstance(value, int | float) else str(value)
+    text = text.replace("/", "of")  # names are parts of paths
     return f"{_SHORT[key]}{text}" if key in _SHORT else f"{key}-{text}"
 
 

@@ -12,6 +12,7 @@ from saeflow.config.base import (
     HubName,
     LeftOut,
     MaybeItems,
+    Part,
     Revision,
     Section,
     Text,
@@ -20,6 +21,13 @@ from saeflow.config.base import (
 )
 
 # -- baselines -----------------------------------------------------------------------------------
+
+
+class Fitted(Section):
+    """What every baseline has that is fitted to the training rows."""
+
+    part: LeftOut[Part] = None
+    """Fit it to one of equal parts of the training documents, "1/2"; see the recipes of SAEs."""
 
 
 class Identity(Section):
@@ -36,14 +44,14 @@ class Zero(Section):
     """The kind of baseline."""
 
 
-class Mean(Section):
+class Mean(Fitted):
     """A baseline: the mean of the training rows."""
 
     architecture: Literal["mean"]
     """The kind of baseline."""
 
 
-class PCA(Section):
+class PCA(Fitted):
     """A baseline: the projection on the leading principal components of the training rows."""
 
     architecture: Literal["pca"]
@@ -52,7 +60,7 @@ class PCA(Section):
     """Components to keep; null for all."""
 
 
-class Random(Section):
+class Random(Fitted):
     """A baseline: random directions of which the k nearest are active.
 
     Only their common size is fitted.

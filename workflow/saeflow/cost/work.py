@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from saeflow.config.amounts import n_parts
 from saeflow.config.recipes import wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.labelled import done_with
@@ -234,7 +235,7 @@ class Works:
         groups, operations, count, searched, searching = {}, [], 0.0, {}, {}
         for one in results:
             run = one.settings
-            rows = n_train.scaled(run.get("epochs") or 1)
+            rows = n_train.scaled((run.get("epochs") or 1) / n_parts(run))
             if run.get("tokens") is not None:
                 rows = Guess(run["tokens"])
             name = run.get("solver") or run["architecture"]
@@ -248,7 +249,7 @@ class Works:
                 searched[recipe] = rows.scaled(_SEARCH)
                 searching[recipe] = searched[recipe].scaled(per_row)
             count += rows.value
-            shared = ("solver", "batch_size", "order_seed", "window_rows")
+            shared = ("solver", "batch_size", "order_seed", "window_rows", "part")
             group = (*map(run.get, shared), one.inputs["parent"] if name == "exact" else None)
             groups[group] = max(groups.get(group, ZERO), rows)
         rows = total(groups.values())  # a group shares its batches, or the sums that it solves

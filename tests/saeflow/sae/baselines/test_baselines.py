@@ -53,6 +53,15 @@ def test_every_baseline_is_tested_here_and_is_of_an_architecture():
         assert module.ARCHITECTURE in registry.names(ARCHITECTURES)
 
 
+def test_a_baseline_of_a_part_is_fitted_to_it(store):
+    rows = TrainingRows(store[0], part="2/2")
+    settings = {"architecture": "mean", "part": "2/2", "seed": 0}
+    b_dec = baseline(settings, rows).weights["b_dec"]
+    half = store[1][len(store[1]) // 2 :]
+    np.testing.assert_allclose(b_dec.numpy(), half.mean(0), rtol=1e-6)
+    assert {*map(tuple, rows.draw(10_000, 0).x.tolist())} == {*map(tuple, half.tolist())}
+
+
 def test_identity_gives_the_very_bits_back(store):
     sae, x = make(store, "identity"), torch.from_numpy(store[1]).float()
     assert torch.equal(sae(x), x)

@@ -34,6 +34,7 @@ from saeflow.interrupt import Interrupted
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.training import checkpoint, trainee
 from saeflow.sae.training.sweep import train_sweep
+from tiny_stores import make_store
 
 COMMON = {"expansion": 2, "batch_size": 128, "log_tokens": 512, "dead_tokens": 400, "seed": 0}
 RELU = {"architecture": "relu", "l1": 0.01, **COMMON}
@@ -46,6 +47,8 @@ SWEEP = {
     "twice": {**TOPK, "epochs": 2},
     "small-batches": {**RELU, "batch_size": 64},
     "other-order": {**RELU, "order_seed": 1},
+    "first-half": {**RELU, "part": "1/2", "scale_input": "unit"},
+    "second-half": {**TOPK, "part": "2/2", "epochs": 2, "resample_tokens": 500},
 }
 
 
@@ -73,6 +76,29 @@ def test_an_sae_of_a_sweep_is_the_one_trained_alone(name, together, activations,
 def test_seeds_move_the_weights_and_order_seeds_the_batches(together):
     weights = {name: files["sae_weights.safetensors"] for name, files in together.items()}
     assert len(set(weights.values())) == len(weights)
+
+
+@pytest.mark.parametrize(("name", "split"), [("first-half", "train"), ("second-half", "test")])
+def test_an_sae_of_a_part_is_one_of_a_store_that_trains_on_nothing_else(
+    name, split, together, tmp_path
+):
+    """Of the 64 documents one half is in another split; in the store all lie where they were."""
+    x = sparse_data(66 * 33, 12, 20, mean_l0=3)
+    lengths = {"train": [33] * 32, "validation": [], "test": [33] * 34}
+    if split == "test":
+        lengths = {"validation": [33] * 32, "train": [33] * 32, "test": [33] * 2}
+    half = make_store(tmp_path, x, lengths, hook="resid_post.0", **ORIGIN)
+    work = place(tmp_path, name)
+    train_saes([(work, {k: v for k, v in SWEEP[name].items() if k != "part"})], half)
+    for file in ("sae_weights.safetensors", "log.csv"):
+        assert content(work)[file] == together[name][file]
+
+
+@pytest.mark.parametrize("change", [{}, {"l1": None, "target_l0": 4}])
+def test_a_part_offers_its_own_rows_and_no_more(change, activations, tmp_path):
+    recipe = {**RELU, **change, "part": "1/2", "tokens": 1025}
+    with pytest.raises(DataError, match="at most 1,024 tokens"):
+        train_saes([(place(tmp_path, "a"), recipe)], activations)
 
 
 def test_training_reconstructs_better_than_it_began(together):

@@ -59,6 +59,8 @@ class TrainingRows:
         results/activations/.../{hook}.json.
     target
         The same of the hook that a transcoder predicts; None for autoencoders.
+    part
+        Of the split, "i/n" (`saeflow.activations.excerpts.part_range`); None for all of it.
 
     Attributes
     ----------
@@ -66,7 +68,8 @@ class TrainingRows:
         Widths of the two.
     """
 
-    def __init__(self, record: Path, target: Path | None = None) -> None:
+    def __init__(self, record: Path, target: Path | None = None, part: str | None = None) -> None:
+        self._part = part
         self._records = (Path(record),) if target is None else (Path(record), Path(target))
         self.d_in = read_json(record)["d_model"]
         self.d_out = self.d_in if target is None else read_json(target)["d_model"]
@@ -99,7 +102,7 @@ class TrainingRows:
         The draw depends on ``seed`` and the store alone.
         """
         with open_store(self._records[0]) as store:
-            kept = kept_rows(store)
+            kept = kept_rows(store, self._part)
         rng = np.random.default_rng(seed)
         chosen = np.sort(rng.choice(kept, size=min(n, len(kept)), replace=False))
         parts = []
@@ -123,13 +126,16 @@ class TrainingRows:
     def _blocks(self, which: int) -> Iterator[Tensor]:
         """Yield all rows in order, (n, d) float32, special tokens left out."""
         with open_store(self._records[which]) as store:
-            for rows, x in batches_in_order(store, SPLIT, _BLOCK_ROWS):
+            for rows, x in batches_in_order(store, SPLIT, _BLOCK_ROWS, self._part):
                 yield x[torch.from_numpy(~excluded(store.rows.flags[rows]))]
 
 
-def kept_rows(store: Store) -> np.ndarray:
-    """Return the numbers of the training rows of a store, (n,) int64, special tokens left out."""
-    kept = ordinary_rows(store, SPLIT)
+def kept_rows(store: Store, part: str | None = None) -> np.ndarray:
+    """Return the numbers of the training rows of a store, (n,) int64, special tokens left out.
+
+    ``part``: as of `TrainingRows`.
+    """
+    kept = ordinary_rows(store, SPLIT, part)
     if not len(kept):
         raise DataError(
             f"the {SPLIT} split has no token to train on",

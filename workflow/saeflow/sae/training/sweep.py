@@ -42,7 +42,7 @@ _BLOCK_ROWS = 8192
 
 
 def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOINT_S) -> None:
-    """Train the SAE of each unfinished task, in one pass over the activations of each target.
+    """Train the SAE of each unfinished task, in one pass over a part of the rows of each target.
 
     Each SAE is bit-identical to one trained alone with the same number of threads, however often
     either run was killed and started again. One that fails leaves the others alone.
@@ -57,8 +57,12 @@ def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOIN
     """
     each_group(
         tasks,
-        lambda task: (task.inputs["activations"], task.inputs.get("target")),
-        lambda group, records: _train(group, *records, checkpoint_s),
+        lambda task: (
+            task.inputs["activations"],
+            task.inputs.get("target"),
+            task.settings.get("part"),
+        ),
+        lambda group, shared: _train(group, *shared, checkpoint_s),
     )
 
 
@@ -87,13 +91,19 @@ def each_group(
             run(groups[shared], shared)
 
 
-def _train(tasks: list[Task], activations: Path, target: Path | None, checkpoint_s: float) -> None:
-    """Train those that read the same activations and predict the same ones."""
+def _train(
+    tasks: list[Task],
+    activations: Path,
+    target: Path | None,
+    part: str | None,
+    checkpoint_s: float,
+) -> None:
+    """Train those that read the same rows of the same activations and predict the same ones."""
     header = activations_header(read_json(activations))
     if target is not None:
         facts = activations_header(read_json(target))
         header["target"] = {"hook": facts["hook"], **facts["activations"]}
-    rows = TrainingRows(activations, target)
+    rows = TrainingRows(activations, target, part)
     baselines, to_train = registry.names(BASELINES), []
     for task in tasks:
         if task.settings["architecture"] in baselines:
@@ -112,7 +122,7 @@ def _train(tasks: list[Task], activations: Path, target: Path | None, checkpoint
             found = search.find(task, stores, known, rows=rows, header=header)
         return SAEObjective(task.settings, rows=rows, header=header, found=found)
 
-    fit(to_train, make, activations, target=target, checkpoint_s=checkpoint_s)
+    fit(to_train, make, activations, target=target, part=part, checkpoint_s=checkpoint_s)
 
 
 def activations_header(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +138,7 @@ def fit(
     activations: Path,
     *,
     target: Path | None = None,
+    part: str | None = None,
     checkpoint_s: float,
 ) -> None:
     """Fit what the tasks ask for in one pass over the activations.
@@ -142,6 +153,8 @@ def fit(
         results/activations/.../{hook}.json.
     target
         The same of the hook whose activations are the targets; None for the hook itself.
+    part
+        Of the training split, as of `TrainingRows`; None for all.
     checkpoint_s
         Seconds between two checkpoints.
     """
@@ -153,11 +166,11 @@ def fit(
         if target is not None:
             require_pair(*stores)
         passes.run(
-            plan_trainees(tasks, lambda task: make(task, stores), len(kept_rows(stores[0]))),
-            loader_of(stores),
+            plan_trainees(tasks, lambda task: make(task, stores), len(kept_rows(stores[0], part))),
+            loader_of(stores, part),
             hook=stores[0].hook,
             checkpoint_s=checkpoint_s,
-            find_damage=lambda: _damage(stores),
+            find_damage=lambda: _damage(stores, part),
         )
 
 
@@ -174,8 +187,10 @@ def plan_trainees(
     return trainees
 
 
-def loader_of(stores: Sequence[Store], *, tell: bool = True) -> passes.OpenLoader:
-    """Return what opens a loader over the training split of a store, or of a pair.
+def loader_of(
+    stores: Sequence[Store], part: str | None = None, *, tell: bool = True
+) -> passes.OpenLoader:
+    """Return what opens a loader over the training split, or a part, of a store, or of a pair.
 
     ``tell``: log how well it mixes.
     """
@@ -189,6 +204,7 @@ def loader_of(stores: Sequence[Store], *, tell: bool = True) -> passes.OpenLoade
                 seed=run.order_seed,
                 epochs=epochs,
                 start=start,
+                part=part,
                 device=pick(),
             )
             for store in stores
@@ -200,10 +216,10 @@ def loader_of(stores: Sequence[Store], *, tell: bool = True) -> passes.OpenLoade
     return open_loader
 
 
-def _damage(stores: Sequence[Store]) -> str:
+def _damage(stores: Sequence[Store], part: str | None) -> str:
     """Say which is the first training row that is not finite, and where; "" for none."""
     for store in stores:
-        kept = kept_rows(store)
+        kept = kept_rows(store, part)
         for start in range(0, len(kept), _BLOCK_ROWS):
             try:
                 store.activations.tensor(torch.from_numpy(kept[start : start + _BLOCK_ROWS]))

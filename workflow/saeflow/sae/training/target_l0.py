@@ -50,13 +50,13 @@ def find(
     settings = {**task.settings, "seed": 0}
     recipe, key = recipe_of(settings), canonical_json(settings)
     place = f"{header['hook']} > {settings['architecture']} SAE"
-    n_steps = planned_steps(recipe, len(kept_rows(stores[0])), where=place)
+    n_steps = planned_steps(recipe, len(kept_rows(stores[0], recipe.part)), where=place)
 
     def make(run: PenalisedRecipe) -> SAEObjective:
         return SAEObjective({**run.plain(), "seed": 0}, rows=rows, header=header)
 
     if key not in known:
-        opened = loader_of(stores, tell=False)
+        opened = loader_of(stores, recipe.part, tell=False)
         tried = known.setdefault(canonical_json({**settings, "target_l0": None}), {})
         with interruptible() as stop:
             search = Search(

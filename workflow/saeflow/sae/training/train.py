@@ -75,7 +75,7 @@ class SAEObjective:
         self._module, self.run = registry.load(ARCHITECTURES, name), recipe_of(settings)
         if found is not None:
             self.run = self.run.with_coefficient(found[self.run.COEFFICIENT])
-        self.rule, self.seed = self.run.part(self._module.Settings), settings["seed"]
+        self.rule, self.seed = self.run.as_base(self._module.Settings), settings["seed"]
         self.d_in, self.d_sae = rows.d_in, round(self.run.expansion * rows.d_in)
         self._rows, self._settings, self._header = rows, dict(settings), dict(header)
         self._found = {} if found is None else {"target_l0": dict(found)}
