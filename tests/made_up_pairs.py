@@ -276,6 +276,7 @@ def _matches(own: Key, other: Key, differ: Sequence[str], names: Sequence[str]) 
         kinds = ("tokens",) if name == "correlation" else ("gaussian", "columns")
         for kind in kinds:
             table[f"{name}_{kind}"] = low + _told(everywhere)
+            table[f"{name}_{kind}_one"] = np.where(left_over, np.nan, low / 2)
     return table
 
 

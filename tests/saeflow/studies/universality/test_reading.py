@@ -63,6 +63,18 @@ def test_what_failed_to_be_measured_is_left_out():
     assert len(found) == 4  # one of the three, and three nulls
 
 
+def test_nulls_are_looked_at_from_the_study_s_own_sae():
+    hooks = {"hooks": ["mlp_out.0", "mlp_out.1"]}
+    study = made_up.study(LAYERS, **hooks, nulls=hooks)
+    nulls = [one for one in reading.compared(study.runs, **study.given) if one.is_null]
+    found = [[(own.key.hook, other.key.hook) for _, own, other in one.directions()]
+             for one in nulls]  # fmt: skip
+    assert found == [[("mlp_out.0", "mlp_out.1")], [("mlp_out.1", "mlp_out.0")]]
+    assert [one.reference for one in nulls] == ["first", "second"]
+    (first, *_) = reading.compared(study.runs, **study.given)
+    assert [side for side, _, _ in first.directions()] == ["first", "second"]
+
+
 def test_an_untrained_sae_is_a_baseline():
     study = made_up.study(LAYERS)
     found = {sae.key.sae: sae.run.baseline for sae in reading.saes_of(study.runs).values()}

@@ -37,12 +37,15 @@ class Pair(NamedTuple):
         order, part, recipe (anything else in it), seed.
     first, second : dict
         Their wildcards; which is the first depends on nothing else.
+    reference : str
+        Of a null: "first" or "second", which is the study's own SAE that is held against it.
     """
 
     comparison: str
     differ: tuple[str, ...]
     first: Row
     second: Row
+    reference: str = ""
 
     @property
     def row(self) -> Row:
@@ -60,7 +63,8 @@ def pairs(config: Config, section: Config) -> list[Pair]:
     for name, comparison in section["comparisons"].items():
         found += _within(config, name, comparison, list(_saes(section, comparison)))
     for name, reference, null in _nulls(section):
-        found.append(_pair(config, name, reference, null))
+        pair = _pair(config, name, reference, null)
+        found.append(pair._replace(reference="first" if pair.first == reference else "second"))
     return found
 
 

@@ -91,6 +91,8 @@ class Compared(NamedTuple):
         The two.
     record : Record
         Their similarity (`saeflow.metrics.similarity`).
+    reference : str
+        Of a null: which is the study's own SAE that is held against the other, a side.
     """
 
     comparison: str
@@ -98,6 +100,7 @@ class Compared(NamedTuple):
     first: Sae
     second: Sae
     record: Record
+    reference: str = ""
 
     @property
     def is_null(self) -> bool:
@@ -107,6 +110,22 @@ class Compared(NamedTuple):
     def side(self, side: str) -> pd.DataFrame:
         """Return what was measured of each live latent of the first or the second SAE."""
         return self.record.table(f"{side}.parquet")
+
+    def directions(self) -> Iterator[tuple[str, Sae, Sae]]:
+        """Yield whose latents are looked for in which; of a null, the reference's alone.
+
+        Yields
+        ------
+        side : str
+            In whose table the matches are.
+        own, other : Sae
+            The SAE whose latents are looked for, and the one that they are looked for in.
+        """
+        for side, own, other in (
+            (FIRST, self.first, self.second), (SECOND, self.second, self.first),
+        ):  # fmt: skip
+            if self.reference in ("", side):
+                yield side, own, other
 
     def columns(self) -> dict[str, Any]:
         """Return comparison, differ ("hook, seed"), and first_... and second_... of `OF_SAE`."""
@@ -139,7 +158,8 @@ def compared(runs: Sequence[Run], pairs: Iterable[Mapping[str, Any]]) -> Iterato
         if keys in found:  # what failed to be measured is left out
             first, second = (saes[key] for key in keys)
             record = found[keys].records[SIMILARITY]
-            yield Compared(pair["comparison"], tuple(pair["differ"]), first, second, record)
+            named = (pair["comparison"], tuple(pair["differ"]))
+            yield Compared(*named, first, second, record, pair.get("reference", ""))
 
 
 def saes_of(runs: Iterable[Run]) -> dict[Key, Sae]:
