@@ -11,8 +11,10 @@ from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 
 
 def test_the_measures_are_the_modules_that_say_so():
-    names = {"ablations", "answers", "benchmarks", "clean", "controls", "dense_probes"}
+    names = {"ablations", "answers", "benchmarks", "clean", "codes"}
     assert set(MEASURES) == names | {
+        "controls",
+        "dense_probes",
         "erasure",
         "facts",
         "gate",
@@ -27,7 +29,7 @@ def test_the_measures_are_the_modules_that_say_so():
     }
     for name, measure in MEASURES.items():
         assert registry.load("metrics", name).MEASURE is measure and measure.name == name
-        assert measure.text and measure.of in ("sae", "model", "hook")
+        assert measure.text and measure.of in ("sae", "model", "hook", "pair")
 
 
 @pytest.mark.parametrize("name", list(MEASURES))

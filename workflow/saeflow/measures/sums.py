@@ -111,13 +111,13 @@ class Entries(NamedTuple):
     def sums(self) -> dict[str, np.ndarray]:
         """What is summed per token: the number of active latents and their sum, (n,) float64."""
         active, activation = np.zeros(self.n), np.zeros(self.n)
-        _add(active, self.rows, torch.ones_like(self.values))
-        _add(activation, self.rows, self.values)
+        add_at(active, self.rows, torch.ones_like(self.values))
+        add_at(activation, self.rows, self.values)
         return {"active": active, "activation": activation}
 
 
-def _add(sums: np.ndarray, index: torch.Tensor, values: torch.Tensor) -> None:
-    """Add ``values`` to ``sums`` at ``index``, one after the other; faster than NumPy."""
+def add_at(sums: np.ndarray, index: torch.Tensor, values: torch.Tensor) -> None:
+    """Add ``values`` (n,) to ``sums`` at ``index`` (n,), one by one; faster than NumPy."""
     torch.from_numpy(sums).scatter_add_(0, index, values)
 
 
@@ -186,9 +186,9 @@ class LatentSums:
     def add(self, entries: Entries) -> None:
         """Add the codes of some tokens, one entry after the other."""
         index, values = entries.index, entries.values
-        _add(self.fired, index, torch.ones_like(index))
-        _add(self.activation_sum, index, values)
-        _add(self.activation_squared_sum, index, values.square())
+        add_at(self.fired, index, torch.ones_like(index))
+        add_at(self.activation_sum, index, values)
+        add_at(self.activation_squared_sum, index, values.square())
         torch.from_numpy(self.activation_max).scatter_reduce_(0, index, values, "amax")
 
     def columns(self) -> dict[str, np.ndarray]:

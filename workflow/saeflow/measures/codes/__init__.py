@@ -1,0 +1,149 @@
+"""The latents of an SAE token by token, as the measure ``codes`` wrote them.
+
+Read `open_codes`; nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from saeflow.files import read_json
+from saeflow.work import bulk_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VALUES, INDEX, OFFSETS, ROWS = "values.npy", "index.npy", "offsets.npy", "rows.npy"
+LATENTS, DOCUMENTS = "latents.parquet", "documents.parquet"
+LIVE, DEAD, RARE, DUPLICATE = STATUSES = ("live", "dead", "rare", "duplicate")
+"""What a latent is: compared with others; never active on these tokens; active on few of them; or
+of nearly the direction of one that is active on more."""
+
+_PART_ENTRIES = 1 << 22
+
+
+class StoredCodes:
+    """The latents of an SAE on some tokens, mapped from files.
+
+    Parameters
+    ----------
+    record
+        Of the measure ``codes``.
+
+    Attributes
+    ----------
+    values : ndarray (n_entries,) float32
+        The latents that are not zero, token after token.
+    index : ndarray (n_entries,) uint16 or uint32
+        Which latents they are, rising within a token.
+    offsets : ndarray (n_tokens + 1,) int64
+        Token t has the entries ``offsets[t]`` to ``offsets[t + 1]``.
+    rows : ndarray (n_tokens,) int64
+        The tokens' rows in the stores of activations and of tokens, rising.
+    facts : dict
+        The record.
+    """
+
+    def __init__(self, record: Path) -> None:
+        self.facts, self._bulk = read_json(record), bulk_of(record)
+        self.values, self.index, self.offsets, self.rows = (
+            np.load(self._bulk / name, mmap_mode="r") for name in (VALUES, INDEX, OFFSETS, ROWS)
+        )
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens."""
+        return len(self.rows)
+
+    @property
+    def d_sae(self) -> int:
+        """Number of latents, live or not."""
+        return self.facts["d_sae"]
+
+    @cached_property
+    def latents(self) -> pd.DataFrame:
+        """A row per latent, (d_sae,): see `saeflow.measures.codes.measure.measure_codes`."""
+        return self._table(LATENTS)
+
+    @cached_property
+    def documents(self) -> pd.DataFrame:
+        """A row per document in the order of the tokens: document, n_tokens, active."""
+        return self._table(DOCUMENTS)
+
+    @cached_property
+    def live(self) -> np.ndarray:
+        """The latents that are compared, (n_live,) int64, rising."""
+        return np.flatnonzero(self.latents["status"] == LIVE)
+
+    def matrix(self, latents: np.ndarray | None = None) -> csr_array:
+        """Return latents as a matrix over all tokens, held in memory.
+
+        Parameters
+        ----------
+        latents : (n,)
+            Which, one a column, each once; all by default.
+
+        Returns
+        -------
+        csr_array (n_tokens, n) float32
+        """
+        chosen = np.arange(self.d_sae) if latents is None else np.asarray(latents, np.int64)
+        column = np.full(self.d_sae, -1, dtype=np.int32)
+        column[chosen] = np.arange(len(chosen), dtype=np.int32)
+        values, index, counts = [], [], []
+        for first, end in self._parts():
+            entries = slice(self.offsets[first], self.offsets[end])
+            own = column[self.index[entries]]
+            kept = own >= 0
+            values.append(self.values[entries][kept])
+            index.append(own[kept])
+            ends = np.concatenate([[0], np.cumsum(kept)])
+            counts.append(np.diff(ends[self.offsets[first : end + 1] - self.offsets[first]]))
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, int), *counts]))])
+        parts = (np.concatenate([np.zeros(0, dtype), *own]) for own, dtype in (
+            (values, np.float32), (index, np.int32)
+        ))  # fmt: skip
+        return csr_array((*parts, offsets), shape=(self.n_tokens, len(chosen)))
+
+    def groups(self, n: int) -> np.ndarray:
+        """Return the borders of groups of whole documents with about as many tokens.
+
+        Parameters
+        ----------
+        n
+            How many; there are fewer where there are fewer documents.
+
+        Returns
+        -------
+        ndarray (n_groups + 1,) int64
+            The first token of each group, and the end.
+        """
+        ends = np.cumsum(self.documents["n_tokens"].to_numpy())
+        aims = np.arange(1, n) * (self.n_tokens / n)
+        nearest = np.abs(ends[:, None] - aims).argmin(axis=0)
+        return np.unique(np.concatenate([[0], ends[nearest], [self.n_tokens]]))
+
+    def _parts(self):
+        """Yield first and last tokens of parts with a limited number of entries."""
+        first = 0
+        while first < self.n_tokens:
+            limit = self.offsets[first] + _PART_ENTRIES
+            end = int(np.searchsorted(self.offsets, limit, side="right")) - 1
+            end = max(end, first + 1)
+            yield first, end
+            first = end
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self._bulk / name).to_pandas()
+
+
+def open_codes(record: Path) -> StoredCodes:
+    """Return the latents that a record of the measure ``codes`` names."""
+    return StoredCodes(record)
