@@ -174,6 +174,11 @@ CHANGES = (
         set(),
     ),
     Change(
+        "what the loss gains without a latent, where no study asks (`measures.effects`)",
+        lambda tree: tree.configure(lambda c: c["measures"].update(effects={"exact": 2})),
+        set(),
+    ),
+    Change(
         "how answers are scored (`measures.answers`), where no prompt set is asked",
         lambda tree: tree.configure(lambda c: c["measures"].update(answers={"after": True})),
         set(),

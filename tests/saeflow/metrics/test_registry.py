@@ -15,6 +15,7 @@ def test_the_measures_are_the_modules_that_say_so():
     assert set(MEASURES) == names | {
         "controls",
         "dense_probes",
+        "effects",
         "erasure",
         "facts",
         "gate",

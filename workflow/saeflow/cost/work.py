@@ -289,8 +289,9 @@ class Works:
         # others read what arrives of a change twice, of its whole and of its direct effect
         read = [*saes, *(2 * [other for one in results for other in one.inputs.get("others", ())])]
         operations = sum(4 * shape.d_model * self.width(one, shape.d_model) for one in read)
-        variants = _VARIANTS.get(results[0].place["measure"], 1)
-        if "clean" in inputs:  # from each hook on, as it is and with each SAE in its place
+        exact = results[0].settings.get("exact")  # latents that are taken out one by one
+        variants = exact or _VARIANTS.get(results[0].place["measure"], 1)
+        if "clean" in inputs or exact is not None:  # from each hook on, as it is and with each SAE
             of_hook = {one.inputs["sae"].place["hook"]: one for one in results}
             operations += sum(self.behind(one, shape) for one in of_hook.values())
             operations += variants * sum(self.behind(one, shape) for one in results)

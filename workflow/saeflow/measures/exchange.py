@@ -58,6 +58,8 @@ class Marked:
         The numbers of the scored tokens.
     targets : Tensor (n_scored,) int64
         Their ids.
+    places : Tensor (n_replaced,) int64
+        Where the ordinary tokens are in the flattened batch.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -68,7 +70,7 @@ class Marked:
         self.replaced, self.scored = (
             batch.tokens[mask.cpu().numpy()] for mask in (batch.ordinary, scored)
         )
-        self._replaced, self._before = _places(batch.ordinary), _places(before)
+        self.places, self._before = _places(batch.ordinary), _places(before)
 
     def predicting(self, states: torch.Tensor) -> torch.Tensor:
         """Return of states (batch, seq, d) those that predict the scored tokens, (n_scored, d)."""
@@ -80,11 +82,11 @@ class Marked:
 
     def taken(self, x: torch.Tensor) -> torch.Tensor:
         """Return of activations (batch, seq, d) those of the ordinary tokens, (n_replaced, d)."""
-        return x.flatten(0, 1).index_select(0, self._replaced)
+        return x.flatten(0, 1).index_select(0, self.places)
 
     def put(self, x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Return activations (batch, seq, d) with ``value`` (n_replaced, d) in their place."""
-        return x.flatten(0, 1).index_copy(0, self._replaced, value).view_as(x)
+        return x.flatten(0, 1).index_copy(0, self.places, value).view_as(x)
 
 
 class Exchange:
@@ -286,7 +288,7 @@ def _compare(
     """
     n = len(targets)
     ce_clean, found = clean.new_empty(n), clean.new_empty(len(variants), 2, n)
-    step = _chunk_rows(head, clean)
+    step = chunk_rows(head, clean)
     for start in range(0, n, step):
         rows = slice(start, start + step)
         reference = Reference(head(clean[rows]), targets[rows])
@@ -297,7 +299,8 @@ def _compare(
     return ce_clean.double().cpu().numpy(), dict(by_variant)
 
 
-def _chunk_rows(head: Head, states: torch.Tensor) -> int:
+def chunk_rows(head: Head, states: torch.Tensor) -> int:
+    """Return of how many of the states (n, d) logits are to be in memory at a time."""
     if states.device.type == "cpu":
         return _CPU_CHUNK_ROWS
     return max(1, CHUNK_LOGITS // head(states[:1]).shape[-1])

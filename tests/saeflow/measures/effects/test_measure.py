@@ -1,0 +1,206 @@
+"""Estimates are derivatives, and exact effects what a plain forward pass with a hook finds."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from measured import measure, table
+from saeflow.errors import ModelError
+from saeflow.files import hash_tree
+from saeflow.hooks import Hook
+from saeflow.measures.effects.measure import effects
+from saeflow.models.hooks import replace
+from saeflow.models.patched import PatchedModel
+from saeflow.sae.model import SAE, architecture_settings
+from saeflow.sae.saved.save import save
+from saeflow.tokens.sequences import Sequences
+from saeflow.work import hold
+from tiny_models import FAMILIES, make_model
+from tiny_stores import harvest_hooks, make_tokens, save_model
+
+D, WIDTH = 16, 24
+
+
+def make_sae(seed=0, **metadata):
+    g = torch.Generator().manual_seed(seed)
+    W_dec = torch.nn.functional.normalize(torch.randn(WIDTH, D, generator=g), dim=1)
+    weights = {
+        "W_enc": W_dec.T.clone(), "b_enc": torch.full((WIDTH,), 0.02),
+        "W_dec": W_dec, "b_dec": 0.1 * torch.randn(D, generator=g),
+    }  # fmt: skip
+    weights["b_enc"][:2] = -1e3  # never active
+    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, metadata)
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    rng = np.random.default_rng(0)
+    lengths = [12, 7, 12, 9]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    special = np.zeros(offsets[-1], dtype=bool)
+    special[offsets[:-1]] = True
+    special[4] = True  # one in the middle, whose activations stay
+    documents = np.repeat(np.arange(4), lengths)
+    return Sequences(rng.integers(3, 50, offsets[-1]), documents, special, offsets)
+
+
+def loss_without(model, hook, reads, sae, tokens, latent, factor):
+    """Return the summed loss, a sequence at a time, with ``factor`` of a latent taken out."""
+    total = 0.0
+    for start, end in zip(tokens.offsets, tokens.offsets[1:], strict=False):
+        ids = torch.from_numpy(tokens.token_ids[start:end])[None]
+        ordinary = torch.from_numpy(~tokens.special[start:end])
+        kept = {}
+
+        def keep(x, kept=kept):
+            kept["x"] = x
+            return x
+
+        with replace(model, reads, keep):
+            model(ids)
+        rows = kept["x"][0].float()
+        f = sae.encode_sparse(rows)
+        shares = f.dense()[:, latent]
+        if f.frame is not None:
+            shares = shares * f.frame.scale[:, 0]
+        change = factor * (shares * ordinary)[:, None] * sae.W_dec[latent]
+        change = change.to(next(model.parameters()).dtype)
+        with replace(model, hook, lambda x, change=change: x - change):
+            logits = model(ids).logits[0]
+        losses = -logits[:-1].double().log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
+        total += float(losses[ordinary[1:]].sum())
+    return total
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_an_estimate_is_the_derivative_of_the_loss(family, tokens):
+    check_derivative(make_model(family), "resid_post.1", "resid_post.1", tokens)
+
+
+@pytest.mark.parametrize("hook", ["resid_pre.0", "mlp_out.1", "attn_out.0", "resid_post.2"])
+def test_it_is_at_every_hook(hook, tokens):
+    check_derivative(make_model("gpt_neox"), hook, hook, tokens)
+
+
+def test_a_transcoders_latents_are_taken_out_of_what_it_predicts(tokens):
+    check_derivative(make_model("gpt_neox"), "mlp_out.1", "resid_pre.1", tokens)
+
+
+@pytest.mark.parametrize("norm", ["layer_norm", "constant_norm"])
+def test_an_sae_that_prepares_its_inputs_contributes_in_their_units(norm, tokens):
+    sae = make_sae(input_norm=norm)
+    check_derivative(make_model("gpt_neox"), "resid_post.1", "resid_post.1", tokens, sae)
+
+
+def check_derivative(model, hook, reads, tokens, sae=None):
+    hook, reads, sae = Hook.parse(hook), Hook.parse(reads), sae or make_sae()
+    (found,) = effects(PatchedModel(model, hook, reads), [sae], tokens)
+    assert found.effect[:2].tolist() == [0, 0] and np.isnan(found.exact).all()
+    wide, h = model.double(), 3e-3
+    for latent in np.argsort(-found.absolute)[:3]:
+        ends = [loss_without(wide, hook, reads, sae, tokens, latent, f) for f in (h, -h)]
+        slope = (ends[0] - ends[1]) / (2 * h)
+        assert found.effect[latent] == pytest.approx(slope, rel=2e-3, abs=5e-4)
+        assert abs(slope) > 1e-3
+
+
+@pytest.mark.parametrize("hook", ["resid_post.1", "mlp_out.1"])
+def test_the_exact_effect_is_what_a_plain_forward_pass_finds(hook, tokens):
+    model, hook, saes = make_model("llama"), Hook.parse(hook), [make_sae(0), make_sae(1)]
+    found = effects(PatchedModel(model, hook), saes, tokens, n_exact=5, seed=1)
+    for sae, own in zip(saes, found, strict=True):
+        computed = np.flatnonzero(np.isfinite(own.exact))
+        assert len(computed) == 5 and (own.absolute[computed] > 0).all()
+        for latent in computed:
+            ends = [loss_without(model, hook, hook, sae, tokens, latent, f) for f in (1, 0)]
+            assert own.exact[latent] == pytest.approx(ends[0] - ends[1], rel=1e-3, abs=1e-4)
+        expected = np.corrcoef(own.effect[computed], own.exact[computed])[0, 1]
+        assert own.correlation == pytest.approx(expected)
+        assert (own.absolute >= np.abs(own.effect) - 1e-12).all()
+
+
+def test_all_active_latents_are_computed_where_they_are_fewer(tokens):
+    model, sae = make_model("llama"), make_sae()
+    patched = PatchedModel(model, Hook.parse("resid_post.1"))
+    few, more = (effects(patched, [sae], tokens, n_exact=n)[0] for n in (4, 100))
+    assert np.isfinite(more.exact).tolist() == (more.absolute > 0).tolist()
+    known = np.isfinite(few.exact)
+    np.testing.assert_array_equal(few.exact[known], more.exact[known])
+    other = effects(patched, [sae], tokens, n_exact=4, seed=7)[0]
+    assert (np.isfinite(other.exact) != known).any()
+
+
+def test_two_computed_latents_have_no_correlation(tokens):
+    patched = PatchedModel(make_model("llama"), Hook.parse("resid_post.1"))
+    (found,) = effects(patched, [make_sae()], tokens, n_exact=2)
+    assert np.isfinite(found.exact).sum() == 2 and found.correlation is None
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 20])
+def test_nothing_depends_on_the_batches(batch_tokens, tokens):
+    patched = PatchedModel(make_model("gpt_neox"), Hook.parse("mlp_out.1"))
+    whole, parts = (
+        effects(patched, [make_sae()], tokens, n_exact=30, batch_tokens=n)[0]
+        for n in (4096, batch_tokens)
+    )
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
+
+
+def test_an_sae_that_fails_fails_alone(tokens):
+    patched = PatchedModel(make_model("gpt_neox"), Hook.parse("resid_post.1"))
+    bad = make_sae()
+    bad.weights["W_dec"] = bad.W_dec * float("nan")
+    found = effects(patched, [bad, make_sae(), bad], tokens, n_exact=4)
+    assert isinstance(found[0], ModelError) and isinstance(found[2], ModelError)
+    (alone,) = effects(patched, [make_sae()], tokens, n_exact=4)
+    np.testing.assert_array_equal(found[1].exact, alone.exact)
+    np.testing.assert_array_equal(found[1].effect, alone.effect)
+
+
+LENGTHS = {"train": [32], "validation": [7], "test": [32, 20, 9, 32, 15]}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("made")
+    model = save_model(make_model("gpt_neox"), root / "model" / "model.json")
+    tokens = make_tokens(root / "tokens", LENGTHS)
+    hooks = harvest_hooks(root / "hooks", ["resid_post.1"], model, tokens)
+    return {"model": model, "tokens": tokens, "activations": hooks["resid_post.1"]}
+
+
+def publish(root, seeds):
+    records = {}
+    for seed in seeds:
+        records[f"sae-{seed}"] = root / f"sae-{seed}" / "sae.json"
+        with hold(records[f"sae-{seed}"], f"sae {seed}") as work:
+            save(make_sae(seed, hook="resid_post.1"), work.path)
+            work.finish({})
+    return records
+
+
+def test_the_job_writes_a_row_per_latent_of_the_first_sequences(made, tmp_path):
+    settings = {"tokens": 50, "exact": 6, "seed": 0}
+    tasks = measure("effects", tmp_path / "on", publish(tmp_path, (0, 1)), settings, **made)
+    for task in tasks.values():
+        latents, record = table(task, "latents"), json.loads(task.output.read_text())
+        assert list(latents) == ["latent", "effect", "absolute", "exact"]
+        assert latents["latent"].tolist() == list(range(WIDTH))
+        assert latents["exact"].notna().sum() == record["n_exact"] == 6
+        counts = {"n_tokens": 50, "n_documents": 2, "n_predictions": 50}
+        assert counts.items() <= record.items()
+        known = latents.dropna()
+        expected = np.corrcoef(known["effect"], known["exact"])[0, 1]
+        assert record["correlation"] == pytest.approx(expected)
+
+
+def test_together_and_alone_give_the_same_bytes(made, tmp_path):
+    settings = {"tokens": 50, "exact": 6, "seed": 0}
+    saes = publish(tmp_path, (0, 1))
+    together = measure("effects", tmp_path / "together", saes, settings, **made)
+    for name, record in saes.items():
+        (alone,) = measure("effects", tmp_path / name, {name: record}, settings, **made).values()
+        assert hash_tree(alone.work.final) == hash_tree(together[name].work.final)

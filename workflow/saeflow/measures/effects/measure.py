@@ -1,0 +1,163 @@
+"""What the model loses with each latent of SAEs, as a job. Read `effects`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from saeflow.errors import SaeflowError
+from saeflow.logs import progress
+from saeflow.measures.effects.estimate import Estimate, gradient
+from saeflow.measures.effects.exact import Without
+from saeflow.measures.encoders import Encoders, finish_each, load_at_hook, measure_each_hook
+from saeflow.measures.exchange import Stored, evaluated_tokens, exchanges, no_numbers, stored
+from saeflow.measures.sums import write_table
+from saeflow.metrics.effects import FILE
+from saeflow.models.hooks import Hook
+from saeflow.models.patched import PatchedModel
+from saeflow.sae.model import SAE
+from saeflow.sae.sparse.codes import Codes
+from saeflow.task import Task
+from saeflow.tokens.sequences import BATCH_TOKENS, Sequences
+
+_LEAST = 3  # latents of which a correlation says something
+
+
+class Effects(NamedTuple):
+    """What the loss gains without each latent of an SAE, in nats, summed over tokens.
+
+    Attributes
+    ----------
+    effect, absolute : ndarray (d_sae,) float64
+        The estimate, and the sum of the absolute values of the estimates of single tokens.
+    exact : ndarray (d_sae,) float64
+        What it gains; NaN where that was not computed.
+    """
+
+    effect: np.ndarray
+    absolute: np.ndarray
+    exact: np.ndarray
+
+    @property
+    def correlation(self) -> float | None:
+        """Pearson's r of the estimate with what was computed; None of too few latents."""
+        known = np.isfinite(self.exact)
+        pair = self.effect[known], self.exact[known]
+        if known.sum() < _LEAST or not all(np.ptp(column) > 0 for column in pair):
+            return None
+        return float(np.corrcoef(*pair)[0, 1])
+
+
+def measure_effects(tasks: Sequence[Task]) -> None:
+    """Measure the latents of SAEs of one model, hook by hook, and finish their tasks.
+
+    Parameters
+    ----------
+    tasks
+        Of one pass. Inputs: ``sae``; ``model`` and the ``tokens`` to predict; ``activations`` of
+        the hook on these tokens; ``target``, the activations that transcoders predict, from which
+        their latents are taken out. Settings: those of `saeflow.config.sections.Effects`. Works
+        get ``latents.parquet``.
+    """
+    measure_each_hook(tasks, _measure)
+
+
+def _measure(tasks: Sequence[Task]) -> None:
+    inputs, settings = tasks[0].inputs, tasks[0].settings
+    tokens = evaluated_tokens(inputs["tokens"]).first(settings["tokens"])
+    at = load_at_hook(tasks)
+    if at is None:
+        return
+    stores = stored(inputs["tokens"], *at.stores)
+    drawn = {"n_exact": settings["exact"], "seed": settings["seed"]}
+    found = effects(at.patched, at.saes, tokens, stores, **drawn)
+    finish_each(at.tasks, found, partial(_write, tokens))
+
+
+def _write(tokens: Sequences, task: Task, found: Effects) -> None:
+    columns = {"latent": np.arange(len(found.effect)), **found._asdict()}
+    write_table(task.work.path / FILE, columns)
+    task.finish(
+        {
+            "n_tokens": int((~tokens.special).sum()),
+            "n_documents": len(np.unique(tokens.documents)),
+            "n_predictions": len(tokens.scored),
+            "n_exact": int(np.isfinite(found.exact).sum()),
+            "correlation": found.correlation,
+        }
+    )
+
+
+@torch.no_grad()
+def effects(
+    patched: PatchedModel,
+    saes: Sequence[SAE],
+    tokens: Sequences,
+    stores: Mapping[Hook, Stored] = {},
+    *,
+    n_exact: int = 0,
+    seed: int = 0,
+    batch_tokens: int = BATCH_TOKENS,
+) -> list[Effects | SaeflowError]:
+    """Measure the latents of SAEs of one hook.
+
+    Parameters
+    ----------
+    patched
+        The model, on the device of ``saes``.
+    saes
+        They read and answer at its hooks.
+    tokens
+        What to predict.
+    stores
+        The activations at the hooks; of a hook that is not among them the model computes them.
+    n_exact
+        Latents of each SAE, of those that are active at all, without which the loss is computed.
+    seed
+        Of the choice of these.
+    batch_tokens
+        Tokens in a forward pass; changes nothing but rounding.
+
+    Returns
+    -------
+    list
+        For each SAE its `Effects`, or why it failed.
+    """
+    encoders, found = Encoders(saes), [Estimate(sae.d_sae) for sae in saes]
+    parts = partial(exchanges, patched, tokens, stores, batch_tokens=batch_tokens)
+    for part in progress(parts(), desc="effects", unit="batches"):
+        slope = gradient(patched, part)
+        for place, codes in _codes(encoders, part.x):
+            found[place].add(saes[place], codes, slope)
+    chosen = [_chosen(own, n_exact, seed) for own in found]
+    without = Without(patched, saes, chosen)
+    if any(map(len, chosen)):
+        for part in progress(parts(), desc="effects, computed", unit="batches"):
+            without.add(part, dict(_codes(encoders, part.x)), batch_tokens)
+
+    def result(place: int) -> Effects | SaeflowError:
+        if not found[place].finite:
+            return no_numbers(patched.hook)
+        exact = np.full(saes[place].d_sae, np.nan)
+        exact[chosen[place]] = without.gained[place]
+        return Effects(found[place].effect, found[place].absolute, exact)
+
+    return encoders.results(result)
+
+
+def _codes(encoders: Encoders, x: torch.Tensor) -> Iterator[tuple[int, Codes]]:
+    """Yield each SAE's place and its codes of x (n, d_in), one object where the encoder is one."""
+    for first, codes in encoders.codes(x):
+        for place, own in enumerate(encoders.first):
+            if own == first:
+                yield place, codes
+
+
+def _chosen(found: Estimate, n: int, seed: int) -> np.ndarray:
+    """Return ``n`` random ones of the active latents, rising; all where they are fewer."""
+    latents = np.flatnonzero(found.active & found.finite)
+    return np.sort(np.random.default_rng(seed).permutation(latents)[:n])
