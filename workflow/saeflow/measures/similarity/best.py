@@ -1,0 +1,127 @@
+"""For each latent the one of another SAE that is most like it, in both directions in one sweep.
+
+Similarities are computed in tiles that stay in a core's cache, where they are looked through at
+once; none is kept. A thread takes some rows at a time and computes alone, so that the sums in a
+product do not depend on how many there are. Read `best`.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from saeflow.measures.similarity.cosines import Similar
+
+TILE = 512
+"""Rows and columns of a tile: 1 MiB."""
+
+
+class Best(NamedTuple):
+    """The best match of each of n latents.
+
+    Attributes
+    ----------
+    value : ndarray (n,) float64
+    match : ndarray (n,) int64
+        The first of those that are equally alike.
+    """
+
+    value: np.ndarray
+    match: np.ndarray
+
+
+def best(similar: Similar) -> tuple[Best, Best]:
+    """Return the best column of each row, and the best row of each column."""
+    n, m = similar.shape
+    columns = _Running(m)
+    matches = np.concatenate(_by_rows(similar, partial(_look, similar, columns)))
+    rows, back = np.arange(n), columns.match
+    return (
+        Best(similar.values(rows, matches), matches),
+        Best(similar.values(back, np.arange(m)), back),
+    )
+
+
+def best_of_rows(similar: Similar) -> Best:
+    """Return the best column of each row alone."""
+    match = np.concatenate(_by_rows(similar, partial(_look, similar, None)))
+    return Best(similar.values(np.arange(len(match)), match), match)
+
+
+def strongest(similar: Similar, k: int) -> np.ndarray:
+    """Return the k best columns of each row, in no order, (n, min(k, m)) int64."""
+    m = similar.shape[1]
+    k = min(k, m)
+
+    def look(rows: slice) -> np.ndarray:
+        tiles = [similar.tile(rows, columns) for columns in _tiles(m)]
+        return np.argpartition(np.concatenate(tiles, axis=1), m - k, axis=1)[:, m - k :]
+
+    return np.concatenate(_by_rows(similar, look))
+
+
+def dense(similar: Similar) -> np.ndarray:
+    """Return all similarities, (n, m) float32."""
+    n, m = similar.shape
+    whole = np.empty((n, m), dtype=np.float32)
+
+    def fill(rows: slice) -> None:
+        for columns in _tiles(m):
+            whole[rows, columns] = similar.tile(rows, columns)
+
+    _by_rows(similar, fill)
+    return whole
+
+
+def _by_rows(similar: Similar, look) -> list:
+    """Return what a function gives for each block of rows, in order."""
+    blocks = _tiles(similar.shape[0])
+    n_threads = max(1, min(torch.get_num_threads(), len(blocks)))
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(look, blocks))
+
+
+def _tiles(n: int) -> list[slice]:
+    return [slice(start, min(start + TILE, n)) for start in range(0, n, TILE)]
+
+
+class _Running:
+    """The best of what was seen so far for each of some latents; threads add to it."""
+
+    def __init__(self, n: int) -> None:
+        self.value = np.full(n, -np.inf, dtype=np.float32)
+        self.match = np.zeros(n, dtype=np.int64)
+        self._lock = Lock()
+
+    def add(self, columns: slice, tile: np.ndarray, first: int) -> None:
+        """Look through a tile whose first row has the number ``first``."""
+        value = tile.max(axis=0)
+        # what another thread adds meanwhile can only leave fewer
+        better = np.flatnonzero(value >= self.value[columns])
+        match = first + np.ascontiguousarray(tile[:, better].T).argmax(axis=1)
+        at, value = columns.start + better, value[better]
+        with self._lock:
+            still = value > self.value[at]
+            still |= (value == self.value[at]) & (match < self.match[at])
+            self.value[at[still]], self.match[at[still]] = value[still], match[still]
+
+
+def _look(similar: Similar, columns: _Running | None, rows: slice) -> np.ndarray:
+    """Return the best column of each of some rows, and tell the columns of these rows."""
+    n = rows.stop - rows.start
+    value, match = np.full(n, -np.inf, dtype=np.float32), np.zeros(n, dtype=np.int64)
+    for part in _tiles(similar.shape[1]):
+        tile = similar.tile(rows, part)
+        found = tile.max(axis=1)
+        better = np.flatnonzero(found > value)
+        value[better] = found[better]
+        match[better] = part.start + tile[better].argmax(axis=1)
+        if columns is not None:
+            columns.add(part, tile, rows.start)
+    return match
