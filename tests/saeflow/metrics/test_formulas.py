@@ -134,6 +134,15 @@ TUNED = {
     "loss_codes": 1.5,
     "correct_codes": 0.0,
 }
+# Four latents of one SAE, and what is found for each among those of another.
+MATCHES = {
+    "best": np.array([1.0, 0.8, 0.4, 0.8]),
+    "one": np.array([1.0, 0.8, np.nan, 0.3]),
+    "active": np.array([1.0, 4.0, 1.0, 2.0]),
+    "carried": np.array([2.0, 1.0, -1.0, 1.0]),
+}
+SIMILARITIES = ("best", "one")
+"""What does not grow with the tokens."""
 BY_HAND = {
     "probed_auc": 0.625,
     "probed_accuracy": 0.5,
@@ -248,6 +257,12 @@ BY_HAND = {
     "edit_delta_ce": 0.5,
     "edit_logit_difference": 0.5,
     "edit_end_score": -0.75,
+    "mean_max": 0.75,
+    "one_to_one": 0.7,  # of the three that have a partner
+    "above_07": 0.75,
+    "above_09": 0.25,
+    "frequency_weighted": (1.0 + 4 * 0.8 + 0.4 + 2 * 0.8) / 8,
+    "carried_weighted": (2 * 1.0 + 0.8 + 0.8) / 4,
 }
 
 
@@ -263,6 +278,8 @@ def compute(name, sums):
 
 
 def sums_of(name):
+    if METRICS[name].per == "match":
+        return MATCHES
     return both(**TUNED) if METRICS[name].paired else SUMS
 
 
@@ -282,6 +299,7 @@ def test_formula_works_on_a_whole_bootstrap_at_once(name):
         key: value if key.endswith(("d_in", "l0_stated")) else np.multiply.outer(factors, value)
         for key, value in sums_of(name).items()
     }
+    stacked |= {key: np.stack(3 * [MATCHES[key]]) for key in SIMILARITIES if key in stacked}
     values = compute(name, stacked)
     # Every sum grew alike, so every ratio stays.
     np.testing.assert_allclose(values, np.broadcast_to(BY_HAND[name], values.shape), rtol=1e-14)

@@ -25,6 +25,7 @@ def test_the_measures_are_the_modules_that_say_so():
         "probes",
         "propagation",
         "reconstruction",
+        "similarity",
         "sparse_probes",
         "states",
     }
@@ -55,7 +56,7 @@ def test_axis_labels_carry_the_unit():
 
 def test_what_is_said_of_a_metric_is_one_of_few_words():
     assert {m.direction for m in METRICS.values()} <= {"lower", "higher", "one", "none"}
-    assert {m.per for m in METRICS.values()} == {"token", "latent", "width"}
+    assert {m.per for m in METRICS.values()} == {"token", "latent", "width", "match"}
 
 
 def test_planning_reads_the_declarations_without_what_computes():

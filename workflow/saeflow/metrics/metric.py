@@ -37,7 +37,8 @@ class Metric(NamedTuple):
         What is better: "lower", "higher", "one" (the closer to 1), or "none" (it describes).
     per : str
         "token" where tokens are averaged into one number, "latent" for one number per latent,
-        "width" for a share of the SAE's latents.
+        "width" for a share of the SAE's latents, "match" where it is formed of what is found for
+        each latent of one SAE among those of another (`saeflow.metrics.similarity.matches`).
     paired : bool
         Whether it is formed from the sums of an SAE and of the one that it was fine-tuned from, on
         the same documents: keys "tuned_<sum>" and "parent_<sum>".

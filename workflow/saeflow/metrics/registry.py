@@ -32,6 +32,10 @@ SYMBOLS = {
     "the training split",
     "q(y|f)": "one for y on the SAE's latents, fitted to the same rows",
     "r(y)": "the share of y in the rows that they were fitted to",
+    "s(i, j)": "how alike latent i of one SAE and latent j of another are, of those that are live: "
+    "the cosine of their decoder rows (as they are, or after the rotation that brings the "
+    "activations of their hooks together) or of their encoder columns, or the correlation of their "
+    "activations over tokens",
 }
 
 
@@ -62,5 +66,5 @@ def metrics_of(*measures: str) -> list[str]:
         metric.name
         for measure in measures
         for metric in sorted(MEASURES[measure].metrics)
-        if metric.per != "latent" and not metric.paired
+        if metric.per in ("token", "width") and not metric.paired
     ]

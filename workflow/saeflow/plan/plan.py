@@ -277,8 +277,8 @@ class Plan(Sources):
                 sae = {name: pair[wildcard] for name, wildcard in names.items()}
                 recipe = self._entry("saes", sae["sae"].partition("~")[0])
                 read = {"sae": self.sae(**sae), **self._read_by(measure, recipe, {**sae, **on})}
-                shared = inputs.values()  # what is the same for both is read once
-                inputs |= {prefix + name: one for name, one in read.items() if one not in shared}
+                own = {name: one for name, one in read.items() if inputs.get(name) is not one}
+                inputs |= {prefix + name: one for name, one in own.items()}  # the rest is shared
                 modules += architecture_modules(recipe)
             return Result(
                 rule="measure",

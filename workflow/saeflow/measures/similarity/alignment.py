@@ -7,6 +7,7 @@ one space is turned onto the other (orthogonal Procrustes, Schönemann 1966). Re
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,26 @@ class Alignment(NamedTuple):
         if d <= d_other:
             return unit(first @ self.rotation), second
         return first, unit(second @ self.rotation.T)
+
+
+class Alignments:
+    """How hooks are turned onto each other, each two once, in either order.
+
+    Parameters
+    ----------
+    tokens
+        As of `align`.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        self._align = cache(lambda first, second: align(first, second, tokens))
+
+    def of(self, first: Path, second: Path) -> Alignment:
+        """Return the alignment of two hooks by the records of their activations; see `align`."""
+        if first <= second:
+            return self._align(first, second)
+        found = self._align(second, first)
+        return found._replace(rotation=found.rotation.T)
 
 
 class Moments(NamedTuple):
@@ -93,7 +114,6 @@ def align(first: Path, second: Path, tokens: int) -> Alignment:
         if len(rows[FITTED]) < least:
             raise DataError(
                 "there are too few training tokens to align two hooks on",
-                where=first,
                 expected=f"{least:,} at least, one for each dimension",
                 got=f"{len(rows[FITTED]):,}",
                 remedy="Give the place of `evaluate_on` more tokens > train.",

@@ -14,7 +14,7 @@ _KEPT = 4
 @lru_cache(maxsize=_KEPT)
 def gaussian(n: int, d: int, seed: int) -> np.ndarray:
     """Return n directions drawn evenly from the sphere in d dimensions, float32."""
-    return unit(_generator(seed, 0).standard_normal((n, d)))
+    return unit(_generator(seed, 1).standard_normal((n, d)))
 
 
 @lru_cache(maxsize=_KEPT)
@@ -24,7 +24,7 @@ def uniform(n: int, d: int, seed: int) -> np.ndarray:
     They lie in one orthant, along the mean: an SAE's rows are nearly as far from all of them, and
     what is found is less than chance gives (post 004 had this control).
     """
-    return unit(_generator(seed, 1).random((n, d)))
+    return unit(_generator(seed, 2).random((n, d)))
 
 
 def shuffled(rows: np.ndarray, seed: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def shuffled(rows: np.ndarray, seed: int) -> np.ndarray:
     Each coordinate keeps its values, such as a mean or an outlier that all rows share; what the
     coordinates of a row have to do with each other is lost.
     """
-    return unit(_generator(seed, 2).permuted(rows, axis=0))
+    return unit(_generator(seed, 3).permuted(rows, axis=0))
 
 
 def _generator(seed: int, which: int) -> np.random.Generator:
