@@ -40,8 +40,10 @@ def test_a_rotation_is_found_whatever_the_scale_and_the_means(tmp_path, d, d_oth
     np.testing.assert_allclose(found.rotation, turned, atol=1e-4)
     assert found.tokens == 200 and found.explained == pytest.approx(1.0, abs=1e-5)
     rows = unit(drawn(5, min(d, d_other), 3))
-    small, large = found.turn(rows, unit(rows @ turned)) if d <= d_other else found.turn(
-        unit(rows @ turned.T), rows
+    small, large = (
+        found.turn(rows, unit(rows @ turned))
+        if d <= d_other
+        else found.turn(unit(rows @ turned.T), rows)
     )
     np.testing.assert_allclose(small, large, atol=1e-4)
 
@@ -70,6 +72,9 @@ def test_exchanged_hooks_have_the_transposed_rotation_and_one_fit(tmp_path, monk
     alignments = Alignments(100)
     found, turned = alignments.of(one, other), alignments.of(other, one)
     np.testing.assert_array_equal(turned.rotation, found.rotation.T)
+    rows = unit(drawn(3, 4, 2)), unit(drawn(5, 6, 3))
+    for a, b in zip(found.turn(*rows), reversed(turned.turn(*rows[::-1])), strict=True):
+        np.testing.assert_array_equal(a, b)
     assert (turned.tokens, turned.explained) == (found.tokens, found.explained)
     assert len(calls) == 1
 

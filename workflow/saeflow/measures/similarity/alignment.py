@@ -29,8 +29,10 @@ class Alignment(NamedTuple):
     Attributes
     ----------
     rotation : ndarray (d, d_other) float64
-        Of rows of the first space: it keeps their lengths and angles where d is at most d_other,
-        and its transpose those of the second space else.
+        Of rows of the first space; its transpose is that of rows of the second.
+    onto_second : bool
+        Whether the first space is brought into the second or that into the first: always the one
+        that is not wider, whose lengths and angles are kept.
     tokens : int
         On how many it was fitted.
     explained : float
@@ -39,13 +41,18 @@ class Alignment(NamedTuple):
     """
 
     rotation: np.ndarray
+    onto_second: bool
     tokens: int
     explained: float
 
+    @property
+    def facts(self) -> dict[str, float]:
+        """What a record says of it."""
+        return {"tokens": self.tokens, "explained": self.explained}
+
     def turn(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Bring directions (n, d) and (m, d_other) into the larger of their spaces, float32."""
-        d, d_other = self.rotation.shape
-        if d <= d_other:
+        """Bring directions (n, d) and (m, d_other) into one space, float32."""
+        if self.onto_second:
             return unit(first @ self.rotation), second
         return first, unit(second @ self.rotation.T)
 
@@ -67,7 +74,7 @@ class Alignments:
         if first <= second:
             return self._align(first, second)
         found = self._align(second, first)
-        return found._replace(rotation=found.rotation.T)
+        return found._replace(rotation=found.rotation.T, onto_second=not found.onto_second)
 
 
 class Moments(NamedTuple):
@@ -120,7 +127,8 @@ def align(first: Path, second: Path, tokens: int) -> Alignment:
             )
         rotation = procrustes(moments(one, other, rows[FITTED]).cross)
         explained = moments(one, other, rows[HELD_OUT]).explained(rotation)
-    return Alignment(rotation, len(rows[FITTED]), explained)
+    onto_second = rotation.shape[0] <= rotation.shape[1]
+    return Alignment(rotation, onto_second, len(rows[FITTED]), explained)
 
 
 def procrustes(cross: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from saeflow.errors import SaeflowError
+from saeflow.errors import DataError
 from saeflow.measures.similarity.alignment import Alignment
 from saeflow.measures.similarity.cosines import Cosines
 from saeflow.measures.similarity.matching import Quantity
@@ -33,7 +33,8 @@ def of_weights(
     first, second
         The SAEs.
     alignment
-        Returns how their spaces are turned onto each other; called where these are two.
+        Returns how their spaces are turned onto each other; called where these are two. Where it
+        raises a `DataError`, that is why this is left out.
     settings
         ``seed`` and ``published_mode``.
     left_out
@@ -52,7 +53,7 @@ def of_weights(
     if first.space != second.space:
         try:
             turned = alignment().turn(first.decoder, second.decoder)
-        except SaeflowError as error:
+        except DataError as error:
             left_out[ALIGNED] = str(error)
         else:
             yield _cosines(ALIGNED, *turned, [GAUSSIAN, COLUMNS], settings["seed"])

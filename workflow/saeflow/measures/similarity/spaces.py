@@ -23,7 +23,7 @@ KEPT_VARIANCE = 0.99
 """Share of the variance that SVCCA keeps of each side, as its authors did."""
 
 _PAIRINGS = 32
-_RSA_LATENTS = 2048
+_RSA_LATENTS = 1024
 
 
 def compare_spaces(
