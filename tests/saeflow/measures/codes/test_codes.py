@@ -4,30 +4,8 @@ import numpy as np
 import pytest
 
 from saeflow.measures import codes as module
-from saeflow.measures.codes import DOCUMENTS, LATENTS, ROWS, open_codes
 from saeflow.measures.codes.files import CodesWriter
-from saeflow.measures.sums import write_table
-from saeflow.work import hold
-
-
-def stored(root, dense, lengths=None, status=None):
-    """Write codes (n_tokens, d_sae) in documents of some lengths as the measure does."""
-    n_tokens, d_sae = dense.shape
-    lengths = [n_tokens] if lengths is None else lengths
-    with hold(root / "codes.json", "c" * 64) as work:
-        with CodesWriter(work.path, d_sae) as writer:
-            for rows in np.array_split(dense, 3):
-                token, index = np.nonzero(rows)
-                counts = np.bincount(token, minlength=len(rows))
-                writer.append(rows[token, index], index, counts)
-        np.save(work.path / ROWS, np.arange(n_tokens))
-        documents = {"document": np.arange(len(lengths)), "n_tokens": np.array(lengths)}
-        write_table(work.path / DOCUMENTS, documents)
-        status = np.full(d_sae, "live") if status is None else np.array(status)
-        write_table(work.path / LATENTS, {"latent": np.arange(d_sae), "status": status})
-        work.finish({"d_sae": d_sae})
-        work.publish()
-    return open_codes(root / "codes.json")
+from stored_codes import stored
 
 
 @pytest.fixture
@@ -47,6 +25,14 @@ def test_latents_are_read_in_any_order(tmp_path, monkeypatch, dense, latents, pa
     expected = dense if latents is None else dense[:, latents]
     np.testing.assert_array_equal(found.toarray(), expected)
     assert found.dtype == np.float32
+
+
+def test_some_tokens_are_read(tmp_path, monkeypatch, dense):
+    monkeypatch.setattr(module, "_PART_ENTRIES", 9)
+    codes = stored(tmp_path, dense)
+    for first, end in ((0, 7), (18, 26), (21, 23), (49, 50), (5, 5)):
+        found = codes.matrix([7, 0, 11], first, end)
+        np.testing.assert_array_equal(found.toarray(), dense[first:end][:, [7, 0, 11]])
 
 
 def test_live_ones_are_told_from_others(tmp_path, dense):

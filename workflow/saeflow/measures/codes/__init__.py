@@ -5,6 +5,7 @@ Read `open_codes`; nothing here needs torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,35 +81,39 @@ class StoredCodes:
         """The latents that are compared, (n_live,) int64, rising."""
         return np.flatnonzero(self.latents["status"] == LIVE)
 
-    def matrix(self, latents: np.ndarray | None = None) -> csr_array:
-        """Return latents as a matrix over all tokens, held in memory.
+    def matrix(
+        self, latents: np.ndarray | None = None, first: int = 0, end: int | None = None
+    ) -> csr_array:
+        """Return latents on tokens as a matrix held in memory.
 
         Parameters
         ----------
         latents : (n,)
             Which, one a column, each once; all by default.
+        first, end
+            The first token, and the one after the last; all by default.
 
         Returns
         -------
-        csr_array (n_tokens, n) float32
+        csr_array (end - first, n) float32
         """
         chosen = np.arange(self.d_sae) if latents is None else np.asarray(latents, np.int64)
+        end = self.n_tokens if end is None else end
         column = np.full(self.d_sae, -1, dtype=np.int32)
         column[chosen] = np.arange(len(chosen), dtype=np.int32)
-        values, index, counts = [], [], []
-        for first, end in self._parts():
-            entries = slice(self.offsets[first], self.offsets[end])
+        values, index = [np.zeros(0, np.float32)], [np.zeros(0, np.int32)]
+        offsets = np.zeros(end - first + 1, np.int64)
+        for start, stop in self._parts(first, end):
+            entries = slice(self.offsets[start], self.offsets[stop])
             own = column[self.index[entries]]
             kept = own >= 0
             values.append(self.values[entries][kept])
             index.append(own[kept])
             ends = np.concatenate([[0], np.cumsum(kept)])
-            counts.append(np.diff(ends[self.offsets[first : end + 1] - self.offsets[first]]))
-        offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, int), *counts]))])
-        parts = (np.concatenate([np.zeros(0, dtype), *own]) for own, dtype in (
-            (values, np.float32), (index, np.int32)
-        ))  # fmt: skip
-        return csr_array((*parts, offsets), shape=(self.n_tokens, len(chosen)))
+            n_before = ends[self.offsets[start + 1 : stop + 1] - entries.start]
+            offsets[start + 1 - first : stop + 1 - first] = offsets[start - first] + n_before
+        parts = np.concatenate(values), np.concatenate(index), offsets
+        return csr_array(parts, shape=(end - first, len(chosen)))
 
     def groups(self, n: int) -> np.ndarray:
         """Return the borders of groups of whole documents with about as many tokens.
@@ -128,15 +133,14 @@ class StoredCodes:
         nearest = np.abs(ends[:, None] - aims).argmin(axis=0)
         return np.unique(np.concatenate([[0], ends[nearest], [self.n_tokens]]))
 
-    def _parts(self):
-        """Yield first and last tokens of parts with a limited number of entries."""
-        first = 0
-        while first < self.n_tokens:
+    def _parts(self, first: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield the borders of parts of some tokens with a limited number of entries."""
+        while first < end:
             limit = self.offsets[first] + _PART_ENTRIES
-            end = int(np.searchsorted(self.offsets, limit, side="right")) - 1
-            end = max(end, first + 1)
-            yield first, end
-            first = end
+            stop = int(np.searchsorted(self.offsets, limit, side="right")) - 1
+            stop = min(max(stop, first + 1), end)
+            yield first, stop
+            first = stop
 
     def _table(self, name: str) -> pd.DataFrame:
         import pyarrow.parquet as pq
