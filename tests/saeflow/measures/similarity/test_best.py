@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from saeflow.measures.similarity import best as module
-from saeflow.measures.similarity.best import best, best_of_rows, dense, strongest
+from saeflow.measures.similarity.best import best, hold, strongest
 from saeflow.measures.similarity.cosines import Cosines, unit
 from saeflow.measures.similarity.nulls import gaussian, shuffled, uniform
 
@@ -37,9 +37,11 @@ def test_the_best_of_both_directions_are_those_of_all_cosines(monkeypatch, shape
     np.testing.assert_array_equal(columns.match, every.argmax(axis=0))
     np.testing.assert_allclose(rows.value, every.max(axis=1), atol=1e-6)
     np.testing.assert_allclose(columns.value, every.max(axis=0), atol=1e-6)
-    alone = best_of_rows(Cosines(unit(a), unit(b)))
-    np.testing.assert_array_equal(alone.match, rows.match)
-    np.testing.assert_allclose(dense(Cosines(unit(a), unit(b))), every, atol=1e-6)
+    held = hold(Cosines(unit(a), unit(b)))
+    np.testing.assert_allclose(held.matrix, every, atol=1e-6)
+    for one, other in zip(best(held), best(held.turned())[::-1], strict=True):
+        np.testing.assert_array_equal(one.match, other.match)
+        np.testing.assert_array_equal(one.value, other.value)
 
 
 def test_of_equally_good_ones_the_first_is_taken_whichever_thread_comes_first(monkeypatch, threads):
@@ -101,7 +103,7 @@ FLOORS = {
 def test_against_random_directions_the_floor_of_the_null_table_is_found(d, ratio):
     rows = unit(directions(400, d, seed=5))
     for draw, floors in zip((gaussian, uniform), FLOORS[d], strict=True):
-        found = best_of_rows(Cosines(rows, draw(ratio * d, d, 0))).value
+        found = best(Cosines(rows, draw(ratio * d, d, 0)))[0].value
         error = found.std() / np.sqrt(len(found))
         # the table has three digits, of 1000 directions
         assert abs(found.mean() - floors[ratio]) < 0.0005 + 4 * error * np.sqrt(1 + 400 / 1000)
@@ -113,7 +115,7 @@ def test_shuffled_coordinates_keep_their_values_and_lose_their_directions():
     assert found[:, 0].mean() == pytest.approx(rows[:, 0].mean(), abs=0.02)
     assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(300), abs=1e-6)
     by_columns, by_gaussian = (
-        best_of_rows(Cosines(rows, null)).value.mean() for null in (found, gaussian(300, 30, 0))
+        best(Cosines(rows, null))[0].value.mean() for null in (found, gaussian(300, 30, 0))
     )
     assert by_columns > by_gaussian + 0.1  # what is shared by all rows is no feature
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.measures.similarity.best import Best, dense, strongest
+from saeflow.measures.similarity.best import Best, Held, hold, strongest
 from saeflow.measures.similarity.cosines import Similar
 
 LEFT_OVER = -1
@@ -62,7 +62,8 @@ def _partners(n: int, own: np.ndarray, other: np.ndarray, value: np.ndarray) -> 
 def _among_all(similar: Similar) -> tuple[np.ndarray, np.ndarray]:
     from scipy.optimize import linear_sum_assignment
 
-    return linear_sum_assignment(dense(similar), maximize=True)
+    held = similar if isinstance(similar, Held) else hold(similar)
+    return linear_sum_assignment(held.matrix, maximize=True)
 
 
 def _among_candidates(similar: Similar, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,8 +72,7 @@ def _among_candidates(similar: Similar, k: int) -> tuple[np.ndarray, np.ndarray]
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
     n, m = similar.shape
-    turned = _Turned(similar)
-    of_rows, of_columns = strongest(similar, k), strongest(turned, k)
+    of_rows, of_columns = strongest(similar, k), strongest(similar.turned(), k)
     i = np.concatenate([np.repeat(np.arange(n), of_rows.shape[1]), of_columns.ravel()])
     j = np.concatenate([of_rows.ravel(), np.repeat(np.arange(m), of_columns.shape[1])])
     i, j = np.divmod(np.unique(i * m + j), m)
@@ -87,12 +87,3 @@ def _among_candidates(similar: Similar, k: int) -> tuple[np.ndarray, np.ndarray]
     i, j = i[j < m], j[j < m]
     return (i, j) if similar.shape == (n, m) else (j, i)
 
-
-class _Turned:
-    """The same similarities with rows and columns exchanged."""
-
-    def __init__(self, similar: Similar) -> None:
-        self._similar, self.shape = similar, similar.shape[::-1]
-
-    def tile(self, rows: slice, columns: slice) -> np.ndarray:
-        return self._similar.tile(columns, rows).T

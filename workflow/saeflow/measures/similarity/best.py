@@ -48,12 +48,6 @@ def best(similar: Similar) -> tuple[Best, Best]:
     )
 
 
-def best_of_rows(similar: Similar) -> Best:
-    """Return the best column of each row alone."""
-    match = np.concatenate(_by_rows(similar, partial(_look, similar, None)))
-    return Best(similar.values(np.arange(len(match)), match), match)
-
-
 def strongest(similar: Similar, k: int) -> np.ndarray:
     """Return the k best columns of each row, in no order, (n, min(k, m)) int64."""
     m = similar.shape[1]
@@ -66,8 +60,43 @@ def strongest(similar: Similar, k: int) -> np.ndarray:
     return np.concatenate(_by_rows(similar, look))
 
 
-def dense(similar: Similar) -> np.ndarray:
-    """Return all similarities, (n, m) float32."""
+class Held(NamedTuple):
+    """Similarities (n, m) that are held, because they are needed more than once.
+
+    Attributes
+    ----------
+    matrix : ndarray (n, m) float32
+    source : Similar
+        What they were computed from.
+    """
+
+    matrix: np.ndarray
+    source: Similar
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Latents of both sides."""
+        return self.matrix.shape
+
+    def tile(self, rows: slice, columns: slice) -> np.ndarray:
+        """Return a part of them, float32."""
+        return self.matrix[rows, columns]
+
+    def values(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return those of some pairs (k,), float64."""
+        return self.source.values(rows, columns)
+
+    def part(self, rows: np.ndarray, columns: np.ndarray) -> Held:
+        """Return those between some latents, (len(rows), len(columns))."""
+        return Held(self.matrix[np.ix_(rows, columns)], self.source.part(rows, columns))
+
+    def turned(self) -> Held:
+        """Return them with both sides exchanged, (m, n)."""
+        return Held(self.matrix.T, self.source.turned())
+
+
+def hold(similar: Similar) -> Held:
+    """Compute all similarities, and hold them."""
     n, m = similar.shape
     whole = np.empty((n, m), dtype=np.float32)
 
@@ -76,7 +105,7 @@ def dense(similar: Similar) -> np.ndarray:
             whole[rows, columns] = similar.tile(rows, columns)
 
     _by_rows(similar, fill)
-    return whole
+    return Held(whole, similar)
 
 
 def _by_rows(similar: Similar, look) -> list:
@@ -112,7 +141,7 @@ class _Running:
             self.value[at[still]], self.match[at[still]] = value[still], match[still]
 
 
-def _look(similar: Similar, columns: _Running | None, rows: slice) -> np.ndarray:
+def _look(similar: Similar, columns: _Running, rows: slice) -> np.ndarray:
     """Return the best column of each of some rows, and tell the columns of these rows."""
     n = rows.stop - rows.start
     value, match = np.full(n, -np.inf, dtype=np.float32), np.zeros(n, dtype=np.int64)
@@ -122,6 +151,5 @@ def _look(similar: Similar, columns: _Running | None, rows: slice) -> np.ndarray
         better = np.flatnonzero(found > value)
         value[better] = found[better]
         match[better] = part.start + tile[better].argmax(axis=1)
-        if columns is not None:
-            columns.add(part, tile, rows.start)
+        columns.add(part, tile, rows.start)
     return match

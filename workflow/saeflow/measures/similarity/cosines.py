@@ -23,6 +23,9 @@ class Similar(Protocol):
     def part(self, rows: np.ndarray, columns: np.ndarray) -> Similar:
         """Return those between some latents, (len(rows), len(columns))."""
 
+    def turned(self) -> Similar:
+        """Return them with both sides exchanged, (m, n)."""
+
 
 class Cosines(NamedTuple):
     """The cosines between the rows of two matrices.
@@ -59,6 +62,10 @@ class Cosines(NamedTuple):
     def part(self, rows: np.ndarray, columns: np.ndarray) -> Cosines:
         """Return the cosines between some rows of both."""
         return Cosines(self.a[rows], self.b[columns])
+
+    def turned(self) -> Cosines:
+        """Return the cosines with both sides exchanged."""
+        return Cosines(self.b, self.a)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
