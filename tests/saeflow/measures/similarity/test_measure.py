@@ -1,6 +1,7 @@
 """Pairs of SAEs of which it is known how alike they are, from weights and codes to tables."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -16,6 +17,8 @@ from pairs_of_saes import (
     random_sae,
     stores,
 )
+from saeflow.activations.excerpts import ordinary_rows
+from saeflow.activations.reader import open_store
 from saeflow.errors import DataError, SaeflowError
 from saeflow.files import hash_tree
 from saeflow.metrics.registry import MEASURES, METRICS
@@ -23,7 +26,12 @@ from saeflow.metrics.similarity import matches
 from tiny_stores import make_store
 
 D = 12
-WEIGHTS = ("cosine", "encoder")
+QUANTITIES = ("cosine", "encoder", "correlation")
+
+
+def assert_alike(one, other):
+    """Compare tables to the precision of sums that go in another order."""
+    pd.testing.assert_frame_equal(one, other, rtol=1e-12, atol=1e-14)
 
 
 def formed(task, quantity, null="", side="first"):
@@ -60,14 +68,14 @@ def tasks(made, tmp_path_factory):
     return compare(tmp_path_factory.mktemp("tasks"), pairs, published_mode=True)
 
 
-@pytest.mark.parametrize("quantity", WEIGHTS)
+@pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize("side", ["first", "second"])
 def test_an_sae_against_itself_is_one_by_every_metric(tasks, quantity, side):
     found = formed(tasks["own-copy"], quantity, side=side)
     assert found == pytest.approx(dict.fromkeys(found, 1.0), abs=1e-6)
 
 
-@pytest.mark.parametrize("quantity", WEIGHTS)
+@pytest.mark.parametrize("quantity", QUANTITIES)
 def test_against_a_permuted_copy_it_is_one_and_the_permutation_is_found(tasks, made, quantity):
     first = table(tasks["own-permuted"], "first")
     assert formed(tasks["own-permuted"], quantity)["mean_max"] == pytest.approx(1.0, abs=1e-6)
@@ -83,7 +91,7 @@ def test_dead_and_duplicate_latents_are_left_out_and_counted(tasks):
     assert task.work.manifest["first"] == task.work.manifest["second"] == counts
 
 
-@pytest.mark.parametrize("quantity", WEIGHTS)
+@pytest.mark.parametrize("quantity", ("cosine", "encoder"))
 def test_an_unrelated_one_is_as_near_as_random_directions(tasks, quantity):
     task = tasks["other-wide"]
     for side in ("first", "second"):
@@ -109,7 +117,11 @@ def test_exchanged_saes_exchange_the_sides_and_nothing_else(tasks):
     for one, other in (("own-other", "other-own"), ("other-wide", "wide-other")):
         one, other = tasks[one], tasks[other]
         for side, turned in (("first", "second"), ("second", "first")):
-            np.testing.assert_array_equal(table(one, side), table(other, turned))
+            assert_alike(table(one, side), table(other, turned))
+        groups = [table(pair, "groups") for pair in (one, other)]
+        groups[1]["side"] = groups[1]["side"].map({"first": "second", "second": "first"})
+        order = ["side", "group", "latent"]
+        assert_alike(*(own.sort_values(order, ignore_index=True) for own in groups))
         facts, theirs = one.work.manifest, other.work.manifest
         assert (facts["first"], facts["second"]) == (theirs["second"], theirs["first"])
 
@@ -144,6 +156,76 @@ def test_saes_that_were_read_on_other_tokens_are_refused(made, tmp_path):
     assert f"{N_TOKENS:,}" in tasks["few"].error.expected and "50" in tasks["few"].error.got
 
 
+# -- activations ------------------------------------------------------------------------------
+
+
+def dense_codes(sae, activations, latents):
+    """Return some latents on the test tokens, (n_tokens, n) float64."""
+    with open_store(activations) as store:
+        rows = ordinary_rows(store, "test")
+        return sae.encode(store.activations.tensor(torch.from_numpy(rows))).double().numpy()[
+            :, latents
+        ]
+
+
+def test_correlations_are_those_of_dense_codes_with_and_without_the_mean(made, tasks):
+    task, store = tasks["other-wide"], made["other"]["activations"]
+    tables = [table(task, side) for side in ("first", "second")]
+    saes = random_sae(40, D, 1), random_sae(90, D, 3)
+    f, g = (
+        dense_codes(sae, store, own["latent"]) for sae, own in zip(saes, tables, strict=True)
+    )
+    centred = [x - x.mean(axis=0) for x in (f, g)]
+    for quantity, (x, y) in (("correlation", centred), ("uncentred", (f, g))):
+        x, y = (z / np.linalg.norm(z, axis=0) for z in (x, y))
+        every = x.T @ y
+        for own, others, values in zip(tables, tables[::-1], (every, every.T), strict=True):
+            np.testing.assert_allclose(own[quantity], values.max(axis=1), atol=1e-6)
+            match = others["latent"].to_numpy()[values.argmax(axis=1)]
+            assert own[f"{quantity}_match"].tolist() == match.tolist()
+
+
+def test_the_uncentred_one_of_the_post_is_high_by_chance_alone(tasks):
+    chance = {name: formed(tasks["other-wide"], name, "tokens") for name in ("correlation", "uncentred")}
+    assert chance["correlation"]["mean_max"] < 0.12 < 0.2 < chance["uncentred"]["mean_max"]
+
+
+def test_correlations_on_unrelated_activations_are_those_on_shuffled_tokens(tmp_path):
+    hooks = stores(tmp_path, D, other=torch.randn(N_ROWS, D))
+    one = coded(tmp_path, {"one": random_sae(60, D, 0)}, hooks["one"])["one"]
+    other = coded(tmp_path, {"other": random_sae(80, D, 1)}, hooks["other"])["other"]
+    task = compare(tmp_path, {"pair": (one, other)})["pair"]
+    for side in ("first", "second"):
+        best = table(task, side)["correlation"]
+        value, chance = (formed(task, "correlation", null, side) for null in ("", "tokens"))
+        error = best.std() / np.sqrt(len(best))
+        assert value["mean_max"] == pytest.approx(chance["mean_max"], abs=6 * error)
+        assert value["one_to_one"] == pytest.approx(chance["one_to_one"], abs=6 * error)
+
+
+def test_sums_by_group_make_up_the_correlations_of_the_matches(tasks):
+    task = tasks["other-wide"]
+    groups, n_groups = table(task, "groups"), task.work.manifest["n_groups"]
+    assert n_groups == 20 and groups["n"].groupby([groups["side"], groups["latent"]]).sum().eq(
+        N_TOKENS
+    ).all()
+    for side in ("first", "second"):
+        own = table(task, side).set_index("latent")
+        total = groups[groups["side"] == side].groupby("latent").sum(numeric_only=True)
+        x, y = total["sum"] / N_TOKENS, total["match_sum"] / N_TOKENS
+        spread = (total["square"] / N_TOKENS - x**2) * (total["match_square"] / N_TOKENS - y**2)
+        found = (total["both"] / N_TOKENS - x * y) / np.sqrt(spread)
+        np.testing.assert_allclose(found, own["correlation"], rtol=1e-9)
+        np.testing.assert_allclose(total["sum"], own["sum"])
+
+
+def test_a_copy_spans_the_same_space(tasks):
+    facts = tasks["own-permuted"].work.manifest
+    for compared in ("cka", "svcca", "rsa"):
+        assert facts["spaces"][compared] == pytest.approx(1.0, abs=1e-5)
+    assert facts["spaces"]["matched"] == 38 and facts["left_out"] == {}
+
+
 # -- other hooks and models -------------------------------------------------------------------
 
 
@@ -176,7 +258,13 @@ def test_a_copy_in_a_rotated_space_is_found_once_the_spaces_are_aligned(turned, 
     assert formed(task, "aligned", "gaussian")["mean_max"] < 0.4
     alignment = task.work.manifest["alignment"]
     assert alignment["tokens"] == 50 * 20 and alignment["explained"] == pytest.approx(1, abs=1e-4)
-    np.testing.assert_array_equal(table(task, "first"), table(back, "second"))
+    assert_alike(table(task, "first"), table(back, "second"))
+    spaces = task.work.manifest["spaces"]
+    assert spaces["matched"] == 30
+    for compared in ("cka", "rsa"):
+        assert spaces[compared] == pytest.approx(1.0, abs=1e-3)
+        assert spaces[f"{compared}_null"] < 0.9
+    assert "svcca" in task.work.manifest["left_out"]  # of 30 rows in 60 dimensions it says nothing
     if name == "wide":
         left_out = task.work.manifest["left_out"]
         assert {"cosine", "encoder"} <= {*left_out} and "60 and of 80" in left_out["cosine"]
@@ -211,9 +299,9 @@ def test_a_transcoder_has_no_raw_cosine_with_an_sae_and_one_with_another(tmp_pat
     tasks = compare(tmp_path, {"mixed": (sae, a), "alike": (a, b), "turned": (a, sae)})
     for name in ("mixed", "turned"):
         facts = tasks[name].work.manifest
-        assert {*facts["left_out"]} == {"cosine"} and facts["alignment"]["explained"] > 0.99
-    assert tasks["alike"].work.manifest["left_out"] == {}
-    np.testing.assert_array_equal(table(tasks["mixed"], "first"), table(tasks["turned"], "second"))
+        assert {*facts["left_out"]} - {"svcca"} == {"cosine"} and facts["alignment"]["explained"] > 0.99
+    assert "cosine" not in tasks["alike"].work.manifest["left_out"]
+    assert_alike(table(tasks["mixed"], "first"), table(tasks["turned"], "second"))
 
 
 def test_every_metric_of_the_measure_is_formed_of_a_match():

@@ -10,17 +10,21 @@ numbers change sides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from saeflow.logs import progress
 from saeflow.measures.similarity.alignment import Alignment, Alignments
-from saeflow.measures.similarity.matching import Columns, match
-from saeflow.measures.similarity.quantities import of_weights
+from saeflow.measures.similarity.groups import by_group
+from saeflow.measures.similarity.matching import Both, Columns, match
+from saeflow.measures.similarity.quantities import of_activations, of_weights
 from saeflow.measures.similarity.sides import Side, Sides
+from saeflow.measures.similarity.spaces import compare_spaces
 from saeflow.measures.sums import write_table
-from saeflow.metrics.similarity import FIRST, SECOND
+from saeflow.metrics.similarity import CORRELATION, FIRST, GROUPS, SECOND
 from saeflow.task import Task
 
 
@@ -49,11 +53,14 @@ class Compared(NamedTuple):
     ----------
     sides : tuple of dict
         Columns (n,) and (m,), of the first SAE's live latents and the second's.
+    groups : dict
+        Columns of `by_group`.
     facts : dict
         For the record.
     """
 
     sides: tuple[Columns, Columns]
+    groups: Columns
     facts: dict[str, Any]
 
 
@@ -72,31 +79,51 @@ def compare(
         As of `measure_similarity`.
     """
     left_out: dict[str, str] = {}
-    columns = (dict(first.columns), dict(second.columns))
-    latents = first.latents, second.latents
     fitted: list[Alignment] = []
 
     def alignment() -> Alignment:
         fitted.append(alignments.of(first.space, second.space))
         return fitted[-1]
 
-    for quantity in of_weights(first, second, alignment, settings, left_out):
+    latents, columns = (first.latents, second.latents), (dict(first.columns), dict(second.columns))
+    for quantity in chain(
+        of_weights(first, second, alignment, settings, left_out),
+        of_activations(first, second, settings),
+    ):
         matched = match(quantity, latents, settings)
-        for own, found in zip(columns, matched.columns, strict=True):
-            own |= found
+        for own, more in zip(columns, matched.columns, strict=True):
+            own |= more
+        if quantity.name == CORRELATION:
+            borders = first.codes.groups(settings["groups"])
+            groups = by_group(quantity.similar, matched.best, latents, borders)
+            spaces, missing = _spaces(first, second, matched.best, settings["seed"])
     codes = first.codes.facts
     facts = {
         **{name: codes[name] for name in ("n_tokens", "n_documents")},
+        "n_groups": len(borders) - 1,
         "d_in": [side.encoder.shape[1] for side in (first, second)],
         "first": first.counts,
         "second": second.counts,
-        "left_out": left_out,
+        "left_out": left_out | missing,
         "alignment": fitted[0].facts if fitted else None,
+        "spaces": spaces,
     }
-    return Compared(columns, facts)
+    return Compared(columns, groups, facts)
+
+
+def _spaces(
+    first: Side, second: Side, best: Both, seed: int
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Compare how latents are arranged that are each other's best match, the most alike first."""
+    own = np.arange(len(best[0].match))
+    mutual = np.flatnonzero(best[1].match[best[0].match] == own)
+    mutual = mutual[np.argsort(-best[0].value[mutual], kind="stable")]
+    rows = first.decoder[mutual], second.decoder[best[0].match[mutual]]
+    return compare_spaces(*rows, seed=seed)
 
 
 def _write(task: Task, found: Compared) -> None:
     for file, columns in zip((FIRST, SECOND), found.sides, strict=True):
         write_table(task.work.path / file, columns)
+    write_table(task.work.path / GROUPS, found.groups)
     task.finish(found.facts)

@@ -12,11 +12,26 @@ import numpy as np
 
 from saeflow.errors import DataError
 from saeflow.measures.similarity.alignment import Alignment
+from saeflow.measures.similarity.cooccurrence import Correlations
 from saeflow.measures.similarity.cosines import Cosines
 from saeflow.measures.similarity.matching import Quantity
 from saeflow.measures.similarity.nulls import gaussian, shuffled, uniform
 from saeflow.measures.similarity.sides import Side
-from saeflow.metrics.similarity import ALIGNED, COLUMNS, COSINE, ENCODER, GAUSSIAN, UNIFORM
+from saeflow.metrics.similarity import (
+    ALIGNED,
+    COLUMNS,
+    CORRELATION,
+    COSINE,
+    ENCODER,
+    GAUSSIAN,
+    TOKENS,
+    UNCENTRED,
+    UNIFORM,
+)
+
+PUBLISHED_TOKENS = 4_000
+"""On how many tokens the post had its correlations: 30 beginnings of documents, of at most 1000
+characters each."""
 
 
 def of_weights(
@@ -62,6 +77,28 @@ def of_weights(
     else:
         seed = settings["seed"]
         yield _cosines(ENCODER, first.encoder, second.encoder, [GAUSSIAN, COLUMNS], seed)
+
+
+def of_activations(first: Side, second: Side, settings: Mapping[str, Any]) -> Iterator[Quantity]:
+    """Yield the similarities of the activations of two SAEs over tokens, correlations first.
+
+    Parameters
+    ----------
+    first, second
+        The SAEs.
+    settings
+        ``seed`` and ``published_mode``.
+    """
+    yield _correlations(CORRELATION, first, second, settings["seed"])
+    if settings["published_mode"]:
+        how = {"centred": False, "n_tokens": PUBLISHED_TOKENS}
+        yield _correlations(UNCENTRED, first, second, settings["seed"], **how)
+
+
+def _correlations(name: str, first: Side, second: Side, seed: int, **how: Any) -> Quantity:
+    of = first.codes, second.codes
+    shuffled_tokens = Correlations(*of, shuffle_seed=seed, **how)
+    return Quantity(name, Correlations(*of, **how), {TOKENS: (shuffled_tokens,)})
 
 
 def _of_two_widths(first: np.ndarray, second: np.ndarray, what: str) -> str:
