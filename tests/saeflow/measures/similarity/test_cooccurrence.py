@@ -6,7 +6,7 @@ import torch
 
 from saeflow.measures.codes import by_latent
 from saeflow.measures.similarity import cooccurrence
-from saeflow.measures.similarity.cooccurrence import Correlations
+from saeflow.measures.similarity.cooccurrence import Correlations, exchanged
 from stored_codes import stored
 
 N = 300
@@ -117,9 +117,25 @@ def test_shuffled_tokens_give_what_chance_gives(tmp_path):
     assert not np.array_equal(found, other)
 
 
+@pytest.mark.parametrize("n", [1, 2, 9, 300])
+def test_each_token_is_exchanged_with_another_one(n):
+    moved = exchanged(n, 3)
+    assert moved[moved].tolist() == list(range(n))
+    assert (moved == np.arange(n)).sum() == n % 2
+    assert n < 9 or not np.array_equal(moved, exchanged(n, 4))
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle_seed": 3}, {"centred": False, "n_tokens": 70}])
+def test_exchanged_sides_give_the_same_turned(pair, options):
+    codes, _ = pair
+    one, other = Correlations(*codes, **options), Correlations(*codes[::-1], **options)
+    np.testing.assert_allclose(whole(one), whole(other).T, atol=1e-7)
+    np.testing.assert_array_equal(whole(one.turned()), whole(other))
+
+
 def test_it_is_the_second_whose_tokens_are_shuffled(pair, monkeypatch):
     codes, (one, other) = pair
-    moved = np.random.default_rng(7).permutation(N)
+    moved = exchanged(N, 7)
     expected = dense(one, other[moved])
     for entries in (1 << 23, 50):
         monkeypatch.setattr(by_latent, "MOST_ENTRIES", entries)

@@ -58,7 +58,8 @@ class Correlations:
     centred
         Whether means are taken off; else cosines of activations, which are no correlations.
     shuffle_seed
-        Of a permutation of the second SAE's tokens, which leaves what chance gives; None for none.
+        Of an exchange of tokens, each with another one, between the two SAEs, which leaves what
+        chance gives; None for none.
 
     Attributes
     ----------
@@ -96,8 +97,7 @@ class Correlations:
         ]
         self._moved = None
         if shuffle_seed is not None:
-            rng = np.random.default_rng(shuffle_seed)
-            self._moved = rng.permutation(self._n_tokens).astype(np.int32)
+            self._moved = exchanged(self._n_tokens, shuffle_seed)
         per_token = np.diff(second.offsets[: self._n_tokens + 1])
         self._borders = [*starts_of(per_token).tolist(), self._n_tokens]
         self._part = lru_cache(_GROUPS)(self._read_part)
@@ -141,6 +141,11 @@ class Correlations:
         """Return the correlations between some latents, (len(rows), len(columns))."""
         latents = self._latents[0][rows], self._latents[1][columns]
         return Correlations(*self._codes, latents=latents, **self._options)
+
+    def turned(self) -> Correlations:
+        """Return the correlations with both sides exchanged, (m, n)."""
+        codes, latents = self._codes[::-1], self._latents[::-1]
+        return Correlations(*codes, latents=latents, **self._options)
 
     def by_group(
         self, rows: np.ndarray, columns: np.ndarray, borders: np.ndarray
@@ -210,6 +215,15 @@ class Correlations:
         moved = csr_array((latents.data, places, latents.indptr), shape=latents.shape)
         moved.sort_indices()
         return moved
+
+
+def exchanged(n: int, seed: int) -> np.ndarray:
+    """Return with which of n tokens each is exchanged, (n,) int32; the last of an odd n stays."""
+    order = np.random.default_rng(seed).permutation(n).astype(np.int32)
+    one, other = order[0 : n - n % 2 : 2], order[1::2]
+    found = np.arange(n, dtype=np.int32)
+    found[one], found[other] = other, one
+    return found
 
 
 def _moments(codes: StoredCodes, latents: np.ndarray, n_tokens: int, centred: bool) -> Moments:
