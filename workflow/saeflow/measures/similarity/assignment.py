@@ -86,4 +86,3 @@ def _among_candidates(similar: Similar, k: int) -> tuple[np.ndarray, np.ndarray]
     i, j = min_weight_full_bipartite_matching(graph.tocsr())
     i, j = i[j < m], j[j < m]
     return (i, j) if similar.shape == (n, m) else (j, i)
-
