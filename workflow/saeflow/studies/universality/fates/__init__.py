@@ -1,0 +1,1 @@
+"""What decides whether a feature is found."""
