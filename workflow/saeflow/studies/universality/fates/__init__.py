@@ -1,1 +1,177 @@
-"""What decides whether a feature is found."""
+"""What decides whether a feature is found: seed, order and data; what it is; how wide an SAE is.
+
+Read `TABLES`, then what `variance.py` says of shares.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from saeflow.studies.study import Config, Figure, Table, every_sae
+from saeflow.studies.universality.comparisons import NULLS, Pair, given_pairs, pairs
+
+_HERE = "saeflow.studies.universality.fates"
+_FACTORS = {"seed", "order", "part"}
+
+
+def has_designs(config: Config, section: Config) -> bool:
+    """Say whether some comparison has SAEs that differ in several of seed, order and part."""
+    varied: dict[str, set[str]] = {}
+    for pair in _compared(config, section):
+        if {*pair.differ} <= _FACTORS:
+            varied.setdefault(pair.comparison, set()).update(pair.differ)
+    return any(len(names) > 1 for names in varied.values())
+
+
+def has_widths(config: Config, section: Config) -> bool:
+    """Say whether some SAEs differ in nothing but their expansion."""
+    return any(pair.differ == ("expansion",) for pair in _compared(config, section))
+
+
+def has_others(config: Config, section: Config) -> bool:
+    """Say whether the study's own SAEs are compared with others at the same hook."""
+    own = [tuple(row.values()) for row in _own(section)]
+    return any(
+        not {"model", "checkpoint", "hook"} & {*pair.differ}
+        and any(tuple(row.values()) in own for row in (pair.first, pair.second))
+        for pair in _compared(config, section)
+    )
+
+
+def _compared(config: Config, section: Config) -> list[Pair]:
+    return [pair for pair in pairs(config, section) if pair.comparison not in NULLS]
+
+
+def _own(section: Config) -> list[dict[str, Any]]:
+    return list(every_sae({}, {**section, "seeds": section["seeds"][:1]}))
+
+
+def given_own(config: Config, section: Config) -> dict[str, Any]:
+    """Return the pairs, and the study's own SAEs of the first seed, as arguments of a builder."""
+    return {**given_pairs(config, section), "own": _own(section)}
+
+
+_READS = ("similarity", "sae")
+
+TABLES: dict[str, Table] = {
+    "factorial": Table(
+        f"{_HERE}.factorial:factorial", _READS, given=given_pairs, resampled=True,
+        when=has_designs,
+    ),
+    "fate_shares": Table(
+        f"{_HERE}.factorial:fate_shares", _READS, given=given_pairs, resampled=True,
+        when=has_designs,
+    ),
+    "found": Table(
+        f"{_HERE}.found:found", _READS, given=given_own, also=("effects",), when=has_others
+    ),
+    "found_by": Table(
+        f"{_HERE}.found:found_by", _READS, given=given_own, also=("effects",), resampled=True,
+        when=has_others,
+    ),
+    "found_ranked": Table(
+        f"{_HERE}.found:found_ranked", _READS, given=given_own, also=("effects",), resampled=True,
+        when=has_others,
+    ),
+    "lineages": Table(f"{_HERE}.lineages:lineages", _READS, given=given_pairs, when=has_widths),
+    "children": Table(
+        f"{_HERE}.lineages:children", _READS, given=given_pairs, resampled=True, when=has_widths
+    ),
+}  # fmt: skip
+
+FIGURES: dict[str, Figure] = {
+    "factorial": Figure(
+        "factorial", "What seed, order and part of the data do to features",
+        draw=f"{_HERE}.factorial_figures:factorial",
+        caption="""
+        SAEs of one recipe that differ in the seed of their initial weights, in the order of their
+        training rows, in the part of the documents that they see, or in several of these. Each is
+        the reference once; above: how similar the best match of its live features is in others,
+        the mean and a pale point per reference; in the middle: how many have a match of at least
+        0.7. An SAE and itself have 1 in both. Below: what of the loss, 1 less the similarity, is
+        these factors' together and not already that of fewer; the bars of all sets within a set
+        add up to its loss. A negative bar says that the factors take the same features: what
+        another seed loses cannot be lost again to another order. Two parts share no document, so
+        what differs in its part differs in its order as well, whatever the order's seed: the part
+        alone says what data and order do, and of the order alone only SAEs of one part tell. A
+        part has fewer documents than all. By chance: the best of as many Gaussian directions, and
+        activations at shuffled tokens. Intervals: 95 % bootstrap over features of the same SAEs;
+        how other SAEs would differ, the pale points say.
+        """,
+    ),
+    "fate_shares": Figure(
+        "fate_shares", "Whose the fate of a feature is",
+        draw=f"{_HERE}.factorial_figures:fate_shares",
+        caption="""
+        The variance of what becomes of features, over features and over the SAEs of the figure
+        before in which they are looked for: of their similarity to the best match, and of whether
+        that is at least 0.7. The feature itself: some are found everywhere, others nowhere. Seed,
+        order and part: all features alike fare worse where these differ; of single features: a
+        factor that some features mind and others do not. The rest is what hangs on several factors
+        for single features, and what nothing explains; with one SAE for each set of differences
+        these two cannot be told apart. The last bar has the shares that numbers without meaning
+        would have, for as many features and SAEs: compare with it, for a share of a seventh of the
+        feature itself is nothing. An SAE and itself are left out: they agree by construction. A
+        small share of a factor does not say that it changes little, but that others change as
+        much. With a missing SAE the share of a factor is a mean over the orders in which factors
+        can be added. The table has intervals, over features of the same SAEs, and the range over
+        references.
+        """,
+    ),
+    "found_by": Figure(
+        "found_by", "Which features other SAEs find", draw=f"{_HERE}.found_figures:found_by",
+        caption="""
+        The features of one of the study's own SAEs in ten parts of equal number, by how often they
+        are active, how strong they then are (activation times the norm of the decoder's row), what
+        they carry of the reconstruction and, where it was measured, of the effect on the loss; and
+        how many of the other SAEs at this hook that the study compares with it have a feature at
+        least 0.7 similar, in the mean. Wider and narrower SAEs and other architectures count among
+        these; dashed, where there are others: those of the same recipe, with another seed, order or
+        part of the data. The properties hang together (a frequent feature carries more), so a rise
+        in one panel may be that of another. A rare feature's correlation rests on few tokens.
+        Intervals: 95 % bootstrap over the features of a part.
+        """,
+    ),
+    "found_ranked": Figure(
+        "found_ranked", "What is shared carries how much",
+        draw=f"{_HERE}.found_figures:found_ranked",
+        caption="""
+        Each point: the features of one of the study's own SAEs that at least so many of the other
+        SAEs find (from all of them, the large point, to none, the upper right corner), as a share
+        of its live features, and the share that they have of the reconstruction: a feature carries
+        its activation times the projection of the reconstruction on its direction, summed over
+        tokens.
+        On the broken line, what is shared carries no more than other features; no choice of as many
+        features carries more than the dotted one, whose points are joined by straight lines. What a
+        feature carries counts what it has in common with others that are active with it.
+        Intervals: 95 % bootstrap over features.
+        """,
+    ),
+    "family_trees": Figure(
+        "lineages", "Features and their descendants in wider SAEs",
+        draw=f"{_HERE}.trees:family_trees",
+        caption="""
+        SAEs that differ in nothing but their expansion, the narrowest to the left; the features
+        of that one with most descendants. A feature's parent is the one in the next narrower SAE
+        with the most similar decoder direction, if their cosine is at least 0.5 and above that of
+        the best of as many Gaussian directions for 99 of 100 features. Beside a feature: the share
+        of tokens on which it is active, or the fact of the world that it tells where that is
+        known; (+ n): children that are not shown, the least frequent ones; larger points are more
+        frequent. Hollow: by the correlation of activations its parent is another one. These are
+        the largest families, not usual ones, and a tree by construction: a child of two features
+        has the nearer one as its parent.
+        """,
+    ),
+    "children_by_width": Figure(
+        "children", "How many children features have",
+        draw=f"{_HERE}.trees:children_by_width",
+        caption="""
+        Above: the features of the narrower of two SAEs by the number of children that they have in
+        the wider one, parents as in the trees; a single child is most often the feature itself.
+        Below: the share of the wider SAE's features without a parent, new ones; the dotted line is
+        where Gaussian directions would stand. A feature without children is lost, or has come apart
+        into ones whose directions are far from its own. Strokes: 95 % bootstrap over features, of
+        each seed.
+        """,
+    ),
+}  # fmt: skip

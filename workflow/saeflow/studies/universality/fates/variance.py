@@ -51,7 +51,9 @@ def dividends(losses: Mapping[Differing, np.ndarray]) -> dict[Differing, np.ndar
     return found
 
 
-def portions(found: Mapping[Differing, np.ndarray], factors: Sequence[str]) -> dict[str, np.ndarray]:
+def portions(
+    found: Mapping[Differing, np.ndarray], factors: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Return what each factor has of the loss where all differ: dividends in equal parts.
 
     These are Shapley values: what a factor adds, on average over all orders of adding factors.
@@ -166,13 +168,14 @@ def squares(
         between = ((cells @ own) * cells).sum(axis=-1) / totals["n"]
         found[name] = between, totals[name] - between
     factors = [name for name in matrices if name not in (FEATURE, INTERACTIONS, REST)]
-    return {
+    result = {
         FEATURE: found[FEATURE][1],
         **{name: found[name][0] for name in factors},
         INTERACTIONS: found[INTERACTIONS][0],
         **{f"{WITH_FEATURE}{name}": found[name][1] for name in factors},
         REST: found[INTERACTIONS][1] + found[REST][0] + found[REST][1],
     }
+    return {name: np.maximum(value, 0.0) for name, value in result.items()}  # but for rounding
 
 
 def freedom(n_features: int, matrices: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -1,0 +1,173 @@
+"""Tables of which features other SAEs find: of each feature, by what it is, and what those carry.
+
+The SAEs that are asked about are the study's own; other SAEs are those at the same hook of the same
+model that the study compares with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from saeflow.metrics.intervals import Estimate, interval, resample
+from saeflow.studies.universality.fates.designs import QUANTITIES
+from saeflow.studies.universality.fates.features import ALL, PLACE, RETRAINED, Asked, mean_of
+from saeflow.tables.builders import columns, stack
+from saeflow.tables.runs import Run
+
+PROPERTIES = ("frequency", "strength", "carried", "effect")
+"""What a feature is ranked by."""
+
+WEIGHTS = ("carried", "activation", "effect")
+"""What found features may have most of."""
+
+_DECILES, _LEAST = 10, 5  # bins, and features in each
+
+
+def found(
+    runs: Sequence[Run],
+    *,
+    pairs: Sequence[Mapping[str, Any]],
+    own: Sequence[Mapping[str, Any]],
+) -> pd.DataFrame:
+    """Return a row per live latent of the study's own SAEs.
+
+    Parameters
+    ----------
+    runs, pairs
+        As of `saeflow.studies.universality.reading.compared`; runs of the measures "effects" and
+        "facts" too, if these are there.
+    own
+        Wildcards of the study's own SAEs, of one seed.
+
+    Returns
+    -------
+    DataFrame
+        The SAE; the columns of `Asked.features`; ``n_all``, with how many SAEs it is compared, and
+        of each quantity ``correlation_all``, the share of them that have a feature at least `FOUND`
+        similar; the same of `RETRAINED` ones, NaN where these are none or all.
+    """
+    parts = []
+    for one in Asked.each(runs, pairs, own):
+        table = one.features.assign(**one.columns())
+        for among, by_quantity in one.others.items():
+            table[f"n_{among}"] = next(iter(by_quantity.values())).shape[1]
+            for quantity in by_quantity:
+                table[f"{quantity}_{among}"] = one.shares(among, quantity)
+        parts.append(table)
+    numbers = [f"{name}_{among}" for among in (ALL, RETRAINED) for name in ("n", *QUANTITIES)]
+    known = ["latent", "active", *PROPERTIES, "activation", "fact"]
+    wanted = [*PLACE, *known, *numbers]
+    return stack((table.reindex(columns=wanted) for table in parts), wanted)
+
+
+def found_by(
+    runs: Sequence[Run],
+    *,
+    pairs: Sequence[Mapping[str, Any]],
+    own: Sequence[Mapping[str, Any]],
+    bootstrap: int = 0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return how many SAEs find features of each tenth by each of `PROPERTIES`.
+
+    Parameters
+    ----------
+    runs, pairs, own
+        As of `found`.
+    bootstrap, seed
+        Number of resamples of the features of a tenth, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        The SAE; ``property``, ``tenth`` from 1 (least), its ``lowest`` and ``highest`` value and
+        number of features; ``quantity``, ``among`` and ``n_saes``; with its interval ``share``, the
+        mean share of these SAEs that find a feature. With few features there are fewer parts.
+    """
+    rows = []
+    for one in Asked.each(runs, pairs, own):
+        for name in PROPERTIES:
+            values = one.features[name].to_numpy(float)
+            if not np.isfinite(values).all():
+                continue
+            order = np.argsort(values, kind="stable")
+            n_parts = max(1, min(_DECILES, len(order) // _LEAST))
+            for tenth, part in enumerate(np.array_split(order, n_parts), start=1):
+                about = {
+                    **one.columns(), "property": name, "tenth": tenth, "n_tenths": n_parts,
+                    "lowest": values[part].min(), "highest": values[part].max(),
+                    "n_features": len(part),
+                }  # fmt: skip
+                for among, by_quantity in one.others.items():
+                    for quantity, where in by_quantity.items():
+                        share = mean_of(one.shares(among, quantity)[part], bootstrap, seed)
+                        rows.append(
+                            {
+                                **about, "quantity": quantity, "among": among,
+                                "n_saes": where.shape[1], **columns({"share": share}),
+                            }
+                        )  # fmt: skip
+    parts = ["property", "tenth", "n_tenths", "lowest", "highest", "n_features"]
+    ends = ["share", "share_low", "share_high"]
+    return pd.DataFrame(rows, columns=[*PLACE, *parts, "quantity", "among", "n_saes", *ends])
+
+
+def found_ranked(
+    runs: Sequence[Run],
+    *,
+    pairs: Sequence[Mapping[str, Any]],
+    own: Sequence[Mapping[str, Any]],
+    bootstrap: int = 0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return what features carry that at least so many SAEs find, a row per number.
+
+    Parameters
+    ----------
+    runs, pairs, own, bootstrap, seed
+        As of `found_by`.
+
+    Returns
+    -------
+    DataFrame
+        The SAE; ``quantity``, ``among``, ``n_saes``; ``at_least``, so many find a feature; with
+        their intervals over features ``features``, the share of such features, and of `WEIGHTS`
+        the share that they have of all: "effect" is empty where it was not measured. ``most`` is
+        what as many features have of what is carried that carry most.
+    """
+    rows = []
+    for one in Asked.each(runs, pairs, own):
+        weights = {name: one.features[name].to_numpy(float) for name in WEIGHTS}
+        weights = {name: own for name, own in weights.items() if np.isfinite(own).all()}
+        best = np.append(0.0, np.cumsum(np.sort(weights["carried"])[::-1]))
+        for among, by_quantity in one.others.items():
+            for quantity, where in by_quantity.items():
+                times = where.sum(axis=1)
+                for at_least in range(where.shape[1] + 1):
+                    these = times >= at_least
+                    known = {"features": np.ones(len(these)), **weights}
+                    shares = {
+                        name: _portion(own, these, bootstrap, seed) for name, own in known.items()
+                    }
+                    rows.append(
+                        {
+                            **one.columns(), "quantity": quantity, "among": among,
+                            "n_saes": where.shape[1], "n_features": len(these),
+                            "at_least": at_least, **columns(shares), "most": best[these.sum()],
+                        }
+                    )  # fmt: skip
+    ends = [f"{name}{end}" for name in ("features", *WEIGHTS) for end in ("", "_low", "_high")]
+    about = ["quantity", "among", "n_saes", "n_features", "at_least"]
+    return pd.DataFrame(rows, columns=[*PLACE, *about, *ends, "most"])
+
+
+def _portion(values: np.ndarray, these: np.ndarray, bootstrap: int, seed: int) -> Estimate:
+    """Return what some have of the sum of all, and its interval over features."""
+    sums = {"these": values * these, "all": values}
+    drawn = resample(sums, samples=bootstrap, seed=seed) if bootstrap else {}
+    ends = interval(drawn["these"] / drawn["all"]) if drawn else (None, None)
+    return Estimate(float(sums["these"].sum() / values.sum()), *ends)
