@@ -52,15 +52,14 @@ def matches(table: Mapping[str, np.ndarray], quantity: str, null: str = "") -> S
     quantity
         One of `QUANTITIES` that the pair has.
     null
-        What chance gives is looked at in the place of the other SAE: "gaussian", ...
+        What chance gives is looked at in the place of the other SAE: "gaussian", ... Where no
+        partners were looked for among it, there are none.
     """
     best = column(quantity, null) if null else quantity
     names = {"best": best, "one": column(best, ONE), "active": "active", "carried": "carried"}
-    return {
-        key: np.asarray(table[name], dtype=np.float64)
-        for key, name in names.items()
-        if name in table
-    }
+    if names["one"] not in table:
+        table = {**table, names["one"]: np.full(len(table[best]), np.nan)}
+    return {key: np.asarray(table[name], dtype=np.float64) for key, name in names.items()}
 
 
 def mean_max(sums: Sums) -> np.ndarray:
@@ -71,8 +70,8 @@ def mean_max(sums: Sums) -> np.ndarray:
 def one_to_one(sums: Sums) -> np.ndarray:
     """Return the mean similarity of latents and their partners."""
     found = np.isfinite(sums["one"])
-    total = np.where(found, sums["one"], 0.0).sum(axis=-1)
-    return total / found.sum(axis=-1)
+    total, n = np.where(found, sums["one"], 0.0).sum(axis=-1), found.sum(axis=-1)
+    return np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
 
 
 def above_07(sums: Sums) -> np.ndarray:

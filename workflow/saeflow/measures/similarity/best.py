@@ -7,14 +7,15 @@ product do not depend on how many there are. Read `best`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from saeflow.measures.similarity.cosines import Similar
 
@@ -66,12 +67,12 @@ class Held(NamedTuple):
     Attributes
     ----------
     matrix : ndarray (n, m) float32
-    source : Similar
-        What they were computed from.
+    source : Similar or None
+        What gives single ones more precisely.
     """
 
     matrix: np.ndarray
-    source: Similar
+    source: Similar | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,19 +85,22 @@ class Held(NamedTuple):
 
     def values(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return those of some pairs (k,), float64."""
-        return self.source.values(rows, columns)
+        if self.source is not None:
+            return self.source.values(rows, columns)
+        return self.matrix[rows, columns].astype(np.float64)
 
     def part(self, rows: np.ndarray, columns: np.ndarray) -> Held:
         """Return those between some latents, (len(rows), len(columns))."""
-        return Held(self.matrix[np.ix_(rows, columns)], self.source.part(rows, columns))
+        source = self.source and self.source.part(rows, columns)
+        return Held(self.matrix[np.ix_(rows, columns)], source)
 
     def turned(self) -> Held:
         """Return them with both sides exchanged, (m, n)."""
-        return Held(self.matrix.T, self.source.turned())
+        return Held(self.matrix.T, self.source and self.source.turned())
 
 
-def hold(similar: Similar) -> Held:
-    """Compute all similarities, and hold them."""
+def hold(similar: Similar, *, precise: bool = True) -> Held:
+    """Compute all similarities and hold them; single ones stay float32 unless ``precise``."""
     n, m = similar.shape
     whole = np.empty((n, m), dtype=np.float32)
 
@@ -105,15 +109,24 @@ def hold(similar: Similar) -> Held:
             whole[rows, columns] = similar.tile(rows, columns)
 
     _by_rows(similar, fill)
-    return Held(whole, similar)
+    return Held(whole, similar if precise else None)
 
 
-def _by_rows(similar: Similar, look) -> list:
+def _by_rows(similar: Similar, look: Callable[[slice], Any]) -> list[Any]:
     """Return what a function gives for each block of rows, in order."""
     blocks = _tiles(similar.shape[0])
-    n_threads = max(1, min(torch.get_num_threads(), len(blocks)))
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(look, blocks))
+    n_threads = min(torch.get_num_threads(), len(blocks))
+    with _libraries().limit(limits=1, user_api="blas"):
+        if n_threads < 2:
+            return [look(rows) for rows in blocks]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(look, blocks))
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return what limits the threads of NumPy's products; to look for them takes a while."""
+    return ThreadpoolController()
 
 
 def _tiles(n: int) -> list[slice]:

@@ -147,10 +147,8 @@ class Correlations:
         codes, latents = self._codes[::-1], self._latents[::-1]
         return Correlations(*codes, latents=latents, **self._options)
 
-    def by_group(
-        self, rows: np.ndarray, columns: np.ndarray, borders: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        """Return what the correlations of some pairs are made of, by group of tokens.
+    def by_group(self, rows: np.ndarray, columns: np.ndarray, borders: np.ndarray) -> np.ndarray:
+        """Return the sums of products of some pairs by group of tokens.
 
         Parameters
         ----------
@@ -161,18 +159,13 @@ class Correlations:
 
         Returns
         -------
-        dict
-            (n_groups, k) float64: ``sum`` and ``square``, Σ f and Σ f²; ``match_sum`` and
-            ``match_square``, those of g; and ``both``, Σ f g.
+        ndarray (n_groups, k) float64
+            Σ f g.
         """
         group = np.repeat(np.arange(len(borders) - 1), np.diff(borders))
-        names = ("sum", "square", "match_sum", "match_square", "both")
-        found = {name: np.empty((len(borders) - 1, len(rows))) for name in names}
+        found = np.empty((len(borders) - 1, len(rows)))
         for part, f, g in self.pairs(rows, columns):
-            for name, values in zip(
-                names, (f, f.power(2), g, g.power(2), f.multiply(g)), strict=True
-            ):
-                found[name][:, part] = _grouped(values.tocsr(), group, len(borders) - 1)
+            found[:, part] = _grouped(f.multiply(g).tocsr(), group, len(borders) - 1)
         return found
 
     def _strip(self, rows: slice) -> np.ndarray:

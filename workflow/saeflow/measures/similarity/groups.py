@@ -7,30 +7,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from saeflow.measures.codes import StoredCodes
 from saeflow.measures.similarity.cooccurrence import Correlations
 from saeflow.measures.similarity.matching import Both
+from saeflow.measures.similarity.sides import Side
 
 SIDES = ("first", "second")
 
-_TURNED = {"sum": "match_sum", "square": "match_square", "both": "both"}
-
 
 def by_group(
-    correlations: Correlations,
-    best: Both,
-    latents: tuple[np.ndarray, np.ndarray],
-    borders: np.ndarray,
+    sides: tuple[Side, Side], correlations: Correlations, best: Both, borders: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return columns with a row for each live latent of both SAEs and each group.
 
     Parameters
     ----------
+    sides
+        The SAEs.
     correlations
-        Of the SAEs.
+        Of these.
     best
         The best matches of each.
-    latents : tuple of ndarray (n,) and (m,)
-        The numbers of their live latents.
     borders : ndarray (n_groups + 1,)
         The first token of each group, and the end.
 
@@ -42,17 +39,31 @@ def by_group(
         (both).
     """
     n_groups, parts = len(borders) - 1, []
-    for side, own in enumerate(latents):
-        places = np.arange(len(own)), best[side].match
-        sums = correlations.by_group(*(places if side == 0 else places[::-1]), borders)
-        if side == 1:
-            turned = _TURNED | {match: name for name, match in _TURNED.items()}
-            sums = {name: sums[turned[name]] for name in sums}
+    sums = [_of_latents(side.codes, side.latents, borders) for side in sides]
+    for name, own, other, side, found in zip(SIDES, sums, sums[::-1], sides, best, strict=True):
+        n = len(side.latents)
+        places = np.arange(n), found.match
+        both = correlations.by_group(*(places if name == SIDES[0] else places[::-1]), borders)
+        matched = {f"match_{key}": values[:, found.match] for key, values in other.items()}
         columns = {
-            "side": np.full(n_groups * len(own), SIDES[side]),
-            "group": np.repeat(np.arange(n_groups), len(own)),
-            "latent": np.tile(own, n_groups),
-            "n": np.repeat(np.diff(borders), len(own)),
+            "side": np.full(n_groups * n, name),
+            "group": np.repeat(np.arange(n_groups), n),
+            "latent": np.tile(side.latents, n_groups),
+            "n": np.repeat(np.diff(borders), n),
         }
-        parts.append(columns | {name: values.ravel() for name, values in sums.items()})
+        rows = {**own, **matched, "both": both}
+        parts.append(columns | {key: values.ravel() for key, values in rows.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _of_latents(
+    codes: StoredCodes, latents: np.ndarray, borders: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the sums of latents and of their squares, (n_groups, n) float64."""
+    found = {name: np.empty((len(borders) - 1, len(latents))) for name in ("sum", "square")}
+    for group in range(len(borders) - 1):
+        entries = slice(*codes.offsets[borders[group : group + 2]])
+        index, values = codes.index[entries], codes.values[entries].astype(np.float64)
+        for name, weights in (("sum", values), ("square", values**2)):
+            found[name][group] = np.bincount(index, weights, codes.d_sae)[latents]
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +10,14 @@ import numpy as np
 from saeflow.measures.similarity.assignment import LEFT_OVER, may_be_dense, one_to_one
 from saeflow.measures.similarity.best import Best, best, hold
 from saeflow.measures.similarity.cosines import Similar
-from saeflow.metrics.similarity import MATCH, ONE, column
+from saeflow.metrics.similarity import GAUSSIAN, MATCH, ONE, TOKENS, column
 
 Columns = dict[str, np.ndarray]
 Both = tuple[Best, Best]
 """Of the first SAE's latents and of the second's."""
+
+PARTNERED = (GAUSSIAN, TOKENS)
+"""The nulls in which partners are looked for as well."""
 
 
 class Quantity(NamedTuple):
@@ -68,40 +71,36 @@ def match(
 
     Notes
     -----
-    Partners by chance are not looked for where there are so many latents that partners are looked
-    for among candidates: the best match by chance is a little more there.
+    Partners by chance are looked for among random directions and shuffled tokens alone, and not
+    where there are so many latents that partners are looked for among candidates: a partner by
+    chance is hardly less alike than the best match by chance.
     """
-    found, partners = _find(quantity.similar, settings)
+    limit = settings["one_to_one"]
+    limits = {"limit": limit, "candidates": settings["candidates"]}
     columns: tuple[Columns, Columns] = ({}, {})
+    similar = quantity.similar
+    few = may_be_dense(similar.shape, limit)
+    similar = hold(similar) if few else similar  # which both look at
+    found, partners = best(similar), one_to_one(similar, **limits)
     for side, others in enumerate(reversed(latents)):
         columns[side].update(_columns(quantity.name, found[side], others))
         columns[side].update(_columns(column(quantity.name, ONE), partners[side], others))
-    for name, similar in quantity.nulls.items():
-        null = column(quantity.name, name)
-        for side, (best_by_chance, partners) in enumerate(_by_chance(similar, settings)):
-            columns[side][null] = best_by_chance.value
-            if partners is not None:
-                columns[side][column(null, ONE)] = partners.value
+    for name, null in quantity.nulls.items():
+        held = [hold(one, precise=False) if few else one for one in null]
+        key = column(quantity.name, name)
+        for own, value in zip(columns, _of_sides([best(one) for one in held]), strict=True):
+            own[key] = value
+        if few and name in PARTNERED:
+            assigned = _of_sides([one_to_one(one, **limits) for one in held])
+            for own, value in zip(columns, assigned, strict=True):
+                own[column(key, ONE)] = value
     return Matched(columns, found)
 
 
-def _find(similar: Similar, settings: Mapping[str, Any], *, null: bool = False) -> tuple:
-    """Return the best matches of both sides, and the partners, None where not looked for."""
-    limit = settings["one_to_one"]
-    if may_be_dense(similar.shape, limit):
-        similar = hold(similar)  # which both look at
-    elif null:
-        return best(similar), (None, None)
-    partners = one_to_one(similar, limit=limit, candidates=settings["candidates"])
-    return best(similar), partners
-
-
-def _by_chance(
-    similar: tuple[Similar, ...], settings: Mapping[str, Any]
-) -> list[tuple[Best, Best | None]]:
-    """Return the best match and the partner by chance, of each side."""
-    found = [list(zip(*_find(one, settings, null=True), strict=True)) for one in similar]
-    return found[0] if len(found) == 1 else [of_one[0] for of_one in found]
+def _of_sides(found: Sequence[Both]) -> list[np.ndarray]:
+    """Return the values of the first SAE's latents and of the second's, see `Quantity.nulls`."""
+    both = found[0] if len(found) == 1 else [of_rows for of_rows, _ in found]
+    return [one.value for one in both]
 
 
 def _columns(name: str, found: Best, others: np.ndarray) -> Columns:

@@ -95,7 +95,7 @@ def compare(
             own |= more
         if quantity.name == CORRELATION:
             borders = first.codes.groups(settings["groups"])
-            groups = by_group(quantity.similar, matched.best, latents, borders)
+            groups = by_group((first, second), quantity.similar, matched.best, borders)
             spaces, missing = _spaces(first, second, matched.best, settings["seed"])
     codes = first.codes.facts
     facts = {
