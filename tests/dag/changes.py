@@ -179,6 +179,11 @@ CHANGES = (
         set(),
     ),
     Change(
+        "how much text is kept around tokens, where no study asks (`measures.contexts`)",
+        lambda tree: tree.configure(lambda c: c["measures"].update(contexts={"after": 2})),
+        set(),
+    ),
+    Change(
         "how answers are scored (`measures.answers`), where no prompt set is asked",
         lambda tree: tree.configure(lambda c: c["measures"].update(answers={"after": True})),
         set(),

@@ -13,6 +13,7 @@ from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 def test_the_measures_are_the_modules_that_say_so():
     names = {"ablations", "answers", "benchmarks", "clean", "codes"}
     assert set(MEASURES) == names | {
+        "contexts",
         "controls",
         "dense_probes",
         "effects",

@@ -219,6 +219,17 @@ class Effects(Section):
     """Seed of their choice."""
 
 
+class Contexts(Section):
+    """How much text is kept to show what latents of SAEs are active on."""
+
+    documents: Count = 4
+    """Documents of each latent: those with its largest activations, a token of each."""
+    before: Whole = 12
+    """Tokens before that one."""
+    after: Whole = 4
+    """Tokens after it."""
+
+
 class Gate(Section):
     """What SAEs from elsewhere are held against before anything is measured of them."""
 
@@ -291,6 +302,9 @@ class Measures(Section):
     """How SAEs are held against each other."""
     effects: Effects | None = Effects()
     """What the model loses with each latent, where a study asks for it. null to leave it out."""
+    contexts: Contexts | None = Contexts()
+    """What text is kept to show what latents are active on, where a study asks for it. null to
+    leave it out."""
     ablations: Ablations | None = Ablations()
     """Which features are ablated in the model, on prompts. null for none."""
     facts: Facts | None = Facts()
