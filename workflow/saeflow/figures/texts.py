@@ -1,4 +1,4 @@
-"""Texts that have to fit: how wide one is, and one broken into lines or made smaller."""
+"""Texts that have to fit: how wide one is, and one broken into lines, made smaller or cut."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SMALLEST = 5.5  # points
 _ELLIPSIS = "…"
 
 
-def inches(text: str, size: float) -> float:
+def inches(text: str, size: float, weight: str = "normal") -> float:
     """Return how wide a line is at a font size in points."""
-    font = FontProperties(size=size)
+    font = FontProperties(size=size, weight=weight)
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
@@ -48,3 +48,28 @@ def shortened(line: str, size: float, room: float) -> str:
         n -= 1
         line = whole[: (n + 1) // 2] + _ELLIPSIS + whole[len(whole) - n // 2 :]
     return line
+
+
+def in_one_line(text: str) -> str:
+    """Return a text in one line, without formulas and letters that matplotlib cannot draw."""
+    seen = (letter if letter.isprintable() or letter.isspace() else "·" for letter in str(text))
+    return " ".join("".join(seen).split()).replace("$", r"\$")
+
+
+def ending(text: str, room: float, size: float) -> str:
+    """Return the last words of a text that fit in so many inches."""
+    words, room = text.split(" "), room / 1.03
+    while len(words) > 1 and inches(" ".join(words), size) > room:
+        words = words[1:]
+        words[0] = _ELLIPSIS + words[0].lstrip(_ELLIPSIS)
+    return " ".join(words)
+
+
+def beginning(text: str, room: float, size: float) -> str:
+    """Return the beginning of a text that fits in so many inches, also in bold letters."""
+    size = 1.15 * size
+    if inches(text, size) <= room:
+        return text
+    while text and inches(text + _ELLIPSIS, size) > room:
+        text = text[:-1]
+    return text.rstrip() + _ELLIPSIS

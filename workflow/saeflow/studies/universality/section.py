@@ -64,7 +64,7 @@ class Nulls(Part):
 class Section(StudySection):
     """Whether different SAEs find the same features."""
 
-    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "language_saes")
+    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "language_saes", "effect_saes")
 
     comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)]
     """What is held against what, by name."""
@@ -72,6 +72,14 @@ class Section(StudySection):
     """What the study's own SAEs, of `saes`, are held against to tell what a similarity means."""
     language_saes: MaybeItems[str] = []
     """The names among `saes` whose loss in the model is measured."""
+    effect_saes: MaybeItems[str] | None = None
+    """The names among `saes`, of the first seed, of whose features it is measured what the model
+    loses without them; null for all of `saes`."""
+    contexts_of: MaybeItems[Name] | None = None
+    """The comparisons of which a pair of SAEs is shown in texts; null for all."""
+    facts_of: MaybeItems[Name] | None = None
+    """The comparisons whose SAEs are held against what is known of each token of `evaluate_on`,
+    where that is generated; null for all."""
 
     @classmethod
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
@@ -82,15 +90,21 @@ class Section(StudySection):
             there = {**section, key: [*section[key], *values]}
             _check_saes(config, there, f"{where} > nulls", there["train_on"])
         _check_tokens(config, section, where)
-        for name in section["language_saes"]:
-            if name not in section["saes"]:
-                raise ConfigError(
-                    "the study does not have this SAE",
-                    where=f"{where} > language_saes",
-                    expected="some of: " + ", ".join(section["saes"]),
-                    got=name,
-                    remedy="Add it to `saes`.",
-                )
+        for key, among in (
+            ("language_saes", "saes"),
+            ("effect_saes", "saes"),
+            ("contexts_of", "comparisons"),
+            ("facts_of", "comparisons"),
+        ):
+            for name in section[key] or ():
+                if name not in section[among]:
+                    raise ConfigError(
+                        f"the study does not have this one among its `{among}`",
+                        where=f"{where} > {key}",
+                        expected="some of: " + ", ".join(section[among]),
+                        got=name,
+                        remedy=f"Add it to `{among}`, or take it from `{key}`.",
+                    )
 
 
 def _check(

@@ -14,7 +14,7 @@ def known_facts(config: Config, section: Config) -> Iterator[Row]:
     """Yield the SAEs of ``fact_saes`` where something is known of the tokens of ``evaluate_on``."""
     saes = section["saes"] if section["fact_saes"] is None else section["fact_saes"]
     for row in every_sae(config, section, saes=saes):
-        if _known(config, row, section["evaluate_on"]):
+        if tells_facts(config, row, section["evaluate_on"]):
             yield row
 
 
@@ -22,7 +22,7 @@ def known_facts_on_shuffled(config: Config, section: Config) -> Iterator[Row]:
     """Yield the SAEs on shuffled models, and their like on the real ones."""
     if section["control_models"]:
         for row in on_shuffled_models(config, section):
-            if _known(config, row, row.get(ON) or section["evaluate_on"]):
+            if tells_facts(config, row, row.get(ON) or section["evaluate_on"]):
                 yield row
 
 
@@ -36,7 +36,7 @@ def has_shuffled(config: Config, section: Config) -> bool:
     return any(True for _ in known_facts_on_shuffled(config, section))
 
 
-def _known(config: Config, row: Row, on: Mapping[str, str]) -> bool:
+def tells_facts(config: Config, row: Row, on: Mapping[str, str]) -> bool:
     """Say whether an SAE reads words of a generated world, with splits to choose and to count on.
 
     A transcoder's decoder writes elsewhere than at the hook whose activations tell the facts.

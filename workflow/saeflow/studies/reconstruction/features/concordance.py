@@ -12,7 +12,7 @@ from saeflow.figures.drawing import Drawing
 from saeflow.figures.panels import MAX_WIDTH
 from saeflow.figures.places import Place, by_recipe_and_hook, shown_hooks
 from saeflow.figures.style import INK, MUTED, use_style
-from saeflow.figures.texts import inches
+from saeflow.figures.texts import beginning, ending, in_one_line
 from saeflow.measures.ablations.feature_scores import KINDS
 from saeflow.studies.reconstruction.features.drawing import KIND_COLOURS
 from saeflow.studies.reconstruction.features.places import by_set
@@ -95,38 +95,13 @@ def _block(ax: Axes, place: Place, rows: pd.DataFrame, top: float) -> None:
                 (_EFFECT, _signed(row.effect)),
             ):
                 ax.text(x, middle, text, ha="right", color=INK, **look)
-            before = _ending(_plain(row.before), _TOKEN - _EFFECT - 0.3)
-            token = _beginning(_plain(row.token), _RAISED - _TOKEN - 0.15)
+            before = ending(in_one_line(row.before), _TOKEN - _EFFECT - 0.3, _SIZE)
+            token = beginning(in_one_line(row.token), _RAISED - _TOKEN - 0.15, _SIZE)
             ax.text(_TOKEN, middle, before, ha="right", color=MUTED, **look)
             ax.text(_TOKEN + 0.04, middle, token, weight="bold", color=colour, **look)
-            raised = _beginning(_plain(row.raised), MAX_WIDTH - _RAISED - 0.1)
+            raised = beginning(in_one_line(row.raised), MAX_WIDTH - _RAISED - 0.1, _SIZE)
             ax.text(_RAISED, middle, raised, color=INK, **look)
 
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _plain(text: str) -> str:
-    """Return a text in one line, without formulas and letters that matplotlib cannot draw."""
-    seen = (letter if letter.isprintable() or letter.isspace() else "·" for letter in str(text))
-    return " ".join("".join(seen).split()).replace("$", r"\$")
-
-
-def _ending(text: str, room: float) -> str:
-    """Return the last words of a text that fit in so many inches."""
-    words, room = text.split(" "), room / 1.03
-    while len(words) > 1 and inches(" ".join(words), _SIZE) > room:
-        words = words[1:]
-        words[0] = "…" + words[0].lstrip("…")
-    return " ".join(words)
-
-
-def _beginning(text: str, room: float) -> str:
-    """Return the beginning of a text that fits in so many inches."""
-    size = 1.15 * _SIZE  # bold letters are wider
-    if inches(text, size) <= room:
-        return text
-    while text and inches(text + "…", size) > room:
-        text = text[:-1]
-    return text.rstrip() + "…"
