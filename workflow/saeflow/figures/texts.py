@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
@@ -59,10 +61,15 @@ def in_one_line(text: str) -> str:
 def ending(text: str, room: float, size: float) -> str:
     """Return the last words of a text that fit in so many inches."""
     words, room = text.split(" "), room / 1.03
-    while len(words) > 1 and inches(" ".join(words), size) > room:
-        words = words[1:]
-        words[0] = _ELLIPSIS + words[0].lstrip(_ELLIPSIS)
-    return " ".join(words)
+
+    def without(n: int) -> str:
+        """Return the text without its first n words."""
+        rest = " ".join(words[n:])
+        return _ELLIPSIS + rest.lstrip(_ELLIPSIS) if n else rest
+
+    # the first of falling widths that fits
+    n = bisect_left(range(len(words) - 1), -room, key=lambda n: -inches(without(n), size))
+    return without(n)
 
 
 def beginning(text: str, room: float, size: float) -> str:
@@ -70,6 +77,6 @@ def beginning(text: str, room: float, size: float) -> str:
     size = 1.15 * size
     if inches(text, size) <= room:
         return text
-    while text and inches(text + _ELLIPSIS, size) > room:
-        text = text[:-1]
-    return text.rstrip() + _ELLIPSIS
+    letters = range(1, len(text))
+    n = bisect_right(letters, room, key=lambda n: inches(text[:n] + _ELLIPSIS, size))
+    return text[:n].rstrip() + _ELLIPSIS

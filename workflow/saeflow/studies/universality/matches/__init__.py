@@ -67,9 +67,10 @@ FIGURES: dict[str, Figure] = {
         caption="""
         A fact counts as found by an SAE if the F1 of its best latent is above 0.7 on the test
         split. Black strokes: how many facts so many SAEs would find if each found as many as they
-        do in the mean, but drawn at random. SAEs that find the same ones stand above the strokes at
-        both ends; some facts are easier for all of them. Lexical facts are about the word itself, role facts about what it is there,
-        context facts about what it stands in.
+        do in the mean, but drawn at random. Bars above the strokes at both ends say that SAEs find
+        the same facts, which can also be because these are easier for all of them. Lexical facts
+        are about the word itself, role facts about what it is there, context facts about what it
+        stands in.
         """,
     ),
 }  # fmt: skip

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from saeflow.figures.axes import few_ticks
 from saeflow.figures.drawing import Drawing, finite
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
@@ -34,7 +33,7 @@ def facts_universal(table: pd.DataFrame) -> Drawing:
     table
         That of `saeflow.studies.universality.matches.facts.facts_found`, of one similarity.
     """
-    table, unfound = finite(table, ["value", "alike"])
+    table, odd = finite(table[table["n_matches"] > 0], ["value", "alike"])
     with use_style():
         places = [
             Place(("",), comparison, f"{comparison}, {rows['n_saes'].max():.0f} SAEs", rows)
@@ -48,18 +47,17 @@ def facts_universal(table: pd.DataFrame) -> Drawing:
                 _points(ax, place.rows[place.rows["kind"] == kind], kind)
             ax.set_xlim(low - 0.03, 1.03)
             ax.set_ylim(low - 0.03, 1.03)
-            few_ticks(ax)
-            ax.xaxis.set_major_locator(MaxNLocator(4))
-        grid.label(x="Features as frequent", y="Features of facts")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(MaxNLocator(4))
+        grid.label(x="Correlation, others as frequent", y="Correlation, features of facts")
         handles = [_handle(kind) for kind in KINDS if kind in set(table["kind"])]
         hollow = {"markerfacecolor": "none", "linestyle": "", "marker": "o", "markersize": 3.5}
         some = Line2D([], [], color=INK, label="found by some SAEs only", **hollow)
         legend_above(grid.figure, [*handles, some])
-    notes = [note.replace("values", "facts") for note in unfound]
     more = table.groupby("comparison", sort=False)["more"].mean()
     said = ", ".join(f"{more[name]:+.2f} ({name})".replace("-", "−", 1) for name in more.index)
-    notes.append(f"The mean difference is {said}; the table `facts_universal` has intervals.")
-    return Drawing(grid.figure, table, tuple(notes))
+    note = f"The mean difference is {said}; the table `facts_universal` has intervals."
+    return Drawing(grid.figure, table, (note, *odd))
 
 
 def _points(ax: Axes, rows: pd.DataFrame, kind: str) -> None:
@@ -101,7 +99,7 @@ def facts_found(table: pd.DataFrame) -> Drawing:
             if kind in set(table["kind"])
         ]
         chance = Line2D([], [], color=INK, marker="_", linestyle="", markersize=9)
-        chance.set_label("found at random")
+        chance.set_label("by chance")
         legend_above(grid.figure, [*handles, chance])
     return Drawing(grid.figure, table)
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saeflow.metrics.facts import COLUMNS, COUNTS, FACTS, fact_f1
 from saeflow.metrics.intervals import interval, resample
 from saeflow.studies.classification.facts import CAPTURED, EVERY
-from saeflow.studies.classification.facts.tables import facts
 from saeflow.studies.universality.matches.shown import DIRECTION_COSINES
-from saeflow.studies.universality.reading import Compared, Sae, compared
+from saeflow.studies.universality.reading import Compared, compared
 from saeflow.tables.runs import Key, Run
 
 CORRELATION, COSINE = SIMILARITIES = ("correlation", "cosine")
@@ -25,7 +25,6 @@ _FACTS = "facts"
 _LIKE = 20
 """Latents that are active about as often."""
 
-_F1 = "fact_f1"
 _OF_FACT = ("fact", "kind", "n", "share", "n_saes", "found", "f1", "auc")
 _OF_MATCH = ("similarity", "value", "alike", "more", "same", "n_matches")
 
@@ -136,9 +135,12 @@ class _Known:
     """
 
     def __init__(self, run: Run) -> None:
-        table = facts([run], metrics=(_F1,)).set_index("fact")
-        share = table["n"] / table["n_tokens"]
-        self.facts = table.assign(share=share, f1=table[_F1].astype(float).fillna(0.0))
+        record = run.records[_FACTS]
+        facts, counts = record.table(FACTS), record.table(COUNTS)
+        sums = counts.groupby("fact", sort=False)[list(COLUMNS)].sum().loc[facts["fact"]]
+        share = facts["n"].to_numpy() / record.facts["n_tokens"]
+        f1 = fact_f1({name: sums[name].to_numpy(float) for name in sums})
+        self.facts = facts.assign(share=share, f1=f1).set_index("fact")
 
     @cached_property
     def told(self) -> pd.Series:
@@ -155,49 +157,48 @@ def _of_comparison(
     pairs: Sequence[Compared], known: Mapping[Key, _Known]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of a comparison without its name."""
-    saes: dict[Key, Sae] = {s.key: s for pair in pairs for s in (pair.first, pair.second)}
-    of_saes = [known[key].facts for key in saes]
-    every = pd.concat(of_saes, keys=range(len(of_saes)), names=["number"])
-    by_fact = every.assign(found=every["f1"] > CAPTURED).groupby("fact", sort=False)
-    facts_ = by_fact.agg(
-        kind=("kind", "first"), n=("n", "max"), share=("share", "max"), n_saes=("f1", "size"),
-        found=("found", "sum"), f1=("f1", "mean"), auc=("auc", "mean"),
+    keys = dict.fromkeys(key for pair in pairs for key in (pair.first.key, pair.second.key))
+    every = pd.concat([known[key].facts for key in keys])
+    facts = (
+        every.assign(found=every["f1"] > CAPTURED)
+        .groupby("fact", sort=False)
+        .agg(
+            kind=("kind", "first"), n=("n", "max"), share=("share", "max"), n_saes=("f1", "size"),
+            found=("found", "sum"), f1=("f1", "mean"), auc=("auc", "mean"),
+        )
     )  # fmt: skip
-    matches = pd.DataFrame(
-        [one for pair in pairs for one in _matches(pair, known)],
-        columns=["fact", "similarity", "value", "alike", "same"],
-    )
-    means = matches.groupby(["similarity", "fact"])[["value", "alike", "same"]].mean()
-    counts = matches.groupby(["similarity", "fact"]).size()
+    matches = pd.concat([one for pair in pairs for one in _matches(pair, known)])
     for similarity in SIMILARITIES:
-        for fact, row in facts_.iterrows():
-            key = (similarity, fact)
-            mean = means.loc[key] if key in counts.index else dict.fromkeys(means, np.nan)
-            yield {
-                "fact": fact,
-                **row,
-                "similarity": similarity,
-                **mean,
-                "more": mean["value"] - mean["alike"],
-                "n_matches": int(counts.get(key, 0)),
-            }
+        own = matches[matches["similarity"] == similarity].groupby("fact")
+        means = own[["value", "alike", "same"]].mean().reindex(facts.index)
+        sizes = own.size().reindex(facts.index, fill_value=0)
+        more = means["value"] - means["alike"]
+        table = facts.assign(similarity=similarity, **means, more=more, n_matches=sizes)
+        yield from table.reset_index().to_dict("records")
 
 
-def _matches(pair: Compared, known: Mapping[Key, _Known]) -> Iterator[tuple]:
-    """Yield fact, similarity, value, alike and same of each direction of a pair."""
+def _matches(pair: Compared, known: Mapping[Key, _Known]) -> Iterator[pd.DataFrame]:
+    """Yield for each direction and similarity a row per fact that the SAE finds.
+
+    Columns: fact, similarity, value, alike and same.
+    """
     for side, own, other in pair.directions():
-        told, theirs = known[own.key].told, known[other.key].facts["latent"]
         table = pair.side(side).set_index("latent")
+        told = known[own.key].told
+        told = told[told.isin(table.index)]
+        theirs = known[other.key].facts["latent"].reindex(told.index).to_numpy()
         for similarity in SIMILARITIES:
-            column = _column(similarity, table)
-            if column is None:
-                continue
-            like = _Alike(table, column, told)
-            for fact, latent in told.items():
-                if latent in table.index:
-                    match = table.loc[latent, f"{column}_match"]
-                    same = float(match == theirs.get(fact, -1))
-                    yield fact, similarity, table.loc[latent, column], like.mean(latent), same
+            if column := _column(similarity, table):
+                rows = table.loc[told]
+                yield pd.DataFrame(
+                    {
+                        "fact": told.index,
+                        "similarity": similarity,
+                        "value": rows[column].to_numpy(),
+                        "alike": _alike(table, column, told),
+                        "same": (rows[f"{column}_match"].to_numpy() == theirs).astype(float),
+                    }
+                )
 
 
 def _column(similarity: str, table: pd.DataFrame) -> str | None:
@@ -206,25 +207,23 @@ def _column(similarity: str, table: pd.DataFrame) -> str | None:
     return next((name for name in names if name in table), None)
 
 
-class _Alike:
-    """How similar the matches of latents are that are active as often and find no fact.
+def _alike(table: pd.DataFrame, column: str, told: pd.Series) -> np.ndarray:
+    """Return for each latent that finds a fact the mean of others that are as frequent, (n,).
 
     Parameters
     ----------
     table
         The live latents of an SAE, by their number, with ``active``.
     column
-        The similarity.
+        Of what the mean is formed.
     told
-        The latents that find facts.
+        The latents (n,) that find facts; they are not among the others.
     """
-
-    def __init__(self, table: pd.DataFrame, column: str, told: pd.Series) -> None:
-        others = table[~table.index.isin(told)]
-        self._active, self._values = np.log(others["active"]), others[column]
-        self._of = np.log(table["active"])
-
-    def mean(self, latent: int) -> float:
-        """Return the mean similarity of those that are nearest in frequency; NaN of none."""
-        away = (self._active - self._of[latent]).abs()
-        return float(self._values[away.nsmallest(_LIKE).index].mean())
+    others = table[~table.index.isin(told)]
+    if others.empty:
+        return np.full(len(told), np.nan)
+    frequency = np.log(others["active"].to_numpy(float))
+    of_told = np.log(table.loc[told, "active"].to_numpy(float))
+    away = np.abs(of_told[:, None] - frequency)
+    nearest = np.argsort(away, axis=1, kind="stable")[:, :_LIKE]
+    return others[column].to_numpy()[nearest].mean(axis=1)

@@ -35,7 +35,9 @@ def known_pairs(config: Config, section: Config) -> list[Pair]:
     return [
         pair
         for pair in _of(config, section, "facts_of")
-        if all(tells_facts(config, row, section["evaluate_on"]) for row in (pair.first, pair.second))
+        if all(
+            tells_facts(config, row, section["evaluate_on"]) for row in (pair.first, pair.second)
+        )
     ]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from saeflow.metrics.contexts import FILE
 from saeflow.studies.universality.matches import MATCHED, UNMATCHED
-from saeflow.studies.universality.reading import COLUMNS, SIDES, Compared, Sae, compared
+from saeflow.studies.universality.reading import COLUMNS, FIRST, SIDES, Compared, Sae, compared
 from saeflow.tables.runs import Run
 
 BEST, RANDOM, ALONE = KINDS = ("best match", "random match", "no match")
@@ -60,10 +60,10 @@ def matched_contexts(
 
 
 def _of_pair(pair: Compared, seed: int) -> Iterator[dict[str, Any]]:
-    first, second = (pair.side(side) for side in SIDES)
+    first = pair.side(FIRST)
     cosine = next((name for name in DIRECTION_COSINES if name in first), None)
     n_tokens = pair.record.facts["n_tokens"]
-    active = dict(zip(SIDES, (side.set_index("latent")["active"] for side in (first, second))))
+    active = {side: pair.side(side).set_index("latent")["active"] for side in SIDES}
     for kind, place, feature in _chosen(first, seed):
         match = int(feature["correlation_match"])
         of_feature = {

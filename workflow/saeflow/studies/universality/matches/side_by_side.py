@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -19,8 +19,8 @@ from saeflow.studies.universality.reading import OF_SAE, SIDES
 
 _LINE, _TITLE, _GAP, _SPACE = 0.145, 0.24, 0.1, 0.04  # inches; a space is between two features
 _SIZE, _TITLE_SIZE = 6.5, 8.0  # points
-_MOST_LINES, _MOST_PAIRS = 84, 8
-_MOST_CONTEXTS = 3
+_MOST_LINES, _MOST_PAIRS = 90, 8
+_WANTED = ((2, 3), (2, 2), (1, 3), (1, 2))  # features of each kind, at least, with so many contexts
 _COLOURS = dict(zip(KINDS, (SERIES[2], SERIES[0], SERIES[1]), strict=True))
 _WORDS = {BEST: "best match", RANDOM: "random match", ALONE: "no match, nearest is"}
 _HALF = MAX_WIDTH / 2
@@ -38,12 +38,12 @@ class _Sizes(NamedTuple):
 
     @classmethod
     def that_fit(cls, n_pairs: int) -> _Sizes:
-        """Return the largest sizes with which the figure has no more than `_MOST_LINES`."""
-        for contexts in range(_MOST_CONTEXTS, 0, -1):
+        """Return sizes with which the figure has no more than `_MOST_LINES`."""
+        for least, contexts in _WANTED:
             features = (_MOST_LINES // n_pairs - 2) // (len(KINDS) * (1 + contexts))
-            if features:
+            if features >= least:
                 break
-        return cls(max(1, features), contexts)
+        return cls(features, contexts)
 
 
 def side_by_side(table: pd.DataFrame) -> Drawing:
@@ -62,20 +62,19 @@ def side_by_side(table: pd.DataFrame) -> Drawing:
         own[(own["place"] <= sizes.features) & (own["rank"] <= sizes.contexts)] for own in blocks
     ]
     with use_style():
-        height = sum(map(_height, shown))
-        figure = Figure(figsize=(MAX_WIDTH, height), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0, h_pad=0, wspace=0, hspace=0)
-        ax = figure.subplots()
+        features = [list(_features(rows)) for rows in shown]
+        height = sum(map(_height, features))
+        figure = Figure(figsize=(MAX_WIDTH, height), layout="none")
+        ax = figure.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
         ax.set_xlim(0, MAX_WIDTH)
         ax.set_ylim(height, 0)
         top = 0.0
-        for rows in shown:
-            _block(ax, rows, top)
-            top += _height(rows)
+        for own in features:
+            _block(ax, own, top)
+            top += _height(own)
     n = "one feature" if sizes.features == 1 else f"{sizes.features} features"
-    texts = "the text" if sizes.contexts == 1 else f"{sizes.contexts} texts"
-    notes = [f"Shown are at most {n} of each kind, and {texts} of each; the table has more."]
+    notes = [f"Shown are at most {n} of each kind with {sizes.contexts} texts each."]
     if len(blocks) < len(groups):
         notes.append(f"Shown are {len(blocks)} of {len(groups)} pairs; the table has all.")
     return Drawing(figure, pd.concat(shown), tuple(notes))
@@ -91,12 +90,12 @@ def _lines(feature: pd.DataFrame) -> int:
     return 1 + int(feature["rank"].max())
 
 
-def _height(rows: pd.DataFrame) -> float:
-    return _TITLE + sum(_LINE * _lines(own) + _SPACE for own in _features(rows)) + _GAP
+def _height(features: Sequence[pd.DataFrame]) -> float:
+    return _TITLE + sum(_LINE * _lines(own) + _SPACE for own in features) + _GAP
 
 
-def _block(ax: Axes, rows: pd.DataFrame, top: float) -> None:
-    row = rows.iloc[0]
+def _block(ax: Axes, features: Sequence[pd.DataFrame], top: float) -> None:
+    row = features[0].iloc[0]
     look: dict[str, Any] = {"fontsize": _TITLE_SIZE, "va": "center", "color": INK}
     middle, room = top + 0.55 * _TITLE, _HALF - 2 * _MARGIN
     differ = [name for name in _SAID if row[f"first_{name}"] != row[f"second_{name}"]]
@@ -105,10 +104,15 @@ def _block(ax: Axes, rows: pd.DataFrame, top: float) -> None:
         title = ", ".join(names) or "the same"
         if side == "first":
             title = f"{row['comparison']}: {title}"
-        text = shortened(in_one_line(title), _TITLE_SIZE, room)
+        text = shortened(in_one_line(title), _TITLE_SIZE, room if not at else room / 2)
         ax.text(at * _HALF + _MARGIN, middle, text, **look)
+    shared = [str(row[f"first_{name}"]) for name in ("model", "hook", "sae") if name not in differ]
+    if shared:
+        text = beginning(in_one_line(", ".join(shared)), room / 2, _SIZE)
+        look |= {"fontsize": _SIZE, "color": MUTED, "ha": "right"}
+        ax.text(MAX_WIDTH - _MARGIN, middle, text, **look)
     y = top + _TITLE
-    for feature in _features(rows):
+    for feature in features:
         _feature(ax, feature, y)
         y += _LINE * _lines(feature) + _SPACE
 
@@ -147,9 +151,14 @@ def _context(ax: Axes, context: Any, left: float, y: float, colour: str) -> None
     before = ending(in_one_line(context.before), _TOKEN - 2 * _MARGIN, _SIZE)
     ax.text(at, y, before, ha="right", color=MUTED, **look)
     at += _AROUND
-    token = beginning(in_one_line(context.token), end - at, _SIZE)
+    token = beginning(_seen(context.token), end - at, _SIZE)
     ax.text(at, y, token, weight="bold", color=colour, **look)
     at += inches(token, _SIZE, "bold") + (_AROUND if context.after[:1].isspace() else 0.0)
     after = in_one_line(context.after)
     if after and end - at > 0.2:
         ax.text(at, y, beginning(after, end - at, _SIZE), color=MUTED, **look)
+
+
+def _seen(token: str) -> str:
+    """Return a token so that one sees it, also one that is nothing but space."""
+    return in_one_line(token) or ("↵" if "\n" in token else "␣")

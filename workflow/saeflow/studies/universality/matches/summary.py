@@ -20,16 +20,23 @@ def known(table: pd.DataFrame) -> Iterator[str]:
         That of `saeflow.studies.universality.matches.facts.facts_universal`.
     """
     own = table[(table["kind"] == EVERY) & (table["similarity"] == CORRELATION)]
-    for _, row in own.iterrows():
+    if own.empty:
+        return
+    row, others = own.iloc[0], own.iloc[1:].dropna(subset="more")
+    yield (
+        f"Of {row['n_facts']:.0f} known facts of the world, all {row['n_saes']:.0f} SAEs of"
+        f" '{row['comparison']}' find {row['found_by_all']:.0f} by a single feature, and none finds"
+        f" {row['found_by_none']:.0f}."
+    )
+    if row["n_compared"]:
         yield (
-            f"Of {row['n_facts']:.0f} known facts of the world, all {row['n_saes']:.0f} SAEs of"
-            f" '{row['comparison']}' find {row['found_by_all']:.0f} by a single feature, and none"
-            f" finds {row['found_by_none']:.0f}."
+            f"Features that find a fact correlate with their best matches by {row['value']:.2f} in"
+            f" the mean, others that are as frequent by {row['alike']:.2f} (difference"
+            f" {estimate(row, 'more', '+.2f')}); the match finds the same fact in"
+            f" {row['same']:.0%} of cases."
         )
-        if row["n_compared"]:
-            yield (
-                f"Features that find a fact correlate with their best matches by"
-                f" {row['value']:.2f} in the mean, others that are as frequent by"
-                f" {row['alike']:.2f} (difference {estimate(row, 'more', '+.2f')}); the match finds"
-                f" the same fact in {row['same']:.0%} of cases."
-            )
+    if len(others):
+        said = (
+            f"{estimate(row, 'more', '+.2f')} ({row['comparison']})" for _, row in others.iterrows()
+        )
+        yield f"Elsewhere that difference is {', '.join(said)}."
