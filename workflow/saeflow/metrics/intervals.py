@@ -115,7 +115,7 @@ def resample(documents: Sums, *, samples: int, seed: int) -> dict[str, np.ndarra
     table = np.stack([np.asarray(documents[name], dtype=np.float64) for name in names], axis=1)
     if len(table) < MIN_DOCUMENTS:
         return {name: np.empty(0) for name in names}
-    sums = np.concatenate([counts @ table for counts in _draws(len(table), samples, seed)])
+    sums = np.concatenate([counts @ table for counts in draws(len(table), samples, seed)])
     return dict(zip(names, sums.T, strict=True))
 
 
@@ -127,7 +127,7 @@ def interval(values: np.ndarray) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
-def _draws(n_documents: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+def draws(n_documents: int, samples: int, seed: int) -> Iterator[np.ndarray]:
     """Yield how often each document is drawn, (block, n_documents) float64."""
     make = _kept if n_documents * samples <= _KEPT_COUNTS else _counted
     for counts in make(n_documents, samples, seed):
