@@ -10,8 +10,10 @@ from saeflow.errors import DataError
 from saeflow.failures import Cause
 from saeflow.files import read_json, write_json
 from saeflow.studies.study import Table, metrics_table
+from saeflow.tables import making
 from saeflow.tables.files import read_csv, write_csv
 from saeflow.tables.making import make_simulation, make_tables
+from saeflow.tables.runs import read_runs
 from saeflow.task import Task
 from saeflow.work import MANIFEST, bulk_of
 
@@ -93,6 +95,24 @@ def test_what_lacks_a_part_or_its_parent_is_left_out_where_others_failed(records
     nothing.missing = one.missing
     make_tables([nothing])
     assert "nothing that this table shows" in str(nothing.error)
+
+
+def test_pairs_need_what_is_measured_of_pairs_alone_where_others_failed(tmp_path):
+    place = dict(model="m", dataset="d", packing="p", hook="resid_post.0", sae="a")
+    both = [{**place, "seed": seed} for seed in (0, 1)]
+    on = dict(eval_dataset="d", eval_packing="p")
+    other = {paths.WITH[name]: value for name, value in both[1].items()}
+    pair = paths.fill(paths.MEASUREMENT_OF_PAIR, **both[0], **other, **on, measure="similarity")
+    saes = [tmp_path / paths.fill(paths.SAE, **one) for one in both]
+    codes = [tmp_path / paths.fill(paths.MEASUREMENT, **one, **on, measure="codes") for one in both]
+    for path in (tmp_path / pair, *saes, *codes):
+        made_up_study.publish(path, {})
+    kinds = {"similarity": [tmp_path / pair], "sae": saes, "codes": codes}
+    whole = making._complete(read_runs(**kinds), kinds, tmp_path)
+    assert len(whole) == 3
+    kinds["similarity"] = []  # it failed
+    kept = making._complete(read_runs(**kinds), kinds, tmp_path)
+    assert [run.key.seed for run in kept] == [0, 1] and not any(run.key.other for run in kept)
 
 
 def test_a_record_is_read_once_for_all_tables(records, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 def read_csv(path: Path) -> pd.DataFrame:
     """Read what `write_csv` wrote; names such as "none" stay text."""
     try:
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
     except FileNotFoundError as error:
         raise DamagedError(
             "the table is missing", where=path, remedy="Run the workflow again to make it."

@@ -7,7 +7,7 @@ the files of a record by all.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,6 @@ def _complete(
     """Return the runs of which everything is there, and their parents' too; others had failures."""
     if isinstance(given, pd.DataFrame):
         return given
-    of_saes = {kind for kind in kinds if kind == SAE or MEASURES[kind].of == SAE}
     there: dict[tuple[str, str], set[str]] = {}
     for run in given:
         there.setdefault(run.key.on, set()).update(run.records)
@@ -88,11 +87,10 @@ def _complete(
     whole = {
         run.key: run
         for run in given
-        if (of_saes if run.key.sae else kinds.keys() - of_saes)
-        & (there[run.key.on] if several else kinds.keys())
+        if _kinds_of(run, kinds) & (there[run.key.on] if several else kinds.keys())
         <= run.records.keys()
     }
-    found = tuple(run for run in whole.values() if run.key.parent in whole)
+    found = tuple(run for run in whole.values() if run.key.other or run.key.parent in whole)
     if not found:
         raise DataError(
             "nothing that this table shows could be made",
@@ -100,6 +98,17 @@ def _complete(
             remedy="Mend what failed before it; `saeflow why` names it.",
         )
     return found
+
+
+def _kinds_of(run: Run, kinds: Iterable[str]) -> set[str]:
+    """Return the kinds of results that there are of what a run is about."""
+    own = "pair" if run.key.other else SAE if run.key.sae else None
+    of = {kind: SAE if kind == SAE else MEASURES[kind].of for kind in kinds}
+    return {
+        kind
+        for kind, what in of.items()
+        if what == own or (own == "pair" and kind == SAE) or (not own and what in ("model", "hook"))
+    }
 
 
 def make_simulation(tasks: Sequence[Task]) -> None:

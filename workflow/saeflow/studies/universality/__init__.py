@@ -1,1 +1,33 @@
-"""The study of universality: whether different SAEs find the same features."""
+"""The study of universality: whether different SAEs find the same features.
+
+After the post on the universality of SAE features (2024) that compares SAEs of Pythia models. Read
+`STUDY`; each part of the study is a folder of its own.
+"""
+
+from __future__ import annotations
+
+from saeflow.studies.study import Figure, Study, Table
+from saeflow.studies.universality import pairs
+from saeflow.studies.universality.comparisons import each_sae, paired
+
+TABLES: dict[str, Table] = {**pairs.TABLES}
+
+FIGURES: dict[str, Figure] = {**pairs.FIGURES}
+
+STUDY = Study(
+    title="Universality of features",
+    introduction="""
+    If features are what a model computes with, and no artefact of one dictionary, then SAEs that
+    differ in their seed, their data, their width or their architecture, and even SAEs of different
+    layers or models, should find the same ones. This study holds pairs of SAEs against each other,
+    by their weights and by when their features are active, and says beside every similarity what
+    chance alone gives: of two SAEs that share nothing, each feature still has a most similar one.
+    """,
+    tables=TABLES,
+    figures=FIGURES,
+    key_figure="similarity",
+    summary="saeflow.studies.universality.summary:summary",
+    section="saeflow.studies.universality.section:Section",
+    rows=each_sae,
+    rows_of={"similarity": paired},
+)

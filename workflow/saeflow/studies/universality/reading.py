@@ -155,7 +155,7 @@ def compared(runs: Sequence[Run], pairs: Iterable[Mapping[str, Any]]) -> Iterato
     found = {(run.key.training, *run.key.other): run for run in runs if SIMILARITY in run.records}
     for pair in pairs:
         keys = (key_of(pair["first"]), key_of(pair["second"]))
-        if keys in found:  # what failed to be measured is left out
+        if keys in found and saes.keys() >= {*keys}:  # what failed to be made is left out
             first, second = (saes[key] for key in keys)
             record = found[keys].records[SIMILARITY]
             named = (pair["comparison"], tuple(pair["differ"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from saeflow.studies.universality import reading
 from saeflow.studies.universality.comparisons import LAYER, SHUFFLED, UNTRAINED
 from saeflow.studies.universality.reading import CODES, Compared, compared
 from saeflow.tables.builders import EXTENT, KEY
-from saeflow.tables.runs import Key, Run
+from saeflow.tables.runs import Key, Record, Run
 
 CHANCE = {
     "null_gaussian": GAUSSIAN, "null_columns": COLUMNS, "null_uniform": UNIFORM,
@@ -81,44 +82,45 @@ def similarities(
         where a pair differs in the hook.
     """
     found = list(compared(runs, pairs))
+    formed = (_of_pair(pair, metrics, bootstrap, seed) for pair in found)
     rows = pd.DataFrame(
-        [row for at, pair in enumerate(found) for row in _of_pair(at, pair, metrics, bootstrap, seed)],
+        [(at, *row) for at, own in enumerate(formed) for row in own],
         columns=["pair", "direction", "own", "other", "quantity", "statistic", *_OF_VALUE, *CHANCE],
-    )  # fmt: skip
+    )
     rows = pd.concat([rows, _unrelated(rows, found)], axis=1)
-    own = pd.DataFrame([_about(pair) for pair in found], columns=_ABOUT)
+    own = pd.DataFrame([about(pair) for pair in found], columns=_COLUMNS)
     own = own.loc[rows["pair"]].reset_index(drop=True)
     numbers = rows[["direction", "quantity", "statistic", *_OF_VALUE, *NULLS]]
-    return pd.concat([own[list(reading.COLUMNS)], numbers, own[list(_SIZES)]], axis=1)
+    return pd.concat([own[list(reading.COLUMNS)], numbers, own[list(SIZES)]], axis=1)
 
 
-_SIZES = ("n_first", "n_second", *EXTENT)
-_ABOUT = (*reading.COLUMNS, *_SIZES)
+SIZES = ("n_first", "n_second", *EXTENT)
+_COLUMNS = (*reading.COLUMNS, *SIZES)
 
 
-def _about(pair: Compared) -> dict[str, Any]:
+def about(pair: Compared) -> dict[str, Any]:
+    """Return what all tables say of a pair: the two SAEs, and `SIZES`."""
     facts = pair.record.facts
     sizes = {f"n_{side}": len(pair.side(side)) for side in reading.SIDES}
     return {**pair.columns(), **sizes, **{name: facts[name] for name in EXTENT}}
 
 
 def _of_pair(
-    at: int, pair: Compared, metrics: Sequence[str], bootstrap: int, seed: int
+    pair: Compared, metrics: Sequence[str], bootstrap: int, seed: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a pair, which is the number ``at`` of all."""
+    """Yield the rows of a pair."""
     for side, own, other in pair.directions():
         table = pair.side(side)
         for quantity in (name for name in QUANTITIES if name in table):
-            whole, drawn = matches(table, quantity), {}
+            whole, ends = matches(table, quantity), {}
             if quantity == CORRELATION and bootstrap:
-                drawn = _resampled(pair, side, metrics, bootstrap, seed)
+                ends = _intervals(pair.record, side, tuple(metrics), bootstrap, seed)
             chance = [matches(table, quantity, null) for null in CHANCE.values()]
             for name in metrics:
                 value, *by_chance = (float(_formed(name, sums)) for sums in (whole, *chance))
-                ends = interval(drawn.get(name, np.empty(0)))
                 yield (
-                    at, DIRECTIONS[side], own.key, other.key, quantity, name, value, *ends,
-                    *by_chance,
+                    DIRECTIONS[side], own.key, other.key, quantity, name, value,
+                    *ends.get(name, (None, None)), *by_chance,
                 )  # fmt: skip
 
 
@@ -131,17 +133,18 @@ def _formed(metric: str, sums: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.array(np.nan)
 
 
-def _resampled(
-    pair: Compared, side: str, metrics: Sequence[str], bootstrap: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Return statistics of correlations over resampled groups of documents, (bootstrap,) each.
+@lru_cache(maxsize=1 << 12)  # two tables have the same ones
+def _intervals(
+    record: Record, side: str, metrics: tuple[str, ...], bootstrap: int, seed: int
+) -> dict[str, tuple[float | None, float | None]]:
+    """Return the intervals of statistics of correlations over resampled groups of documents.
 
     A latent that is active in none of the groups that are drawn correlates with nothing.
     """
-    table, groups = pair.side(side), pair.record.table(GROUPS)
-    own = groups[groups["side"] == side].pivot(index="group", columns="latent")
+    table, groups = record.table(f"{side}.parquet"), record.table(GROUPS)
     names = ("n", "sum", "square", "match_sum", "match_square", "both")
-    sums = {name: own[name][table["latent"]].to_numpy(float) for name in names}
+    own = (groups["side"] == side).to_numpy()  # one group after another, latents as in the table
+    sums = {name: groups[name].to_numpy(float)[own].reshape(-1, len(table)) for name in names}
     weights = {name: table[name].to_numpy(float) for name in ("active", "carried")}
     n_groups, n_latents = sums["n"].shape
     found: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
@@ -154,7 +157,7 @@ def _resampled(
                 r = np.where(variances > 0, (n * xy - x * y) / np.sqrt(variances), 0.0)
             for name in metrics:
                 found[name].append(_formed(name, {"best": r, **weights}))
-    return {name: np.concatenate([np.atleast_1d(v) for v in own]) for name, own in found.items()}
+    return {name: interval(np.hstack(own)) for name, own in found.items()}
 
 
 def _unrelated(rows: pd.DataFrame, found: Sequence[Compared]) -> pd.DataFrame:
@@ -237,10 +240,10 @@ def counts(runs: Sequence[Run]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The SAE; its ``width``, which is the sum of ``live``, ``dead`` (active on no token), ``rare``
-        (on fewer than are enough) and ``duplicate`` ones; ``carried``, the share of the
-        reconstruction that live ones carry; ``asked``, the tokens that were asked for, and how many
-        there were.
+        The SAE; its ``width``, which is the sum of ``live``, ``dead`` (active on no token),
+        ``rare`` (on fewer than are enough) and ``duplicate`` ones; ``carried``, the share of the
+        reconstruction that live ones carry; ``asked``, the tokens that were asked for, beside
+        those there were.
     """
     rows = []
     for run in (run for run in runs if CODES in run.records):
