@@ -67,7 +67,7 @@ def _directions() -> Iterator[Figure]:
 def _activations(scratch: Path) -> Iterator[Figure]:
     first, second = (made(scratch / str(seed), TOKENS, D_SAE, seed) for seed in (0, 1))
     n = TOKENS // DENSE_PART
-    f, g = (torch.from_numpy(own.matrix(end=n).toarray()) for own in (first, second))
+    f, g = (torch.from_numpy(own.matrix(tokens=slice(n)).toarray()) for own in (first, second))
     taken = ratio(lambda: best(Correlations(first, second)), lambda: f.T @ g)
     of = f"{D_SAE} x {D_SAE} latents on {TOKENS} tokens"
     name = f"best correlations of {of}, both ways: times as fast as the dense product"

@@ -47,20 +47,17 @@ def measure() -> float:
     """
     import torch
 
-    from saeflow.device import pick
+    from saeflow.device import one_thread, pick
 
-    device, n = pick(), torch.get_num_threads()
+    device = pick()
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     a, b = torch.ones(1024, 512, device=device), torch.ones(512, 2048, device=device)
     best, end = math.inf, time.perf_counter() + _MEASURED_S
-    torch.set_num_threads(1)
-    try:
+    with one_thread() as n:
         while time.perf_counter() < end:
             started = clock()
             (a @ b)[0, 0].item()  # waits for a GPU
             best = min(best, clock() - started)
-    finally:
-        torch.set_num_threads(n)
     operations = 2 * a.shape[0] * b.numel()
     return operations / best / OPERATIONS_PER_S / (1 if device.type == "cpu" else n**_GAIN)
 

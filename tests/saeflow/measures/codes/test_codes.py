@@ -25,14 +25,18 @@ def test_latents_are_read_in_any_order(tmp_path, monkeypatch, dense, latents, pa
     expected = dense if latents is None else dense[:, latents]
     np.testing.assert_array_equal(found.toarray(), expected)
     assert found.dtype == np.float32
+    assert found.indices.dtype == found.indptr.dtype == np.int32
 
 
 def test_some_tokens_are_read(tmp_path, monkeypatch, dense):
     monkeypatch.setattr(module, "_PART_ENTRIES", 9)
     codes = stored(tmp_path, dense)
     for first, end in ((0, 7), (18, 26), (21, 23), (49, 50), (5, 5)):
-        found = codes.matrix([7, 0, 11], first, end)
-        np.testing.assert_array_equal(found.toarray(), dense[first:end][:, [7, 0, 11]])
+        expected = dense[first:end][:, [7, 0, 11]]
+        for tokens in (slice(first, end), np.arange(first, end)):
+            np.testing.assert_array_equal(codes.matrix([7, 0, 11], tokens).toarray(), expected)
+    tokens = np.array([30, 21, 0, 49])
+    np.testing.assert_array_equal(codes.matrix(tokens=tokens).toarray(), dense[tokens])
 
 
 def test_live_ones_are_told_from_others(tmp_path, dense):

@@ -32,6 +32,11 @@ def pair(tmp_path_factory):
     return codes, (one[:, codes[0].live], other)
 
 
+def hold_at_most(monkeypatch, entries):
+    for module in (by_latent, cooccurrence):
+        monkeypatch.setattr(module, "MOST_ENTRIES", entries)
+
+
 def dense(one, other):
     """Return the correlations (n, m) of the columns of two matrices, 0 where one is constant."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -54,7 +59,7 @@ def whole(correlations, step=4):
 @pytest.mark.parametrize("entries", [1 << 23, 200, 20])
 @pytest.mark.parametrize("step", [4, 100])
 def test_they_are_those_of_dense_codes(pair, monkeypatch, entries, step):
-    monkeypatch.setattr(by_latent, "MOST_ENTRIES", entries)
+    hold_at_most(monkeypatch, entries)
     codes, matrices = pair
     expected = dense(*matrices)
     correlations = Correlations(*codes)
@@ -138,7 +143,7 @@ def test_it_is_the_second_whose_tokens_are_shuffled(pair, monkeypatch):
     moved = exchanged(N, 7)
     expected = dense(one, other[moved])
     for entries in (1 << 23, 50):
-        monkeypatch.setattr(by_latent, "MOST_ENTRIES", entries)
+        hold_at_most(monkeypatch, entries)
         shuffled = Correlations(*codes, shuffle_seed=7)
         np.testing.assert_allclose(whole(shuffled), expected, atol=1e-6)
         rows, columns = np.array([0, 8]), np.array([5, 2])
@@ -163,7 +168,7 @@ def test_means_can_be_left_in_and_tokens_out(pair):
 
 @pytest.mark.parametrize("entries", [1 << 23, 90])
 def test_sums_by_group_make_up_the_correlations(pair, monkeypatch, entries):
-    monkeypatch.setattr(by_latent, "MOST_ENTRIES", entries)
+    hold_at_most(monkeypatch, entries)
     codes, (one, other) = pair
     borders = codes[0].groups(3)
     assert borders.tolist() == [0, 100, 250, 300]

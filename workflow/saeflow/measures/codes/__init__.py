@@ -25,7 +25,7 @@ LIVE, DEAD, RARE, DUPLICATE = STATUSES = ("live", "dead", "rare", "duplicate")
 """What a latent is: compared with others; never active on these tokens; active on few of them; or
 of nearly the direction of one that is active on more."""
 
-_PART_ENTRIES = 1 << 22
+_PART_ENTRIES = 1 << 16  # read at once: a core's cache has room for what is made of them
 
 
 class StoredCodes:
@@ -82,7 +82,7 @@ class StoredCodes:
         return np.flatnonzero(self.latents["status"] == LIVE)
 
     def matrix(
-        self, latents: np.ndarray | None = None, first: int = 0, end: int | None = None
+        self, latents: np.ndarray | None = None, tokens: slice | np.ndarray = slice(None)
     ) -> csr_array:
         """Return latents on tokens as a matrix held in memory.
 
@@ -90,30 +90,29 @@ class StoredCodes:
         ----------
         latents : (n,)
             Which, one a column, each once; all by default.
-        first, end
-            The first token, and the one after the last; all by default.
+        tokens : (n_tokens,)
+            Which, one a row: consecutive ones, or their numbers; all by default.
 
         Returns
         -------
-        csr_array (end - first, n) float32
+        csr_array (n_tokens, n) float32
         """
         chosen = np.arange(self.d_sae) if latents is None else np.asarray(latents, np.int64)
-        end = self.n_tokens if end is None else end
         column = np.full(self.d_sae, -1, dtype=np.int32)
         column[chosen] = np.arange(len(chosen), dtype=np.int32)
         values, index = [np.zeros(0, np.float32)], [np.zeros(0, np.int32)]
-        offsets = np.zeros(end - first + 1, np.int64)
-        for start, stop in self._parts(first, end):
-            entries = slice(self.offsets[start], self.offsets[stop])
+        counts = [np.zeros(1, np.int64)]
+        for entries, ends in self._parts(tokens):
             own = column[self.index[entries]]
-            kept = own >= 0
+            kept = np.flatnonzero(own >= 0)
             values.append(self.values[entries][kept])
             index.append(own[kept])
-            ends = np.concatenate([[0], np.cumsum(kept)])
-            n_before = ends[self.offsets[start + 1 : stop + 1] - entries.start]
-            offsets[start + 1 - first : stop + 1 - first] = offsets[start - first] + n_before
+            counts.append(np.diff(np.searchsorted(kept, ends)))
+        offsets = np.cumsum(np.concatenate(counts))
+        if offsets[-1] <= np.iinfo(np.int32).max:  # else SciPy makes all of them wide
+            offsets = offsets.astype(np.int32)
         parts = np.concatenate(values), np.concatenate(index), offsets
-        return csr_array(parts, shape=(end - first, len(chosen)))
+        return csr_array(parts, shape=(len(offsets) - 1, len(chosen)))
 
     def groups(self, n: int) -> np.ndarray:
         """Return the borders of groups of whole documents with about as many tokens.
@@ -133,13 +132,20 @@ class StoredCodes:
         nearest = np.abs(ends[:, None] - aims).argmin(axis=0)
         return np.unique(np.concatenate([[0], ends[nearest], [self.n_tokens]]))
 
-    def _parts(self, first: int, end: int) -> Iterator[tuple[int, int]]:
-        """Yield the borders of parts of some tokens with a limited number of entries."""
+    def _parts(self, tokens: slice | np.ndarray) -> Iterator[tuple[slice | np.ndarray, np.ndarray]]:
+        """Yield entries of some tokens, a limited number, and where in them each token ends."""
+        if isinstance(tokens, np.ndarray):
+            starts, counts = self.offsets[tokens], self.offsets[tokens + 1] - self.offsets[tokens]
+            ends = np.concatenate([[0], np.cumsum(counts)])
+            yield np.arange(ends[-1]) + np.repeat(starts - ends[:-1], counts), ends
+            return
+        first, end, _ = tokens.indices(self.n_tokens)
         while first < end:
             limit = self.offsets[first] + _PART_ENTRIES
             stop = int(np.searchsorted(self.offsets, limit, side="right")) - 1
             stop = min(max(stop, first + 1), end)
-            yield first, stop
+            ends = self.offsets[first : stop + 1]
+            yield slice(int(ends[0]), int(ends[-1])), ends - ends[0]
             first = stop
 
     def _table(self, name: str) -> pd.DataFrame:

@@ -72,7 +72,7 @@ class ByLatent:
         return self._read(self._latents[own])
 
     def _read(self, latents: np.ndarray) -> csr_array:
-        return self._codes.matrix(latents, end=self._n_tokens).T.tocsr()
+        return self._codes.matrix(latents, slice(self._n_tokens)).T.tocsr()
 
 
 def starts_of(counts: np.ndarray) -> np.ndarray:

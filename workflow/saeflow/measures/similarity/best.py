@@ -14,9 +14,9 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from threadpoolctl import ThreadpoolController
 
+from saeflow.device import one_thread
 from saeflow.measures.similarity.cosines import Similar
 
 TILE = 512
@@ -115,11 +115,10 @@ def hold(similar: Similar, *, precise: bool = True) -> Held:
 def _by_rows(similar: Similar, look: Callable[[slice], Any]) -> list[Any]:
     """Return what a function gives for each block of rows, in order."""
     blocks = _tiles(similar.shape[0])
-    n_threads = min(torch.get_num_threads(), len(blocks))
-    with _libraries().limit(limits=1, user_api="blas"):
-        if n_threads < 2:
+    with _libraries().limit(limits=1, user_api="blas"), one_thread() as n_threads:
+        if min(n_threads, len(blocks)) < 2:
             return [look(rows) for rows in blocks]
-        with ThreadPoolExecutor(n_threads) as pool:
+        with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
             return list(pool.map(look, blocks))
 
 

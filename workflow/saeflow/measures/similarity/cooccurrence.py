@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +19,9 @@ import torch
 from scipy.sparse import csr_array
 
 from saeflow.measures.codes import StoredCodes
-from saeflow.measures.codes.by_latent import ByLatent, starts_of
+from saeflow.measures.codes.by_latent import MOST_ENTRIES, ByLatent, starts_of
 
-_GROUPS = 2
-_SUMS = 1 << 25  # held at once: 256 MiB
+_SUMS = 1 << 19  # formed at once: 4 MiB, which a core's cache has room for
 _ROUNDING = 1e-12  # of what is left of a sum of squares where a latent is the same on every token
 
 warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
@@ -98,18 +98,19 @@ class Correlations:
         self._moved = None
         if shuffle_seed is not None:
             self._moved = exchanged(self._n_tokens, shuffle_seed)
-        per_token = np.diff(second.offsets[: self._n_tokens + 1])
-        self._borders = [*starts_of(per_token).tolist(), self._n_tokens]
-        self._part = lru_cache(_GROUPS)(self._read_part)
-        self._held, self._lock = threading.local(), threading.Lock()
+        scale = self._moments[1].scale
+        self._second = _Tokens(second, self._latents[1], self._n_tokens, scale)
+        self._held = threading.local()
 
     def tile(self, rows: slice, columns: slice) -> np.ndarray:
         """Return a part of the correlations, float32; threads may ask at once.
 
-        The strip of these rows is held for the thread that asks, until it asks for others.
+        It is a view of the strip of these rows, which is held for the thread that asks; where that
+        asks for others, they are written in its place.
         """
         if getattr(self._held, "rows", None) != (rows.start, rows.stop):
-            self._held.strip = self._strip(rows)
+            self._held.rows = None
+            self._held.strip = self._strip(rows, getattr(self._held, "strip", None))
             self._held.rows = rows.start, rows.stop
         return self._held.strip[:, columns]
 
@@ -168,37 +169,36 @@ class Correlations:
             found[:, part] = _grouped(f.multiply(g).tocsr(), group, len(borders) - 1)
         return found
 
-    def _strip(self, rows: slice) -> np.ndarray:
-        """Return some rows, (n, m) float32."""
-        strip = np.empty((rows.stop - rows.start, self.shape[1]), dtype=np.float32)
-        step = max(1, _SUMS // self.shape[1])
-        for start in range(rows.start, rows.stop, step):
-            own = slice(start, min(start + step, rows.stop))
-            part = strip[own.start - rows.start : own.stop - rows.start]
-            np.clip(self._sums(own), -1.0, 1.0, out=part, casting="same_kind")
+    def _strip(self, rows: slice, strip: np.ndarray | None) -> np.ndarray:
+        """Return some rows, (n, m) float32; in memory that was used before, where it fits."""
+        shape = rows.stop - rows.start, self.shape[1]
+        if strip is None or strip.shape != shape:
+            strip = np.empty(shape, dtype=np.float32)
+        scale, mean = (own[rows] for own in self._moments[0])
+        latents = self._move(self._by_latent[0].consecutive(rows))
+        latents = _scaled(latents, np.repeat(scale, np.diff(latents.indptr)))
+        borders = self._second.portions(np.diff(latents.indptr))
+        for start, end in zip(borders[:-1], borders[1:], strict=True):
+            own = slice(start, end)
+            self._fill(strip[own], latents[own], mean[own])
         return strip
 
-    def _sums(self, rows: slice) -> np.ndarray:
-        """Return some rows, (n, m) float64, rounding aside between -1 and 1."""
-        first, second = self._moments
-        latents = self._move(self._by_latent[0].consecutive(rows))
-        latents = _scaled(latents, np.repeat(first.scale[rows], np.diff(latents.indptr)))
-        sums = None
-        for number in range(len(self._borders) - 1):
-            with self._lock:  # the other thread would read the same
-                part = self._part(number)
-            tokens = slice(*self._borders[number : number + 2])
-            own = latents if len(self._borders) == 2 else latents[:, tokens]
-            product = _product(own, part)
-            sums = product if sums is None else sums.add_(product)
-        means = (torch.from_numpy(mean) for mean in (first.mean[rows], second.mean))
-        return sums.addr_(*means, alpha=-1).numpy()
-
-    def _read_part(self, number: int) -> csr_array:
-        """Return the second SAE's latents on some tokens, (n, m) float64, with their scale."""
-        start, end = self._borders[number : number + 2]
-        part = self._codes[1].matrix(self._latents[1], start, end)
-        return _scaled(part, self._moments[1].scale[part.indices])
+    def _fill(self, strip: np.ndarray, latents: csr_array, mean: np.ndarray) -> None:
+        """Write the rows of some latents, (n, m), a few at a time."""
+        terms = self._second.met(latents)
+        held = torch.zeros(len(strip) if len(terms) > 1 else 0, strip.shape[1], dtype=torch.float64)
+        step = max(1, _SUMS // strip.shape[1])
+        for number, (own, tokens) in enumerate(terms):
+            part = self._second.matrix(tokens)
+            for start in range(0, len(strip), step):
+                few = slice(start, min(start + step, len(strip)))
+                sums = _product(own, few, part)
+                if len(terms) > 1:
+                    sums = held[few].add_(sums)
+                if number == len(terms) - 1:
+                    means = (torch.from_numpy(m) for m in (mean[few], self._moments[1].mean))
+                    sums.addr_(*means, alpha=-1)
+                    np.clip(sums.numpy(), -1.0, 1.0, out=strip[few], casting="same_kind")
 
     def _move(self, latents: csr_array) -> csr_array:
         """Put the tokens of the first SAE's latents where the second's were moved from."""
@@ -223,7 +223,7 @@ def _moments(codes: StoredCodes, latents: np.ndarray, n_tokens: int, centred: bo
     if n_tokens == codes.n_tokens:
         total, square = (codes.latents[name].to_numpy()[latents] for name in ("sum", "square"))
     else:
-        values = codes.matrix(latents, end=n_tokens).astype(np.float64)
+        values = codes.matrix(latents, slice(n_tokens)).astype(np.float64)
         total, square = values.sum(axis=0), values.power(2).sum(axis=0)
     mean = total / np.sqrt(n_tokens) * centred
     spread = square - mean**2
@@ -233,24 +233,102 @@ def _moments(codes: StoredCodes, latents: np.ndarray, n_tokens: int, centred: bo
     return Moments(scale, mean * scale)
 
 
+class _Tokens:
+    """Latents of an SAE token by token, each times a factor.
+
+    All are held where they have few entries; else what is needed is read each time.
+
+    Parameters
+    ----------
+    codes
+        Where they are.
+    latents, scale : ndarray (m,)
+        Which, and the factor of each.
+    n_tokens
+        On how many tokens, from the first one on.
+    """
+
+    def __init__(
+        self, codes: StoredCodes, latents: np.ndarray, n_tokens: int, scale: np.ndarray
+    ) -> None:
+        self._codes, self._latents, self._scale = codes, latents, scale
+        self._counts = np.diff(codes.offsets[: n_tokens + 1])
+        self._n_entries = int(self._counts.sum())
+        self._whole = lru_cache(1)(lambda: self._read(slice(n_tokens)))
+        self._lock = Lock()
+
+    def portions(self, counts: np.ndarray) -> list[int]:
+        """Return borders of as many latents as it is good to go through at once.
+
+        Parameters
+        ----------
+        counts : ndarray (n,)
+            On how many tokens each of n consecutive latents of another SAE is active.
+        """
+        if self._n_entries <= MOST_ENTRIES:
+            return [0, len(counts)]
+        most = counts * -(-self._n_entries // len(self._counts))
+        return [*starts_of(2 * most).tolist(), len(counts)]
+
+    def met(self, latents: csr_array) -> list[tuple[csr_array, np.ndarray | None]]:
+        """Return on which tokens these are where latents of another SAE are active.
+
+        Parameters
+        ----------
+        latents : (n, n_tokens)
+            The others.
+
+        Returns
+        -------
+        list
+            The others on some tokens, (n, n_some), and which these are, for `matrix`.
+        """
+        if self._n_entries <= MOST_ENTRIES:
+            return [(latents, None)]
+        there = np.zeros(len(self._counts), dtype=bool)
+        there[latents.indices] = True
+        tokens, place = np.flatnonzero(there), np.cumsum(there, dtype=np.int32) - 1
+        parts = latents.data, place[latents.indices], latents.indptr
+        met = csr_array(parts, shape=(latents.shape[0], len(tokens)))
+        borders = [*starts_of(self._counts[tokens]).tolist(), len(tokens)]
+        if len(borders) <= 2:
+            return [(met, tokens)]
+        pairs = zip(borders[:-1], borders[1:], strict=True)
+        return [(met[:, start:end], tokens[start:end]) for start, end in pairs]
+
+    def matrix(self, tokens: np.ndarray | None) -> csr_array:
+        """Return the latents on some tokens, or on all, (n, m) float64."""
+        if tokens is not None:
+            return self._read(tokens)
+        with self._lock:  # the other thread would read the same
+            return self._whole()
+
+    def _read(self, tokens: slice | np.ndarray) -> csr_array:
+        found = self._codes.matrix(self._latents, tokens)
+        return _scaled(found, self._scale[found.indices])
+
+
 def _scaled(matrix: csr_array, factors: np.ndarray) -> csr_array:
     """Return a matrix with each entry times a factor, float64."""
     return csr_array((matrix.data * factors, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def _product(first: csr_array, second: csr_array) -> torch.Tensor:
-    """Return the product of two sparse matrices (n, k) and (k, m), (n, m) float64.
+def _product(first: csr_array, rows: slice, second: csr_array) -> torch.Tensor:
+    """Return the product of some rows of a sparse matrix (n, k) and one (k, m), (n, m) float64.
 
     NOTE: with MKL three times as fast as SciPy's, to the same bits.
     """
     if not torch.backends.mkl.is_available():
-        return torch.from_numpy((first @ second).toarray())
-    sums = torch.empty(first.shape[0], second.shape[1], dtype=torch.float64)
+        return torch.from_numpy((first[rows] @ second).toarray())
+    start, end = first.indptr[[rows.start, rows.stop]]
+    own = first.indptr[rows.start : rows.stop + 1] - start, first.indices[start:end]
+    sums = torch.empty(rows.stop - rows.start, second.shape[1], dtype=torch.float64)
     operands = (
-        torch.sparse_csr_tensor(
-            *map(torch.from_numpy, (m.indptr, m.indices, m.data)), m.shape, check_invariants=False
+        torch.sparse_csr_tensor(*map(torch.from_numpy, parts), shape, check_invariants=False)
+        for parts, shape in (
+            ((*own, first.data[start:end]), (len(sums), first.shape[1])),
+            ((second.indptr, second.indices, second.data), second.shape),
         )
-        for m in (first, second)
     )
     return torch.addmm(sums, *operands, beta=0.0, out=sums)
 

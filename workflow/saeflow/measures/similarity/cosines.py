@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-_ROWS = 4096
+_ROWS = 1024
 
 
 class Similar(Protocol):
