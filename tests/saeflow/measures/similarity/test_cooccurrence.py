@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from saeflow.measures.codes import by_latent
+from saeflow.measures.codes import by_latent, by_token
 from saeflow.measures.similarity import cooccurrence
 from saeflow.measures.similarity.cooccurrence import Correlations, exchanged
 from stored_codes import stored
@@ -33,7 +33,7 @@ def pair(tmp_path_factory):
 
 
 def hold_at_most(monkeypatch, entries):
-    for module in (by_latent, cooccurrence):
+    for module in (by_latent, by_token):
         monkeypatch.setattr(module, "MOST_ENTRIES", entries)
 
 

@@ -1,0 +1,95 @@
+"""Stored codes token by token, in float64: on all tokens, or where other latents are active.
+
+Read `ByToken`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from threading import Lock
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from saeflow.measures.codes import StoredCodes
+from saeflow.measures.codes.by_latent import MOST_ENTRIES, starts_of
+
+
+class ByToken:
+    """Latents of an SAE token by token, each times a factor.
+
+    All are held where they have few entries; else what is needed is read each time.
+
+    Parameters
+    ----------
+    codes
+        Where they are.
+    latents, scale : ndarray (m,)
+        Which, and the factor of each.
+    n_tokens
+        On how many tokens, from the first one on.
+    """
+
+    def __init__(
+        self, codes: StoredCodes, latents: np.ndarray, n_tokens: int, scale: np.ndarray
+    ) -> None:
+        self._codes, self._latents, self._scale = codes, latents, scale
+        self._counts = np.diff(codes.offsets[: n_tokens + 1])
+        self._n_entries = int(self._counts.sum())
+        self._whole = lru_cache(1)(lambda: self._read(slice(n_tokens)))
+        self._lock = Lock()
+
+    def portions(self, counts: np.ndarray) -> list[int]:
+        """Return borders of as many latents as it is good to go through at once.
+
+        Parameters
+        ----------
+        counts : ndarray (n,)
+            On how many tokens each of n consecutive latents of another SAE is active.
+        """
+        if self._n_entries <= MOST_ENTRIES:
+            return [0, len(counts)]
+        most = counts * -(-self._n_entries // len(self._counts))
+        return [*starts_of(2 * most).tolist(), len(counts)]
+
+    def met(self, latents: csr_array) -> list[tuple[csr_array, np.ndarray | None]]:
+        """Return on which tokens these are where latents of another SAE are active.
+
+        Parameters
+        ----------
+        latents : (n, n_tokens)
+            The others.
+
+        Returns
+        -------
+        list
+            The others on some tokens, (n, n_some), and which these are, for `matrix`.
+        """
+        if self._n_entries <= MOST_ENTRIES:
+            return [(latents, None)]
+        there = np.zeros(len(self._counts), dtype=bool)
+        there[latents.indices] = True
+        tokens, place = np.flatnonzero(there), np.cumsum(there, dtype=np.int32) - 1
+        parts = latents.data, place[latents.indices], latents.indptr
+        met = csr_array(parts, shape=(latents.shape[0], len(tokens)))
+        borders = [*starts_of(self._counts[tokens]).tolist(), len(tokens)]
+        if len(borders) <= 2:
+            return [(met, tokens)]
+        pairs = zip(borders[:-1], borders[1:], strict=True)
+        return [(met[:, start:end], tokens[start:end]) for start, end in pairs]
+
+    def matrix(self, tokens: np.ndarray | None) -> csr_array:
+        """Return the latents on some tokens, or on all, (n, m) float64."""
+        if tokens is not None:
+            return self._read(tokens)
+        with self._lock:  # the other thread would read the same
+            return self._whole()
+
+    def _read(self, tokens: slice | np.ndarray) -> csr_array:
+        found = self._codes.matrix(self._latents, tokens)
+        return scaled(found, self._scale[found.indices])
+
+
+def scaled(matrix: csr_array, factors: np.ndarray) -> csr_array:
+    """Return a matrix with each entry times a factor, float64."""
+    return csr_array((matrix.data * factors, matrix.indices, matrix.indptr), shape=matrix.shape)
