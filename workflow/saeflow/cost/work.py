@@ -17,6 +17,7 @@ from saeflow.config.amounts import n_parts
 from saeflow.config.recipes import wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.labelled import done_with
+from saeflow.cost.pairs import bytes_of_codes, compared
 from saeflow.cost.shapes import OPERATIONS_PER_S, Shape, shape_of
 from saeflow.cost.tokens import Tokens, manifest_of, tokens_of, tokens_of_prompts
 from saeflow.files import canonical_json
@@ -278,6 +279,9 @@ class Works:
             count = done.rows.value * len(results)
             n_bytes = total([small.n_bytes, done.n_bytes])
             return small._replace(**done._asdict() | {"n_bytes": n_bytes}, count=count)
+        if "other_sae" in inputs:  # pairs
+            done = compared(results, self)
+            return small._replace(**done._asdict(), count=done.rows.value * len(results))
         store = inputs.get("activations")
         tokens = inputs.get("tokens") or (store and store.inputs["tokens"])
         if model is None or tokens is None:
@@ -301,8 +305,10 @@ class Works:
             operations += variants * sum(self.behind(one, shape) for one in of_hooks)
         if store and store.settings["live"]:
             operations += self._forward(store)
-        amount = rows.scaled(operations / OPERATIONS_PER_S)
-        return small._replace(rows=rows, amount=amount, count=rows.value * len(results))
+        done = {"rows": rows, "amount": rows.scaled(operations / OPERATIONS_PER_S)}
+        if results[0].place["measure"] == "codes":
+            done["n_bytes"] = total([small.n_bytes, bytes_of_codes(results, rows)])
+        return small._replace(**done, count=rows.value * len(results))
 
     def behind(self, measurement: Result, shape: Shape) -> float:
         """Return the operations that a token takes from the hook of a measurement on."""
