@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.metrics.similarity import QUANTITIES
+from saeflow.metrics.similarity import QUANTITIES, column
 from saeflow.studies.universality import reading
 from saeflow.studies.universality.pairs.tables import CHANCE, DIRECTIONS, SIZES, about
 from saeflow.studies.universality.reading import compared
@@ -46,17 +46,16 @@ def distributions(runs: Sequence[Run], *, pairs: Iterable[Mapping[str, Any]]) ->
         for side, _, _ in pair.directions():
             table = pair.side(side)
             for quantity in (name for name in QUANTITIES if name in table):
-                for what, column in _columns(table, quantity):
-                    values = table[column].to_numpy(float)
+                for what, name in _columns(table, quantity):
+                    values = table[name].to_numpy(float)
                     named.append((at, DIRECTIONS[side], quantity, what, values.mean()))
                     bins.append(np.histogram(np.clip(values, EDGES[0], EDGES[-1]), EDGES)[0])
     of_what = ["direction", "quantity", "what", "mean"]
     rows = pd.DataFrame(named, columns=["pair", *of_what])
-    which, filled = np.nonzero(np.reshape(bins, (-1, len(EDGES) - 1)))
+    counts = np.reshape(bins, (-1, len(EDGES) - 1)).astype(int)
+    which, filled = np.nonzero(counts)
     rows = rows.iloc[which].reset_index(drop=True)
-    rows = rows.assign(
-        low=EDGES[filled], high=EDGES[filled + 1], n_features=np.array(bins)[which, filled]
-    )
+    rows = rows.assign(low=EDGES[filled], high=EDGES[filled + 1], n_features=counts[which, filled])
     own = pd.DataFrame(found, columns=[*reading.COLUMNS, *SIZES])
     own = own.iloc[rows["pair"]].reset_index(drop=True)
     last = [*of_what[:-1], "low", "high", "n_features", "mean"]
@@ -66,5 +65,5 @@ def distributions(runs: Sequence[Run], *, pairs: Iterable[Mapping[str, Any]]) ->
 def _columns(table: pd.DataFrame, quantity: str) -> Iterator[tuple[str, str]]:
     yield MATCHES, quantity
     for name, chance in CHANCE.items():
-        if f"{quantity}_{chance}" in table:
-            yield name, f"{quantity}_{chance}"
+        if column(quantity, chance) in table:
+            yield name, column(quantity, chance)

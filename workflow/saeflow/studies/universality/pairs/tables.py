@@ -19,6 +19,7 @@ from saeflow.metrics.similarity import (
     QUANTITIES,
     TOKENS,
     UNIFORM,
+    column,
     matches,
 )
 from saeflow.studies.universality import reading
@@ -115,7 +116,10 @@ def _of_pair(
             whole, ends = matches(table, quantity), {}
             if quantity == CORRELATION and bootstrap:
                 ends = _intervals(pair.record, side, tuple(metrics), bootstrap, seed)
-            chance = [matches(table, quantity, null) for null in CHANCE.values()]
+            chance = [
+                matches(table, quantity, null) if column(quantity, null) in table else {}
+                for null in CHANCE.values()
+            ]
             for name in metrics:
                 value, *by_chance = (float(_formed(name, sums)) for sums in (whole, *chance))
                 yield (
