@@ -7,12 +7,13 @@ After the post on the universality of SAE features (2024) that compares SAEs of 
 from __future__ import annotations
 
 from saeflow.studies.study import Figure, Study, Table
-from saeflow.studies.universality import pairs
+from saeflow.studies.universality import pairs, post
 from saeflow.studies.universality.comparisons import each_sae, paired
+from saeflow.studies.universality.post.rows import in_model
 
-TABLES: dict[str, Table] = {**pairs.TABLES}
+TABLES: dict[str, Table] = {**pairs.TABLES, **post.TABLES}
 
-FIGURES: dict[str, Figure] = {**pairs.FIGURES}
+FIGURES: dict[str, Figure] = {**pairs.FIGURES, **post.FIGURES}
 
 STUDY = Study(
     title="Universality of features",
@@ -29,5 +30,5 @@ STUDY = Study(
     summary="saeflow.studies.universality.summary:summary",
     section="saeflow.studies.universality.section:Section",
     rows=each_sae,
-    rows_of={"similarity": paired},
+    rows_of={"similarity": paired, "language": in_model},
 )

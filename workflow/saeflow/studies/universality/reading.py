@@ -20,7 +20,7 @@ SIDES = (FIRST, SECOND)
 SIMILARITY, CODES = "similarity", "codes"
 OF_SAE = (
     "model", "step", "dataset", "packing", "hook", "site", "block", "sae", "seed",
-    "baseline", "architecture", "expansion", "order", "part",
+    "baseline", "architecture", "d_in", "expansion", "order", "part",
 )  # fmt: skip
 """What a table says of each of two SAEs, as ``first_model`` and so on."""
 
@@ -72,6 +72,7 @@ class Sae(NamedTuple):
             "seed": self.key.seed,
             "baseline": self.run.baseline,
             "architecture": self.facts["architecture"],
+            "d_in": self.facts["d_in"],
             "expansion": self.facts["d_sae"] / self.facts["d_in"],
             "order": settings.get("order_seed", 0),
             "part": settings.get("part") or "",

@@ -22,7 +22,8 @@ class Comparison(Part):
     vary: Items[Literal["model", "train_on", "hook", "sae", "seed"]]
     """What two SAEs may differ in to be compared; in all else they agree."""
     models: Items[str] | None = None
-    """Names under `models`; `model@step` is a checkpoint of one that is trained here."""
+    """Names under `models`; `model@step` is a checkpoint of one that is trained here. Two whose
+    hooks have one width count as two trainings of one model, as on deduplicated text or not."""
     train_on: Items[Place] | None = None
     """Where SAEs are trained."""
     hooks: Items[HookName] | None = None

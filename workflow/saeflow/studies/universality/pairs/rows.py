@@ -38,8 +38,16 @@ _SIZE = 4.0  # points of a marker
 _ENDS = {"value": "mean", "low": "min", "high": "max"}
 
 
-class _Series(NamedTuple):
-    """What a row has a mark for: how it looks, and where in the row that is."""
+class Series(NamedTuple):
+    """What a row has a mark for.
+
+    Attributes
+    ----------
+    look : Look
+        How it looks.
+    at : float
+        Where in the row that is, downwards; rows are 1 apart.
+    """
 
     look: Look
     at: float
@@ -79,7 +87,7 @@ def similarity(
     quantities = {name: text for name, text in QUANTITY.items() if name in set(table["quantity"])}
     n_pairs = table.groupby(["row", "quantity", "statistic", "sense"], sort=False)["n_pairs"].sum()
     drawn = table.drop(columns=["row", "sense"])
-    figure = _draw(points, series, quantities, label)
+    figure = draw_rows(points, series, quantities, label)
     return Drawing(figure, drawn, (*notes, _over(n_pairs), *odd, *fewer))
 
 
@@ -101,11 +109,11 @@ def spaces(table: pd.DataFrame) -> Drawing:
     own = table.assign(series="value", low=table["value"], high=table["value"])
     points = pd.concat([_means(own), _means(null)])
     series = {
-        "value": _Series(Look(SERIES[0], "o", "decoder rows of matched features"), -0.15),
-        "null": _Series(Look(MUTED, "|", "random pairings, with two standard deviations"), 0.2),
+        "value": Series(Look(SERIES[0], "o", "decoder rows of matched features"), -0.15),
+        "null": Series(Look(MUTED, "|", "random pairings, with two standard deviations"), 0.2),
     }
     quantities = {name: text for name, text in SPACE.items() if name in set(table["quantity"])}
-    figure = _draw(points, series, quantities, "Similarity")
+    figure = draw_rows(points, series, quantities, "Similarity")
     note = (
         f"Matched are {span(table['n_matched'], ',.0f')} features of a pair: few make numbers high"
         " by chance, as their null says.",
@@ -123,25 +131,25 @@ def _shown(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return table[table["row"].isin(shown)], (note,)
 
 
-def _directions(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, _Series]]:
+def _directions(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Series]]:
     """Return points of both directions and of all nulls, and how they look."""
     points, series = [_means(_with_ends(table).assign(series=table["sense"]))], {}
     for (sense, (words, variant)), at in zip(SENSE.items(), _VALUES, strict=True):
         if sense in set(table["sense"]):
-            series[sense] = _Series(Look(SERIES[0], "o", words, variant), at)
+            series[sense] = Series(Look(SERIES[0], "o", words, variant), at)
     present = [name for name in NULL if table[name].notna().any()]
     for name in present:
         own = table[table[name].notna()]
         own = own.assign(series=name, value=own[name], low=own[name], high=own[name])
         means = _means(own)
         points.append(means.assign(low=means["value"], high=means["value"]))
-        series[name] = _Series(NULL[name], _CHANCE if name in CHANCE else _UNRELATED)
+        series[name] = Series(NULL[name], _CHANCE if name in CHANCE else _UNRELATED)
     return pd.concat(points), series
 
 
 def _several(
     table: pd.DataFrame, statistics: Sequence[str], labels: Mapping[str, str]
-) -> tuple[pd.DataFrame, dict[str, _Series]]:
+) -> tuple[pd.DataFrame, dict[str, Series]]:
     """Return points of statistics and the largest null of each, and how they look."""
     own = _with_ends(table).assign(series=table["statistic"])
     largest = table[list(NULL)].mean().dropna().index
@@ -152,8 +160,8 @@ def _several(
     series = {}
     for i, name in enumerate(statistics):
         at = -0.3 + 0.6 * i / max(1, len(statistics) - 1)
-        series[name] = _Series(Look(SERIES[i], "o", labels[name]), at)
-        series[f"{name} null"] = _Series(Look(SERIES[i], "|", ""), at)
+        series[name] = Series(Look(SERIES[i], "o", labels[name]), at)
+        series[f"{name} null"] = Series(Look(SERIES[i], "|", ""), at)
     return pd.concat([_means(own), of_null]), series
 
 
@@ -177,10 +185,20 @@ def _over(n_pairs: pd.Series) -> str:
     )
 
 
-def _draw(
-    points: pd.DataFrame, series: Mapping[str, _Series], quantities: Mapping[str, str], label: str
+def draw_rows(
+    points: pd.DataFrame, series: Mapping[str, Series], quantities: Mapping[str, str], label: str
 ) -> mpl.figure.Figure:
-    """Draw rows of points: columns row, quantity (its panel), series, value, low, high."""
+    """Draw rows of points.
+
+    Parameters
+    ----------
+    points
+        Columns row, quantity (its panel), series, value, low, high.
+    series, quantities
+        Those that there may be: how points look, and titles of panels.
+    label
+        The horizontal axis.
+    """
     names = list(dict.fromkeys(points["row"]))
     places = [
         Place(("",), name, text, points[points["quantity"] == name])
@@ -209,7 +227,7 @@ def _draw(
 
 
 def _panel(
-    ax: Axes, points: pd.DataFrame, names: Sequence[str], series: Mapping[str, _Series]
+    ax: Axes, points: pd.DataFrame, names: Sequence[str], series: Mapping[str, Series]
 ) -> None:
     ax.grid(axis="x")
     ax.grid(axis="y", visible=False)
