@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from made_up_pairs import MadeUp, study
+from made_up_pairs import MadeUp, study, width
+from saeflow.metrics.splitting import LEAST, NARROW, WIDE
 from saeflow.studies.study import every_sae
-from saeflow.tables.runs import Key
+from saeflow.studies.universality.reading import SIDES
+from saeflow.tables.runs import Key, Record, Run
 
 Change = Callable[[Key, Key, pd.DataFrame, pd.DataFrame], None]
 """Rewrites the matches of the first SAE's live latents among the second's, given those of both."""
@@ -60,6 +62,44 @@ def families(made: MadeUp) -> MadeUp:
         )
 
     return changed(made, descend)
+
+
+def counted(made: MadeUp) -> MadeUp:
+    """Add what is counted of two widths: each main latent is active on half of a feature's tokens.
+
+    On a quarter a child is, where there is one. Every child has its parent on four fifths of its
+    tokens.
+    """
+    runs = []
+    for run in made.runs:
+        keys = (run.key.training, *(key.training for key in run.key.other))
+        if len(keys) == 2 and width(keys[0]) != width(keys[1]):
+            both = [run.records["similarity"].table(f"{side}.parquet") for side in SIDES]
+            narrow, wide = sorted(both, key=len)
+            parent = np.where(wide["cosine"] >= LEAST, wide["cosine_match"], -1)
+            children = pd.Series(parent).value_counts().reindex(narrow["latent"]).fillna(0)
+            active = narrow["active"].to_numpy()
+            tables = {
+                NARROW: pd.DataFrame(
+                    {
+                        "latent": narrow["latent"], "active": active,
+                        "main": narrow["cosine_match"], "main_cosine": narrow["cosine"],
+                        "n_children": children.to_numpy(int), "kept": active // 2,
+                        "absorbed": np.where(children > 0, active // 4, 0),
+                        "children_active": active,
+                    }
+                ),
+                WIDE: pd.DataFrame(
+                    {
+                        "latent": wide["latent"], "active": wide["active"], "parent": parent,
+                        "cosine": wide["cosine"], "together": 0.8 * wide["active"],
+                    }
+                ),
+            }  # fmt: skip
+            more = {"splitting": Record({}, tables.__getitem__)}
+            run = Run(run.key, {**run.records, **more})  # noqa: PLW2901
+        runs.append(run)
+    return made._replace(runs=tuple(runs))
 
 
 def widths(n: int, **given: Any) -> MadeUp:

@@ -28,6 +28,7 @@ def test_the_measures_are_the_modules_that_say_so():
         "reconstruction",
         "similarity",
         "sparse_probes",
+        "splitting",
         "states",
     }
     for name, measure in MEASURES.items():

@@ -8,15 +8,16 @@ import pytest
 
 import made_up_pairs
 import made_up_study
-from made_up_fates import families, noisy, own_saes, widths
+from made_up_fates import counted, families, noisy, own_saes, widths
 from readable import faults
 from saeflow.figures.save import save_figure
 from saeflow.studies.study import Study
-from saeflow.studies.universality.fates import FIGURES, TABLES, given_own
+from saeflow.studies.universality.fates import FIGURES, TABLES, given_own, of_widths
 from saeflow.studies.universality.fates.factorial import factorial, fate_shares
 from saeflow.studies.universality.fates.found import found_by, found_ranked
-from saeflow.studies.universality.fates.lineages import children, lineages
+from saeflow.studies.universality.fates.lineages import lineages
 from saeflow.studies.universality.fates.summary import fates, shared, shares, split
+from saeflow.studies.universality.fates.widths import absorption, children
 
 SEEN = os.environ.get("SAEFLOW_FIGURES")
 STUDY = Study("", "", TABLES, FIGURES)
@@ -27,7 +28,7 @@ def tables(n_hooks=1, models=("large",), n_widths=3, numbers=(2, 2, 2), n_saes=1
     """Return the tables of a study with a design, and of one with widths."""
     given = {"hooks": [f"resid_post.{i}" for i in range(n_hooks)], "models": models}
     saes = ["topk-x4", "relu-x4", "topk-x8", "relu-x8"][:n_saes]
-    wide = families(widths(n_widths, **given))
+    wide = counted(families(widths(n_widths, **given)))
     whole = noisy(made_up_pairs.study({"all": made_up_pairs.factorial(*numbers)}, **given))
     comparisons = {
         "seeds": {"vary": ["seed"], "seeds": [0, 1, 2]},
@@ -42,6 +43,7 @@ def tables(n_hooks=1, models=("large",), n_widths=3, numbers=(2, 2, 2), n_saes=1
         "found_ranked": found_ranked(many.runs, **asked),
         "lineages": lineages(wide.runs, **wide.given),
         "children": children(wide.runs, **wide.given, **DRAWS),
+        "absorption": absorption(wide.runs, **wide.given, **DRAWS),
     }
 
 
@@ -67,7 +69,7 @@ def test_bars_of_what_factors_take_are_the_tables(small):
 def test_shares_are_stacked_to_the_whole_and_chance_stands_last(small):
     ax = drawn("fate_shares", small).figure.axes[0]
     names = [text.get_text() for text in ax.get_xticklabels()]
-    assert names == ["correlation", "correlation ≥ 0.7", "cosine", "cosine ≥ 0.7", "by chance"]
+    assert names == ["correlation", "correlation > 0.7", "cosine", "cosine > 0.7", "by chance"]
     tops = np.array([[bar.get_y() + bar.get_height() for bar in own] for own in ax.containers])
     np.testing.assert_allclose(tops[-1], 1.0)
     table = small["fate_shares"]
@@ -103,6 +105,16 @@ def test_bars_of_children_add_up(small):
     assert news == pytest.approx(table.drop_duplicates("wide")["new"].tolist())
 
 
+def test_bars_of_tokens_add_up_and_chance_is_beside_them(small):
+    above = drawn("absorption", small).figure.axes[0]
+    table = small["absorption"]
+    own = table[table["wide"] == "topk-x2"].set_index("outcome")
+    heights = [bar.get_height() for bar in above.patches[:3]]
+    assert heights == pytest.approx(own["share"].tolist()) and sum(heights) == pytest.approx(1)
+    first = above.collections[0].get_segments()[0]
+    assert first[0, 1] == pytest.approx(own["null"]["kept"])
+
+
 def test_what_is_found_is_said(small):
     own = small["factorial"]
     own = own[(own["reference"] == "") & (own["outcome"] == "similarity")]
@@ -136,6 +148,8 @@ def test_tables_are_planned_where_there_is_something_to_show():
     ]  # fmt: skip
     for name, made, expected in cases:
         assert TABLES[name].when(made.config, made.section) == expected, name
+    rows = [row["sae"] for row in of_widths(wide.config, wide.section)]
+    assert rows == ["topk-x1"] and not list(of_widths(design.config, design.section))
     given = given_own(wide.config, wide.section)
     assert given["own"] == own_saes(wide) and given["pairs"] == wide.given["pairs"]
 

@@ -5,9 +5,10 @@ Read `TABLES`, then what `variance.py` says of shares.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from saeflow.studies.study import Config, Figure, Table, every_sae
+from saeflow.studies.study import Config, Figure, Row, Table, every_sae
 from saeflow.studies.universality.comparisons import NULLS, Pair, given_pairs, pairs
 
 _HERE = "saeflow.studies.universality.fates"
@@ -26,6 +27,12 @@ def has_designs(config: Config, section: Config) -> bool:
 def has_widths(config: Config, section: Config) -> bool:
     """Say whether some SAEs differ in nothing but their expansion."""
     return any(pair.differ == ("expansion",) for pair in _compared(config, section))
+
+
+def of_widths(config: Config, section: Config) -> Iterator[Row]:
+    """Yield the rows of pairs that differ in nothing but their expansion, each once."""
+    rows = (pair.row for pair in _compared(config, section) if pair.differ == ("expansion",))
+    yield from {str(row): row for row in rows}.values()
 
 
 def has_others(config: Config, section: Config) -> bool:
@@ -73,9 +80,16 @@ TABLES: dict[str, Table] = {
         f"{_HERE}.found:found_ranked", _READS, given=given_own, also=("effects",), resampled=True,
         when=has_others,
     ),
-    "lineages": Table(f"{_HERE}.lineages:lineages", _READS, given=given_pairs, when=has_widths),
+    "lineages": Table(
+        f"{_HERE}.lineages:lineages", _READS, given=given_pairs, also=("splitting",),
+        when=has_widths,
+    ),
     "children": Table(
-        f"{_HERE}.lineages:children", _READS, given=given_pairs, resampled=True, when=has_widths
+        f"{_HERE}.widths:children", _READS, given=given_pairs, resampled=True, when=has_widths
+    ),
+    "absorption": Table(
+        f"{_HERE}.widths:absorption", (*_READS, "splitting"), given=given_pairs, resampled=True,
+        when=has_widths,
     ),
 }  # fmt: skip
 
@@ -86,17 +100,17 @@ FIGURES: dict[str, Figure] = {
         caption="""
         SAEs of one recipe that differ in the seed of their initial weights, in the order of their
         training rows, in the part of the documents that they see, or in several of these. Each is
-        the reference once; above: how similar the best match of its live features is in others,
-        the mean and a pale point per reference; in the middle: how many have a match of at least
-        0.7. An SAE and itself have 1 in both. Below: what of the loss, 1 less the similarity, is
-        these factors' together and not already that of fewer; the bars of all sets within a set
-        add up to its loss. A negative bar says that the factors take the same features: what
-        another seed loses cannot be lost again to another order. Two parts share no document, so
-        what differs in its part differs in its order as well, whatever the order's seed: the part
-        alone says what data and order do, and of the order alone only SAEs of one part tell. A
-        part has fewer documents than all. By chance: the best of as many Gaussian directions, and
-        activations at shuffled tokens. Intervals: 95 % bootstrap over features of the same SAEs;
-        how other SAEs would differ, the pale points say.
+        the reference once; above: how similar the best match of its live features is in others, the
+        mean and a pale point per reference; in the middle: how many have a match above 0.7. An SAE
+        and itself have 1 in both. Below: what of the loss, 1 less the similarity, is these factors'
+        together and not already that of fewer; the bars of all sets within a set add up to its
+        loss. A negative bar says that the factors take the same features: what another seed loses
+        cannot be lost again to another order. Two parts share no document, so what differs in its
+        part differs in its order as well, whatever the order's seed: the part alone says what data
+        and order do, and of the order alone only SAEs of one part tell. A part has fewer documents
+        than all. By chance: the best of as many Gaussian directions, and activations at shuffled
+        tokens. Intervals: 95 % bootstrap over features of the same SAEs; how other SAEs would
+        differ, the pale points say.
         """,
     ),
     "fate_shares": Figure(
@@ -105,16 +119,16 @@ FIGURES: dict[str, Figure] = {
         caption="""
         The variance of what becomes of features, over features and over the SAEs of the figure
         before in which they are looked for: of their similarity to the best match, and of whether
-        that is at least 0.7. The feature itself: some are found everywhere, others nowhere. Seed,
+        that is above 0.7. The feature itself: some are found everywhere, others nowhere. Seed,
         order and part: all features alike fare worse where these differ; of single features: a
         factor that some features mind and others do not. The rest is what hangs on several factors
         for single features, and what nothing explains; with one SAE for each set of differences
         these two cannot be told apart. The last bar has the shares that numbers without meaning
         would have, for as many features and SAEs: compare with it, for a share of a seventh of the
         feature itself is nothing. An SAE and itself are left out: they agree by construction. A
-        small share of a factor does not say that it changes little, but that others change as
-        much. With a missing SAE the share of a factor is a mean over the orders in which factors
-        can be added. The table has intervals, over features of the same SAEs, and the range over
+        small share of a factor does not say that it changes little, but that others change as much.
+        With a missing SAE the share of a factor is a mean over the orders in which factors can be
+        added. The table has intervals, over features of the same SAEs, and the range over
         references.
         """,
     ),
@@ -124,12 +138,12 @@ FIGURES: dict[str, Figure] = {
         The features of one of the study's own SAEs in ten parts of equal number, by how often they
         are active, how strong they then are (activation times the norm of the decoder's row), what
         they carry of the reconstruction and, where it was measured, of the effect on the loss; and
-        how many of the other SAEs at this hook that the study compares with it have a feature at
-        least 0.7 similar, in the mean. Wider and narrower SAEs and other architectures count among
-        these; dashed, where there are others: those of the same recipe, with another seed, order or
-        part of the data. The properties hang together (a frequent feature carries more), so a rise
-        in one panel may be that of another. A rare feature's correlation rests on few tokens.
-        Intervals: 95 % bootstrap over the features of a part.
+        how many of the other SAEs at this hook that the study compares with it have a feature with
+        a similarity above 0.7, in the mean. Wider and narrower SAEs and other architectures count
+        among these; dashed, where there are others: those of the same recipe, with another seed,
+        order or part of the data. The properties hang together (a frequent feature carries more),
+        so a rise in one panel may be that of another. A rare feature's correlation rests on few
+        tokens. Intervals: 95 % bootstrap over the features of a part.
         """,
     ),
     "found_ranked": Figure(
@@ -140,31 +154,31 @@ FIGURES: dict[str, Figure] = {
         SAEs find (from all of them, the large point, to none, the upper right corner), as a share
         of its live features, and the share that they have of the reconstruction: a feature carries
         its activation times the projection of the reconstruction on its direction, summed over
-        tokens.
-        On the broken line, what is shared carries no more than other features; no choice of as many
-        features carries more than the dotted one, whose points are joined by straight lines. What a
-        feature carries counts what it has in common with others that are active with it.
-        Intervals: 95 % bootstrap over features.
+        tokens. On the broken line, what is shared carries no more than other features; no choice of
+        as many features carries more than the dotted one, whose points are joined by straight
+        lines. What a feature carries counts what it has in common with others that are active with
+        it. Intervals: 95 % bootstrap over features.
         """,
     ),
     "family_trees": Figure(
         "lineages", "Features and their descendants in wider SAEs",
         draw=f"{_HERE}.trees:family_trees",
         caption="""
-        SAEs that differ in nothing but their expansion, the narrowest to the left; the features
-        of that one with most descendants. A feature's parent is the one in the next narrower SAE
-        with the most similar decoder direction, if their cosine is at least 0.5 and above that of
-        the best of as many Gaussian directions for 99 of 100 features. Beside a feature: the share
-        of tokens on which it is active, or the fact of the world that it tells where that is
-        known; (+ n): children that are not shown, the least frequent ones; larger points are more
-        frequent. Hollow: by the correlation of activations its parent is another one. These are
-        the largest families, not usual ones, and a tree by construction: a child of two features
-        has the nearer one as its parent.
+        SAEs that differ in nothing but their expansion, the narrowest to the left; the features of
+        that one with most descendants. A feature's parent is the one in the next narrower SAE with
+        the most similar decoder direction, if their cosine is at least 0.55 (three children of one
+        size without anything else in common have 0.58). Beside a feature: the share of tokens on
+        which it is active, or the fact of the world that it tells where that is known; (+ n):
+        children that are not shown, the least frequent ones; larger points are more frequent.
+        Hollow: by the correlation of activations its parent is another one. These are the largest
+        families, not usual ones, and a tree by construction: a child of two features has the nearer
+        one as its parent. Where a hook has few dimensions, unrelated directions can be as near (the
+        next figure says how often).
         """,
     ),
     "children_by_width": Figure(
         "children", "How many children features have",
-        draw=f"{_HERE}.trees:children_by_width",
+        draw=f"{_HERE}.width_figures:children_by_width",
         caption="""
         Above: the features of the narrower of two SAEs by the number of children that they have in
         the wider one, parents as in the trees; a single child is most often the feature itself.
@@ -172,6 +186,22 @@ FIGURES: dict[str, Figure] = {
         where Gaussian directions would stand. A feature without children is lost, or has come apart
         into ones whose directions are far from its own. Strokes: 95 % bootstrap over features, of
         each seed.
+        """,
+    ),
+    "absorption": Figure(
+        "absorption", "Where the descendants of a feature are active",
+        draw=f"{_HERE}.width_figures:absorption",
+        caption="""
+        Above: the tokens on which a feature of the narrower of two SAEs is active, mean over its
+        features. Blue: the wider SAE's feature with the most similar direction, if their cosine is
+        at least 0.55, is active too; orange: that one is silent, and a child is active, whose
+        direction has the feature's in it. Where the feature lives on beside the child, this is
+        absorption; where it has no such feature, the children have parted it among themselves.
+        Grey: neither. Below: the tokens on which a feature of the wider SAE is active, and the
+        share of them on which its parent is, mean over those with a parent: near 1, the child is a
+        part of its parent. Dotted: what it would be if the wider SAE's features were active as
+        often elsewhere. With more children there is more to be active by chance. Strokes: 95 %
+        bootstrap over features, of each seed.
         """,
     ),
 }  # fmt: skip

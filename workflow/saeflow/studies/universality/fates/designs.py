@@ -20,7 +20,7 @@ FACTORS = ("seed", "order", "part")
 """What the SAEs of a design differ in, in no other respect."""
 
 FOUND = 0.7
-"""The similarity from which on a feature counts as found."""
+"""The similarity above which a feature counts as found."""
 
 QUANTITIES = {"correlation": "correlation_tokens", "cosine": "cosine_gaussian"}
 """Similarities, and the null of each."""
@@ -67,7 +67,7 @@ class Reference(NamedTuple):
     def fates(self, column: str, outcome: str) -> np.ndarray:
         """Return what became of each feature in each of the others, (n_features, n_cells)."""
         values = np.stack([table[column].to_numpy(float) for table in self.tables], axis=1)
-        return values if outcome == SIMILARITY else (values >= FOUND).astype(float)
+        return values if outcome == SIMILARITY else (values > FOUND).astype(float)
 
 
 class Design(NamedTuple):

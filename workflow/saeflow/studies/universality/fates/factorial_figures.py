@@ -22,7 +22,7 @@ _SLOT, _WIDEST = 0.3, 3.0  # inches, of a set of factors, and of a panel
 _APART = 0.13  # of a set of factors: so far are two similarities from its middle
 _LABELS = ("Similarity of the best match", "Share of features found", "Loss beyond that of parts")
 _BARS = {
-    (quantity, outcome): quantity + (" ≥ 0.7" if outcome == IS_FOUND else "")
+    (quantity, outcome): quantity + (" > 0.7" if outcome == IS_FOUND else "")
     for quantity in LOOKS
     for outcome in (SIMILARITY, IS_FOUND)
 }

@@ -75,7 +75,7 @@ class Asked(NamedTuple):
             if which.any() and (among == ALL or not again.all()):
                 chosen = [side for side, take in zip(sides, which, strict=True) if take]
                 others[among] = {
-                    name: np.stack([side[name] >= FOUND for side in chosen], axis=1)
+                    name: np.stack([side[name] > FOUND for side in chosen], axis=1)
                     for name in QUANTITIES
                 }
         return cls(sae, _features(sae, sides[0], pairs[0].record.facts["n_tokens"]), others)
@@ -91,7 +91,9 @@ class Asked(NamedTuple):
 
 
 def _counts(pair: Compared) -> bool:
-    return not pair.is_null and not _APART & {*pair.differ}
+    """Say whether a pair is at one hook, with directions in one space."""
+    known = {*QUANTITIES} <= {*pair.side("first")}
+    return known and not pair.is_null and not _APART & {*pair.differ}
 
 
 def _features(sae: Sae, side: pd.DataFrame, n_tokens: int) -> pd.DataFrame:

@@ -47,8 +47,8 @@ def found(
     -------
     DataFrame
         The SAE; the columns of `Asked.features`; ``n_all``, with how many SAEs it is compared, and
-        of each quantity ``correlation_all``, the share of them that have a feature at least `FOUND`
-        similar; the same of `RETRAINED` ones, NaN where these are none or all.
+        of each quantity ``correlation_all``, the share of them that have a feature with a
+        similarity above `FOUND`; the same of `RETRAINED` ones, NaN where these are none or all.
     """
     parts = []
     for one in Asked.each(runs, pairs, own):

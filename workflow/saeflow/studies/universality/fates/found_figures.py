@@ -11,7 +11,7 @@ from saeflow.figures.axes import arms
 from saeflow.figures.drawing import Drawing, finite
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
-from saeflow.figures.places import Place, shown_hooks
+from saeflow.figures.places import Place, shown_hooks, spread
 from saeflow.figures.style import MUTED, REFERENCE, Look, use_style
 from saeflow.studies.universality.fates.features import ALL
 from saeflow.studies.universality.fates.looks import LOOKS, places_of
@@ -22,6 +22,7 @@ _NAMES = {
     "carried": "what it carries",
     "effect": "effect on the loss",
 }
+_ROWS = 12  # of panels, in one figure
 _LARGE = 6.0  # points
 _AGAIN = "of one recipe"
 _MOST = "features that carry most"
@@ -39,9 +40,13 @@ def found_by(table: pd.DataFrame) -> Drawing:
     names = [name for name in _NAMES if name in set(table["property"])]
     table, fewer = shown_hooks(table, len(names) * table.groupby(["model", "sae"]).ngroups)
     with use_style():
+        every = places_of(table)
+        shown = spread(every, _ROWS)
+        if len(shown) < len(every):
+            fewer = (*fewer, f"Shown are {len(shown)} of {len(every)} SAEs; the table has all.")
         places = [
             Place((place.title,), name, f"{place.title}: by {_NAMES[name]}".lstrip(": "), rows)
-            for place in places_of(table)
+            for place in shown
             for name in names
             if len(rows := place.rows[place.rows["property"] == name])
         ]
@@ -57,7 +62,8 @@ def found_by(table: pd.DataFrame) -> Drawing:
             ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         grid.label(x="Part of the features, least first", y="SAEs that find one")
         legend_above(grid.figure, _handles(table))
-    return Drawing(grid.figure, table, (*fewer, *odd))
+    drawn = pd.concat([place.rows for place in shown])
+    return Drawing(grid.figure, drawn, (*fewer, *odd))
 
 
 def _style(look: Look, among: str) -> dict:

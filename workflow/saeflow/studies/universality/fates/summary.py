@@ -34,7 +34,7 @@ def shares(table: pd.DataFrame) -> Iterator[str]:
     """Yield what share of a feature's fate is its own, of the table `fate_shares`."""
     own = table[(table["quantity"] == _QUANTITY) & (table["source"] == "feature")]
     rows = _first(own[own["share"].notna()], ["comparison", "model", "hook", "sae"])
-    names = {"similarity": "that correlation", "found": "being found, at 0.7"}
+    names = {"similarity": "that correlation", "found": "being found, above 0.7"}
     for outcome, row in rows.set_index("outcome").iterrows():
         yield (
             f"Which feature it is makes {estimate(row, 'share', '.0%')} of the variance of"

@@ -1,8 +1,7 @@
-"""Figures of descendants: the largest families as trees, and how many children features have."""
+"""The figure of descendants: the largest families as trees, a width beside another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -11,25 +10,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
 
-from saeflow.figures.axes import arms, name_axis, short
-from saeflow.figures.drawing import Drawing, finite
+from saeflow.figures.drawing import Drawing
 from saeflow.figures.legends import legend_above
-from saeflow.figures.panels import MAX_WIDTH, panel_grid
-from saeflow.figures.places import by_hook, by_recipe_and_hook, hooks_of, shown_hooks, spread
+from saeflow.figures.panels import MAX_WIDTH
+from saeflow.figures.places import hooks_of, spread
 from saeflow.figures.style import INK, MUTED, SERIES, use_style
 from saeflow.figures.texts import shortened
-from saeflow.studies.universality.fates.lineages import MOST
+from saeflow.metrics.splitting import LEAST
 
 _TREES, _ACROSS = 4, 2  # in a figure, and beside one another
 _LEAVES = 26  # of a tree, at most
 _LEAF, _HEAD = 0.135, 0.75  # inches
 _TEXT = 6.0  # points
 _SMALLEST, _LARGEST = 2.0, 8.0  # points, of nodes: of the rarest and the most frequent feature
-_THIN, _THICK = 0.4, 2.4  # points, of lines at a cosine of 0.5 and of 1
-_NEW = "no parent"
+_THIN, _THICK = 0.4, 2.4  # points, of lines at the least cosine and at 1
 
 
 class _Node(NamedTuple):
@@ -152,7 +147,7 @@ def _tree(ax: Axes, tree: list[_Node], saes: pd.DataFrame, sizer: _Sizer, room: 
         agrees = node.row["correlation_parent"] == node.row["parent"]
         if node.parent is not None:
             x, y = node.parent
-            part = np.clip((node.row["cosine"] - 0.5) / 0.5, 0, 1)
+            part = np.clip((node.row["cosine"] - LEAST) / (1 - LEAST), 0, 1)
             middle = (x + node.x) / 2
             ax.plot(
                 [x, middle, middle, node.x], [y, y, node.y, node.y], color=MUTED, zorder=1,
@@ -194,76 +189,5 @@ def _handles() -> list[Line2D]:
         Line2D([], [], label="same parent by correlation", **node),
         Line2D([], [], label="another one by correlation", fillstyle="none", **node),
         Line2D([], [], color=MUTED, linewidth=_THICK, label="cosine near 1"),
-        Line2D([], [], color=MUTED, linewidth=_THIN, label="cosine near 0.5"),
+        Line2D([], [], color=MUTED, linewidth=_THIN, label=f"cosine near {LEAST}"),
     ]
-
-
-def children_by_width(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per chain: how many children features have, and how many have no parent.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.fates.lineages.children`.
-    """
-    table, odd = finite(table, ["share"])
-    table = table.assign(sae=table["family"])
-    n_chains = table.groupby(["model", "family"]).ngroups
-    table, fewer = shown_hooks(table, 2 * n_chains)
-    with use_style():
-        several = table.groupby(["model", "hook"])["sae"].nunique().max() > 1
-        places = by_recipe_and_hook(table) if several else by_hook(table)
-        names = [name for name, _ in _steps(table)]
-        grid = panel_grid(places, size=(max(1.6, 0.45 * len(names) + 0.5), 1.6), stacked=2)
-        taller = 0.0
-        for (above, below), place, inside in zip(grid.panels, places, grid.widths, strict=True):
-            for ax in (above, below):
-                taller = max(taller, name_axis(ax, names, inside))
-                ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-                ax.set_ylim(0, 1)
-            for name, rows in _steps(place.rows):
-                _bar(above, names.index(name), rows)
-                _without(below, names.index(name), rows)
-        grid.add_below(taller)
-        grid.label(x="Expansions", y=("Features by children", "Features without a parent"))
-        patches = [Patch(color=_colour(n), label=_number(n)) for n in range(MOST + 1)]
-        null = Line2D([], [], color=INK, linewidth=1.0, linestyle=":", label="Gaussian directions")
-        legend_above(grid.figure, [*patches, null])
-    n_seeds = table.groupby(["model", "hook", "family"])["seed"].nunique().max()
-    seeds = (f"Bars are means over {n_seeds} seeds.",) if n_seeds > 1 else ()
-    return Drawing(grid.figure, table, (*seeds, *fewer, *odd))
-
-
-def _steps(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the name of two expansions and their rows, the narrowest first."""
-    for (wide, narrow), rows in table.groupby(["wide_expansion", "narrow_expansion"]):
-        yield f"{short(narrow)}→{short(wide)}", rows
-
-
-def _colour(n_children: int) -> tuple[float, ...]:
-    return mpl.colormaps["viridis_r"](n_children / MOST)
-
-
-def _number(n: int) -> str:
-    if n == MOST:
-        return f"{n} or more"
-    return f"{n} child" if n == 1 else f"{n} children"
-
-
-def _bar(ax: Axes, x: int, rows: pd.DataFrame) -> None:
-    bottom = 0.0
-    for number, share in rows.groupby("n_children")["share"].mean().items():
-        ax.bar(x, share, 0.7, bottom=bottom, color=_colour(int(number)))
-        bottom += share
-    ax.grid(axis="x", visible=False)
-
-
-def _without(ax: Axes, x: int, rows: pd.DataFrame) -> None:
-    own = rows.drop_duplicates(["narrow", "wide", "seed"])
-    ax.bar(x, own["new"].mean(), 0.7, color=SERIES[5])
-    ax.errorbar(
-        [x] * len(own), own["new"], yerr=arms(own, "new"), linestyle="", color=MUTED, elinewidth=0.8
-    )
-    null = own["new_null"].mean()
-    ax.hlines(null, x - 0.42, x + 0.42, color=INK, linewidth=1.0, linestyle=":")
-    ax.grid(axis="x", visible=False)
