@@ -126,7 +126,7 @@ def count(narrow: Side, wide: Side, found: Descent) -> dict[str, np.ndarray]:
     per_token = np.diff(narrow.codes.offsets) + np.diff(wide.codes.offsets)
     borders = [*starts_of(per_token).tolist(), narrow.codes.n_tokens]
     for first, end in zip(borders[:-1], borders[1:], strict=True):
-        own, other = (_active(side, first, end) for side in (narrow, wide))
+        own, other = (_active(side, slice(first, end)) for side in (narrow, wide))
         kept = own.multiply(other @ to_main)
         some = _ones(other @ to_parent)
         with_child = own.multiply(some)
@@ -145,9 +145,9 @@ def _pairs(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr
     return csr_array((np.ones(len(rows), np.int32), (rows, columns)), shape=shape)
 
 
-def _active(side: Side, first: int, end: int) -> csr_array:
-    """Return where live latents are active on some tokens, (end - first, n) of ones."""
-    latents = side.codes.matrix(side.latents, first, end)
+def _active(side: Side, tokens: slice) -> csr_array:
+    """Return where live latents are active on some tokens, (n_tokens, n) of ones."""
+    latents = side.codes.matrix(side.latents, tokens)
     latents.data = (latents.data > 0).astype(np.int32)
     latents.eliminate_zeros()
     return latents

@@ -7,13 +7,14 @@ After the post on the universality of SAE features (2024) that compares SAEs of 
 from __future__ import annotations
 
 from saeflow.studies.study import Figure, Study, Table
-from saeflow.studies.universality import pairs, post
+from saeflow.studies.universality import fates, pairs, post
 from saeflow.studies.universality.comparisons import each_sae, paired
+from saeflow.studies.universality.matches.rows import effect_saes, known_saes
 from saeflow.studies.universality.post.rows import in_model
 
-TABLES: dict[str, Table] = {**pairs.TABLES, **post.TABLES}
+TABLES: dict[str, Table] = {**pairs.TABLES, **post.TABLES, **fates.TABLES}
 
-FIGURES: dict[str, Figure] = {**pairs.FIGURES, **post.FIGURES}
+FIGURES: dict[str, Figure] = {**pairs.FIGURES, **post.FIGURES, **fates.FIGURES}
 
 STUDY = Study(
     title="Universality of features",
@@ -30,5 +31,11 @@ STUDY = Study(
     summary="saeflow.studies.universality.summary:summary",
     section="saeflow.studies.universality.section:Section",
     rows=each_sae,
-    rows_of={"similarity": paired, "language": in_model},
+    rows_of={
+        "similarity": paired,
+        "language": in_model,
+        "splitting": fates.of_widths,
+        "effects": effect_saes,
+        "facts": known_saes,
+    },
 )

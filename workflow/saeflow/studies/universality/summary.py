@@ -7,11 +7,20 @@ from collections.abc import Mapping
 import pandas as pd
 
 from saeflow.studies.saying import Say, paragraphs
+from saeflow.studies.universality.fates.summary import absorbed, fates, shared, shares, split
 from saeflow.studies.universality.pairs.summary import counted, similar
 
 Tables = Mapping[str, pd.DataFrame]
 
-PARTS: dict[str, Say] = {"similarity": similar, "counts": counted}
+PARTS: dict[str, Say] = {
+    "similarity": similar,
+    "counts": counted,
+    "factorial": fates,
+    "fate_shares": shares,
+    "found_ranked": shared,
+    "children": split,
+    "absorption": absorbed,
+}
 """Table -> what is said of it, in this order."""
 
 

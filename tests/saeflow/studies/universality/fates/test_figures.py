@@ -16,7 +16,7 @@ from saeflow.studies.universality.fates import FIGURES, TABLES, given_own, of_wi
 from saeflow.studies.universality.fates.factorial import factorial, fate_shares
 from saeflow.studies.universality.fates.found import found_by, found_ranked
 from saeflow.studies.universality.fates.lineages import lineages
-from saeflow.studies.universality.fates.summary import fates, shared, shares, split
+from saeflow.studies.universality.fates.summary import absorbed, fates, shared, shares, split
 from saeflow.studies.universality.fates.widths import absorption, children
 
 SEEN = os.environ.get("SAEFLOW_FIGURES")
@@ -127,11 +127,13 @@ def test_what_is_found_is_said(small):
     assert "(by chance 14%)" in " ".join(shares(small["fate_shares"]))
     assert "All 3 others find" in " ".join(shared(small["found_ranked"]))
     assert "from 1 to 2" in " ".join(split(small["children"]))
+    kept = small["absorption"].iloc[0]["share"]
+    assert f"is too on {kept:.0%} [" in " ".join(absorbed(small["absorption"]))
 
 
 def test_nothing_is_said_of_empty_tables(small):
     for name, say in (("factorial", fates), ("fate_shares", shares), ("found_ranked", shared),
-                      ("children", split)):  # fmt: skip
+                      ("children", split), ("absorption", absorbed)):  # fmt: skip
         assert not list(say(small[name].iloc[:0]))
 
 

@@ -59,6 +59,7 @@ def given_own(config: Config, section: Config) -> dict[str, Any]:
 
 
 _READS = ("similarity", "sae")
+_KNOWN = ("effects", "facts")
 
 TABLES: dict[str, Table] = {
     "factorial": Table(
@@ -70,18 +71,18 @@ TABLES: dict[str, Table] = {
         when=has_designs,
     ),
     "found": Table(
-        f"{_HERE}.found:found", _READS, given=given_own, also=("effects",), when=has_others
+        f"{_HERE}.found:found", _READS, given=given_own, also=_KNOWN, when=has_others
     ),
     "found_by": Table(
-        f"{_HERE}.found:found_by", _READS, given=given_own, also=("effects",), resampled=True,
+        f"{_HERE}.found:found_by", _READS, given=given_own, also=_KNOWN, resampled=True,
         when=has_others,
     ),
     "found_ranked": Table(
-        f"{_HERE}.found:found_ranked", _READS, given=given_own, also=("effects",), resampled=True,
+        f"{_HERE}.found:found_ranked", _READS, given=given_own, also=_KNOWN, resampled=True,
         when=has_others,
     ),
     "lineages": Table(
-        f"{_HERE}.lineages:lineages", _READS, given=given_pairs, also=("splitting",),
+        f"{_HERE}.lineages:lineages", _READS, given=given_pairs, also=("splitting", "facts"),
         when=has_widths,
     ),
     "children": Table(

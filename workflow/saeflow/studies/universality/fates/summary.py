@@ -68,6 +68,20 @@ def split(table: pd.DataFrame) -> Iterator[str]:
         )
 
 
+def absorbed(table: pd.DataFrame) -> Iterator[str]:
+    """Yield what becomes of features' tokens in a wider SAE, of the table `absorption`."""
+    rows = _first(table, ["model", "hook", "family", "seed", "narrow", "wide"])
+    if rows.empty:
+        return
+    said = rows.set_index("outcome")
+    yield (
+        f"Where a feature of {rows['narrow'].iloc[0]} is active, the one of {rows['wide'].iloc[0]}"
+        f" that is most like it is too on {estimate(said.loc['kept'], 'share', '.0%')} of the"
+        f" tokens (by chance {said.loc['kept', 'null']:.0%}), and children of it alone on"
+        f" {estimate(said.loc['absorbed'], 'share', '.0%')}."
+    )
+
+
 def _first(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return the rows that have the same names as the first one."""
     return table[(table[names] == table[names].iloc[0]).all(axis=1)] if len(table) else table
