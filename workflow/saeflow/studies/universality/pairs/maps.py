@@ -94,7 +94,8 @@ def maps(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Drawing:
         image, long = grid.axes[0].images[0], grid.figure.get_figheight() / _BAR_WIDTH
         grid.figure.colorbar(image, ax=grid.figure.axes, aspect=long, pad=0.02, label=label)
     notes = _notes(len(rows), shown)
-    return Drawing(grid.figure, pd.concat([one.rows for one in shown]), (*notes, *odd))
+    drawn = pd.concat([one.rows for one in shown]).drop(columns=[*_LABELS, "agreed"])
+    return Drawing(grid.figure, drawn, (*notes, *odd))
 
 
 def _places(shown: Sequence[_Map]) -> list[Place]:
