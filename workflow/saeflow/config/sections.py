@@ -192,7 +192,7 @@ class Similarity(Section):
 
     one_to_one: Count = 4096
     """Latents of the smaller SAE up to which the best assignment of one latent to one is found
-    among all; of larger ones among the best `candidates` of each."""
+    among all (if there are at most 67 million pairs); else among the best `candidates` of each."""
     candidates: Count = 32
     """Such best ones."""
     align_tokens: Count = 20_000

@@ -127,18 +127,18 @@ MEASURE = Measure(
         ),
         _metric(
             "above_09", "Share above 0.9", "share of latents i with max_j s(i, j) > 0.9",
-            above_09, "as above, stricter", unit="share of latents",
+            above_09, "above_07 with a higher threshold", unit="share of latents",
         ),
         _metric(
             "frequency_weighted", "Frequency-weighted similarity",
             "Σ_i n_i max_j s(i, j) / Σ_i n_i, n_i the tokens on which i is active",
-            frequency_weighted, "mean_max, weighted",
+            frequency_weighted, "mean_max with weights",
         ),
         _metric(
             "carried_weighted", "Similarity weighted by what is carried",
             "Σ_i c_i max_j s(i, j) / Σ_i c_i, c_i the sum over tokens of f_i ⟨w_i, x̂ − b_dec⟩, 0"
             " where that is negative",
-            carried_weighted, "mean_max, weighted",
+            carried_weighted, "mean_max with weights",
         ),
     ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 from saeflow.errors import DataError, StoreError
 from saeflow.measures.similarity.alignment import Alignments, align, procrustes
 from saeflow.measures.similarity.cosines import unit
-from tiny_stores import make_store
+from tiny_stores import make_store, make_tokens
 
 LENGTHS = {"train": [51] * 8, "validation": [], "test": [21] * 5}
 N = 51 * 8 + 21 * 5
@@ -23,10 +23,13 @@ def isometry(d, d_other, seed=9):
 
 
 def stores(root, x, y, lengths=LENGTHS):
-    made = {"resid_post.0": x, "resid_post.1": y}
+    """Write activations of the same tokens at two hooks, in shards of different sizes."""
+    made = {"resid_post.0": (x, 128), "resid_post.1": (y, 256)}
     return [
-        make_store(root, torch.tensor(rows, dtype=torch.float32), lengths, hook=hook)
-        for hook, rows in made.items()
+        make_store(
+            root, torch.tensor(rows, dtype=torch.float32), lengths, hook=hook, shard_rows=shard
+        )
+        for hook, (rows, shard) in made.items()
     ]
 
 
@@ -87,7 +90,8 @@ def test_too_few_training_tokens_and_other_tokens_are_refused(tmp_path):
     none = stores(tmp_path / "n", drawn(105, 6, 0), drawn(105, 6, 1), {**LENGTHS, "train": []})
     with pytest.raises(DataError, match="too few training tokens"):
         align(*none, 100)
+    make_tokens(tmp_path / "b" / "tokens", lengths, seed=1)
     ours, _ = stores(tmp_path / "a", drawn(N, 4, 0), drawn(N, 4, 1))
     _, theirs = stores(tmp_path / "b", drawn(110, 4, 0), drawn(110, 4, 1), lengths)
-    with pytest.raises(StoreError, match="do not pair up"):
+    with pytest.raises(StoreError, match="are of others"):
         align(ours, theirs, 100)

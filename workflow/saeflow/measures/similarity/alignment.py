@@ -15,10 +15,9 @@ import numpy as np
 
 from saeflow.activations.excerpts import ordinary_rows
 from saeflow.activations.reader import Store, open_store
-from saeflow.errors import DataError
+from saeflow.errors import DataError, StoreError
 from saeflow.measures.reconstruction import Evaluated
 from saeflow.measures.similarity.cosines import unit
-from saeflow.sae.training.pairs import require_pair
 
 FITTED, HELD_OUT = "train", "test"
 
@@ -115,7 +114,7 @@ def align(first: Path, second: Path, tokens: int) -> Alignment:
         If the activations are not of the same tokens.
     """
     with open_store(first) as one, open_store(second) as other:
-        require_pair(one, other)
+        _require_same_tokens(one, other)
         rows = {split: ordinary_rows(one, split)[:tokens] for split in (FITTED, HELD_OUT)}
         least = max(one.d_model, other.d_model)
         if len(rows[FITTED]) < least:
@@ -129,6 +128,17 @@ def align(first: Path, second: Path, tokens: int) -> Alignment:
         explained = moments(one, other, rows[HELD_OUT]).explained(rotation)
     onto_second = rotation.shape[0] <= rotation.shape[1]
     return Alignment(rotation, onto_second, len(rows[FITTED]), explained)
+
+
+def _require_same_tokens(one: Store, other: Store) -> None:
+    if (tokens := one.record["tokens"]) != other.record["tokens"]:
+        raise StoreError(
+            "two hooks are aligned by their activations on the same tokens, and these are of others",
+            where=other.path,
+            expected=f"tokens {tokens[:16]}, as in {one.path}",
+            got=f"tokens {other.record['tokens'][:16]}",
+            remedy="Compare SAEs of models with one tokenizer, on one dataset and packing.",
+        )
 
 
 def procrustes(cross: np.ndarray) -> np.ndarray:

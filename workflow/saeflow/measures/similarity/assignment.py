@@ -10,7 +10,7 @@ from saeflow.measures.similarity.cosines import Similar
 LEFT_OVER = -1
 """In the place of a partner's number where there is none."""
 
-_DENSE_ENTRIES = 1 << 27  # the solver holds them in float64: 1 GiB
+_DENSE_ENTRIES = 1 << 26  # the solver holds them in float64, twice: 1 GiB
 
 
 def one_to_one(similar: Similar, *, limit: int, candidates: int) -> tuple[Best, Best]:
@@ -21,8 +21,8 @@ def one_to_one(similar: Similar, *, limit: int, candidates: int) -> tuple[Best, 
     similar
         Similarities (n, m), n and m above 0, all of them above -2.
     limit
-        Rows or columns, whichever are fewer, up to which the assignment is the best of all. Where
-        there are more, it is the best among the pairs of which one is among the best
+        Rows or columns, whichever are fewer, up to which the assignment is the best of all, if all
+        similarities fit in memory. Where there are more, it is the best among the pairs of which one is among the best
         ``candidates`` of the other; what gets no partner so is assigned among what is left, by the
         same rule.
     candidates

@@ -103,8 +103,8 @@ def _read(record: Path, codes: Path, activations: Path, target: Path | None) -> 
     return Side(
         stored,
         {"latent": live, **{name: table[name].to_numpy() for name in _COLUMNS}},
-        unit(sae.W_dec.numpy()[live]),
-        unit(sae.W_enc.numpy().T[live]),
+        unit(sae.W_dec.float().numpy()[live]),
+        unit(sae.W_enc.float().numpy().T[live]),
         target if predicts and target else activations,
         predicts,
     )
