@@ -133,7 +133,7 @@ def align(first: Path, second: Path, tokens: int) -> Alignment:
 def _require_same_tokens(one: Store, other: Store) -> None:
     if (tokens := one.record["tokens"]) != other.record["tokens"]:
         raise StoreError(
-            "two hooks are aligned by their activations on the same tokens, and these are of others",
+            "hooks are aligned by activations on the same tokens, and these are of others",
             where=other.path,
             expected=f"tokens {tokens[:16]}, as in {one.path}",
             got=f"tokens {other.record['tokens'][:16]}",

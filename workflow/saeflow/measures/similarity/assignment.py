@@ -22,9 +22,9 @@ def one_to_one(similar: Similar, *, limit: int, candidates: int) -> tuple[Best, 
         Similarities (n, m), n and m above 0, all of them above -2.
     limit
         Rows or columns, whichever are fewer, up to which the assignment is the best of all, if all
-        similarities fit in memory. Where there are more, it is the best among the pairs of which one is among the best
-        ``candidates`` of the other; what gets no partner so is assigned among what is left, by the
-        same rule.
+        similarities fit in memory. Where there are more, it is the best among the pairs of which
+        one is among the best ``candidates`` of the other; what gets no partner so is assigned among
+        what is left, by the same rule.
     candidates
         Such best ones.
 
