@@ -21,9 +21,9 @@ def pair(plan):
 
     made = plan(change).plan
 
-    def make(seed=0, **other):
+    def make(seed=0, measure="similarity", **other):
         second = {paths.WITH[name]: one for name, one in {**SAE, "seed": seed + 1, **other}.items()}
-        return made.measurement_of_pair("similarity", **SAE, seed=seed, **second, **ON)
+        return made.measurement_of_pair(measure, **SAE, seed=seed, **second, **ON)
 
     return make
 
@@ -69,6 +69,13 @@ def test_how_many_latents_are_active_is_assumed_where_no_recipe_says_it(pair):
     work = Works()([pair(sae="relu")])
     assert work.amount.value == pytest.approx(expected(WIDTH, WIDTH, l0=32))
     assert work.amount.times > Works()([pair()]).amount.times
+
+
+def test_counting_descendants_takes_their_directions_once_and_goes_through_codes(pair):
+    work = Works()([pair(measure="splitting", sae="wide")])
+    cosines = 2 * WIDTH * 4 * WIDTH * D / OPERATIONS_PER_S
+    assert work.amount.value == pytest.approx(cosines + ROWS * 8 * 2 * L0 / 2e7 + 2 * 0.05)
+    assert work.count == ROWS and work.n_bytes.value == 5 * WIDTH * 60
 
 
 def test_codes_take_their_values_and_numbers(pair):

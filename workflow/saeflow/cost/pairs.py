@@ -1,6 +1,6 @@
 """What it takes to hold SAEs against each other: products of their directions, and of their codes.
 
-Read `compared`; `bytes_of_codes` says what the codes take that are kept for it.
+Read `compared` and `descended`; `bytes_of_codes` says what the codes take that are kept for it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _READ_PER_S = 2e7  # active latents: read, and brought into the order of latents
 _PAIRINGS, _RANKED, _RANKED_PER_S = 33, 1024, 5e8  # of matched latents, and two of them at a time
 _ASSUMED_L0 = 32
 _SIDE = 0.05  # seconds, to read an SAE and to write what is found of it
+_COUNTED, _COUNT_BYTES = 8, 60  # active latents: times that each is gone through; of a latent
 _GROUP_BYTES, _LATENT_BYTES, _ACTIVE_BYTES = 50, 250, 6
 
 
@@ -65,6 +66,30 @@ def compared(results: Sequence[Result], works: Works) -> Compared:
         n_latents = first.width + second.width
         each = _LATENT_BYTES + one.settings["groups"] * _GROUP_BYTES
         n_bytes.append(Guess(n_latents * each, 2.0))
+    return Compared(rows, total(amounts), total(n_bytes))
+
+
+def descended(results: Sequence[Result], works: Works) -> Compared:
+    """Return the work of counting where latents of SAEs of two widths are active.
+
+    Raises
+    ------
+    UnknownError
+        As of `compared`.
+    """
+    amounts, n_bytes = [], []
+    for one in results:
+        codes = one.inputs["codes"]
+        inputs = {**one.inputs, "activations": codes.inputs["activations"]}
+        test = works.tokens(inputs["activations"].inputs["tokens"]).splits["test"]
+        rows = test._replace(value=min(test.value, codes.settings["tokens"]))
+        first, second = (_side(inputs, prefix, works) for prefix in ("", "other_"))
+        active = first.l0.value + second.l0.value
+        times = max(first.l0.times, second.l0.times)
+        cosines = 2 * first.width * second.width * first.d / OPERATIONS_PER_S
+        counted = rows.scaled(_COUNTED * active / _READ_PER_S, times)
+        amounts += [Guess(cosines + 2 * _SIDE, 2.0), counted]
+        n_bytes.append(Guess((first.width + second.width) * _COUNT_BYTES, 2.0))
     return Compared(rows, total(amounts), total(n_bytes))
 
 

@@ -17,7 +17,7 @@ from saeflow.config.amounts import n_parts
 from saeflow.config.recipes import wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.labelled import done_with
-from saeflow.cost.pairs import bytes_of_codes, compared
+from saeflow.cost.pairs import bytes_of_codes, compared, descended
 from saeflow.cost.shapes import OPERATIONS_PER_S, Shape, shape_of
 from saeflow.cost.tokens import Tokens, manifest_of, tokens_of, tokens_of_prompts
 from saeflow.files import canonical_json
@@ -280,7 +280,8 @@ class Works:
             n_bytes = total([small.n_bytes, done.n_bytes])
             return small._replace(**done._asdict() | {"n_bytes": n_bytes}, count=count)
         if "other_sae" in inputs:  # pairs
-            done = compared(results, self)
+            told = compared if "activations" in inputs else descended
+            done = told(results, self)
             return small._replace(**done._asdict(), count=done.rows.value * len(results))
         store = inputs.get("activations")
         tokens = inputs.get("tokens") or (store and store.inputs["tokens"])
