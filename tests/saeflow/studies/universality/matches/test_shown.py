@@ -12,6 +12,7 @@ from saeflow.studies.universality.matches import MATCHED, UNMATCHED
 from saeflow.studies.universality.matches.shown import ALONE, BEST, RANDOM, matched_contexts
 from saeflow.studies.universality.matches.side_by_side import side_by_side
 from saeflow.studies.universality.reading import compared
+from saeflow.tables.files import read_csv, write_csv
 
 SEEDS = {"seeds": {"vary": ["seed"], "seeds": [0, 1]}}
 WIDTHS = {"ratios": {"vary": ["sae"], "saes": ["topk-x2", "topk-x4", "topk-x8"]}}
@@ -70,6 +71,29 @@ def test_contexts_are_those_of_the_saes_and_frequencies_their_own():
         assert (rows["frequency"] == active / made_up.made_up_pairs.N_TOKENS).all()
 
 
+def test_a_match_stands_beside_the_feature_that_is_nearest_to_it():
+    _, study, pairs = shown(SEEDS)
+    (pair,) = compared(study.runs, pairs)
+    side = pair.side("first").sort_values("correlation", ascending=False).reset_index(drop=True)
+    side.loc[:2, "correlation_match"] = side.loc[0, "correlation_match"]
+    runs = with_first(study, pair, side)
+    best = matched_contexts(runs, pairs=pairs, seed=0).query("kind == @BEST")["latent"].unique()
+    assert best.tolist() == side.loc[[0, 3, 4, 5, 6], "latent"].tolist()
+
+
+def with_first(study, pair, table):
+    """Return the runs of a study of one pair with another first.parquet."""
+
+    def read(name):
+        return table if name == "first.parquet" else pair.record.table(name)
+
+    record = replace(pair.record, read=read, _tables={})
+    return [
+        replace(run, records={**run.records, "similarity": record}) if run.key.other else run
+        for run in study.runs
+    ]
+
+
 def test_a_seed_draws_other_random_matches_and_leaves_the_rest():
     one, other = (shown(SEEDS, seed)[0] for seed in (0, 1))
     for kind in (BEST, ALONE):
@@ -92,12 +116,7 @@ def test_a_cosine_with_another_feature_than_the_match_is_not_told():
     (pair,) = compared(study.runs, pairs)
     side = pair.side("first")
     changed = side.assign(cosine_match=side["cosine_match"].max() + 1)
-    record = replace(pair.record, read=lambda name: changed if name == "first.parquet" else
-                     pair.record.table(name), _tables={})  # fmt: skip
-    runs = [
-        replace(run, records={**run.records, "similarity": record}) if run.key.other else run
-        for run in study.runs
-    ]
+    runs = with_first(study, pair, changed)
     assert matched_contexts(runs, pairs=pairs, seed=0)["cosine"].isna().all()
 
 
@@ -139,6 +158,17 @@ def test_both_sides_of_a_feature_stand_in_their_halves_in_the_same_lines():
     first = table[table["side"] == "first"]["token"].iloc[0]
     assert left[0].get_text() == first
     assert np.ptp([t.get_position()[0] for t in left]) == 0
+
+
+def test_a_table_from_a_file_has_the_same_figure(tmp_path):
+    table, _, _ = shown(SEEDS)
+    table = table[(table["place"] == 1) & (table["rank"] <= 2)].copy()
+    table["before"] = ["", *table["before"].iloc[1:]]
+    table["after"] = ""
+    write_csv(table, tmp_path / "table.csv")
+    drawn, again = (side_by_side(t) for t in (table, read_csv(tmp_path / "table.csv")))
+    texts = [[t.get_text() for t in one.figure.axes[0].texts] for one in (drawn, again)]
+    assert texts[0] == texts[1]
 
 
 def test_texts_of_any_letters_are_drawn_in_one_line():

@@ -36,8 +36,9 @@ FIGURES: dict[str, Figure] = {
         draw=f"{_HERE}.side_by_side:side_by_side",
         caption="""
         To the left features of one SAE, to the right those of the other whose activations correlate
-        most with them (r; cos, where it is given, is of the decoder directions). Of each the texts
-        with the largest activations, at most one of a document, and in bold the token with it.
+        most with them (r; cos, of the decoder directions, is given where these too are nearest to
+        each other). Of each the texts with the largest activations, at most one of a document, and
+        in bold the token with it.
         Best matches have the largest r; random matches are drawn from all other features with one
         of at least 0.7, and are what to judge matches by; features without a match have an r
         below 0.5 with any, and are those of them that carry most of the reconstruction: what stands

@@ -44,11 +44,13 @@ def matched_contexts(
     DataFrame
         The pair; ``kind`` of `KINDS` and ``place``, from 1; ``latent`` of the first SAE and its
         ``match``, the latent of the second whose activations correlate most with it, with the
-        ``correlation`` and the ``cosine`` of their decoder directions where they can be compared;
+        ``correlation`` and the ``cosine`` of their decoder directions;
         ``side``, first or second, that what follows is about: ``frequency``, the share of tokens
         on which the latent is active; ``rank`` of the context, from 1; the latent's
         ``activation`` there; ``document``; ``before``, ``token`` and ``after``. A match has a
-        correlation of at least `MATCHED`; features of `ALONE` one below `UNMATCHED` with any.
+        correlation of at least `MATCHED`, and of features that have the same match the one that is
+        nearest to it is taken; features of `ALONE` have one below `UNMATCHED` with any. No cosine
+        is told where by the cosine another latent is the best match.
     """
     rows: list[dict[str, Any]] = []
     for pair in compared(runs, pairs):
@@ -86,6 +88,7 @@ def _chosen(features: pd.DataFrame, seed: int) -> Iterator[tuple[str, int, pd.Se
     """Yield kind, place and row of the features that are shown."""
     by_match = features.sort_values("correlation", ascending=False, kind="stable")
     matched = by_match[by_match["correlation"] >= MATCHED]
+    matched = matched.drop_duplicates("correlation_match")
     best, rest = matched[:_PER_KIND], matched[_PER_KIND:]
     drawn = np.random.default_rng(seed).permutation(len(rest))[:_PER_KIND]
     alone = features[features["correlation"] < UNMATCHED]

@@ -54,6 +54,8 @@ def side_by_side(table: pd.DataFrame) -> Drawing:
     table
         That of `saeflow.studies.universality.matches.shown.matched_contexts`.
     """
+    texts = ["before", "token", "after"]
+    table = table.assign(**table[texts].fillna("").astype(str))  # a file has no empty texts
     names = [f"{side}_{name}" for side in SIDES for name in OF_SAE]
     groups = [own for _, own in table.groupby(["comparison", *names], sort=False, dropna=False)]
     blocks = spread(groups, _MOST_PAIRS)
