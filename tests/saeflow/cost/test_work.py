@@ -178,7 +178,8 @@ def test_controls_run_the_model_three_times_with_each_sae_on_some_of_the_tokens(
 
 
 def test_each_latent_that_is_taken_out_is_a_run_from_its_hook_on(plan):
-    made = plan(lambda c: c.update(measures={"effects": {"tokens": 4_000, "exact": 5}})).plan
+    settings = {"tokens": 4_000, "exact": 5, "exact_sequences": 3}
+    made = plan(lambda c: c.update(measures={"effects": settings})).plan
     place = {"model": "m", "dataset": "world", "packing": "some", "sae": "relu"}
     on = {"eval_dataset": "world", "eval_packing": "some"}
     results = [
@@ -187,8 +188,10 @@ def test_each_latent_that_is_taken_out_is_a_run_from_its_hook_on(plan):
     ]
     work = Works()(results)
     assert work.rows.value == 4_000
-    runs = behind(1) + 2 * 5 * behind(1)
-    assert operations(work) == pytest.approx(4_000 * (2 * 2 * 2 * SAE + runs))
+    length = made.tokens(made.tokenizer_name("m"), "world", "some").settings["context_length"]
+    assert 3 * length < 4_000
+    runs = 4_000 * behind(1) + 2 * 5 * 3 * length * behind(1)
+    assert operations(work) == pytest.approx(4_000 * 2 * 2 * 2 * SAE + runs)
 
 
 def test_prompts_are_asked_once_as_they_are_and_once_with_each_sae(plan):

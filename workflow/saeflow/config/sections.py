@@ -215,6 +215,8 @@ class Effects(Section):
     """Tokens of the test split that are enough: its first sequences, until they have so many."""
     exact: Whole = 16
     """Latents that are also taken out one by one, to tell how good the estimate by gradients is."""
+    exact_sequences: Count = 4
+    """Sequences from which each of these is taken out: the first ones on which it is active."""
     seed: Whole = 0
     """Seed of their choice."""
 

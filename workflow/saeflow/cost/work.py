@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from saeflow.config.amounts import n_parts
 from saeflow.config.recipes import wants_coefficient
@@ -44,6 +44,7 @@ _PRODUCTS = {
 _OTHER_PRODUCTS = 6
 _SEARCH = 0.4  # of a training's rows, for a coefficient: some trials at 1/32, and one at 1/8
 _IMPORTED_EXPANSION = 16
+_LONG = 1024  # tokens of a sequence that is as long as its document
 _VARIANTS = {
     "controls": 3,
     "clean": 3,
@@ -294,9 +295,11 @@ class Works:
         # others read what arrives of a change twice, of its whole and of its direct effect
         read = [*saes, *(2 * [other for one in results for other in one.inputs.get("others", ())])]
         operations = sum(4 * shape.d_model * self.width(one, shape.d_model) for one in read)
-        exact = results[0].settings.get("exact")  # latents that are taken out one by one
-        variants = exact or _VARIANTS.get(results[0].place["measure"], 1)
-        if "clean" in inputs or exact is not None:  # from each hook on, as it is and with each SAE
+        variants = _VARIANTS.get(results[0].place["measure"], 1)
+        taken_out = "exact" in results[0].settings  # latents, one by one, from some sequences
+        if taken_out:
+            variants = _taken_out(results[0].settings, tokens, rows)
+        if "clean" in inputs or taken_out:  # from each hook on, as it is and with each SAE
             of_hook = {one.inputs["sae"].place["hook"]: one for one in results}
             operations += sum(self.behind(one, shape) for one in of_hook.values())
             operations += variants * sum(self.behind(one, shape) for one in results)
@@ -334,3 +337,10 @@ class Works:
     def _small(self, results: Sequence[Result]) -> Work:
         n, seconds = len(results), _SECONDS.get(results[0].rule, 1.0)
         return Work(ZERO, Guess(seconds * n), Guess(_SMALL_BYTES * n, 4.0), Guess(4 * n, 1.5))
+
+
+def _taken_out(settings: Mapping[str, Any], tokens: Result, rows: Guess) -> float:
+    """Return how many runs over all rows it makes to take latents out of a few sequences each."""
+    length = tokens.settings["context_length"] or _LONG
+    share = min(1.0, settings["exact_sequences"] * length / max(1.0, rows.value))
+    return settings["exact"] * share

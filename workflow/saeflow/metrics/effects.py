@@ -2,8 +2,9 @@
 
 `FILE` has a row per latent: ``latent``; ``effect``, the loss in nats that the test tokens gain in
 sum when the latent is taken out of the activations at the hook, to first order; ``absolute``, the
-sum over tokens of the absolute value of the same; and ``exact``, what they gain indeed, NaN for the
-many latents of which this was not computed. `saeflow.measures.effects` says how.
+sum over tokens of the absolute value of the same. Of a few latents ``exact`` is what some sequences
+gain in fact, and ``estimate`` the first order of the same; they are NaN for the others.
+`saeflow.measures.effects` says how.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 
 from saeflow.errors import SaeflowError
 from saeflow.logs import progress
@@ -28,28 +29,32 @@ _LEAST = 3  # latents of which a correlation says something
 
 
 class Effects(NamedTuple):
-    """What the loss gains without each latent of an SAE, in nats, summed over tokens.
+    """What the loss gains without each latent of an SAE, in nats.
 
     Attributes
     ----------
     effect, absolute : ndarray (d_sae,) float64
-        The estimate, and the sum of the absolute values of the estimates of single tokens.
-    exact : ndarray (d_sae,) float64
-        What it gains; NaN where that was not computed.
+        The estimate, summed over all tokens, and the sum of its absolute values.
+    estimate, exact : ndarray (d_sae,) float64
+        The estimate on some sequences, and what it gains there; NaN where that was not computed.
     """
 
     effect: np.ndarray
     absolute: np.ndarray
+    estimate: np.ndarray
     exact: np.ndarray
 
-    @property
-    def correlation(self) -> float | None:
-        """Pearson's r of the estimate with what was computed; None of too few latents."""
+    def correlations(self) -> dict[str, float | None]:
+        """Return how good the estimate is: ``correlation`` and ``rank_correlation``.
+
+        Pearson's and Spearman's, with what was computed; None of too few latents.
+        """
         known = np.isfinite(self.exact)
-        pair = self.effect[known], self.exact[known]
+        pair = self.estimate[known], self.exact[known]
         if known.sum() < _LEAST or not all(np.ptp(column) > 0 for column in pair):
-            return None
-        return float(np.corrcoef(*pair)[0, 1])
+            return {"correlation": None, "rank_correlation": None}
+        both = {"correlation": pair, "rank_correlation": [rankdata(column) for column in pair]}
+        return {name: float(np.corrcoef(*two)[0, 1]) for name, two in both.items()}
 
 
 def measure_effects(tasks: Sequence[Task]) -> None:
@@ -73,7 +78,8 @@ def _measure(tasks: Sequence[Task]) -> None:
     if at is None:
         return
     stores = stored(inputs["tokens"], *at.stores)
-    drawn = {"n_exact": settings["exact"], "seed": settings["seed"]}
+    names = {"n_exact": "exact", "n_sequences": "exact_sequences", "seed": "seed"}
+    drawn = {name: settings[key] for name, key in names.items()}
     found = effects(at.patched, at.saes, tokens, stores, **drawn)
     finish_each(at.tasks, found, partial(_write, tokens))
 
@@ -87,7 +93,7 @@ def _write(tokens: Sequences, task: Task, found: Effects) -> None:
             "n_documents": len(np.unique(tokens.documents)),
             "n_predictions": len(tokens.scored),
             "n_exact": int(np.isfinite(found.exact).sum()),
-            "correlation": found.correlation,
+            **found.correlations(),
         }
     )
 
@@ -100,6 +106,7 @@ def effects(
     stores: Mapping[Hook, Stored] = {},
     *,
     n_exact: int = 0,
+    n_sequences: int = 4,
     seed: int = 0,
     batch_tokens: int = BATCH_TOKENS,
 ) -> list[Effects | SaeflowError]:
@@ -117,6 +124,8 @@ def effects(
         The activations at the hooks; of a hook that is not among them the model computes them.
     n_exact
         Latents of each SAE, of those that are active at all, without which the loss is computed.
+    n_sequences
+        On how many sequences at most: the first ones on which a latent is active.
     seed
         Of the choice of these.
     batch_tokens
@@ -134,17 +143,18 @@ def effects(
         for place, codes in _codes(encoders, part.x):
             found[place].add(saes[place], codes, slope)
     chosen = [_chosen(own, n_exact, seed) for own in found]
-    without = Without(patched, saes, chosen)
-    if any(map(len, chosen)):
-        for part in progress(parts(), desc="effects, computed", unit="batches"):
-            without.add(part, dict(_codes(encoders, part.x)), batch_tokens)
+    without = Without(patched, saes, chosen, n_sequences)
+    for part in progress(parts() if without.wants_more else (), desc="exact effects"):
+        without.add(part, dict(_codes(encoders, part.x)), batch_tokens)
+        if not without.wants_more:
+            break
 
     def result(place: int) -> Effects | SaeflowError:
         if not found[place].finite:
             return no_numbers(patched.hook)
-        exact = np.full(saes[place].d_sae, np.nan)
-        exact[chosen[place]] = without.gained[place]
-        return Effects(found[place].effect, found[place].absolute, exact)
+        computed = np.full((2, saes[place].d_sae), np.nan)
+        computed[:, chosen[place]] = without.gained[place]
+        return Effects(found[place].effect, found[place].absolute, *computed)
 
     return encoders.results(result)
 
