@@ -7,14 +7,14 @@ After the post on the universality of SAE features (2024) that compares SAEs of 
 from __future__ import annotations
 
 from saeflow.studies.study import Figure, Study, Table
-from saeflow.studies.universality import fates, pairs, post
+from saeflow.studies.universality import fates, matches, pairs, post
 from saeflow.studies.universality.comparisons import each_sae, paired
-from saeflow.studies.universality.matches.rows import effect_saes, known_saes
+from saeflow.studies.universality.matches.rows import effect_saes, known_saes, shown_saes
 from saeflow.studies.universality.post.rows import in_model
 
-TABLES: dict[str, Table] = {**pairs.TABLES, **post.TABLES, **fates.TABLES}
+TABLES: dict[str, Table] = {**pairs.TABLES, **post.TABLES, **fates.TABLES, **matches.TABLES}
 
-FIGURES: dict[str, Figure] = {**pairs.FIGURES, **post.FIGURES, **fates.FIGURES}
+FIGURES: dict[str, Figure] = {**pairs.FIGURES, **post.FIGURES, **fates.FIGURES, **matches.FIGURES}
 
 STUDY = Study(
     title="Universality of features",
@@ -37,5 +37,6 @@ STUDY = Study(
         "splitting": fates.of_widths,
         "effects": effect_saes,
         "facts": known_saes,
+        "contexts": shown_saes,
     },
 )

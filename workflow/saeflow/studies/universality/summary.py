@@ -8,6 +8,7 @@ import pandas as pd
 
 from saeflow.studies.saying import Say, paragraphs
 from saeflow.studies.universality.fates.summary import absorbed, fates, shared, shares, split
+from saeflow.studies.universality.matches.summary import known
 from saeflow.studies.universality.pairs.summary import counted, similar
 
 Tables = Mapping[str, pd.DataFrame]
@@ -20,6 +21,7 @@ PARTS: dict[str, Say] = {
     "found_ranked": shared,
     "children": split,
     "absorption": absorbed,
+    "facts_universal": known,
 }
 """Table -> what is said of it, in this order."""
 

@@ -6,6 +6,7 @@ from saeflow.studies.study import Figure, Table
 from saeflow.studies.universality.matches.rows import (
     given_known,
     given_shown,
+    has_effects,
     has_facts,
     has_shown,
 )
@@ -20,6 +21,7 @@ TABLES: dict[str, Table] = {
         f"{_HERE}.shown:matched_contexts", ("similarity", "contexts", "sae"), given=given_shown,
         when=has_shown,
     ),
+    "effects": Table(f"{_HERE}.effects:effects", ("effects",), when=has_effects),
     "facts_found": Table(
         f"{_HERE}.facts:facts_found", ("similarity", "facts", "sae"), given=given_known,
         when=has_facts,

@@ -52,6 +52,11 @@ def effect_saes(config: Config, section: Config) -> Iterator[Row]:
     yield from every_sae(config, {**section, "seeds": section["seeds"][:1]}, saes=saes)
 
 
+def has_effects(config: Config, section: Config) -> bool:
+    """Say whether there are such SAEs."""
+    return any(True for _ in effect_saes(config, section))
+
+
 def has_shown(config: Config, section: Config) -> bool:
     """Say whether some pair is shown."""
     return bool(shown_pairs(config, section))
