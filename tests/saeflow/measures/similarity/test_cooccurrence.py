@@ -6,10 +6,19 @@ import torch
 
 from saeflow.measures.codes import by_latent, by_token
 from saeflow.measures.similarity import cooccurrence
+from saeflow.measures.similarity.best import hold
 from saeflow.measures.similarity.cooccurrence import Correlations, exchanged
 from stored_codes import stored
 
 N = 300
+
+pytestmark = pytest.mark.parametrize("cells", [0, 10**9], ids=["sparse", "dense"])
+
+
+@pytest.fixture(autouse=True)
+def products(monkeypatch, cells):
+    """Form all products with or without zeros, whatever is faster."""
+    monkeypatch.setattr(cooccurrence, "_CELLS_PER_PAIR", cells)
 
 
 def sparse(seed, d, share=0.2, n=N):
@@ -75,13 +84,14 @@ def test_they_are_those_of_dense_codes(pair, monkeypatch, entries, step):
 
 def test_bits_do_not_depend_on_threads_or_strips(pair, monkeypatch):
     codes, _ = pair
-    found = [whole(Correlations(*codes), 1)]
+    found = [hold(Correlations(*codes)).matrix]
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        found.append(whole(Correlations(*codes), 100))
+        found.append(hold(Correlations(*codes)).matrix)
     finally:
         torch.set_num_threads(threads)
+    found += [whole(Correlations(*codes), step) for step in (1, 100)]
     monkeypatch.setattr(cooccurrence, "_SUMS", 20)
     found.append(whole(Correlations(*codes), 100))
     monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
