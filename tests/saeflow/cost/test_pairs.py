@@ -78,7 +78,10 @@ def test_counting_descendants_takes_their_directions_once_and_goes_through_codes
     assert work.count == ROWS and work.n_bytes.value == 5 * WIDTH * 60
 
 
-def test_codes_take_their_values_and_numbers(pair):
+def test_codes_take_their_values_and_numbers_and_the_cosines_of_each_two_directions(pair):
     codes = [pair().inputs["codes"], pair(sae="relu").inputs["other_codes"]]
     work = Works()(codes)
+    operations = 2 * (ROWS * 2 * 2 * D * WIDTH + WIDTH**2 * D)
+    seconds = operations / OPERATIONS_PER_S + ROWS * (L0 + 32) / 2.5e6
+    assert work.amount.value == pytest.approx(seconds)
     assert work.n_bytes.value == 2 * 1.5e5 + ROWS * (L0 + 32) * 6

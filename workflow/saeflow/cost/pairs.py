@@ -1,6 +1,6 @@
 """What it takes to hold SAEs against each other: products of their directions, and of their codes.
 
-Read `compared` and `descended`; `bytes_of_codes` says what the codes take that are kept for it.
+Read `compared` and `descended`; `kept` says what the codes take that are kept for it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _NULLS, _SOLVED_NULLS = 2, 1  # of directions, each for either side; and those t
 _SOLVED_CUBE, _SOLVED_PAIR = 3e-11, 3e-8
 """Seconds of an assignment, for the fewer latents squared times the more, and for each two."""
 _PRODUCTS_PER_S = 1.5e8  # of two latents that are active on a token
+_KEPT_PER_S = 2.5e6  # active latents: found, added up and written
 _READ_PER_S = 2e7  # active latents: read, and brought into the order of latents
 _PAIRINGS, _RANKED, _RANKED_PER_S = 33, 1024, 5e8  # of matched latents, and two of them at a time
 _ASSUMED_L0 = 32
@@ -93,10 +94,19 @@ def descended(results: Sequence[Result], works: Works) -> Compared:
     return Compared(rows, total(amounts), total(n_bytes))
 
 
-def bytes_of_codes(results: Sequence[Result], rows: Guess) -> Guess:
-    """Return the bytes of the codes of SAEs on some tokens."""
-    active = total(_active(one.inputs["sae"]) for one in results)
-    return rows.scaled(_ACTIVE_BYTES * active.value, active.times)
+def kept(results: Sequence[Result], rows: Guess, works: Works) -> tuple[Guess, Guess]:
+    """Return what it takes to keep the codes of SAEs on some tokens, beside encoding these.
+
+    Returns
+    -------
+    tuple of Guess
+        Seconds, of each active latent and of the cosines of decoder rows; and bytes.
+    """
+    sides = [_side(one.inputs, "", works) for one in results]
+    active = total(side.l0 for side in sides)
+    active = rows.scaled(active.value, active.times)
+    cosines = Guess(sum(side.width**2 * side.d for side in sides) / OPERATIONS_PER_S)
+    return total([active.scaled(1 / _KEPT_PER_S), cosines]), active.scaled(_ACTIVE_BYTES)
 
 
 def _side(inputs: dict[str, Any], prefix: str, works: Works) -> _Side:

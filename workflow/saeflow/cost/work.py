@@ -17,7 +17,7 @@ from saeflow.config.amounts import n_parts
 from saeflow.config.recipes import wants_coefficient
 from saeflow.cost.guess import ZERO, Guess, UnknownError, total
 from saeflow.cost.labelled import done_with
-from saeflow.cost.pairs import bytes_of_codes, compared, descended
+from saeflow.cost.pairs import compared, descended, kept
 from saeflow.cost.shapes import OPERATIONS_PER_S, Shape, shape_of
 from saeflow.cost.tokens import Tokens, manifest_of, tokens_of, tokens_of_prompts
 from saeflow.files import canonical_json
@@ -311,7 +311,9 @@ class Works:
             operations += self._forward(store)
         done = {"rows": rows, "amount": rows.scaled(operations / OPERATIONS_PER_S)}
         if results[0].place["measure"] == "codes":
-            done["n_bytes"] = total([small.n_bytes, bytes_of_codes(results, rows)])
+            amount, n_bytes = kept(results, rows, self)
+            done["amount"] = total([done["amount"], amount])
+            done["n_bytes"] = total([small.n_bytes, n_bytes])
         return small._replace(**done, count=rows.value * len(results))
 
     def behind(self, measurement: Result, shape: Shape) -> float:
