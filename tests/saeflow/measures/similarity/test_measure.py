@@ -232,6 +232,27 @@ def test_a_copy_spans_the_same_space(tasks):
     assert facts["spaces"]["matched"] == 38 and facts["left_out"] == {}
 
 
+def test_partners_among_candidates_are_hardly_less_alike(tasks, made, tmp_path):
+    pair = {"pair": (made["other"], made["wide"])}
+    (task,) = compare(tmp_path, pair, one_to_one=1, candidates=8).values()
+    for side in ("first", "second"):
+        few, every = table(task, side), table(tasks["other-wide"], side)
+        for quantity in QUANTITIES:
+            assert few[quantity].tolist() == pytest.approx(every[quantity].tolist(), abs=1e-6)
+            partners = few[f"{quantity}_one"], every[f"{quantity}_one"]
+            assert partners[0].count() == partners[1].count() == 40
+            assert partners[0].mean() == pytest.approx(partners[1].mean(), abs=0.01)
+        assert not [name for name in few if name.endswith(("gaussian_one", "tokens_one"))]
+
+
+def test_an_sae_of_one_latent_is_compared(made, tmp_path):
+    (alone,) = coded(tmp_path, {"a": random_sae(1, D, 0)}, made["own"]["activations"]).values()
+    (task,) = compare(tmp_path, {"pair": (made["own"], alone)}).values()
+    assert task.error is None and len(table(task, "second")) == 1
+    assert table(task, "first")["cosine_one"].count() == 1
+    assert {"cka", "svcca", "rsa"} <= {*task.work.manifest["left_out"]}
+
+
 # -- other hooks and models -------------------------------------------------------------------
 
 
