@@ -56,6 +56,9 @@ class Loader:
     part
         Of the split, "i/n" for the i-th of n (`saeflow.activations.excerpts.part_range`); None for
         all of it.
+    chunk_rows
+        Rows that are read together, at least; those that lie together in the store by default.
+        Where several stores are read in one order, they have to agree.
     device
         Where the batches are wanted. Elsewhere than on the CPU they arrive in the dtype of the
         store, which is the least to transfer, and are converted there.
@@ -89,6 +92,7 @@ class Loader:
         rank: int = 0,
         world_size: int = 1,
         part: str | None = None,
+        chunk_rows: int | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.store, self.batch_size, self.epochs = store, batch_size, epochs
@@ -103,6 +107,7 @@ class Loader:
             rank=rank,
             world_size=world_size,
             part=part,
+            chunk_rows=chunk_rows,
         )
         self._same |= {"first": self.order.first, "end": self.order.end}
         self.n_rows = self.order.n_rows

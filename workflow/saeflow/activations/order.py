@@ -71,6 +71,8 @@ class Order:
         Of as many processes that share an epoch, which one this is.
     part
         Of the split, as `saeflow.activations.excerpts.part_range` has it; None for all.
+    chunk_rows
+        Rows that are read together, at least; None for those that lie together in the store.
 
     Attributes
     ----------
@@ -107,6 +109,7 @@ class Order:
         rank: int = 0,
         world_size: int = 1,
         part: str | None = None,
+        chunk_rows: int | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
             raise DataError("there is no such rank", expected=f"0 to {world_size - 1}", got=rank)
@@ -120,7 +123,7 @@ class Order:
                 remedy=f"Give the dataset a larger {split} share under `splits`.",
             )
         self._seed, self._epochs, self._rank = seed, epochs, rank
-        chunk_rows = read_rows(store.activations.chunk_rows, window_rows)
+        chunk_rows = read_rows(chunk_rows or store.activations.chunk_rows, window_rows)
         self._set_chunks(chunk_rows)
         total = int(self.chunk_sizes.sum())
         self._mine = total * rank // world_size, total * (rank + 1) // world_size

@@ -13,7 +13,9 @@ from pydantic import Field, Tag, model_validator
 
 from saeflow.config.base import (
     Count,
+    Items,
     LeftOut,
+    ModelHook,
     NotNegative,
     Part,
     Positive,
@@ -45,6 +47,18 @@ class Rule(Section):
     def unit_norm_decoder(self) -> bool:
         """Whether decoder rows keep norm 1."""
         return True
+
+    @property
+    def joins(self) -> bool:
+        """Whether a latent of a crosscoder costs by its decoder's norm at each of its hooks."""
+        return False
+
+
+class Columns(Section):
+    """What a rule knows of the columns of activations."""
+
+    widths: LeftOut[list[Count]] = None
+    """Of a crosscoder, the widths of its hooks, whose activations lie side by side."""
 
 
 class Penalties(Section):
@@ -94,6 +108,10 @@ class Recipe(Training):
     target: Target | None = None
     """A transcoder: reconstruct the activations of this site of the same block, or of this hook,
     instead of its own."""
+    joined: LeftOut[Items[ModelHook]] = None
+    """A crosscoder: one dictionary of the hook's activations and of those of these other hooks at
+    the same tokens. A hook of the same model (mlp_out.3), or of another one that reads the same
+    tokens (small/mlp_out.1). `expansion` is d_sae by the width of the first hook."""
 
     @property
     def wished_l0(self) -> float | None:
@@ -115,6 +133,38 @@ class Recipe(Training):
                 where="normalize_input",
                 expected="null, with a target",
                 got=self.normalize_input,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_joined(self) -> Self:
+        if self.joined is None:
+            return self
+        for key, allowed in (
+            ("target", None), ("normalize_input", None), ("resample_tokens", None),
+        ):  # fmt: skip
+            if getattr(self, key) is not allowed:
+                raise ConfigError(
+                    "a crosscoder does not have this option",
+                    where=key,
+                    expected="null, with joined",
+                    got=getattr(self, key),
+                )
+        if self.scale_input == "none":
+            raise ConfigError(
+                "the hooks of a crosscoder have to be of one scale to be compared",
+                where="scale_input",
+                expected="mean_norm, mean_square or unit, with joined",
+                got=self.scale_input,
+            )
+        if not self.joins:
+            raise ConfigError(
+                "no crosscoders of this form are known: their latents have to cost by the norms of"
+                " their decoder at each hook",
+                where="joined",
+                expected="architecture relu with error: sum and norm_weighted: true (the preset"
+                " crosscoder), or batchtopk (the preset crosscoder-batchtopk)",
+                got=self.architecture,
             )
         return self
 
@@ -217,6 +267,15 @@ class ReLU(Rule):
         """Whether decoder rows keep norm 1."""
         return not self.norm_weighted
 
+    @property
+    def joins(self) -> bool:
+        """Whether it can be a crosscoder's, Lindsey et al.'s."""
+        return self.norm_weighted and self.error == "sum"
+
+
+class ReLUSettings(ReLU, Columns):
+    """The same with what training adds."""
+
 
 class ReLURecipe(PenalisedRecipe, ReLU):
     """A ReLU autoencoder with an L1 penalty.
@@ -262,6 +321,15 @@ class BatchTopK(Aux):
     threshold_tokens: Count = 100_000
     """Tokens over which the threshold of inference is averaged."""
 
+    @property
+    def joins(self) -> bool:
+        """Whether it can be a crosscoder's, Minder et al.'s."""
+        return True
+
+
+class BatchTopKSettings(BatchTopK, Columns):
+    """The same with what training adds."""
+
 
 class BatchTopKRecipe(SteadyRecipe, BatchTopK):
     """A BatchTopK autoencoder.
@@ -282,6 +350,11 @@ class Matryoshka(BatchTopK):
     """Share of the latents in each group."""
     group_weights: list[NotNegative] | None = None
     """Weight of the error after each group; null for equal ones."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether it can be a crosscoder's: nobody has defined one."""
+        return False
 
     @model_validator(mode="after")
     def _fit(self) -> Self:

@@ -60,8 +60,9 @@ class Section(BaseModel):
         return self.model_dump()
 
     def as_base(self, section: type[_Section]) -> _Section:
-        """Return the keys that a section has from one of its bases, as that base."""
-        return section.model_validate({key: getattr(self, key) for key in section.model_fields})
+        """Return the keys that a section has from one of its bases, as that base, or one of it."""
+        known = section.model_fields.keys() & type(self).model_fields.keys()
+        return section.model_validate({key: getattr(self, key) for key in sorted(known)})
 
 
 def kind(*keys: str, word: str = "", default: str = "") -> Discriminator:
@@ -147,6 +148,13 @@ def _part(text: str) -> str:
     return text
 
 
+def _model_hook(text: str) -> str:
+    model, slash, hook = text.rpartition("/")
+    if slash and not model:
+        raise ConfigError("there is no model before the hook", expected="MODEL/HOOK", got=text)
+    return f"{model}{slash}{Hook.parse(hook)}"
+
+
 def each_once(items: list[Any]) -> list[Any]:
     """Return the items of a list if each is there once, else raise a `ConfigError`."""
     if any(item in items[:index] for index, item in enumerate(items)):
@@ -174,6 +182,9 @@ Target = Annotated[str, AfterValidator(_target)]
 
 Part = Annotated[str, AfterValidator(_part)]
 """One of several equal parts, "1/2"."""
+
+ModelHook = Annotated[str, AfterValidator(_model_hook)]
+"""A hook, or one of another model (MODEL/HOOK); hooks are read as ours."""
 
 _Item = TypeVar("_Item")
 Items = Annotated[list[_Item], Field(min_length=1), AfterValidator(each_once)]

@@ -146,6 +146,30 @@ PRESETS: dict[str, Preset] = {
         "k; the normalisation of each input. Values of their code (bartbussmann/BatchTopK).",
         {"architecture": "batchtopk"} | _BUSSMANN,
     ),
+    "crosscoder": Preset(
+        "Sparse Crosscoders for Cross-Layer Features and Model Diffing (Lindsey et al. 2024)",
+        "joined, and the penalty; choose l1. The rate is not published.",
+        {
+            "architecture": "relu",
+            "error": "sum",
+            "norm_weighted": True,
+            "subtract_b_dec": False,
+            "scale_input": "mean_norm",
+        },
+    ),
+    "crosscoder-batchtopk": Preset(
+        "Overcoming Sparsity Artifacts in Crosscoders to Interpret Chat-Tuning (Minder et al."
+        " 2025)",
+        "joined and k (100 in the paper). Decoder rows have norm 1 over all hooks together, which"
+        " changes no function that can be found.",
+        {
+            "architecture": "batchtopk",
+            "scale_input": "mean_norm",
+            "aux_coef": 1 / 32,
+            "learning_rate": 1e-4,
+            "batch_size": 2048,
+        },
+    ),
     "matryoshka": Preset(
         "Learning Multi-Level Features with Matryoshka SAEs (Bussmann et al. 2025)",
         "k. Values of their training script; batch and beta2 are those of their BatchTopK code,"

@@ -3,6 +3,9 @@
     f = ReLU((x - b_dec) W_enc + b_enc) where among the k * n largest of the batch's n inputs,
     else 0;  x_hat = f W_dec + b_dec
 
+Of a crosscoder (Minder et al. 2025), x are the activations of several hooks side by side, and what
+is compared is the pre-activation times the sum of the latent's decoder norms at the hooks.
+
 Outside of training a stored threshold selects, see `saeflow.sae.steps.batchwise`. The loss and the
 rest of the recipe are TopK's, see `saeflow.sae.steps.auxk`.
 """
@@ -14,8 +17,8 @@ from typing import Any
 
 from torch import Tensor
 
-from saeflow.config.architectures import BatchTopK as Settings
 from saeflow.config.architectures import BatchTopKRecipe as Recipe
+from saeflow.config.architectures import BatchTopKSettings as Settings
 from saeflow.sae.steps.auxk import top_k_terms
 from saeflow.sae.steps.backward import encoder_inputs, encoder_product
 from saeflow.sae.steps.batchwise import encode_sparse, initial, select

@@ -9,8 +9,11 @@ rows have unit norm. The others:
     Towards Monosemanticity (Bricken et al. 2023)   f of x - b_dec: ``subtract_b_dec``
     Anthropic, April 2024 update                    the penalty is l1 * sum_i f_i |W_dec_i| and the
                                                     rows' norms are free: ``norm_weighted``
+    Crosscoders (Lindsey et al. 2024)               x are activations of several hooks side by side,
+                                                    of ``widths``, and each row of W_dec weighs by
+                                                    the sum of its norms at the hooks
 
-Both papers sum the error over d_in instead of averaging it: ``error: sum``, with which l1 has
+All of them sum the error over d_in instead of averaging it: ``error: sum``, with which l1 has
 their size.
 """
 
@@ -22,8 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saeflow.config.architectures import ReLU as Settings
 from saeflow.config.architectures import ReLURecipe as Recipe
+from saeflow.config.architectures import ReLUSettings as Settings
 from saeflow.sae.schedule import ramp
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
@@ -37,6 +40,7 @@ from saeflow.sae.steps.backward import (
     write_encoder_gradients,
 )
 from saeflow.sae.steps.initial import center, directions, transposed
+from saeflow.sae.steps.joined import norms
 from saeflow.sae.steps.step import Batch, State, Terms, Workspace
 
 __all__ = ["Recipe", "Settings"]
@@ -47,7 +51,6 @@ SAELENS = "standard"
 SAELENS_NAMES = ("standard",)
 
 FREE_NORM = 0.1
-_TINY = 1e-12
 
 
 def initial(
@@ -123,12 +126,11 @@ def _penalise(
     if not settings.norm_weighted:
         d_f.add_(slope)
         return slope * float(f.values.sum())
-    norm = torch.linalg.vector_norm(weights["W_dec"], dim=1)
+    found = norms(weights["W_dec"], settings.widths)
     sums = f.by_latent.sum(f.values)
-    d_f.add_(f.at_entries(norm), alpha=slope)
-    along = (sums / norm.clamp_min(_TINY))[:, None]  # a row of zeros has no direction
-    gradients["W_dec"].addcmul_(along, weights["W_dec"], value=slope)
-    return slope * float(norm @ sums)
+    d_f.add_(f.at_entries(found.sum), alpha=slope)
+    gradients["W_dec"].addcmul_(sums[:, None] / found.columns, weights["W_dec"], value=slope)
+    return slope * float(found.sum @ sums)
 
 
 def to_saelens(settings: Settings) -> dict[str, Any]:

@@ -5,6 +5,10 @@ Autoencoders", arXiv 2412.06410). Training keeps the k * n largest pre-activatio
 Elsewhere an input's code must not depend on its batch: a latent is active above the buffer
 "threshold", the running mean of the smallest activation that training kept. It has one entry per
 latent, all equal, so that our files are JumpReLU SAEs to any reader, as SAELens' own are.
+
+Latents of a crosscoder are compared times their size, the sum of their decoder norms at its hooks
+(Minder et al. 2025, "Overcoming Sparsity Artifacts in Crosscoders to Interpret Chat-Tuning", arXiv
+2504.02922); the threshold of each is then the common one over its size.
 """
 
 from __future__ import annotations
@@ -14,12 +18,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from saeflow.config.architectures import BatchTopK
+from saeflow.config.architectures import BatchTopK, BatchTopKSettings
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.sparse.select import batch_top_k
 from saeflow.sae.steps.auxk import initial_top_k, require_width
 from saeflow.sae.steps.backward import active, pre_activations
+from saeflow.sae.steps.joined import norms
 from saeflow.sae.steps.step import Workspace
 
 # Share of the running mean at which candidates are looked for: the border moves by a few per cent
@@ -68,12 +73,30 @@ def select(
     tokens
         Tokens trained on before this batch.
     """
+    if getattr(settings, "widths", None) is not None:
+        return _select_by_size(pre, weights, settings, tokens)
     n, threshold = len(pre), weights["threshold"]
     codes = batch_top_k(pre, _n_wanted(settings, pre), guess=_MARGIN * float(threshold[0]))
     if codes.n_active:
         rate = max(n / (tokens + n), min(1.0, n / settings.threshold_tokens))
         threshold.lerp_(codes.values.min(), rate)
     return codes
+
+
+def _select_by_size(
+    pre: Tensor, weights: Mapping[str, Tensor], settings: BatchTopKSettings, tokens: int
+) -> Codes:
+    """Return the codes of a crosscoder's batch, as `select` does of another's.
+
+    NOTE: the sizes move a little with each step, so the common threshold is the mean of what its
+    latents say it is.
+    """
+    size, threshold = norms(weights["W_dec"], settings.widths).sum, weights["threshold"]
+    common = {"threshold": torch.full_like(threshold, float((threshold * size).mean()))}
+    alike = settings.as_base(BatchTopK)
+    codes = select(pre * size, common, alike, tokens=tokens)
+    torch.div(common["threshold"], size, out=threshold)
+    return codes.with_values(codes.values / codes.at_entries(size))
 
 
 def _n_wanted(settings: BatchTopK, batch: Tensor) -> int:

@@ -45,7 +45,6 @@ def require_pair(store: Store, target: Store) -> None:
     for name, of in (
         ("row table", lambda s: s.record["rows"]),
         ("rows", lambda s: s.n_rows),
-        ("rows of a chunk", lambda s: s.activations.chunk_rows),
     ):
         if of(store) != of(target):
             raise StoreError(
@@ -53,5 +52,5 @@ def require_pair(store: Store, target: Store) -> None:
                 where=target.path,
                 expected=f"{of(store)}, as in {store.path}",
                 got=of(target),
-                remedy="Harvest both hooks of one place, with the same settings.",
+                remedy="Harvest both on the same tokens: of one dataset, packing and tokenizer.",
             )

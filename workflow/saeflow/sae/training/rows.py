@@ -112,7 +112,7 @@ class TrainingRows:
         return Batch(*parts)
 
     def _moments(self, which: int) -> Moments:
-        d = (self.d_in, self.d_out)[which]
+        d = read_json(self._records[which])["d_model"]
         n, norm, square, total = 0, 0.0, 0.0, torch.zeros(d, dtype=torch.float64)
         for x in self._blocks(which):
             x = x.double()

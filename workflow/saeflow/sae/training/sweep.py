@@ -51,7 +51,8 @@ def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOIN
     ----------
     tasks
         With resolved settings. Inputs: ``activations``, results/activations/.../{hook}.json; of a
-        transcoder also ``target``, the same of the hook that it predicts.
+        transcoder also ``target``, the same of the hook that it predicts; of a crosscoder those of
+        the hooks that it joins, ``joined_1`` and so on.
     checkpoint_s
         Seconds between two checkpoints.
     """
@@ -60,6 +61,7 @@ def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOIN
         lambda task: (
             task.inputs["activations"],
             task.inputs.get("target"),
+            tuple(task.inputs[name] for name in sorted(task.inputs) if name.startswith("joined")),
             task.settings.get("part"),
         ),
         lambda group, shared: _train(group, *shared, checkpoint_s),
@@ -95,15 +97,23 @@ def _train(
     tasks: list[Task],
     activations: Path,
     target: Path | None,
+    joined: tuple[Path, ...],
     part: str | None,
     checkpoint_s: float,
 ) -> None:
     """Train those that read the same rows of the same activations and predict the same ones."""
+    rows, objective, combine = TrainingRows(activations, target, part), SAEObjective, Pairs
+    beside = joined if target is None else (target,)
     header = activations_header(read_json(activations))
     if target is not None:
         facts = activations_header(read_json(target))
         header["target"] = {"hook": facts["hook"], **facts["activations"]}
-    rows = TrainingRows(activations, target, part)
+    if joined:  # by name: no code of other SAEs
+        crosscoders = registry.load("sae.training", "joined")
+        rows = crosscoders.JoinedRows((activations, *joined), part)
+        objective, combine = crosscoders.CrosscoderObjective, crosscoders.Joined
+        of_each = [activations_header(read_json(record)) for record in (activations, *joined)]
+        header["joined"] = [{name: one[name] for name in _ORIGIN[:2]} for one in of_each]
     baselines, to_train = registry.names(BASELINES), []
     for task in tasks:
         if task.settings["architecture"] in baselines:
@@ -119,10 +129,13 @@ def _train(
         if recipe_of(task.settings).wished_l0 is not None:
             # by name: what looks for a coefficient is no code of SAEs that have one
             search = registry.load("sae.training", "target_l0")
-            found = search.find(task, stores, known, rows=rows, header=header)
-        return SAEObjective(task.settings, rows=rows, header=header, found=found)
+            opened = loader_of(stores, part, combine, tell=False)
+            found = search.find(task, stores, known, rows=rows, header=header,
+                                open_loader=opened, objective=objective)  # fmt: skip
+        return objective(task.settings, rows=rows, header=header, found=found)
 
-    fit(to_train, make, activations, target=target, part=part, checkpoint_s=checkpoint_s)
+    fit(to_train, make, activations, beside=beside, combine=combine, part=part,
+        checkpoint_s=checkpoint_s)  # fmt: skip
 
 
 def activations_header(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +150,8 @@ def fit(
     make: Callable[[Task, Sequence[Store]], Objective],
     activations: Path,
     *,
-    target: Path | None = None,
+    beside: Sequence[Path] = (),
+    combine: Callable[[Sequence[Loader]], Any] = Pairs,
     part: str | None = None,
     checkpoint_s: float,
 ) -> None:
@@ -151,8 +165,10 @@ def fit(
         Returns the objective of a task, given the stores that are read.
     activations
         results/activations/.../{hook}.json.
-    target
-        The same of the hook whose activations are the targets; None for the hook itself.
+    beside
+        The same of further hooks, of which the same rows are read.
+    combine
+        What makes one loader of theirs.
     part
         Of the training split, as of `TrainingRows`; None for all.
     checkpoint_s
@@ -161,13 +177,12 @@ def fit(
     if not tasks:
         return
     with ExitStack() as stack:
-        records = [activations] if target is None else [activations, target]
-        stores = [stack.enter_context(open_store(record)) for record in records]
-        if target is not None:
-            require_pair(*stores)
+        stores = [stack.enter_context(open_store(record)) for record in (activations, *beside)]
+        for other in stores[1:]:
+            require_pair(stores[0], other)
         passes.run(
             plan_trainees(tasks, lambda task: make(task, stores), len(kept_rows(stores[0], part))),
-            loader_of(stores, part),
+            loader_of(stores, part, combine),
             hook=stores[0].hook,
             checkpoint_s=checkpoint_s,
             find_damage=lambda: _damage(stores, part),
@@ -188,14 +203,18 @@ def plan_trainees(
 
 
 def loader_of(
-    stores: Sequence[Store], part: str | None = None, *, tell: bool = True
+    stores: Sequence[Store],
+    part: str | None = None,
+    combine: Callable[[Sequence[Loader]], Any] = Pairs,
+    *,
+    tell: bool = True,
 ) -> passes.OpenLoader:
-    """Return what opens a loader over the training split, or a part, of a store, or of a pair.
+    """Return what opens a loader over the training split, or a part, of a store, or of several.
 
-    ``tell``: log how well it mixes.
+    ``combine`` makes one of several; ``tell``: log how well it mixes.
     """
 
-    def open_loader(run: Training, epochs: int, start: dict[str, Any] | None) -> Loader | Pairs:
+    def open_loader(run: Training, epochs: int, start: dict[str, Any] | None) -> Any:
         loaders = [
             Loader(
                 store,
@@ -205,13 +224,14 @@ def loader_of(
                 epochs=epochs,
                 start=start,
                 part=part,
+                chunk_rows=stores[0].activations.chunk_rows,
                 device=pick(),
             )
             for store in stores
         ]
         if tell:
             logger.info("%s: %s", stores[0].hook, predict(loaders[0].order, run.batch_size))
-        return loaders[0] if len(loaders) == 1 else Pairs(loaders)
+        return loaders[0] if len(loaders) == 1 else combine(loaders)
 
     return open_loader
 

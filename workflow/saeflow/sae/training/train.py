@@ -14,6 +14,7 @@ from torch import Tensor
 
 from saeflow import registry
 from saeflow.config.architectures import Recipe
+from saeflow.config.base import Section
 from saeflow.errors import ConfigError
 from saeflow.sae import input_norm
 from saeflow.sae.model import ARCHITECTURES, SAE
@@ -75,9 +76,9 @@ class SAEObjective:
         self._module, self.run = registry.load(ARCHITECTURES, name), recipe_of(settings)
         if found is not None:
             self.run = self.run.with_coefficient(found[self.run.COEFFICIENT])
-        self.rule, self.seed = self.run.as_base(self._module.Settings), settings["seed"]
-        self.d_in, self.d_sae = rows.d_in, round(self.run.expansion * rows.d_in)
         self._rows, self._settings, self._header = rows, dict(settings), dict(header)
+        self.rule, self.seed = self._rule(), settings["seed"]
+        self.d_in, self.d_sae = rows.d_in, round(self.run.expansion * rows.d_in)
         self._found = {} if found is None else {"target_l0": dict(found)}
         self.kept = () if found is None else (SEARCH,)
         self.name = f"{header['hook']} > {name} SAE (seed {self.seed})"
@@ -91,6 +92,9 @@ class SAEObjective:
                 expected="subtract_b_dec: false",
                 got="true",
             )
+
+    def _rule(self) -> Section:
+        return self.run.as_base(self._module.Settings)
 
     @property
     def scales(self) -> tuple[float, float]:

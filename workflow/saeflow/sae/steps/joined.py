@@ -1,0 +1,46 @@
+"""Norms of decoder rows, and at each hook of a crosscoder.
+
+A crosscoder reads and gives the activations of several hooks side by side, so that a decoder row
+is the rows of a latent at all of them. Read `norms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_TINY = 1e-12
+
+
+class Norms(NamedTuple):
+    """Norms of decoder rows.
+
+    Attributes
+    ----------
+    sum : Tensor (d_sae,)
+        Over the hooks; where there is one, the norm itself.
+    columns : Tensor (d_sae, d) or (d_sae, 1)
+        In each column the norm at its hook, above zero: a row of zeros has no direction.
+    """
+
+    sum: Tensor
+    columns: Tensor
+
+
+def norms(W_dec: Tensor, widths: Sequence[int] | None) -> Norms:
+    """Return the norms of the rows of ``W_dec`` (d_sae, d).
+
+    ``widths`` are those of a crosscoder's hooks, in the order of the columns; None for one hook.
+    """
+    if widths is None:
+        norm = torch.linalg.vector_norm(W_dec, dim=1)
+        return Norms(norm, norm.clamp_min(_TINY)[:, None])
+    parts = [torch.linalg.vector_norm(part, dim=1) for part in W_dec.split(list(widths), 1)]
+    together = torch.stack(parts, 1)
+    columns = together.clamp_min(_TINY).repeat_interleave(
+        torch.tensor(list(widths), device=W_dec.device), 1
+    )
+    return Norms(together.sum(1), columns)
