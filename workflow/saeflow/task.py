@@ -92,6 +92,11 @@ class Task:
             yield
 
 
+def joined(inputs: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return what a task of a crosscoder reads beside its hook: ``joined_01`` and so on."""
+    return tuple(inputs[name] for name in sorted(inputs) if name.startswith("joined_"))
+
+
 @contextmanager
 def attempting(tasks: Iterable[Task]) -> Iterator[None]:
     """Fail the unfinished ones of some tasks where the block raises.

@@ -337,3 +337,17 @@ def test_guesses_stay_guesses(passes):
     (work,) = works_of(passes(whole), "harvest")
     assert work.rows == Guess(300_000, pytest.approx(1.05))
     assert not work.n_bytes.exact
+
+
+def test_a_crosscoder_multiplies_by_the_widths_of_all_its_hooks(plan):
+    cross = {"preset": "crosscoder", "l1": 1.0, "joined": ["mlp_out.1", "n/mlp_out.1"]}
+
+    def change(config):
+        config["saes"]["cross"] = cross
+        config["models"]["n"] = {"train": {**config["models"]["m"]["train"], "d_model": 32}}
+
+    place = {"model": "m", "dataset": "world", "packing": "some", "hook": "resid_post.1"}
+    work = Works()([plan(change).plan.sae(**place, sae="cross", seed=0)])
+    # 64 + 64 + 32 inputs, and 4 x 64 latents
+    assert operations(work) == pytest.approx(100_000 * 6 * 2 * 160 * 256)
+    assert work.n_bytes.value == 4 * (2 * 160 * 256 + 2 * 256 + 160)

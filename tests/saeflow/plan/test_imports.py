@@ -9,7 +9,8 @@ import pytest
 from dag.tree import CONFIG
 from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
-from saeflow.plan.imports import architecture_modules, filled
+from saeflow.plan.imports import filled
+from saeflow.plan.modules import architecture_modules
 from saeflow.plan.plan import Plan
 
 PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "sae": "theirs"}

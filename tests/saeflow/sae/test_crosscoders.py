@@ -11,13 +11,15 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from measured import measure
 from sae_reference import assert_close, autograd, random_weights, run_step
 from sae_stores import ORIGIN, SEQUENCE, content, place, task_of
 from sae_top_k import aux, of_batch, pre_of, prepared, without_buffers
 from saeflow.activations.loader import Loader
 from saeflow.activations.reader import open_store
-from saeflow.errors import ConfigError, StoreError
+from saeflow.errors import ConfigError, ModelError, StoreError
 from saeflow.interrupt import Interrupted
+from saeflow.measures.codes import open_codes
 from saeflow.sae.architectures import batchtopk, relu
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.saved.save import header_of
@@ -26,6 +28,7 @@ from saeflow.sae.training.joined import Joined
 from saeflow.sae.training.pairs import require_pair
 from saeflow.sae.training.sweep import loader_of, train_sweep
 from saeflow.sae.training.train import recipe_of
+from saeflow.work import hold
 from tiny_stores import make_store, raise_failure
 
 WIDTHS = (12, 6)
@@ -150,7 +153,7 @@ def stores(tmp_path_factory, data):
 
 
 def train(jobs, stores, **options):
-    tasks = [task_of(work, settings, activations=stores[0], joined_1=stores[1])
+    tasks = [task_of(work, settings, activations=stores[0], joined_01=stores[1])
              for work, settings in jobs]  # fmt: skip
     train_sweep(tasks, **options)
     raise_failure(tasks)
@@ -287,3 +290,35 @@ def test_other_rules_are_refused(architecture):
 def test_names_are_read_as_ours():
     recipe = recipe_of({**RELU, "joined": ["blocks.1.hook_mlp_out", "m@100/mlp_out.0"]})
     assert recipe.joined == ["mlp_out.1", "m@100/mlp_out.0"]
+
+
+def test_its_latents_are_kept_as_it_reads_all_hooks_at_once(together, stores, data, tmp_path):
+    sae = together["relu"].output
+    with hold(sae, together["relu"].identity) as work:
+        assert work.finished
+    settings = {"tokens": 40, "least": 2, "duplicate": 0.99}
+    hooks = {"activations": stores[0], "joined_01": stores[1]}
+    task = measure("codes", tmp_path, {"one": sae}, settings, **hooks)["one"]
+    codes, loaded = open_codes(task.output), load_sae(sae)
+    first = 300 * SEQUENCE
+    rows = first + torch.tensor([*range(1, SEQUENCE), *range(SEQUENCE + 1, SEQUENCE + 9)])
+    assert codes.rows.tolist() == rows.tolist()
+    x = torch.cat(data, 1)[rows]
+    dense = torch.relu(x.double() @ loaded.W_enc.double() + loaded.b_enc.double())
+    torch.testing.assert_close(
+        torch.from_numpy(codes.matrix().toarray()), dense.float(), atol=1e-3, rtol=1e-3
+    )
+    scales = [one["scale"] for one in loaded.metadata["joined"]]
+    scaled = [w * s for w, s in zip(loaded.W_dec.split(WIDTHS, 1), scales, strict=True)]
+    assert codes.latents["norm"].tolist() == pytest.approx(
+        torch.cat(scaled, 1).norm(dim=1).tolist()
+    )
+
+
+@pytest.mark.parametrize("hooks", [["activations"], ["activations", "joined_02", "joined_01"]])
+def test_it_is_not_measured_at_other_hooks_than_its_own(hooks, together, stores, tmp_path):
+    given = dict(zip(("activations", "joined_01", "joined_02"), [*stores, stores[0]], strict=True))
+    settings = {"tokens": 40, "least": 2, "duplicate": 0.99}
+    one = {"one": together["relu"].output}
+    task = measure("codes", tmp_path, one, settings, **{name: given[name] for name in hooks})["one"]
+    assert isinstance(task.error, ModelError) and "trained at other hooks" in str(task.error)

@@ -247,6 +247,15 @@ def check_saes(config: Config, where: str, study: Config) -> None:
     """
     _check_imports(config, where, study)
     _check_transcoders(config, where, study)
+    for name in study["saes"]:
+        if config["saes"][name].get("joined"):
+            raise ConfigError(
+                f"the crosscoder '{name}' reads several hooks, and here are SAEs of one",
+                where=f"{where} > saes",
+                expected="recipes without joined",
+                got=name,
+                remedy="Name it under studies > universality > crosscoders, or remove it.",
+            )
 
 
 def _check_imports(config: Config, where: str, study: Config) -> None:

@@ -51,6 +51,8 @@ A recipe is an entry under `saes`; [configuration](configuration.md) lists the k
 | `penalties: {ghost_gradients: 1}` | dead latents learn through exponential activations (Anthropic, January 2024); of architectures with one bias per latent |
 | `penalties: {decoder_cosine: c}` | decoder rows that point alike cost |
 | `target` | a transcoder: the activations of another hook are predicted; measured against these, and put in their place in the model |
+| `joined` | a crosscoder: one dictionary of the hook and of other hooks, also of other models that read the same tokens; of `relu` with `norm_weighted` and `error: sum`, or `batchtopk` ([SAEs](saes.md#crosscoders)) |
+| `part: "1/2"` | trains on the first half of the training documents in the store's order: as many tokens as the second half, give or take a document, and no document in common. What follows from the training rows (where biases start, `scale_input`, resampling, a wished L0) follows from those of the part. Each part is a pass of its own; `part: ["1/2", "2/2"]` makes a recipe of each. Fitted baselines have it too |
 | `tokens: 0` | leaves the random first weights: the baseline of an untrained SAE. b_dec, and of top-k SAEs the encoder's size and the threshold, are fitted to a first batch |
 
 Training is exactly resumable with all of them. SAEs of one hook are trained in one pass and are the bytes of SAEs

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Tag
 
-from saeflow.config.architectures import AnyRecipe, Expansion
+from saeflow.config.architectures import AnyRecipe
 from saeflow.config.base import (
     Count,
     HubName,
@@ -19,6 +19,7 @@ from saeflow.config.base import (
     Whole,
     kind,
 )
+from saeflow.config.shared_recipe import Expansion
 
 # -- baselines -----------------------------------------------------------------------------------
 

@@ -157,6 +157,11 @@ class Works:
         self._note(sae, f"{_IMPORTED_EXPANSION} latents for each input, while it is not imported")
         return _IMPORTED_EXPANSION * d_in
 
+    def _read_width(self, sae: Result) -> int:
+        """Return the width of what an SAE reads: of a crosscoder, that of all its hooks."""
+        names = [name for name in sae.inputs if name.startswith(("activations", "joined_"))]
+        return sum(self.shape(sae.inputs[name].inputs["model"]).d_model for name in names)
+
     def _note(self, of: Result, text: str) -> None:
         if text:
             self.notes.setdefault(f"{of.output.parent}: {text}")
@@ -242,7 +247,7 @@ class Works:
                 rows = Guess(run["tokens"])
             name = run.get("solver") or run["architecture"]
             products = _PRODUCTS.get(name, _OTHER_PRODUCTS)
-            per_row = 2 * products * shape.d_model * self.width(one, shape.d_model)
+            per_row = 2 * products * self._read_width(one) * self.width(one, shape.d_model)
             if name == "kl_mse":
                 per_row += 2 * _BACKWARD * shape.n_parameters
             operations.append(rows.scaled(per_row))
@@ -266,7 +271,8 @@ class Works:
 
     def _weights(self, saes: Sequence[Result], d: int) -> Guess:
         """Return the bytes of some SAEs."""
-        n = sum(2 * (d + 1) * self.width(one, d) + d for one in saes)
+        widths = {one: self._read_width(one) if "activations" in one.inputs else d for one in saes}
+        n = sum(2 * (own + 1) * self.width(one, d) + own for one, own in widths.items())
         return Guess(n * _WEIGHT_BYTES, 4.0 if saes[0].rule == "import_saes" else 1.02)
 
     # -- measurements, and all else -----------------------------------------------------------

@@ -20,7 +20,7 @@ from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
 from saeflow.sae.model import SAE
 from saeflow.sae.sparse.codes import Codes
-from saeflow.task import Task
+from saeflow.task import Task, joined
 
 Result = TypeVar("Result")
 
@@ -117,7 +117,8 @@ def load_saes(tasks: Sequence[Task], machine: torch.device) -> tuple[list[Task],
     usable, saes = [], []
     for task in tasks:
         with task.attempt():
-            sae = load_fitting(task.inputs["sae"], task.inputs["activations"])
+            others = joined(task.inputs)
+            sae = load_fitting(task.inputs["sae"], task.inputs["activations"], joined=others)
             saes.append(sae.to(machine))
             usable.append(task)
     return usable, saes
@@ -183,13 +184,14 @@ def measure_each_hook(tasks: Sequence[Task], measure: Callable[[Sequence[Task]],
     Parameters
     ----------
     tasks
-        Of a pass over several hooks. Inputs: ``activations``, and ``target`` of transcoders.
+        Of a pass over several hooks. Inputs: ``activations``, ``target`` of transcoders, and
+        ``joined_01`` and so on of crosscoders.
     measure
         Measures the tasks that read the same ones, and finishes them.
     """
     groups: dict[tuple, list[Task]] = {}
     for task in tasks:
-        key = (task.inputs["activations"], task.inputs.get("target"))
+        key = (task.inputs["activations"], task.inputs.get("target"), joined(task.inputs))
         groups.setdefault(key, []).append(task)
     for group in groups.values():
         try:

@@ -8,8 +8,8 @@ from typing import Any
 
 from saeflow import registry
 from saeflow.plan.local import HASH, hash_of, local_files
+from saeflow.plan.modules import architecture_modules
 from saeflow.plan.result import Result
-from saeflow.sae.baselines import BASELINES
 
 PLACEHOLDERS = ("hook", "site", "block", "seed")
 """What a path or a folder may name in braces: one entry then serves many places."""
@@ -42,13 +42,6 @@ def filled(text: str, hook: str, seed: int) -> str:
     for name in PLACEHOLDERS:
         text = text.replace(f"{{{name}}}", values[name])
     return text
-
-
-def architecture_modules(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the modules that may compute an SAE: its architecture, or all of them."""
-    name = entry.get("architecture")
-    names = registry.names("sae.architectures") if name is None else [BASELINES.get(name, name)]
-    return tuple(f"saeflow.sae.architectures.{one}" for one in names)
 
 
 def imported_sae(

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from saeflow import paths
-from saeflow.config.recipes import target_hook, wants_coefficient
+from saeflow.config.recipes import joined_places, target_hook
 from saeflow.errors import ConfigError
-from saeflow.finetune.methods import definition
 from saeflow.metrics.registry import MEASURES
-from saeflow.plan.imports import architecture_modules, imported_sae, is_imported
+from saeflow.plan.imports import imported_sae, is_imported
+from saeflow.plan.modules import architecture_modules, training_modules, tuning_modules
 from saeflow.plan.result import Result
 from saeflow.plan.sources import Sources
-from saeflow.sae.baselines import BASELINES
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
 _OF_EACH = ("trained_on", "others", "gate", "codes")
@@ -90,13 +89,16 @@ class Plan(Sources):
         settings, inputs = {**recipe, "seed": seed}, {"activations": self.activations(**place)}
         if target := self._target(recipe, place):
             settings["target"], inputs["target"] = target.settings["hook"], target
+        if joined := self._joined(recipe, place):  # of which models is told by what is read
+            settings["joined"] = [one.settings["hook"] for one in joined.values()]
+            inputs |= joined
         return Result(
             rule="train_saes",
             place=place,
             output=output,
             settings=settings,
             inputs=inputs,
-            code_roots=_training_modules(recipe),
+            code_roots=training_modules(recipe),
             suffix="",
         )
 
@@ -123,11 +125,7 @@ class Plan(Sources):
             output=output,
             settings=tuning,
             inputs=inputs,
-            code_roots=(
-                *architecture_modules(recipe),
-                definition(tuning["method"]),
-                f"saeflow.finetune.solvers.{tuning['solver']}",
-            ),
+            code_roots=tuning_modules(recipe, tuning),
             suffix="",
         )
 
@@ -136,6 +134,14 @@ class Plan(Sources):
         if recipe.get("target") is None:
             return None
         return self.activations(**{**place, "hook": target_hook(place["hook"], recipe["target"])})
+
+    def _joined(self, recipe: Mapping[str, Any], place: Mapping[str, str]) -> dict[str, Result]:
+        """Return the activations that a crosscoder reads beside those of its hook."""
+        places = joined_places(place["model"], recipe.get("joined"))
+        return {
+            f"joined_{number:02}": self.activations(**{**place, "model": model, "hook": hook})
+            for number, (model, hook) in enumerate(places, 1)
+        }
 
     # -- measurements -------------------------------------------------------------------------
 
@@ -349,10 +355,11 @@ class Plan(Sources):
         packing: str,
         names: tuple[str, str] = ("activations", "target"),
     ) -> dict[str, Result]:
-        """Return the activations of a place, and those that a transcoder predicts."""
+        """Return the activations of a place, and what transcoders and crosscoders read besides."""
         place = {"model": of["model"], "dataset": dataset, "packing": packing, "hook": of["hook"]}
         found = (self.activations(**place), self._target(recipe, place))
-        return {name: one for name, one in zip(names, found, strict=True) if one is not None}
+        stores = {name: one for name, one in zip(names, found, strict=True) if one is not None}
+        return stores | self._joined(recipe, place)
 
     def _has_split(self, dataset: str, packing: str, split: str) -> bool:
         limit = self._entry("packings", packing)["tokens"][split]
@@ -390,16 +397,3 @@ def _place(measure: str, model: str, hook: str, on: Mapping[str, str]) -> dict[s
 def _shared(inputs: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what the SAEs of one pass are measured on: the same for all of them."""
     return tuple(str(one.output) for name, one in inputs.items() if name not in _OF_EACH)
-
-
-def _training_modules(recipe: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the modules that a training loads by name."""
-    modules = list(architecture_modules(recipe))
-    if recipe["architecture"] in BASELINES:
-        modules.append(f"saeflow.sae.baselines.{recipe['architecture']}")
-    modules += [f"saeflow.sae.penalties.{name}" for name in sorted(recipe.get("penalties", ()))]
-    if recipe.get("resample_tokens") is not None:
-        modules.append("saeflow.sae.remedies.resample")
-    if wants_coefficient(recipe):
-        modules.append("saeflow.sae.training.target_l0")
-    return tuple(modules)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import registry
-from saeflow.config.recipes import target_hook
+from saeflow.config.recipes import joined_places, target_hook
 from saeflow.cost.shapes import PUBLISHED
 from saeflow.errors import ConfigError
 from saeflow.hooks import PARALLEL_SITES, Hook
@@ -79,21 +79,33 @@ def facts_of(model: Result) -> ModelFacts | None:
 
 def _check_hooks(plan: Plan, study: Mapping[str, Any], where: str) -> None:
     hooks = [Hook.parse(name) for name in study["hooks"]]
+    joined = [
+        place
+        for model in study["models"]
+        for name in study.get("crosscoders", ())
+        for place in joined_places(model, plan.config["saes"][name]["joined"])
+    ]
+    for model, name in dict.fromkeys(joined):
+        _check_hook(plan, model, Hook.parse(name), where.replace("> hooks", "> crosscoders"))
     for name in (*study["saes"], *study.get("context_saes", ())):
         if (target := plan.config["saes"][name].get("target")) is not None:
             hooks += [Hook.parse(target_hook(str(hook), target)) for hook in tuple(hooks)]
     hooks += [Hook.parse(name) for name in study.get("state_hooks", ())]
     for model in study["models"]:
-        facts = facts_of(plan.model(model))
-        for hook in hooks if facts else ():
-            if lack := facts.lack(hook):
-                raise ConfigError(
-                    f"the model '{model}' has no hook {hook}: {lack}",
-                    where=where,
-                    expected=_hooks(facts),
-                    got=str(hook),
-                    remedy="Remove it from the list, or correct it.",
-                )
+        for hook in hooks:
+            _check_hook(plan, model, hook, where)
+
+
+def _check_hook(plan: Plan, model: str, hook: Hook, where: str) -> None:
+    facts = facts_of(plan.model(model))
+    if facts and (lack := facts.lack(hook)):
+        raise ConfigError(
+            f"the model '{model}' has no hook {hook}: {lack}",
+            where=where,
+            expected=_hooks(facts),
+            got=str(hook),
+            remedy="Remove it from the list, or correct it.",
+        )
 
 
 def _hooks(facts: ModelFacts) -> str:

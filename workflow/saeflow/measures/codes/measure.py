@@ -26,13 +26,24 @@ from saeflow.measures.codes import DOCUMENTS, LATENTS, ROWS, STATUSES
 from saeflow.measures.codes.files import CodesWriter
 from saeflow.measures.codes.status import status_of
 from saeflow.measures.encoders import Encoders, finish_each, load_saes, measure_each_hook
-from saeflow.measures.reconstruction import BATCH_ROWS, Evaluated, evaluated
+from saeflow.measures.reconstruction import BATCH_ROWS, Evaluated, evaluated, open_pair
 from saeflow.measures.sums import DocumentSums, Entries, LatentSums, add_at, write_table
 from saeflow.sae.model import SAE
 from saeflow.sae.sparse.codes import Codes
-from saeflow.task import Task
+from saeflow.sae.steps.joined import scaled_decoder
+from saeflow.task import Task, joined
 
 logger = logging.getLogger(__name__)
+
+
+class _SideBySide(NamedTuple):
+    """Activations of several hooks at the same tokens, as if they were of one."""
+
+    parts: tuple[Any, ...]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return rows (n, d) float32."""
+        return np.concatenate([np.asarray(one[rows], np.float32) for one in self.parts], axis=1)
 
 
 class Kept(NamedTuple):
@@ -58,7 +69,8 @@ def measure_codes(tasks: Sequence[Task]) -> None:
     Parameters
     ----------
     tasks
-        Of one pass. Inputs: ``sae`` and ``activations``. Settings: ``tokens``, how many; ``least``
+        Of one pass. Inputs: ``sae`` and ``activations``, of crosscoders also ``joined_01`` and so
+        on. Settings: ``tokens``, how many; ``least``
         and ``duplicate`` of `status_of`. Works get the files of
         `saeflow.measures.codes.StoredCodes`; ``latents.parquet`` has what `Kept` has, the norm of
         each decoder row, and what `status_of` tells.
@@ -87,8 +99,9 @@ def _measure(tasks: Sequence[Task]) -> None:
     def write(task: Task, own: tuple[SAE, Kept]) -> None:
         sae, kept = own
         limits = {name: settings[name] for name in ("least", "duplicate")}
-        status = status_of(sae.W_dec, kept.latents["active"], **limits)
-        norm = torch.linalg.vector_norm(sae.W_dec.double(), dim=1).cpu().numpy()
+        W_dec = scaled_decoder(sae)
+        status = status_of(W_dec, kept.latents["active"], **limits)
+        norm = torch.linalg.vector_norm(W_dec.double(), dim=1).cpu().numpy()
         np.save(task.work.path / ROWS, tokens.rows)
         write_table(task.work.path / DOCUMENTS, kept.documents)
         write_table(task.work.path / LATENTS, {**kept.latents, "norm": norm, **status})
@@ -105,6 +118,9 @@ def _tokens(inputs: dict[str, Any], n: int) -> Evaluated:
     Whole documents from the first one on; of the last one as many tokens as make up ``n``.
     """
     every = evaluated(inputs["activations"])
+    if others := joined(inputs):
+        stores = [open_pair(inputs["activations"], other)[1].activations for other in others]
+        every = every._replace(activations=_SideBySide((every.activations, *stores)))
     if len(every.rows) < n:
         logger.warning(
             "%s: %s tokens of the test split are all that there are of the %s that were asked for",

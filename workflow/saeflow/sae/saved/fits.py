@@ -7,7 +7,7 @@ and its numbers look like those of a bad SAE. Read `check_fits`; `load_fitting` 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ class FitWarning(UserWarning):
     """An SAE may be used where it does not belong."""
 
 
-def load_fitting(sae: Path, activations: Path, *, accept: Collection[str] = ()) -> SAE:
-    """Read an SAE and hold it against the record of the activations it is used on.
+def load_fitting(
+    sae: Path, activations: Path, *, joined: Sequence[Path] = (), accept: Collection[str] = ()
+) -> SAE:
+    """Read an SAE and hold it against the records of the activations it is used on.
 
     Parameters
     ----------
@@ -39,11 +41,16 @@ def load_fitting(sae: Path, activations: Path, *, accept: Collection[str] = ()) 
         Its record or directory.
     activations
         results/activations/.../{hook}.json.
+    joined
+        The same of the further hooks of a crosscoder.
     accept
         As in `check_fits`.
     """
     found = load_sae(sae, accept=accept)
     record = read_json(activations)
+    if "joined" in found.metadata or joined:
+        _check_joined(found, [record, *map(read_json, joined)], sae)
+        return found
     check_fits(found, record, where=sae, accept=accept)
     if "activations" not in accept:
         _compare_statistics(found, Path(sae), activations)
@@ -89,6 +96,28 @@ def check_fits(
     trained, used = sae.metadata.get("hook"), record.get("hook")
     if "hook" not in accept and trained and used and trained != used:
         _warn(where, f"it was trained at {trained} and is used at {used}", "hook")
+
+
+def _check_joined(sae: SAE, records: Sequence[Mapping[str, Any]], where: object) -> None:
+    """Raise a `ModelError` unless a crosscoder is given the hooks that it was trained at."""
+
+    def named(of: Mapping[str, Any], width: int) -> str:
+        model = of.get("model") or {}
+        weights = (model.get("weights_sha256") or "")[:16]
+        return f"{of['hook']} of {model.get('name')} with weights {weights}, width {width}"
+
+    own = sae.metadata.get("joined", [sae.metadata])
+    columns = [one.get("columns", (0, sae.d_in)) for one in own]
+    expected = [named(one, end - start) for one, (start, end) in zip(own, columns, strict=True)]
+    got = [named(record, record["d_model"]) for record in records]
+    if got != expected:
+        raise ModelError(
+            "the crosscoder was trained at other hooks",
+            where=where,
+            expected="; ".join(expected),
+            got="; ".join(got),
+            remedy="Use activations of the models and hooks that it was trained at.",
+        )
 
 
 def _check_names(accept: Collection[str]) -> None:

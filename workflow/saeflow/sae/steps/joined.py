@@ -7,10 +7,13 @@ is the rows of a latent at all of them. Read `norms`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from saeflow.sae.model import SAE
 
 _TINY = 1e-12
 
@@ -44,3 +47,15 @@ def norms(W_dec: Tensor, widths: Sequence[int] | None) -> Norms:
         torch.tensor(list(widths), device=W_dec.device), 1
     )
     return Norms(together.sum(1), columns)
+
+
+def scaled_decoder(sae: SAE) -> Tensor:
+    """Return decoder rows (d_sae, d) whose norms and angles can be compared.
+
+    Of a crosscoder these are rows for activations of one mean size at all its hooks; of any other
+    SAE its own.
+    """
+    hooks = sae.metadata.get("joined")
+    if hooks is None:
+        return sae.W_dec
+    return torch.cat([sae.W_dec[:, slice(*one["columns"])] * one["scale"] for one in hooks], 1)

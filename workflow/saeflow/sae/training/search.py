@@ -20,7 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from saeflow.config.architectures import PenalisedRecipe
+from saeflow.config.shared_recipe import PenalisedRecipe
 from saeflow.device import pick
 from saeflow.errors import ConfigError, ModelError
 from saeflow.files import read_json, write_json

@@ -29,7 +29,7 @@ from saeflow.sae.training.pairs import Pairs, require_pair
 from saeflow.sae.training.rows import SPLIT, TrainingRows, kept_rows
 from saeflow.sae.training.train import SAEObjective, recipe_of
 from saeflow.sae.training.trainee import Trainee
-from saeflow.task import Task, attempting
+from saeflow.task import Task, attempting, joined
 from saeflow.tokens.flags import POLICY
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOIN
     tasks
         With resolved settings. Inputs: ``activations``, results/activations/.../{hook}.json; of a
         transcoder also ``target``, the same of the hook that it predicts; of a crosscoder those of
-        the hooks that it joins, ``joined_1`` and so on.
+        the hooks that it joins, ``joined_01`` and so on.
     checkpoint_s
         Seconds between two checkpoints.
     """
@@ -61,7 +61,7 @@ def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOIN
         lambda task: (
             task.inputs["activations"],
             task.inputs.get("target"),
-            tuple(task.inputs[name] for name in sorted(task.inputs) if name.startswith("joined")),
+            joined(task.inputs),
             task.settings.get("part"),
         ),
         lambda group, shared: _train(group, *shared, checkpoint_s),
@@ -97,22 +97,22 @@ def _train(
     tasks: list[Task],
     activations: Path,
     target: Path | None,
-    joined: tuple[Path, ...],
+    others: tuple[Path, ...],
     part: str | None,
     checkpoint_s: float,
 ) -> None:
     """Train those that read the same rows of the same activations and predict the same ones."""
     rows, objective, combine = TrainingRows(activations, target, part), SAEObjective, Pairs
-    beside = joined if target is None else (target,)
+    beside = others if target is None else (target,)
     header = activations_header(read_json(activations))
     if target is not None:
         facts = activations_header(read_json(target))
         header["target"] = {"hook": facts["hook"], **facts["activations"]}
-    if joined:  # by name: no code of other SAEs
+    if others:  # by name: no code of other SAEs
         crosscoders = registry.load("sae.training", "joined")
-        rows = crosscoders.JoinedRows((activations, *joined), part)
+        rows = crosscoders.JoinedRows((activations, *others), part)
         objective, combine = crosscoders.CrosscoderObjective, crosscoders.Joined
-        of_each = [activations_header(read_json(record)) for record in (activations, *joined)]
+        of_each = [activations_header(read_json(record)) for record in (activations, *others)]
         header["joined"] = [{name: one[name] for name in _ORIGIN[:2]} for one in of_each]
     baselines, to_train = registry.names(BASELINES), []
     for task in tasks:

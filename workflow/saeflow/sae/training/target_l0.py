@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saeflow.activations.reader import Store
-from saeflow.config.architectures import PenalisedRecipe
+from saeflow.config.shared_recipe import PenalisedRecipe
 from saeflow.files import canonical_json, write_json
 from saeflow.interrupt import interruptible
 from saeflow.sae.saved.save import CONFIG_NAME, header_of

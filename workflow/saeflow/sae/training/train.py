@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from saeflow import registry
-from saeflow.config.architectures import Recipe
 from saeflow.config.base import Section
+from saeflow.config.shared_recipe import Recipe
 from saeflow.errors import ConfigError
 from saeflow.sae import input_norm
 from saeflow.sae.model import ARCHITECTURES, SAE

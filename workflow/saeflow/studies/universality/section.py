@@ -14,6 +14,7 @@ from saeflow.config.checks import check_study, refer, tokenizer_of
 from saeflow.config.sections import Place, StudySection
 from saeflow.errors import ConfigError
 from saeflow.studies.universality.comparisons import KEYS, NULLS, of_comparison, pairs
+from saeflow.studies.universality.crosscoders.rows import crosscoder_rows, places
 
 
 class Comparison(Part):
@@ -65,7 +66,7 @@ class Nulls(Part):
 class Section(StudySection):
     """Whether different SAEs find the same features."""
 
-    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "language_saes", "effect_saes")
+    SAE_KEYS: ClassVar[tuple[str, ...]] = ("saes", "language_saes", "effect_saes", "crosscoders")
 
     comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)]
     """What is held against what, by name."""
@@ -81,6 +82,9 @@ class Section(StudySection):
     facts_of: MaybeItems[Name] | None = None
     """The comparisons whose SAEs are held against what is known of each token of `evaluate_on`,
     where that is generated; null for all."""
+    crosscoders: MaybeItems[str] = []
+    """Names under `saes` of recipes with `joined`: trained at each of the study's hooks (but those
+    that they join), of the first seed, and held against the pairs of SAEs at the same places."""
 
     @classmethod
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
@@ -106,6 +110,7 @@ class Section(StudySection):
                         got=name,
                         remedy=f"Add it to `{among}`, or take it from `{key}`.",
                     )
+        _check_crosscoders(config, section, f"{where} > crosscoders")
 
 
 def _check(
@@ -143,6 +148,44 @@ def _check_saes(
     study = {**there, "train_on": place}
     check_study(config, where, study)
     check_amounts(config, study, where.partition(" > ")[0])
+
+
+def _check_crosscoders(config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
+    """Check that crosscoders join hooks that are there, of models that read the same tokens."""
+    for name in section["crosscoders"]:
+        refer(config, "saes", name, where)
+        if not config["saes"][name].get("joined"):
+            raise ConfigError(
+                f"'{name}' is no crosscoder",
+                where=where,
+                expected="a recipe with joined",
+                got=name,
+                remedy="Give it the hooks that it reads beside its own, or name it under saes.",
+            )
+        rows = list(crosscoder_rows(config, {**section, "crosscoders": [name]}))
+        if not rows:
+            raise ConfigError(
+                f"the crosscoder '{name}' joins every place that the study has",
+                where=where,
+                expected="a hook of the study beside those that it joins",
+                got=", ".join(config["saes"][name]["joined"]),
+            )
+        joined = {place for row in rows for place in places(config, row)}
+        for model, hook in sorted(joined):
+            refer(config, "models", model.partition("@")[0], f"{where} > {name}")
+            there = {**section, "saes": [], "models": [model], "hooks": [hook]}
+            check_study(config, f"{where} > {name}", there)
+        own = {tokenizer_of(config, model) for model, _ in joined}
+        if len(own) > 1:
+            raise ConfigError(
+                "a crosscoder reads its hooks at the same tokens, and these models read different"
+                " ones",
+                where=f"{where} > {name}",
+                expected="models with one tokenizer",
+                got=" and ".join(sorted(own)),
+            )
+    own = {**section, "saes": section["crosscoders"]}
+    check_amounts(config, own, where.partition(" > ")[0])
 
 
 def _check_tokens(config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
