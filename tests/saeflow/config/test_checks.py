@@ -188,7 +188,7 @@ def test_a_study_is_asked_for_its_own_keys_and_for_no_others(config, studies):
 
 
 def test_an_unknown_study_is_named_with_those_that_there_are(config, studies):
-    with pytest.raises(ConfigError, match="no study 'models'.*one of .*suppression, universality, own, plain"):
+    with pytest.raises(ConfigError, match="no study 'models'.*one of .*universality, own, plain"):
         resolve({**config, "studies": {"models": {}}})
 
 

@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 
 from saeflow.config.base import (
     Count,
-    Items,
     LeftOut,
     ModelHook,
     NotNegative,
@@ -106,7 +105,7 @@ class Recipe(Training):
     target: Target | None = None
     """A transcoder: reconstruct the activations of this site of the same block, or of this hook,
     instead of its own."""
-    joined: LeftOut[Items[ModelHook]] = None
+    joined: LeftOut[Annotated[list[ModelHook], Field(min_length=1)]] = None
     """A crosscoder: one dictionary of the hook's activations and of those of these other hooks at
     the same tokens. A hook of the same model (mlp_out.3), or of another one that reads the same
     tokens (small/mlp_out.1). `expansion` is d_sae by the width of the first hook."""

@@ -63,7 +63,7 @@ class Outputs:
 
     def _rows(self, study: str, table: Table, kind: str = "") -> list[Row]:
         spec = self.studies[study]
-        rows = table.rows or spec.rows_of.get(kind, spec.rows)
+        rows = table.rows_of.get(kind) or table.rows or spec.rows_of.get(kind, spec.rows)
         return list(rows(self.plan.config, self._section(study)))
 
     # -- tables -------------------------------------------------------------------------------
@@ -103,7 +103,8 @@ class Outputs:
         }
         if reads != (SIMULATION,):  # the names of what it is about are columns
             settings["rows"] = self._rows(study, table)
-            own = [] if table.rows else [k for k in reads if k in self.studies[study].rows_of]
+            of_kinds = {**({} if table.rows else self.studies[study].rows_of), **table.rows_of}
+            own = [kind for kind in reads if kind in of_kinds]
             settings |= {f"rows of {kind}": self._rows(study, table, kind) for kind in own}
         if table.resampled:
             settings |= self.plan.resampling

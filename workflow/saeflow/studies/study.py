@@ -95,6 +95,8 @@ class Table(NamedTuple):
         (config, section) -> arguments of the builder that the configuration has, as JSON.
     rows : callable or None
         (config, section) -> what it is about, in place of the study's rows of whatever it reads.
+    rows_of : Mapping
+        Kind of results -> the same of this kind alone.
     resampled : bool
         Whether it has intervals: the builder gets ``bootstrap`` and ``seed``.
     when : callable
@@ -107,6 +109,7 @@ class Table(NamedTuple):
     options: Mapping[str, Any] = {}
     given: Callable[[Config, Config], Mapping[str, Any]] = nothing
     rows: Rows | None = None
+    rows_of: Mapping[str, Rows] = {}
     also: tuple[str, ...] = ()
     resampled: bool = False
     when: When = always

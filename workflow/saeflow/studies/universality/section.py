@@ -170,6 +170,13 @@ def _check_crosscoders(config: Mapping[str, Any], section: Mapping[str, Any], wh
                 expected="a hook of the study beside those that it joins",
                 got=", ".join(config["saes"][name]["joined"]),
             )
+        if any(len({*found}) < len(found) for found in (places(config, row) for row in rows)):
+            raise ConfigError(
+                f"the crosscoder '{name}' joins one hook of a model twice",
+                where=where,
+                expected="each once",
+                got=", ".join(config["saes"][name]["joined"]),
+            )
         joined = {place for row in rows for place in places(config, row)}
         for model, hook in sorted(joined):
             refer(config, "models", model.partition("@")[0], f"{where} > {name}")

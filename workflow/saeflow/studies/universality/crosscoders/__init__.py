@@ -1,1 +1,95 @@
 """Crosscoders: what one dictionary of several places shares, beside SAEs of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from saeflow.studies.study import Config, Figure, Row, Table
+from saeflow.studies.universality.comparisons import each_sae, given_pairs, pairs
+from saeflow.studies.universality.crosscoders.rows import (
+    crosscoder_rows,
+    given_crosscoders,
+    has_crosscoders,
+    places,
+)
+
+ALONE, SHARED = 0.1, 0.4
+"""Relative norms of a latent that is one place's alone, below this or above 1 less this, and of one
+that both share, from this to 1 less this: those of Minder et al. (2025)."""
+
+MATCHED, WEAK, EXCHANGED = "matched", "weakly matched", "exchanged"
+"""Pairs of features of two SAEs: partners one to one whose activations correlate above `LIMIT`;
+other partners; and features of the first with the partners of others of them."""
+LIMIT = 0.7
+"""Also the cosine with its part of a crosscoder's latent from which on a direction is found."""
+
+_HERE = "saeflow.studies.universality.crosscoders"
+
+
+def _read(config: Config, section: Config) -> Iterator[Row]:
+    yield from each_sae(config, section)
+    yield from crosscoder_rows(config, section)
+
+
+def _given(config: Config, section: Config) -> dict[str, Any]:
+    return {**given_crosscoders(config, section), **given_pairs(config, section)}
+
+
+def has_pairs_there(config: Config, section: Config) -> bool:
+    """Whether SAEs of two places of one crosscoder are held against each other."""
+    there = [{*places(config, row)} for row in crosscoder_rows(config, section)]
+    ends = (
+        {(row["model"], row["hook"]) for row in (pair.first, pair.second)}
+        for pair in pairs(config, section)
+    )
+    return any(len(end) == 2 and end <= one for end in ends for one in there)
+
+
+TABLES: dict[str, Table] = {
+    "crosscoder_norms": Table(
+        f"{_HERE}.tables:norms", ("codes", "sae"), given=given_crosscoders, rows=crosscoder_rows,
+        when=has_crosscoders,
+    ),
+    "crosscoder_shares": Table(
+        f"{_HERE}.tables:shares", ("codes", "sae"), given=given_crosscoders, rows=crosscoder_rows,
+        when=has_crosscoders,
+    ),
+    "crosscoder_agreement": Table(
+        f"{_HERE}.agreement:agreement", ("similarity", "codes", "sae"), given=_given,
+        rows_of={"codes": crosscoder_rows, "sae": _read}, resampled=True, when=has_pairs_there,
+    ),
+}  # fmt: skip
+
+FIGURES: dict[str, Figure] = {
+    "crosscoder_norms": Figure(
+        "crosscoder_norms", "What a crosscoder's features are of: both places, or one",
+        draw=f"{_HERE}.figures:relative_norms",
+        caption="""
+        A crosscoder is one dictionary of two places (hooks, models or checkpoints) at once.
+        Of each live feature the norm of its decoder at the second place, over the sum of
+        those at both, for activations of one mean size: 0 is a feature of the first place
+        alone, 1 of the second, 0.5 of both alike. Below 0.1 and above 0.9 a feature counts
+        as one place's own, from 0.4 to 0.6 as shared. Of weights that mean nothing (a
+        shuffled model) only what tells the token itself can be shared, so what a panel with
+        one shows as shared is no finding. An L1 penalty drives the smaller of two norms to
+        zero and so splits features that both places have; BatchTopK does so less. Norms
+        start about equal, so that after a short training many are near 0.5 for no other
+        reason. A norm says how much of a place a feature writes, not whether its direction
+        there means the same. One training: other seeds give other shares.
+        """,
+    ),
+    "crosscoder_agreement": Figure(
+        "crosscoder_agreement", "Whether matched features of two SAEs are one of a crosscoder",
+        draw=f"{_HERE}.figures:agreement", when=has_pairs_there,
+        caption="""
+        Two SAEs were trained at a crosscoder's two places, each by itself, and their
+        features paired one to one by the correlation of their activations. The share of
+        such pairs of which some feature of the crosscoder that is not of one place alone
+        has both directions, with cosines above 0.7: of pairs that correlate above 0.7, of
+        the others, and of the former with partners exchanged, which is what chance gives.
+        If the first is far above the last, both ways find the same common features. A pair
+        is also missed where the crosscoder has it as two features.
+        """,
+    ),
+}  # fmt: skip

@@ -27,3 +27,13 @@ def places(config: Config, row: Mapping[str, Any]) -> list[tuple[str, str]]:
 def has_crosscoders(config: Config, section: Config) -> bool:  # noqa: ARG001
     """Whether a study has any."""
     return bool(section["crosscoders"])
+
+
+def given_crosscoders(config: Config, section: Config) -> dict[str, Any]:
+    """Return arguments of builders: the crosscoders with their places, and shuffled models."""
+    rows = crosscoder_rows(config, section)
+    shuffled = [name for name, one in config["models"].items() if "shuffle" in one]
+    return {
+        "crosscoders": [{**row, "places": list(map(list, places(config, row)))} for row in rows],
+        "shuffled": shuffled,
+    }

@@ -10,6 +10,7 @@ from dag.tree import CONFIG
 from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.plan.plan import Plan
+from saeflow.sae.training.train import recipe_of
 from saeflow.studies.universality.crosscoders.rows import crosscoder_rows, places
 from saeflow.studies.universality.section import Section
 
@@ -69,6 +70,15 @@ def test_what_they_read_and_not_its_name_is_in_their_identity():
     assert "saeflow.sae.training.joined" not in Plan(config).sae(**{**row, "sae": "topk"}).roots
 
 
+def test_it_joins_one_hook_of_several_models():
+    models = {"other": small(n_layers=4), "third": small(d_model=32)}
+    cross = {"joined": ["other/mlp_out.1", "third/mlp_out.1"]}
+    config, section = asked(cross=cross, models=models)
+    row, _ = crosscoder_rows(config, section)
+    made = Plan(config, file="study.yaml").sae(**row)
+    assert recipe_of(made.settings).joined == ["mlp_out.1", "mlp_out.1"]
+
+
 def test_its_codes_are_of_the_activations_that_it_reads():
     config, section = asked(cross={"joined": ["mlp_out.2", "resid_post.0"]})
     (row, _) = crosscoder_rows(config, {**section, "hooks": ["mlp_out.1", "mlp_out.0"]})
@@ -86,6 +96,7 @@ def test_its_codes_are_of_the_activations_that_it_reads():
         ({"section": {"saes": ["cross"]}}, "'cross' reads several hooks"),
         ({"section": {"nulls": {"saes": ["cross"]}}}, "'cross' reads several hooks"),
         ({"section": {"hooks": ["mlp_out.2"]}}, "joins every place"),
+        ({"cross": {"joined": ["mlp_out.2", "small/mlp_out.2"]}}, "of a model twice"),
         ({"cross": {"joined": ["mlp_out.9"]}}, "no hook 'mlp_out.9'"),
         ({"cross": {"joined": ["large/mlp_out.1"]}}, "no 'large' under models"),
         ({"cross": {"joined": ["small@7/mlp_out.1"]}}, "no such checkpoint"),
