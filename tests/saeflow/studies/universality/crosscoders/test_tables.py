@@ -71,7 +71,7 @@ def test_shares_are_of_live_latents():
     # e1 with e1, e0 with e2; e1 with e2, e0 with e1
     assert (row.cosine, row.cosine_exchanged) == (0.5, 0) and row.shuffled
     assert row.n_tokens == 99
-    said = " ".join(summary.shared(shares([run], crosscoders=[given], shuffled=[])))
+    said = " ".join(summary.of_places(shares([run], crosscoders=[given], shuffled=[])))
     assert "Of 5 live features" in said and "40% are shared" in said and "shuffled" not in said
 
 

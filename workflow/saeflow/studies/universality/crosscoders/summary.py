@@ -10,7 +10,7 @@ from saeflow.studies.saying import span
 from saeflow.studies.universality.crosscoders import EXCHANGED, MATCHED
 
 
-def shared(table: pd.DataFrame) -> Iterator[str]:
+def of_places(table: pd.DataFrame) -> Iterator[str]:
     """Yield how much of its dictionaries a crosscoder shares between places."""
     for row in table.itertuples():
         places = f"{row.model} {row.hook} and {row.other_model} {row.other_hook}"
