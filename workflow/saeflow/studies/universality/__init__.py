@@ -7,14 +7,16 @@ After the post on the universality of SAE features (2024) that compares SAEs of 
 from __future__ import annotations
 
 from saeflow.studies.study import Figure, Study, Table
-from saeflow.studies.universality import fates, matches, pairs, post
+from saeflow.studies.universality import crosscoders, fates, matches, pairs, post
 from saeflow.studies.universality.comparisons import each_sae, paired
 from saeflow.studies.universality.matches.rows import effect_saes, known_saes, shown_saes
 from saeflow.studies.universality.post.rows import in_model
 
-TABLES: dict[str, Table] = {**pairs.TABLES, **post.TABLES, **fates.TABLES, **matches.TABLES}
+_PARTS = (pairs, post, fates, matches, crosscoders)
 
-FIGURES: dict[str, Figure] = {**pairs.FIGURES, **post.FIGURES, **fates.FIGURES, **matches.FIGURES}
+TABLES: dict[str, Table] = {name: one for part in _PARTS for name, one in part.TABLES.items()}
+
+FIGURES: dict[str, Figure] = {name: one for part in _PARTS for name, one in part.FIGURES.items()}
 
 STUDY = Study(
     title="Universality of features",

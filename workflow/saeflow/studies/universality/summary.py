@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from saeflow.studies.saying import Say, paragraphs
+from saeflow.studies.universality.crosscoders.summary import agreeing, of_places
 from saeflow.studies.universality.fates.summary import absorbed, fates, shared, shares, split
 from saeflow.studies.universality.matches.summary import known
 from saeflow.studies.universality.pairs.summary import counted, similar
@@ -22,6 +23,8 @@ PARTS: dict[str, Say] = {
     "children": split,
     "absorption": absorbed,
     "facts_universal": known,
+    "crosscoder_shares": of_places,
+    "crosscoder_agreement": agreeing,
 }
 """Table -> what is said of it, in this order."""
 

@@ -143,6 +143,7 @@ def test_matched_pairs_are_found_in_latents_of_both_places(hooks):
     # of the weak one the crosscoder's latent is dead
     assert found["cosine"].to_dict() == {"matched": 1, "weakly matched": 0, "exchanged": 0}
     assert found["found"].tolist() == [1, 0, 0] and found["found_high"].tolist() == [1, 0, 0]
+    assert found["cosine_low"].to_list()[::2] == [1, 0]  # nothing varies
     assert found["first_hook"].tolist() == [hooks[0]] * 3
     said = " ".join(summary.agreeing(table))
     assert "100% are one of its features, with exchanged partners 0%" in said
@@ -182,5 +183,5 @@ def test_figures_have_a_panel_per_crosscoder_and_place(n):
     assert len(shown) == n and len(drawing.rows) == 5 * n  # the live ones
     table = agreement([*(run for run, _ in made), *runs], pairs=[pair], **given)
     drawing = draw_agreement(table)
-    assert len([ax for ax in drawing.figure.axes if ax.get_visible()]) == n
+    assert len([ax for ax in drawing.figure.axes if ax.get_visible()]) == 2 * n
     assert len(drawing.rows) == 3 * n

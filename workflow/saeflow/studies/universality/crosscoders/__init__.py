@@ -86,8 +86,10 @@ FIGURES: dict[str, Figure] = {
         Two SAEs were trained at a crosscoder's two places, each by itself, and their
         features paired one to one by the correlation of their activations. The share of
         such pairs of which some feature of the crosscoder that is not of one place alone
-        has both directions, with cosines above 0.7: of pairs that correlate above 0.7, of
-        the others, and of the former with partners exchanged, which is what chance gives.
+        has both directions, with cosines above 0.7, and below it the mean over pairs of the
+        smaller of the two cosines with the best such feature: of pairs that correlate above
+        0.7, of the others, and of the former with partners exchanged, which is what chance
+        gives: the best of many is never near zero.
         If the first is far above the last, both ways find the same common features. A pair
         is also missed where the crosscoder has it as two features.
         """,

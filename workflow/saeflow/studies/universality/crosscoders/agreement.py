@@ -60,7 +60,8 @@ def agreement(
         "exchanged", the former with each other's partners; ``n_pairs``; ``cosine``, the mean over
         pairs of the largest value among live latents of the crosscoder that are not of one place
         alone of the smaller of the two cosines, of each direction with the latent's at its place;
-        ``found``, the share of pairs where that is above 0.7, with an interval over pairs.
+        ``found``, the share of pairs where that is above 0.7; both with intervals over pairs, of
+        the mean by its standard error.
     """
     known = reading.saes_of(runs)
     found = {(p.first.key, p.second.key): p for p in reversed([*compared(runs, pairs)])}
@@ -74,20 +75,25 @@ def agreement(
                 score = _score(one, at, *(_rows(*sae) for sae in saes))
                 above = (score > LIMIT).astype(float)
                 low, high = _interval(above, bootstrap, seed)
+                mean, error = _mean(score)
                 rows.append(
                     {
                         **one.columns(max(at), shuffled),
                         **pair.columns(),
                         "kind": kind,
                         "n_pairs": len(score),
-                        "cosine": score.mean() if len(score) else np.nan,
+                        "cosine": mean,
+                        "cosine_low": mean - error,
+                        "cosine_high": mean + error,
                         "found": above.mean() if len(score) else np.nan,
                         "found_low": low,
                         "found_high": high,
                         **{name: pair.record.facts[name] for name in EXTENT},
                     }
                 )
-    last = ["kind", "n_pairs", "cosine", "found", "found_low", "found_high", *EXTENT]
+    ends = ("", "_low", "_high")
+    values = [f"{name}{end}" for name in ("cosine", "found") for end in ends]
+    last = ["kind", "n_pairs", *values, *EXTENT]
     return pd.DataFrame(rows, columns=[*KEY, *OTHER, *reading.COLUMNS, *last])
 
 
@@ -140,6 +146,14 @@ def _score(
         for start in range(0, len(first), _BLOCK_ROWS)
     ]
     return np.concatenate([np.zeros(0), *scores])
+
+
+def _mean(values: np.ndarray) -> tuple[float, float]:
+    """Return a mean (n,), and how far its 95 % interval reaches; NaN where there are too few."""
+    if not len(values):
+        return np.nan, np.nan
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return float(values.mean()), 1.96 * float(error)
 
 
 def _interval(above: np.ndarray, bootstrap: int, seed: int) -> tuple[float | None, float | None]:

@@ -41,13 +41,12 @@ def relative_norms(table: pd.DataFrame) -> Drawing:
 
 def _places(table: pd.DataFrame) -> list[Place]:
     """Return a panel per crosscoder and place that it joins, a row of panels per crosscoder."""
-    one_model = len({*table["model"], *table["other_model"]}) == 1
     one_name = table["sae"].nunique() == 1
     found = []
     for key, rows in table.groupby(_OF_CROSSCODER, sort=False):
         of = dict(zip(_OF_CROSSCODER, key, strict=True))
         ends = [
-            hook if one_model else f"{model} {hook}"
+            hook if of["model"] == of["other_model"] else f"{model} {hook}"
             for model, hook in ((of["model"], of["hook"]), (of["other_model"], of["other_hook"]))
         ]
         name = "" if one_name else f"{of['sae']}: "
@@ -83,10 +82,11 @@ def agreement(table: pd.DataFrame) -> Drawing:
     table, notes = finite(table, ["found"])
     with use_style():
         places = _places(table)
-        grid = panel_grid(places, size=(2.4, 1.7))
-        for (ax,), place in zip(grid.panels, places, strict=True):
-            _bars(ax, place.rows)
-        grid.label(x="Pairs of features of two SAEs", y="Share found as one feature")
+        grid = panel_grid(places, size=(2.4, 1.3), stacked=2)
+        for axes, place in zip(grid.panels, places, strict=True):
+            for ax, value in zip(axes, ("found", "cosine"), strict=True):
+                _bars(ax, place.rows, value)
+        grid.label(x="Pairs of features of two SAEs", y=("Share found", "Mean cosine"))
     n = int(table.groupby([*_OF_CROSSCODER, "kind"]).size().max())
     said = (
         "The stroke is the 95 % interval over pairs of features."
@@ -97,17 +97,17 @@ def agreement(table: pd.DataFrame) -> Drawing:
     return Drawing(grid.figure, table, (said, *notes))
 
 
-def _bars(ax: Axes, rows: pd.DataFrame) -> None:
+def _bars(ax: Axes, rows: pd.DataFrame, value: str) -> None:
     for x, kind in enumerate(_KINDS):
         own = rows[rows["kind"] == kind]
         if own.empty:
             continue
         colour = _CHANCE if kind == EXCHANGED else _LIVE
         light = 0.45 if kind == WEAK else 1.0
-        ax.bar(x, own["found"].mean(), 0.7, color=colour, alpha=light, zorder=2)
+        ax.bar(x, own[value].mean(), 0.7, color=colour, alpha=light, zorder=2)
         at = x + (np.arange(len(own)) - (len(own) - 1) / 2) * min(0.12, 0.6 / len(own))
         ax.errorbar(
-            at, own["found"], yerr=arms(own, "found"), linestyle="", elinewidth=0.7, ecolor=INK,
+            at, own[value], yerr=arms(own, value), linestyle="", elinewidth=0.7, ecolor=INK,
             marker="o" if len(own) > 1 else "", markersize=2, markerfacecolor="white",
             markeredgewidth=0.6, color=INK, zorder=3,
         )  # fmt: skip
