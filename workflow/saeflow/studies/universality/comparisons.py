@@ -120,8 +120,14 @@ def _parts(key: str) -> tuple[str, ...]:
 
 
 def _nulls(section: Config) -> Iterator[tuple[str, Row, Row]]:
-    """Yield what the study's own SAEs of the first seed are held against."""
+    """Yield what the study's own SAEs of the first seed are held against.
+
+    These have a seed that no other SAE has: with the same one they would begin with the same
+    weights, and be alike by that.
+    """
     nulls = section["nulls"]
+    seeds = [own["seeds"] for own in (section, *section["comparisons"].values()) if own["seeds"]]
+    apart = {"seed": 1 + max(map(max, seeds))}
     for one in every_sae({}, {**section, "seeds": section["seeds"][:1]}):
         changed = [
             *((LAYER, {"hook": hook}) for hook in nulls["hooks"]),
@@ -129,8 +135,8 @@ def _nulls(section: Config) -> Iterator[tuple[str, Row, Row]]:
             *((SHUFFLED, {"model": model}) for model in nulls["models"]),
         ]
         for name, change in changed:
-            if (other := {**one, **change}) != one:
-                yield name, one, other
+            if {**one, **change} != one:
+                yield name, one, {**one, **change, **apart}
 
 
 def _pair(config: Config, name: str, one: Row, other: Row) -> Pair:

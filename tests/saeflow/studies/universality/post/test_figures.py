@@ -10,6 +10,7 @@ import pytest
 import made_up_pairs as made
 from made_up_study import record
 from readable import faults
+from saeflow.errors import DataError
 from saeflow.figures.save import save_figure
 from saeflow.registry import function
 from saeflow.studies.universality.pairs.tables import BACKWARD, FORWARD, similarities
@@ -144,6 +145,14 @@ def test_lines_go_through_the_values_of_smaller_saes(table):
     figure = by_width(table[0]).figure
     lines = [line.get_ydata() for ax in figure.axes for line in ax.lines]
     assert any(len(y) == len(wanted) and np.allclose(y, wanted) for y in lines)
+
+
+@pytest.mark.parametrize("name", [name for name in OF_PAIRS if name != "as_published"])
+def test_a_figure_of_pairs_that_were_not_measured_says_so(name):
+    study = made.study({"seeds": {"vary": ["seed"], "seeds": [0, 1]}})
+    table = similarities(study.runs, **study.given, metrics=["mean_max"])
+    with pytest.raises(DataError, match="none was measured"):
+        function(FIGURES[name].draw)(table)
 
 
 @pytest.mark.parametrize("n_hooks", [1, 4, 24])

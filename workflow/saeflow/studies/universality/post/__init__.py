@@ -87,7 +87,9 @@ FIGURES: dict[str, Figure] = {
         caption=f"""
         Mean over the live features of one SAE of the highest cosine of its decoder row with that of
         any live feature of the other; the SAEs differ in their widths alone. {_ROWS_AND_COLUMNS}
-        {_NULL} Wider SAEs have more features to choose from, and so a higher null.
+        {_NULL} Wider SAEs have more features to choose from, and so a higher null. SAEs of one seed
+        begin with the same decoder rows, as far as both have them: where training moved these
+        little, that alone makes them alike.
         """,
     ),
     "similarity_to_largest": Figure(
@@ -127,11 +129,12 @@ FIGURES: dict[str, Figure] = {
         caption="""
         Left: correlation, and what the published code computed in its place, on a few thousand
         tokens: the cosine of activations whose mean is not taken off. Activations are never
-        negative, so that this is high for features that have nothing in common, as in the lowest
-        rows. Right: MCS, that of random directions, and of the directions with entries between zero
-        and one that the published code took for these; all of them lie in one corner of the space,
-        where decoder rows do not, so that they find less than chance does. A row is what two
-        SAEs differ in; the lowest are SAEs that should share nothing.
+        negative, so that it is never below zero, and high for features that are active much of the
+        time, whatever they have in common; of rare features the two differ little. Right: MCS,
+        that of random directions, and of the directions with entries between zero and one that the
+        published code took for these; all of them lie in one corner of the space, where decoder
+        rows do not, so that they find less than chance does. A row is what two SAEs differ in; the
+        lowest are SAEs that should share nothing.
         """,
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from saeflow.errors import DataError
 from saeflow.studies.universality.comparisons import NULLS
 from saeflow.studies.universality.pairs.tables import BACKWARD, FORWARD
 from saeflow.studies.universality.reading import FIRST, OF_SAE, SECOND
@@ -57,6 +58,23 @@ def directed(table: pd.DataFrame, *differ: str, nulls: bool = False) -> pd.DataF
 def of_table(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the table from which those of `directed` are."""
     return table.loc[rows.index.unique().sort_values()]
+
+
+def to_draw(rows: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Return rows of `directed` of which there have to be some.
+
+    Raises
+    ------
+    DataError
+        If there are none: what was planned could not be measured.
+    """
+    if rows.empty:
+        raise DataError(
+            "there is nothing to draw: of the pairs that the figure shows none was measured",
+            expected=what,
+            got="none",
+        )
+    return rows
 
 
 def of_own(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from saeflow.studies.universality.comparisons import NULLS
-from saeflow.studies.universality.reading import key_of, saes_of
+from saeflow.studies.universality.reading import CODES, key_of, saes_of
 from saeflow.tables.builders import KEY, stack
 from saeflow.tables.runs import Key, Run
 
@@ -40,7 +40,8 @@ def frequencies(runs: Sequence[Run], *, pairs: Sequence[Mapping[str, Any]]) -> p
     """
     compared = {name: set(_differing(pairs, what)) for name, what in _SHOWN.items()}
     parts = []
-    for key, sae in saes_of(runs).items():
+    measured = {key: sae for key, sae in saes_of(runs).items() if CODES in sae.run.records}
+    for key, sae in measured.items():
         facts, latents = sae.codes.facts, sae.codes.table("latents.parquet")
         n_active = latents["active"].to_numpy()
         shares = n_active[n_active > 0] / facts["n_tokens"]

@@ -17,7 +17,7 @@ from saeflow.figures.places import Place, hooks_of, spread
 from saeflow.figures.style import INK, use_style
 from saeflow.figures.texts import inches, shortened
 from saeflow.metrics.similarity import CORRELATION, COSINE
-from saeflow.studies.universality.post.directed import OTHER, OWN, directed, of_table
+from saeflow.studies.universality.post.directed import OTHER, OWN, directed, of_table, to_draw
 from saeflow.tables.runs import natural
 
 _MAP, _NOTHING, _SCALE = "YlGn", "#eeeeee", Normalize(0, 1)
@@ -62,7 +62,7 @@ def between_models(table: pd.DataFrame) -> Drawing:
         That of `saeflow.studies.universality.pairs.tables.similarities`.
     """
     rows = directed(table, _BY_MODEL.differ)
-    rows = rows[rows["quantity"] == _BY_MODEL.quantity]
+    rows = to_draw(rows[rows["quantity"] == _BY_MODEL.quantity], "SAEs of different models")
     sizes = dict(zip(rows[f"{OWN}_model"], rows[f"{OWN}_d_in"], strict=True))
     order = sorted(sizes, key=lambda model: (sizes[model], natural(model)))
     names = {side: rows[f"{side}_model"] for side in (OWN, OTHER)}
@@ -72,7 +72,7 @@ def between_models(table: pd.DataFrame) -> Drawing:
 def between_expansions(table: pd.DataFrame) -> Drawing:
     """Draw MCS between SAEs that differ in their widths alone, a panel per model and hook."""
     rows = directed(table, _BY_EXPANSION.differ)
-    rows = rows[rows["quantity"] == _BY_EXPANSION.quantity]
+    rows = to_draw(rows[rows["quantity"] == _BY_EXPANSION.quantity], "SAEs of different widths")
     ratios = {side: rows[f"{side}_expansion"].map("1:{:g}".format) for side in (OWN, OTHER)}
     order = np.unique(rows[[f"{OWN}_expansion", f"{OTHER}_expansion"]])
     named = [f"1:{ratio:g}" for ratio in order]

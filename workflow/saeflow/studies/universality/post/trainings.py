@@ -25,6 +25,7 @@ from saeflow.studies.universality.post.directed import (
     of_one_size,
     of_own,
     of_table,
+    to_draw,
 )
 from saeflow.tables.runs import natural
 
@@ -48,7 +49,7 @@ def _compared(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = of_one_size(table, *TRAININGS)
     rows = directed(table, *TRAININGS) if rows.empty else rows
-    rows = rows[rows["quantity"].isin(LEVELS)]
+    rows = to_draw(rows[rows["quantity"].isin(LEVELS)], "SAEs of different models")
     names = zip(rows[f"{OWN}_model"], rows[f"{OTHER}_model"], strict=True)
     return rows.assign(pair=[" and ".join(sorted(both, key=natural)) for both in names])
 

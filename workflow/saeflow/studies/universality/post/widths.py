@@ -24,6 +24,7 @@ from saeflow.studies.universality.post.directed import (
     UPWARD,
     against_widest,
     of_table,
+    to_draw,
 )
 
 
@@ -55,7 +56,7 @@ def by_width(table: pd.DataFrame) -> Drawing:
     table
         That of `saeflow.studies.universality.pairs.tables.similarities`.
     """
-    rows = against_widest(table)
+    rows = to_draw(against_widest(table), "SAEs of different widths")
     rows = rows[rows["quantity"].isin(LEVELS)]
     names = ("model", "hook", "site", "block", "seed")
     places_of = {name: rows[f"{OWN}_{name}"] for name in names}
