@@ -11,13 +11,14 @@ import made_up_study
 from made_up_fates import counted, families, noisy, own_saes, widths
 from readable import faults
 from saeflow.figures.save import save_figure
-from saeflow.studies.study import Study
+from saeflow.studies.study import WITH, Study
 from saeflow.studies.universality.fates import FIGURES, TABLES, given_own, of_widths
 from saeflow.studies.universality.fates.factorial import factorial, fate_shares
 from saeflow.studies.universality.fates.found import found_by, found_ranked
 from saeflow.studies.universality.fates.lineages import lineages
 from saeflow.studies.universality.fates.summary import absorbed, fates, shared, shares, split
 from saeflow.studies.universality.fates.widths import absorption, children
+from saeflow.tables.files import read_csv, write_csv
 
 SEEN = os.environ.get("SAEFLOW_FIGURES")
 STUDY = Study("", "", TABLES, FIGURES)
@@ -96,6 +97,14 @@ def test_a_tree_has_each_descendant_once_below_its_parent(small):
         assert sum(node.get_xdata()[0] == x for node in nodes) <= (own["sae"] == sae).sum()
 
 
+def test_figures_are_drawn_from_tables_that_were_written(small, tmp_path):
+    for name, figure in FIGURES.items():
+        write_csv(small[figure.table], tmp_path / "table.csv")
+        read = {figure.table: read_csv(tmp_path / "table.csv")}
+        texts = {text.get_text() for ax in drawn(name, read).figure.axes for text in ax.texts}
+        assert not any("nan" in text for text in texts), name
+
+
 def test_bars_of_children_add_up(small):
     above, below = drawn("children_by_width", small).figure.axes[:2]
     table = small["children"]
@@ -150,8 +159,10 @@ def test_tables_are_planned_where_there_is_something_to_show():
     ]  # fmt: skip
     for name, made, expected in cases:
         assert TABLES[name].when(made.config, made.section) == expected, name
-    rows = [row["sae"] for row in of_widths(wide.config, wide.section)]
-    assert rows == ["topk-x1"] and not list(of_widths(design.config, design.section))
+    three = widths(3)
+    steps = [(row["sae"], row[WITH]["sae"]) for row in of_widths(three.config, three.section)]
+    assert steps == [("topk-x1", "topk-x2"), ("topk-x2", "topk-x4")]
+    assert not list(of_widths(design.config, design.section))
     given = given_own(wide.config, wide.section)
     assert given["own"] == own_saes(wide) and given["pairs"] == wide.given["pairs"]
 

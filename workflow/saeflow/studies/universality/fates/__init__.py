@@ -30,9 +30,24 @@ def has_widths(config: Config, section: Config) -> bool:
 
 
 def of_widths(config: Config, section: Config) -> Iterator[Row]:
-    """Yield the rows of pairs that differ in nothing but their expansion, each once."""
-    rows = (pair.row for pair in _compared(config, section) if pair.differ == ("expansion",))
-    yield from {str(row): row for row in rows}.values()
+    """Yield the rows of the pairs that are steps from a width to the next, each once.
+
+    Of what a wider SAE is compared with that differs in nothing but the expansion, that is the
+    widest narrower one.
+    """
+    steps: dict[str, tuple[float, Pair]] = {}
+    for pair in _compared(config, section):
+        if pair.differ == ("expansion",):
+            both = (pair.first, pair.second)
+            narrow, wide = sorted(both, key=lambda row: _expansion(config, row))
+            known, _ = steps.get(str(wide), (0.0, pair))
+            if (own := _expansion(config, narrow)) > known:
+                steps[str(wide)] = own, pair
+    yield from (pair.row for _, pair in steps.values())
+
+
+def _expansion(config: Config, row: Row) -> float:
+    return config["saes"][row["sae"].partition("~")[0]]["expansion"]
 
 
 def has_others(config: Config, section: Config) -> bool:
@@ -108,10 +123,11 @@ FIGURES: dict[str, Figure] = {
         loss. A negative bar says that the factors take the same features: what another seed loses
         cannot be lost again to another order. Two parts share no document, so what differs in its
         part differs in its order as well, whatever the order's seed: the part alone says what data
-        and order do, and of the order alone only SAEs of one part tell. A part has fewer documents
-        than all. By chance: the best of as many Gaussian directions, and activations at shuffled
-        tokens. Intervals: 95 % bootstrap over features of the same SAEs; how other SAEs would
-        differ, the pale points say.
+        and order do, and of the order alone only SAEs of one part tell. SAEs of one seed begin at
+        the same weights: where training moves them little, order and data change little too. A part
+        has fewer documents than all. By chance: the best of as many Gaussian directions, and
+        activations at shuffled tokens. Intervals: 95 % bootstrap over features of the same SAEs;
+        how other SAEs would differ, the pale points say.
         """,
     ),
     "fate_shares": Figure(
@@ -144,7 +160,9 @@ FIGURES: dict[str, Figure] = {
         among these; dashed, where there are others: those of the same recipe, with another seed,
         order or part of the data. The properties hang together (a frequent feature carries more),
         so a rise in one panel may be that of another. A rare feature's correlation rests on few
-        tokens. Intervals: 95 % bootstrap over the features of a part.
+        tokens. SAEs of one seed, of any width, begin with the same directions: where training moved
+        them little, what one of these finds is what it began with. Intervals: 95 % bootstrap over
+        the features of a part.
         """,
     ),
     "found_ranked": Figure(
@@ -173,8 +191,9 @@ FIGURES: dict[str, Figure] = {
         children that are not shown, the least frequent ones; larger points are more frequent.
         Hollow: by the correlation of activations its parent is another one. These are the largest
         families, not usual ones, and a tree by construction: a child of two features has the nearer
-        one as its parent. Where a hook has few dimensions, unrelated directions can be as near (the
-        next figure says how often).
+        one as its parent. SAEs of one seed begin with the same directions as far as the narrower
+        one goes, and what was trained little still has them. Where a hook has few dimensions,
+        unrelated directions can be as near (the next figure says how often).
         """,
     ),
     "children_by_width": Figure(
@@ -183,10 +202,12 @@ FIGURES: dict[str, Figure] = {
         caption="""
         Above: the features of the narrower of two SAEs by the number of children that they have in
         the wider one, parents as in the trees; a single child is most often the feature itself.
-        Below: the share of the wider SAE's features without a parent, new ones; the dotted line is
-        where Gaussian directions would stand. A feature without children is lost, or has come apart
-        into ones whose directions are far from its own. Strokes: 95 % bootstrap over features, of
-        each seed.
+        SAEs of one seed begin with the same directions as far as the narrower one goes: where
+        training moved them little, every feature has one child, itself, and as many are new as the
+        wider SAE has more. Below: the share of the wider SAE's features without a parent, new ones;
+        the dotted line is where Gaussian directions would stand. A feature without children is
+        lost, or has come apart into ones whose directions are far from its own. Strokes: 95 %
+        bootstrap over features, of each seed.
         """,
     ),
     "absorption": Figure(

@@ -176,7 +176,9 @@ def _tree(ax: Axes, tree: list[_Node], saes: pd.DataFrame, sizer: _Sizer, room: 
 
 def _called(node: _Node, room: float) -> str:
     """Return what stands beside a feature: its fact or its frequency, and how many are not seen."""
-    name = str(node.row["fact"] or "") or f"{100 * node.row['frequency']:.2g} %"
+    fact = node.row["fact"]
+    told = isinstance(fact, str) and fact  # a table that was written has no empty texts
+    name = fact if told else f"{100 * node.row['frequency']:.2g} %"
     more = f" (+{node.unseen})" if node.unseen else ""
     room *= 0.45 if node.has_children else 0.85  # up to where lines to children part
     return shortened(name, _TEXT, max(0.3, room)) + more
