@@ -307,7 +307,8 @@ class Works:
             variants = _taken_out(results[0].settings, tokens, rows)
         if "clean" in inputs or taken_out:  # from each hook on, as it is and with each SAE
             of_hook = {one.inputs["sae"].place["hook"]: one for one in results}
-            operations += sum(self.behind(one, shape) for one in of_hook.values())
+            once = _BACKWARD if taken_out else 1
+            operations += once * sum(self.behind(one, shape) for one in of_hook.values())
             operations += variants * sum(self.behind(one, shape) for one in results)
         elif "model" in inputs:  # once as it is, and with other activations of each hook
             operations += 2 * shape.n_parameters
