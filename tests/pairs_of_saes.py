@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from measured import measure
-from saeflow.config.sections import Codes, Similarity
+from saeflow.config.measures import Codes, Similarity
 from saeflow.measures.similarity.measure import measure_similarity
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.save import save

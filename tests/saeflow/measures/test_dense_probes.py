@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from labelled_by_hand import labelled, publish_labelled
 from measured import measure_at_hooks, publish_words
+from saeflow.config.measures import States
 from saeflow.config.probing import Probing
-from saeflow.config.sections import States
 from saeflow.files import read_json
 from saeflow.measures.dense_probes import centred
 from saeflow.measures.states import open_states
