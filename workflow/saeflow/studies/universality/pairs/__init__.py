@@ -56,6 +56,9 @@ FIGURES: dict[str, Figure] = {
         have make the second direction low, so both are shown.""" + _NULLS + """
         Cosines of SAEs at different hooks or of different models compare directions in two bases,
         which is meaningless unless these are aligned by a rotation first, fitted on other tokens.
+        SAEs of one seed and width begin with the same weights, and after a short training that
+        alone makes their weights alike: nulls have another seed, and other comparisons mean most
+        where seeds differ too.
         """,
     ),
     "similarity_maps": Figure(
@@ -103,7 +106,8 @@ FIGURES: dict[str, Figure] = {
         The share of the live features whose most similar feature in the other SAE is so similar.
         Two separate humps are two populations, features that are shared and features that are not,
         of which a mean says little; one hump between is a similarity that all have. Dotted is
-        what chance gives. Where a hump lies under a dotted one, its features have no counterpart.
+        what chance gives, beyond the top where it is narrow. Where a hump lies under a dotted one,
+        its features have no counterpart.
         """,
     ),
     "spaces": Figure(
