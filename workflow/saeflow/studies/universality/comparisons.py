@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from saeflow.hooks import Hook
+from saeflow.plan.imports import is_imported
+from saeflow.sae.baselines import BASELINES
 from saeflow.studies.study import WITH, Config, Row, every_sae
 
 KEYS = {"model": "models", "train_on": "train_on", "hook": "hooks", "sae": "saes", "seed": "seeds"}
@@ -17,12 +19,14 @@ LAYER, UNTRAINED, SHUFFLED = "another layer", "random weights", "shuffled model"
 NULLS = (LAYER, UNTRAINED, SHUFFLED)
 
 _OF_RECIPES = {
-    "expansion": "expansion",
     "architecture": "architecture",
+    "expansion": "expansion",
     "order_seed": "order",
     "part": "part",
 }
 """Keys of a recipe, and what two SAEs differ in that differ there."""
+RECIPE = "recipe"
+"""What they differ in that differ in another key of it."""
 
 
 class Pair(NamedTuple):
@@ -33,7 +37,7 @@ class Pair(NamedTuple):
     comparison : str
         The name of the comparison, or one of `NULLS`.
     differ : tuple of str
-        In what they differ: of model, checkpoint, dataset, packing, hook, expansion, architecture,
+        In what they differ: of model, checkpoint, dataset, packing, hook, architecture, expansion,
         order, part, recipe (anything else in it), seed.
     first, second : dict
         Their wildcards; which is the first depends on nothing else.
@@ -150,16 +154,32 @@ def differences(config: Config, one: Row, other: Row) -> list[str]:
     if one["model"] != other["model"]:
         models = {row["model"].partition("@")[0] for row in (one, other)}
         found.append("model" if len(models) > 1 else "checkpoint")
-    found += [key for key in ("dataset", "packing") if one[key] != other[key]]
+    found += ["dataset"] * (one["dataset"] != other["dataset"])
+    if one["packing"] != other["packing"] and not ("dataset" in found and _alike(config, one, other)):
+        found.append("packing")
     if Hook.parse(one["hook"]) != Hook.parse(other["hook"]):
         found.append("hook")
-    recipes = [config["saes"][row["sae"].partition("~")[0]] for row in (one, other)]
-    keys = sorted({key for recipe in recipes for key in recipe})
-    differing = [key for key in keys if recipes[0].get(key) != recipes[1].get(key)]
-    of_recipes = [_OF_RECIPES.get(key, "recipe") for key in differing]
-    if "architecture" in of_recipes:  # the rest of two recipes goes with it
-        of_recipes = [one for one in of_recipes if one != "recipe"]
-    if one["sae"] != other["sae"] and not of_recipes:
-        of_recipes = ["recipe"]
-    found += dict.fromkeys(of_recipes)
+    found += _of_recipes(*(config["saes"][row["sae"].partition("~")[0]] for row in (one, other)))
+    if one["sae"] != other["sae"] and not {*found} & {*_OF_RECIPES.values(), RECIPE}:
+        found.append(RECIPE)  # fine-tuned otherwise, or under another name
     return found + ["seed"] * (one["seed"] != other["seed"])
+
+
+def _alike(config: Config, one: Row, other: Row) -> bool:
+    """Whether two packings are the same but for tokens that no SAE is trained on."""
+    packings = (config["packings"][row["packing"]] for row in (one, other))
+    first, second = ({**p, "tokens": p["tokens"]["train"]} for p in packings)
+    return first == second
+
+
+def _of_recipes(one: Config, other: Config) -> list[str]:
+    """Return in what two recipes differ; nothing where one is imported, whatever it is."""
+    if is_imported(one) or is_imported(other):
+        return []
+    named = dict(_OF_RECIPES)
+    if BASELINES.keys() & {one["architecture"], other["architecture"]}:
+        named = {key: named[key] for key in ("architecture", "part")}  # all that baselines have
+    found = [name for key, name in named.items() if one.get(key) != other.get(key)]
+    rest = [{k: v for k, v in recipe.items() if k not in _OF_RECIPES} for recipe in (one, other)]
+    alike = one["architecture"] == other["architecture"]
+    return found + [RECIPE] * (alike and rest[0] != rest[1])

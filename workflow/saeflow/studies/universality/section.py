@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from saeflow.config.amounts import check_amounts
 from saeflow.config.base import HookName, Items, MaybeItems, Name, Whole
@@ -36,21 +36,6 @@ class Comparison(Part):
     against: str | int | None = None
     """The value that all others are held against; null for each against each."""
 
-    @model_validator(mode="after")
-    def _has_what_is_held_against(self) -> Self:
-        if self.against is None:
-            return self
-        values = [] if self.vary[0] == "train_on" else getattr(self, KEYS[self.vary[0]])
-        if len(self.vary) > 1 or (values is not None and self.against not in values):
-            raise ConfigError(
-                "there is no such value of what this comparison varies",
-                where="against",
-                expected="one of the values of the one key that it varies"
-                + (f": {', '.join(map(str, values))}" if values else ""),
-                got=self.against,
-            )
-        return self
-
 
 class Nulls(Part):
     """What the study's own SAEs are held against that should have nothing in common with them."""
@@ -58,9 +43,9 @@ class Nulls(Part):
     hooks: MaybeItems[HookName] = []
     """Hooks of another layer."""
     saes: MaybeItems[str] = []
-    """Names under `saes` of SAEs with random weights (tokens: 0)."""
+    """Names under `saes` of SAEs with random weights (tokens: 0, or architecture: random)."""
     models: MaybeItems[str] = []
-    """Names under `models` of models whose weights mean nothing (shuffle)."""
+    """Names under `models` of models whose weights mean nothing (shuffle, or `model@0`)."""
 
 
 class Section(StudySection):
@@ -91,9 +76,7 @@ class Section(StudySection):
         """Check that what is compared is there, and that it can be compared."""
         for name, comparison in section["comparisons"].items():
             _check(config, section, f"{where} > comparisons > {name}", comparison)
-        for key, values in section["nulls"].items():
-            there = {**section, key: [*section[key], *values]}
-            _check_saes(config, there, f"{where} > nulls", there["train_on"])
+        _check_nulls(config, section, f"{where} > nulls")
         _check_tokens(config, section, where)
         for key, among in (
             ("language_saes", "saes"),
@@ -135,8 +118,54 @@ def _check(
             expected="train_on among them",
             got=", ".join(own["vary"]),
         )
+    if own["against"] is not None:
+        _check_against(own["vary"], there, where, own["against"])
     for place in places:
         _check_saes(config, there, where, place)
+
+
+def _check_against(
+    vary: Sequence[str], there: Mapping[str, Any], where: str, against: str | int
+) -> None:
+    """Check that what all others are held against is among what a comparison varies."""
+    values = there[KEYS[vary[0]]] if len(vary) == 1 and vary != ["train_on"] else []
+    if against not in values:
+        raise ConfigError(
+            "there is no such value of what this comparison varies",
+            where=f"{where} > against",
+            expected=f"one of {', '.join(map(str, values))}"
+            if values
+            else "a comparison that varies one of model, hook, sae, seed",
+            got=against,
+            remedy="Correct it, or leave it out: each is then held against each.",
+        )
+
+
+def _check_nulls(config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:
+    """Check that what the study's SAEs are held against is there, and means nothing."""
+    for key, values in section["nulls"].items():
+        there = {**section, key: [*section[key], *values]}
+        _check_saes(config, there, where, there["train_on"])
+    for name in section["nulls"]["saes"]:
+        recipe = config["saes"][name]
+        if recipe.get("tokens") != 0 and recipe.get("architecture") != "random":
+            raise ConfigError(
+                "the weights of this SAE are not random",
+                where=f"{where} > saes",
+                expected="SAEs with tokens: 0, or architecture: random",
+                got=name,
+                remedy="Name it under `comparisons`, or set its `tokens` to 0.",
+            )
+    for name in section["nulls"]["models"]:
+        model, _, step = name.partition("@")
+        if "shuffle" not in config["models"][model] and step != "0":
+            raise ConfigError(
+                "the weights of this model mean something",
+                where=f"{where} > models",
+                expected="models with `shuffle`, or MODEL@0",
+                got=name,
+                remedy="Name it under `comparisons`, or one that is shuffled here.",
+            )
 
 
 def _check_saes(
