@@ -47,3 +47,15 @@ def test_it_is_made_where_a_model_of_some_study_was_trained_on_the_world():
     assert list(STUDY.rows(config, {})) == [{"model": "own@12", "dataset": "d", "packing": "p"}]
     config["datasets"]["d"] = {"hub": "texts"}
     assert not STUDY.automatic(config)
+
+
+def test_models_that_others_are_compared_with_are_among_them_but_for_checkpoints():
+    comparisons = {"sizes": {"models": ["own", "small"]}, "steps": {"models": ["own", "own@12"]}}
+    study = {"models": ["own"], "comparisons": {**comparisons, "seeds": {"models": None}}}
+    entry = {"train": {"dataset": "d", "packing": "p"}}
+    config = {
+        "studies": {"universality": {**study, "nulls": {"models": ["noise"]}}},
+        "models": {"own": entry, "small": entry, "noise": {"shuffle": "own"}},
+        "datasets": {"d": {"generate": {"seed": 0}}},
+    }
+    assert [row["model"] for row in STUDY.rows(config, {})] == ["own", "small"]

@@ -12,12 +12,26 @@ from saeflow.studies.study import Config, Figure, Row, Study, Table
 
 def rows(config: Config, section: Config) -> Iterator[Row]:  # noqa: ARG001
     """Yield model, dataset and packing of each model of a study that knew the world's words."""
-    used = {name for study in config["studies"].values() for name in study["models"]}
-    for model in sorted(used):
+    for model in sorted(_used(config)):
         entry = config["models"][model.partition("@")[0]]
         dataset = entry.get("train", {}).get("dataset")
         if dataset and "generate" in config["datasets"][dataset]:
             yield {"model": model, "dataset": dataset, "packing": entry["train"]["packing"]}
+
+
+def _used(config: Config) -> set[str]:
+    """Return the models of the studies, and those that parts of them name; of these no checkpoint,
+    for it is compared with others as one that has not learned everything yet."""
+    own = {name for study in config["studies"].values() for name in study["models"]}
+    parts = list(config["studies"].values())
+    while parts:
+        part = parts.pop()
+        for key, value in part.items():
+            if isinstance(value, dict):
+                parts.append(value)
+            elif key == "models":
+                own |= {name for name in value or () if "@" not in name}
+    return own
 
 
 STUDY = Study(
