@@ -59,6 +59,17 @@ from dag.jobs import (
     release,
     saes,
 )
+from dag.pairs import (
+    LAYERS,
+    ORDERS,
+    SEEDS,
+    ask_pairs,
+    below_pairs,
+    compare,
+    of_kinds,
+    of_sae,
+    similarity,
+)
 from dag.tree import Tree
 
 
@@ -78,6 +89,18 @@ class Change(NamedTuple):
     title: str
     apply: Callable[[Tree], object]
     results: set[str]
+
+
+_LAYERS_TOO = compare(comparisons={"seeds": SEEDS, "orders": ORDERS, "layers": LAYERS})
+_THREE_SEEDS = compare(comparisons={"seeds": {**SEEDS, "seeds": [0, 1, 2]}, "orders": ORDERS})
+_RENAMED = compare(
+    comparisons={"o": {**ORDERS, "saes": ["relu-order", "relu"]}, "s": {**SEEDS, "seeds": [1, 0]}}
+)
+_NO_NULL = compare(nulls={"hooks": ["resid_post.2"]})
+
+
+def _fewer_tokens(config) -> None:
+    config["measures"]["codes"] = {"tokens": 99}
 
 
 CHANGES = (
@@ -314,6 +337,52 @@ CHANGES = (
         "which labelled texts are drawn (`examples`)",
         after(ask_labelled, entry("labelled", "one", examples=8)),
         below_labelled("one"),
+    ),
+    Change(
+        "a comparison of SAEs that are there is added (`comparisons`)",
+        after(ask_pairs, lambda tree: tree.configure(_LAYERS_TOO)),
+        below_pairs(_LAYERS_TOO),
+    ),
+    Change(
+        "a seed is added to a comparison",
+        after(ask_pairs, lambda tree: tree.configure(_THREE_SEEDS)),
+        saes(["relu"], ["resid_post.1"], seed=2) | below_pairs(_THREE_SEEDS),
+    ),
+    Change(
+        "comparisons are renamed, what they list is put into another order",
+        after(ask_pairs, lambda tree: tree.configure(_RENAMED)),
+        below_pairs(_RENAMED),
+    ),
+    Change(
+        "a null is no longer compared with (`nulls`)",
+        after(ask_pairs, lambda tree: tree.configure(_NO_NULL)),
+        below_pairs(_NO_NULL),
+    ),
+    Change(
+        "in which order one compared SAE reads the rows (`order_seed`)",
+        after(ask_pairs, entry("saes", "relu-order", order_seed=2)),
+        saes(["relu-order"], ["resid_post.1"])
+        | below_pairs(lambda config: None, of_sae("relu-order")),
+    ),
+    Change(
+        "what chance gives is drawn anew (`measures.similarity`)",
+        after(ask_pairs, similarity(seed=1)),
+        below_pairs(lambda config: None, of_kinds("similarity")),
+    ),
+    Change(
+        "similarities as they were published are added (`published_mode`)",
+        after(ask_pairs, similarity(published_mode=True)),
+        below_pairs(lambda config: None, of_kinds("similarity")),
+    ),
+    Change(
+        "on how many tokens latents are compared (`measures.codes`)",
+        after(ask_pairs, lambda tree: tree.configure(_fewer_tokens)),
+        below_pairs(lambda config: None, of_kinds("codes")),
+    ),
+    Change(
+        "how SAEs are compared, where no study does",
+        lambda tree: (similarity(seed=1)(tree), tree.configure(_fewer_tokens)),
+        set(),
     ),
     # -- the code
     Change("comments and docstrings, anywhere", comment, set()),
