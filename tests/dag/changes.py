@@ -66,9 +66,9 @@ from dag.pairs import (
     ask_pairs,
     below_pairs,
     compare,
+    measuring,
     of_kinds,
     of_sae,
-    similarity,
 )
 from dag.tree import Tree
 
@@ -97,11 +97,9 @@ _RENAMED = compare(
     comparisons={"o": {**ORDERS, "saes": ["relu-order", "relu"]}, "s": {**SEEDS, "seeds": [1, 0]}}
 )
 _NO_NULL = compare(nulls={"hooks": ["resid_post.2"]})
-
-
-def _fewer_tokens(config) -> None:
-    config["measures"]["codes"] = {"tokens": 99}
-
+_OTHER_CHANCE = measuring(similarity={"seed": 1})
+_AS_PUBLISHED = measuring(similarity={"published_mode": True})
+_FEWER_TOKENS = measuring(codes={"tokens": 99})
 
 CHANGES = (
     Change("nothing", lambda tree: None, set()),
@@ -366,22 +364,22 @@ CHANGES = (
     ),
     Change(
         "what chance gives is drawn anew (`measures.similarity`)",
-        after(ask_pairs, similarity(seed=1)),
-        below_pairs(lambda config: None, of_kinds("similarity")),
+        after(ask_pairs, lambda tree: tree.configure(_OTHER_CHANCE)),
+        below_pairs(_OTHER_CHANCE, of_kinds("similarity")),
     ),
     Change(
         "similarities as they were published are added (`published_mode`)",
-        after(ask_pairs, similarity(published_mode=True)),
-        below_pairs(lambda config: None, of_kinds("similarity")),
+        after(ask_pairs, lambda tree: tree.configure(_AS_PUBLISHED)),
+        below_pairs(_AS_PUBLISHED, of_kinds("similarity")),
     ),
     Change(
         "on how many tokens latents are compared (`measures.codes`)",
-        after(ask_pairs, lambda tree: tree.configure(_fewer_tokens)),
-        below_pairs(lambda config: None, of_kinds("codes")),
+        after(ask_pairs, lambda tree: tree.configure(_FEWER_TOKENS)),
+        below_pairs(_FEWER_TOKENS, of_kinds("codes")),
     ),
     Change(
         "how SAEs are compared, where no study does",
-        lambda tree: (similarity(seed=1)(tree), tree.configure(_fewer_tokens)),
+        lambda tree: [tree.configure(change) for change in (_OTHER_CHANCE, _FEWER_TOKENS)],
         set(),
     ),
     # -- the code

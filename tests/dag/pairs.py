@@ -47,11 +47,9 @@ def compare(**keys: Any) -> Callable[[dict[str, Any]], object]:
     return lambda config: config["studies"]["universality"].update(keys)
 
 
-def similarity(**keys: Any) -> Callable[[Tree], object]:
-    """Return a change of how SAEs are compared."""
-    return lambda tree: tree.configure(
-        lambda config: config["measures"].update(similarity=keys)
-    )
+def measuring(**keys: Any) -> Callable[[dict[str, Any]], object]:
+    """Return a change of a configuration: of keys under `measures`."""
+    return lambda config: config.setdefault("measures", {}).update(keys)
 
 
 def below_pairs(
@@ -123,9 +121,7 @@ def _tables(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 def _read(config: dict[str, Any], table: Any) -> dict[str, list[Row]]:
     """Return the rows of each kind that a table reads."""
     return {
-        kind: list(
-            (table.rows or STUDY.rows_of.get(kind, STUDY.rows))(config, _section(config))
-        )
+        kind: list((table.rows or STUDY.rows_of.get(kind, STUDY.rows))(config, _section(config)))
         for kind in (*table.reads, *table.also)
     }
 

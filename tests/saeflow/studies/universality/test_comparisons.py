@@ -10,8 +10,8 @@ from saeflow.studies.universality.comparisons import (
     differences,
     each_sae,
     given_pairs,
-    pairs,
     paired,
+    pairs,
 )
 
 
@@ -84,7 +84,12 @@ def test_several_at_once_are_a_factorial(asked):
     assert len(found) == 28
     for parts in (("seed",), ("order",), ("part",)):
         assert differ.count(parts) == 4
-    for parts in (("order", "seed"), ("part", "seed"), ("order", "part"), ("order", "part", "seed")):
+    for parts in (
+        ("order", "seed"),
+        ("part", "seed"),
+        ("order", "part"),
+        ("order", "part", "seed"),
+    ):
         assert differ.count(parts) == 4
 
 
@@ -171,7 +176,9 @@ def test_nulls_have_a_seed_that_no_other_sae_has():
 
 
 def test_without_nulls_there_are_pairs_of_comparisons_alone(asked):
-    assert [p.comparison for p in pairs(*asked({"s": {"vary": ["seed"], "seeds": [0, 1]}}))] == ["s"]
+    assert [p.comparison for p in pairs(*asked({"s": {"vary": ["seed"], "seeds": [0, 1]}}))] == [
+        "s"
+    ]
 
 
 OWN = {"model": "small", "dataset": "texts", "packing": "short", "hook": "mlp_out.1"}

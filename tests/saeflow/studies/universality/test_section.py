@@ -26,7 +26,11 @@ def asked(config):
 BAD = [
     ({"comparisons": {}}, "comparisons", "at least 1"),
     ({"comparisons": {"c": {"vary": []}}}, "comparisons > c > vary", "at least 1"),
-    ({"comparisons": {"c": {"vary": ["width"]}}}, "comparisons > c > vary", "one of model, train_on, hook, sae, seed; got width"),
+    (
+        {"comparisons": {"c": {"vary": ["width"]}}},
+        "comparisons > c > vary",
+        "one of model, train_on, hook, sae, seed; got width",
+    ),
     ({"comparisons": {"a b": SEEDS}}, "the name 'a b' cannot be part of a path", "letters"),
     (
         {"comparisons": {"c": {"vary": ["seed"]}}},
@@ -74,7 +78,9 @@ BAD = [
         "varies one of model, hook, sae, seed",
     ),
     (
-        {"comparisons": {"c": {"vary": ["train_on"], "train_on": [OWN, OTHER], "against": "texts"}}},
+        {"comparisons": {"c": {
+            "vary": ["train_on"], "train_on": [OWN, OTHER], "against": "texts",
+        }}},
         "comparisons > c > against",
         "varies one of model, hook, sae, seed",
     ),

@@ -20,8 +20,10 @@ def rows(config: Config, section: Config) -> Iterator[Row]:  # noqa: ARG001
 
 
 def _used(config: Config) -> set[str]:
-    """Return the models of the studies, and those that parts of them name; of these no checkpoint,
-    for it is compared with others as one that has not learned everything yet."""
+    """Return the models of the studies, and those that parts of them name.
+
+    Of the latter no checkpoint: it is compared as one that has not learned everything yet.
+    """
     own = {name for study in config["studies"].values() for name in study["models"]}
     parts = list(config["studies"].values())
     while parts:

@@ -154,8 +154,9 @@ def differences(config: Config, one: Row, other: Row) -> list[str]:
     if one["model"] != other["model"]:
         models = {row["model"].partition("@")[0] for row in (one, other)}
         found.append("model" if len(models) > 1 else "checkpoint")
-    found += ["dataset"] * (one["dataset"] != other["dataset"])
-    if one["packing"] != other["packing"] and not ("dataset" in found and _alike(config, one, other)):
+    other_texts = one["dataset"] != other["dataset"]
+    found += ["dataset"] * other_texts
+    if one["packing"] != other["packing"] and not (other_texts and _alike(config, one, other)):
         found.append("packing")
     if Hook.parse(one["hook"]) != Hook.parse(other["hook"]):
         found.append("hook")
