@@ -1,8 +1,8 @@
 """Which SAEs are held against which, and in what each pair is said to differ."""
 
-import made_up_pairs as made
 import pytest
 
+import made_up_pairs as made
 from saeflow.config.checks import resolve
 from saeflow.studies.study import WITH
 from saeflow.studies.universality.comparisons import (
