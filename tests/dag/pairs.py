@@ -81,8 +81,8 @@ def below_pairs(
             for row in rows
             if kind != "sae" and (row not in old[kind] or anew(kind, row))
         }
-        given = [table.given(config, _section(config)) for config in (before, after)]
-        if made or old != new or given[0] != given[1]:
+        told = [_told(config, table) for config in (before, after)]
+        if made or old != new or told[0] != told[1]:
             tables.add(name)
         found |= {f"measure {shorten(path)}" for _, path in made}
     figures = {
@@ -124,6 +124,12 @@ def _read(config: dict[str, Any], table: Any) -> dict[str, list[Row]]:
         kind: list((table.rows or STUDY.rows_of.get(kind, STUDY.rows))(config, _section(config)))
         for kind in (*table.reads, *table.also)
     }
+
+
+def _told(config: dict[str, Any], table: Any) -> tuple[Any, list[Row]]:
+    """Return what a table is given of the configuration, and what it is about."""
+    rows = (table.rows or STUDY.rows)(config, _section(config))
+    return table.given(config, _section(config)), list(rows)
 
 
 def _name(kind: str, row: Row) -> str:

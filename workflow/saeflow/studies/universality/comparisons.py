@@ -17,6 +17,7 @@ KEYS = {"model": "models", "train_on": "train_on", "hook": "hooks", "sae": "saes
 LAYER, UNTRAINED, SHUFFLED = "another layer", "random weights", "shuffled model"
 """What SAEs are held against that should have nothing in common with them: nulls."""
 NULLS = (LAYER, UNTRAINED, SHUFFLED)
+_SEED_OF_NULLS = 1000  # or the next one that is free: a seed more in a comparison leaves it alone
 
 _OF_RECIPES = {
     "architecture": "architecture",
@@ -130,8 +131,9 @@ def _nulls(section: Config) -> Iterator[tuple[str, Row, Row]]:
     weights, and be alike by that.
     """
     nulls = section["nulls"]
-    seeds = [own["seeds"] for own in (section, *section["comparisons"].values()) if own["seeds"]]
-    apart = {"seed": 1 + max(map(max, seeds))}
+    parts = (section, *section["comparisons"].values())
+    used = {seed for part in parts for seed in part["seeds"] or ()}
+    apart = {"seed": next(seed for seed in itertools.count(_SEED_OF_NULLS) if seed not in used)}
     for one in every_sae({}, {**section, "seeds": section["seeds"][:1]}):
         changed = [
             *((LAYER, {"hook": hook}) for hook in nulls["hooks"]),
