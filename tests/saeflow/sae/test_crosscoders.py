@@ -194,7 +194,7 @@ def test_known_directions_are_found_at_the_hooks_that_have_them(name, together, 
     size = [part[latent].norm(dim=1) for part in found]
     share = size[1] / (size[0] + size[1])
     expected = true[:, 12:].norm(dim=1) / (true[:, :12].norm(dim=1) + true[:, 12:].norm(dim=1))
-    torch.testing.assert_close(share, expected, atol=0.15, rtol=0)
+    torch.testing.assert_close(share, expected, atol=0.2, rtol=0)
     assert (sae.d_in, sae.d_sae) == (18, 24)
 
 

@@ -110,7 +110,7 @@ class StudySection(Section):
     saes: Items[str]
     """Names under `saes`."""
     seeds: Items[Whole] = [0]
-    """Seeds of the initial weights."""
+    """Seeds of the initial weights; these also depend on hook, architecture and width."""
 
     @classmethod
     def check(cls, config: Mapping[str, Any], section: Mapping[str, Any], where: str) -> None:

@@ -13,6 +13,7 @@ from saeflow import registry
 from saeflow.errors import ConfigError
 from saeflow.sae.model import ARCHITECTURES, architecture_settings
 from saeflow.sae.saved.load import load_sae
+from saeflow.sae.steps.initial import directions, generator_of
 from saeflow.sae.training.trainee import Trainee
 
 X = sparse_data(66 * 33, 12, 20, mean_l0=3)
@@ -118,3 +119,25 @@ def test_groups_read_from_a_file_are_those_of_the_code():
     assert read == default
     weighted = architecture_settings("matryoshka", {"k": 3, "group_weights": [1, 1, 1, 2]})
     assert weighted != default
+
+
+def test_saes_of_one_seed_begin_alike_at_one_hook_in_one_form_alone(activations, tmp_path):
+    def first_rows(name="topk", **settings):
+        own = {"tokens": 0, "expansion": 2, **settings}
+        where = tmp_path / f"{name} {settings}"
+        rows = load_sae(trained(where, activations, name, **own)).weights["W_dec"]
+        return rows[: 2 * X.shape[1]] / rows[: 2 * X.shape[1]].norm(dim=1, keepdim=True)
+
+    one = first_rows()
+    assert torch.equal(first_rows(order_seed=1), one)
+    assert torch.equal(first_rows(learning_rate=0.1), one)
+    for other in (first_rows(seed=1), first_rows(expansion=3), first_rows("batchtopk")):
+        assert (one * other).sum(1).mean().abs() < 0.3  # of 24 random pairs in 12 dimensions
+
+
+def test_saes_of_one_seed_begin_with_other_weights_at_another_hook():
+    def drawn(*names):
+        return directions(30, 40, generator=generator_of(0, *names), like=torch.zeros(1))
+
+    assert torch.equal(drawn("mlp_out.1", "relu", 30), drawn("mlp_out.1", "relu", 30))
+    assert not torch.equal(drawn("mlp_out.1", "relu", 30), drawn("mlp_out.2", "relu", 30))

@@ -5,7 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from saeflow.files import canonical_json, sha256_text
+
 _MEDIAN_STEPS = 50
+
+
+def generator_of(seed: int, *names: str | int) -> torch.Generator:
+    """Return what first weights are drawn with.
+
+    Parameters
+    ----------
+    seed
+        As the configuration has it.
+    *names
+        What else tells one start from another. With one start for all, SAEs of two hooks or widths
+        would be alike by that alone, the more the less they are trained.
+    """
+    number = int(sha256_text(canonical_json([seed, *names]))[:15], 16)
+    return torch.Generator().manual_seed(number)
 
 
 def directions(d_sae: int, d_in: int, *, generator: torch.Generator, like: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from saeflow import registry
@@ -19,7 +18,7 @@ from saeflow.errors import ConfigError
 from saeflow.sae import input_norm
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.scale import factor, fold
-from saeflow.sae.steps.initial import center, directions
+from saeflow.sae.steps.initial import center, directions, generator_of
 from saeflow.sae.steps.step import Batch, State, Terms
 from saeflow.sae.training import further
 from saeflow.sae.training.descent import Revived
@@ -45,7 +44,8 @@ class SAEObjective:
     ----------
     settings
         Of the result: those of the architecture's ``Recipe``, and ``seed``, of the initial weights
-        alone: SAEs that differ in it share their batches.
+        alone: SAEs that differ in it share their batches. They also depend on hook, architecture
+        and width.
     rows
         The rows that it is trained on.
     header
@@ -113,7 +113,8 @@ class SAEObjective:
     def initial(self, batch: Batch) -> dict[str, Tensor]:
         """Return first weights, from a first batch and the seed."""
         batch = self.prepared(batch)
-        generator = torch.Generator().manual_seed(self.seed)
+        hook, architecture = self._header["hook"], self.run.architecture
+        generator = generator_of(self.seed, hook, architecture, self.d_sae)
         weights = self._module.initial(self.rule, self.d_sae, batch.x, generator)
         if self.run.target is not None:
             # the encoder keeps what follows from its input; the decoder lives with the target

@@ -160,9 +160,9 @@ FIGURES: dict[str, Figure] = {
         among these; dashed, where there are others: those of the same recipe, with another seed,
         order or part of the data. The properties hang together (a frequent feature carries more),
         so a rise in one panel may be that of another. A rare feature's correlation rests on few
-        tokens. SAEs of one seed, of any width, begin with the same directions: where training moved
-        them little, what one of these finds is what it began with. Intervals: 95 % bootstrap over
-        the features of a part.
+        tokens. SAEs of one seed, architecture and width begin with the same directions: where
+        training moved them little, what one of these finds is what it began with. Intervals: 95 %
+        bootstrap over the features of a part.
         """,
     ),
     "found_ranked": Figure(
@@ -191,9 +191,8 @@ FIGURES: dict[str, Figure] = {
         children that are not shown, the least frequent ones; larger points are more frequent.
         Hollow: by the correlation of activations its parent is another one. These are the largest
         families, not usual ones, and a tree by construction: a child of two features has the nearer
-        one as its parent. SAEs of one seed begin with the same directions as far as the narrower
-        one goes, and what was trained little still has them. Where a hook has few dimensions,
-        unrelated directions can be as near (the next figure says how often).
+        one as its parent. Where a hook has few dimensions, unrelated directions can be as near (the
+        next figure says how often).
         """,
     ),
     "children_by_width": Figure(
@@ -202,9 +201,7 @@ FIGURES: dict[str, Figure] = {
         caption="""
         Above: the features of the narrower of two SAEs by the number of children that they have in
         the wider one, parents as in the trees; a single child is most often the feature itself.
-        SAEs of one seed begin with the same directions as far as the narrower one goes: where
-        training moved them little, every feature has one child, itself, and as many are new as the
-        wider SAE has more. Below: the share of the wider SAE's features without a parent, new ones;
+        Below: the share of the wider SAE's features without a parent, new ones;
         the dotted line is where Gaussian directions would stand. A feature without children is
         lost, or has come apart into ones whose directions are far from its own. Strokes: 95 %
         bootstrap over features, of each seed.

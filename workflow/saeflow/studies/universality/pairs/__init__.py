@@ -56,9 +56,10 @@ FIGURES: dict[str, Figure] = {
         have make the second direction low, so both are shown.""" + _NULLS + """
         Cosines of SAEs at different hooks or of different models compare directions in two bases,
         which is meaningless unless these are aligned by a rotation first, fitted on other tokens.
-        SAEs of one seed and width begin with the same weights, and after a short training that
-        alone makes their weights alike: nulls have another seed, and other comparisons mean most
-        where seeds differ too.
+        SAEs of one seed, architecture and width begin with the same weights at one hook, also of
+        other models, on other texts or in another order, and after a short training that alone
+        makes them alike: nulls have another seed, and such comparisons mean most where seeds differ
+        too.
         """,
     ),
     "similarity_maps": Figure(

@@ -87,9 +87,8 @@ FIGURES: dict[str, Figure] = {
         caption=f"""
         Mean over the live features of one SAE of the highest cosine of its decoder row with that of
         any live feature of the other; the SAEs differ in their widths alone. {_ROWS_AND_COLUMNS}
-        {_NULL} Wider SAEs have more features to choose from, and so a higher null. SAEs of one seed
-        begin with the same decoder rows, as far as both have them: where training moved these
-        little, that alone makes them alike.
+        {_NULL} Wider SAEs have more features to choose from, and so a higher null. SAEs of two
+        widths begin with other weights here; with one start for all, that alone makes them alike.
         """,
     ),
     "similarity_to_largest": Figure(
