@@ -20,9 +20,9 @@ def has_maps(config: Config, section: Config) -> bool:  # noqa: ARG001
     """Say whether a comparison has three SAEs each two of which are held against each other."""
     for comparison in section["comparisons"].values():
         there = of_comparison(section, comparison)
-        varied = [key for key in comparison["vary"] if key != "seed"] or comparison["vary"]
-        n = math.prod(len(there[KEYS[key]]) for key in varied)
-        if comparison["against"] is None and n >= LEAST_OF_MAP:
+        mixed = "seed" in comparison["vary"] and len(comparison["vary"]) > 1
+        n = math.prod(len(there[KEYS[key]]) for key in comparison["vary"])
+        if comparison["against"] is None and not mixed and n >= LEAST_OF_MAP:
             return True
     return False
 
@@ -67,10 +67,11 @@ FIGURES: dict[str, Figure] = {
         labels=("mean_max",), when=has_maps,
         caption="""
         The mean over the features of the SAE of a row of the similarity of the most similar feature
-        of that of a column, for comparisons of three SAEs at least. A map need not be symmetric:
-        each feature of a narrow SAE may have its match in a wide one, but not the other way round.
-        An SAE is not held against itself. The number below each map is what shuffled tokens, or
-        shuffled coordinates, give in the mean: only what is above it says something.
+        of that of a column, for comparisons of three SAEs at least that do not vary the seed beside
+        something else. A map need not be symmetric: each feature of a narrow SAE may have its match
+        in a wide one, but not the other way round. An SAE is not held against itself. The number
+        below each map is what shuffled tokens, or shuffled coordinates, give in the mean: only what
+        is above it says something.
         """,
     ),
     "similarity_shares": Figure(

@@ -27,8 +27,8 @@ from saeflow.tables.runs import natural
 
 MOST = 24
 """SAEs of a map."""
-_FILLED = 0.5
-"""Share of the pairs of a map that are there at least: what is held against one alone has none."""
+_FILLED = 0.75
+"""Share of the cells of a map that are there at least: what is held against one alone has none."""
 _MOST_ROWS = 8
 _SIZE = (2.2, 1.6)
 _NUMBERS, _TICKS = 8, 12  # SAEs up to which cells have numbers, and all have names
@@ -123,7 +123,8 @@ def _maps(rows: pd.DataFrame) -> Iterator[_Map]:
     """Yield the maps of one comparison."""
     both = {part: [rows[f"{side}_{part}"].astype(str) for side in reading.SIDES] for part in _PARTS}
     varied = [part for part, (one, other) in both.items() if (one != other).any()]
-    varied = [part for part in varied if part != "seed"] or varied
+    if "seed" in varied and len(varied) > 1:
+        return  # a cell would mix pairs of one seed with others
     agreed = [part for part in _PARTS[:-1] if part not in varied]
     names = {
         label: [", ".join(own) for own in zip(*(both[part][i] for part in varied), strict=True)]
