@@ -54,7 +54,7 @@ def test_effects_and_facts_are_there_if_they_were_measured(made):
     counts["best_hits"] = [4, 4, 5, 4, 1, 0]
     counts["best_fired"] = [4, 4, 5, 4, 2, 1]
     counts["positive"] = [5, 5, 5, 5, 2, 1]
-    latents = pd.DataFrame({"latent": np.arange(64), "effect": np.arange(64.0)})
+    latents = pd.DataFrame({"latent": np.arange(64), "absolute": np.arange(64.0)})
     more = {
         "facts": Record({}, {FACTS: facts, COUNTS: counts}.__getitem__),
         "effects": Record({}, {"latents.parquet": latents}.__getitem__),

@@ -37,7 +37,8 @@ class Asked(NamedTuple):
     features : DataFrame
         A row per live latent: latent, active, frequency (share of tokens), strength (mean of the
         activation where active times the decoder row's norm), carried, activation and effect
-        (shares of the sum over live latents; effect NaN where it was not measured) and fact.
+        (shares of the sum over live latents; effect, of either sign, NaN where it was not
+        measured) and fact.
     others : dict
         `ALL` or `RETRAINED` -> quantity -> (n_features, n_saes) bool, whether it is found there.
     """
@@ -113,7 +114,8 @@ def _features(sae: Sae, side: pd.DataFrame, n_tokens: int) -> pd.DataFrame:
     )
     if _EFFECTS in sae.run.records:
         latents = sae.run.records[_EFFECTS].table("latents.parquet").set_index("latent")
-        table["effect"] = _share(latents["effect"].reindex(table["latent"]).to_numpy(float))
+        # of either sign: signed effects nearly cancel in their sum
+        table["effect"] = _share(latents["absolute"].reindex(table["latent"]).to_numpy(float))
     if _FACTS in sae.run.records:
         table["fact"] = table["latent"].map(told_by(sae.run)).fillna("")
     return table

@@ -20,7 +20,7 @@ _NAMES = {
     "frequency": "frequency",
     "strength": "strength",
     "carried": "what it carries",
-    "effect": "effect on the loss",
+    "effect": "effect, either way",
 }
 _ROWS = 12  # of panels, in one figure
 _LARGE = 6.0  # points
