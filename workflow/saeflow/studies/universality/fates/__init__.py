@@ -156,13 +156,13 @@ FIGURES: dict[str, Figure] = {
         are active, how strong they then are (activation times the norm of the decoder's row), what
         they carry of the reconstruction and, where it was measured, how much the loss changes
         without them, either way; and how many of the other SAEs at this hook that the study
-        compares with it have a feature with a similarity above 0.7, in the mean. Wider and narrower SAEs and other architectures count
-        among these; dashed, where there are others: those of the same recipe, with another seed,
-        order or part of the data. The properties hang together (a frequent feature carries more),
-        so a rise in one panel may be that of another. A rare feature's correlation rests on few
-        tokens. SAEs of one seed, architecture and width begin with the same directions: where
-        training moved them little, what one of these finds is what it began with. Intervals: 95 %
-        bootstrap over the features of a part.
+        compares with it have a feature with a similarity above 0.7, in the mean. Wider and narrower
+        SAEs and other architectures count among these; dashed, where there are others: those of the
+        same recipe, with another seed, order or part of the data. The properties hang together (a
+        frequent feature carries more), so a rise in one panel may be that of another. A rare
+        feature's correlation rests on few tokens. SAEs of one seed, architecture and width begin
+        with the same directions: where training moved them little, what one of these finds is what
+        it began with. Intervals: 95 % bootstrap over the features of a part.
         """,
     ),
     "found_ranked": Figure(
