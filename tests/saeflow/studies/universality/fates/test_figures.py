@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import made_up_pairs
@@ -77,6 +78,15 @@ def test_shares_are_stacked_to_the_whole_and_chance_stands_last(small):
     first = table[(table["source"] == "feature") & (table["outcome"] == "similarity")]
     assert tops[0][0] == pytest.approx(first["share"].iloc[0])
     assert tops[0][-1] == pytest.approx(first["chance"].iloc[0])
+
+
+def test_trees_are_of_a_hook_where_widths_follow_one_another(small):
+    table = small["lineages"]
+    lonely = table.assign(hook="mlp_out.9", block=9)
+    lonely.loc[lonely["sae"] == "topk-x2", "parent"] = -1  # the widths before were not compared
+    for both in (pd.concat([lonely, table]), pd.concat([table, lonely])):
+        drawing = drawn("family_trees", {"lineages": both.reset_index(drop=True)})
+        assert set(drawing.rows["hook"]) == set(table["hook"])
 
 
 def test_a_tree_has_each_descendant_once_below_its_parent(small):

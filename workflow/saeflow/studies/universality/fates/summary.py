@@ -1,4 +1,4 @@
-"""What decides whether a feature is found, in words: of the first of several designs or SAEs."""
+"""What decides whether a feature is found, in words: of one of several designs or SAEs."""
 
 from __future__ import annotations
 
@@ -83,5 +83,9 @@ def absorbed(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _first(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return the rows that have the same names as the first one."""
-    return table[(table[names] == table[names].iloc[0]).all(axis=1)] if len(table) else table
+    """Return the rows of one set of names: of those that have most, the first."""
+    if not len(table):
+        return table
+    n = table.groupby(names, sort=False, dropna=False)[names[0]].transform("size")
+    own = table[n == n.max()]
+    return own[(own[names] == own[names].iloc[0]).all(axis=1)]

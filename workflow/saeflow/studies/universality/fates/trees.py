@@ -45,7 +45,7 @@ def family_trees(table: pd.DataFrame) -> Drawing:
     ----------
     table
         That of `saeflow.studies.universality.fates.lineages.lineages`; of several chains the one
-        at the middle hook of the first model is drawn.
+        at the middle hook of the first model is drawn, of the hooks with most widths.
     """
     chosen, note = _chain(table)
     roots = _largest(chosen)
@@ -71,7 +71,9 @@ def family_trees(table: pd.DataFrame) -> Drawing:
 
 def _chain(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     first = table[table["model"] == table["model"].iloc[0]]
-    (hook,) = spread(hooks_of(first), 1)
+    born = first[first["parent"] >= 0].groupby("hook")["parent_sae"].nunique()
+    longest = born.index[born == born.max()]  # others miss widths: there is nothing to follow
+    (hook,) = spread(hooks_of(first[first["hook"].isin(longest)] if len(longest) else first), 1)
     own = first[first["hook"] == hook]
     own = own[(own["family"] == own["family"].iloc[0]) & (own["seed"] == own["seed"].min())]
     n = table.groupby(["model", "hook", "family", "seed"]).ngroups
