@@ -435,7 +435,7 @@ CHANGES = (
     ),
     Change(
         "the architecture that the toys have too (`relu.py`)",
-        code("sae/architectures/relu.py", "_TINY = 1e-12", "_TINY = 2e-12"),
+        code("sae/architectures/relu.py", "mul_(2 / scale)", "mul_(2.0 / scale)"),
         below_saes(["relu", "relu~scale"]) | TOYS,
     ),
     Change(
