@@ -7,6 +7,7 @@ named. Where a site lies in a model of Hugging Face finds `saeflow.models.sites`
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from saeflow.errors import ConfigError
@@ -90,3 +91,17 @@ class Hook:
     def __lt__(self, other: Hook) -> bool:
         """Compare by `order`."""
         return self.order < other.order
+
+
+def joined_places(model: str, joined: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Return the models and hooks that a crosscoder joins to one of a model.
+
+    Parameters
+    ----------
+    model
+        Of the hook that it is at.
+    joined
+        HOOK of the same model, or MODEL/HOOK; None for an SAE of one hook.
+    """
+    parts = (one.rpartition("/") for one in joined or ())
+    return [(other or model, hook) for other, _, hook in parts]

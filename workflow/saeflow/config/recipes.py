@@ -7,7 +7,7 @@ least of all, knows of them. Read `expand`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from saeflow.config.messages import no_such
@@ -81,20 +81,6 @@ def target_hook(hook: str, target: str) -> str:
         A site ("mlp_out": of the same block) or a hook.
     """
     return target if "." in target else f"{target}.{hook.partition('.')[2]}"
-
-
-def joined_places(model: str, joined: Sequence[str] | None) -> list[tuple[str, str]]:
-    """Return the models and hooks that a crosscoder joins to one of a model.
-
-    Parameters
-    ----------
-    model
-        Of the hook that it is at.
-    joined
-        HOOK of the same model, or MODEL/HOOK; None for an SAE of one hook.
-    """
-    parts = (one.rpartition("/") for one in joined or ())
-    return [(other or model, hook) for other, _, hook in parts]
 
 
 def _completed(entry: dict[str, Any], where: str) -> dict[str, Any]:

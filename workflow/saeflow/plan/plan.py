@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from saeflow import paths
-from saeflow.config.recipes import joined_places, target_hook
+from saeflow.config.recipes import target_hook
 from saeflow.errors import ConfigError
+from saeflow.hooks import joined_places
 from saeflow.metrics.registry import MEASURES
 from saeflow.plan.imports import imported_sae, is_imported
 from saeflow.plan.modules import architecture_modules, training_modules, tuning_modules

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import registry
-from saeflow.config.recipes import joined_places, target_hook
+from saeflow.config.recipes import target_hook
 from saeflow.cost.shapes import PUBLISHED
 from saeflow.errors import ConfigError
-from saeflow.hooks import PARALLEL_SITES, Hook
+from saeflow.hooks import PARALLEL_SITES, Hook, joined_places
 from saeflow.hub import snapshot
 from saeflow.models.facts import ModelFacts, read_facts
 from saeflow.plan.current import has_bulk

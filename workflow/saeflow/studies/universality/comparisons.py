@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from saeflow.hooks import Hook
-from saeflow.plan.imports import is_imported
 from saeflow.sae.baselines import BASELINES
 from saeflow.studies.study import WITH, Config, Row, every_sae
 
@@ -177,7 +176,7 @@ def _alike(config: Config, one: Row, other: Row) -> bool:
 
 def _of_recipes(one: Config, other: Config) -> list[str]:
     """Return in what two recipes differ; nothing where one is imported, whatever it is."""
-    if is_imported(one) or is_imported(other):
+    if {"path", "hub"} & {*one, *other}:
         return []
     named = dict(_OF_RECIPES)
     if BASELINES.keys() & {one["architecture"], other["architecture"]}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from saeflow.config.recipes import joined_places
+from saeflow.hooks import joined_places
 from saeflow.studies.study import Config, Row, every_sae
 
 
