@@ -93,7 +93,10 @@ class Task:
 
 
 def joined(inputs: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Return what a task of a crosscoder reads beside its hook: ``joined_01`` and so on."""
+    """Return what a task of a crosscoder reads beside its hook: ``joined_01`` and so on.
+
+    They have a name each, for of a list of inputs some may be missing.
+    """
     return tuple(inputs[name] for name in sorted(inputs) if name.startswith("joined_"))
 
 

@@ -21,8 +21,8 @@ def test_a_matrix_has_the_entries_of_the_codes():
 
 
 def test_latents_that_are_no_numbers_are_counted():
-    require_finite(matrix(CODES), "anywhere")
+    require_finite(matrix(CODES).data, "anywhere")
     bad = matrix(CODES.with_values(torch.tensor([1.0, torch.nan, torch.inf])))
     with pytest.raises(ModelError, match="2 of 3") as caught:
-        require_finite(bad, "on every text")
+        require_finite(bad.data, "on every text")
     assert "on every text" in str(caught.value)

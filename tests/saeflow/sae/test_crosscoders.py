@@ -36,7 +36,7 @@ N_SHARED, N_OWN = 6, 3  # true directions of both hooks, and of each alone
 N = 302 * SEQUENCE
 LENGTHS = {"train": [SEQUENCE] * 300, "validation": [], "test": [SEQUENCE] * 2}
 COMMON = {"joined": ["mlp_out.0"], "scale_input": "mean_norm", "expansion": 2, "batch_size": 256,
-          "learning_rate": 0.01, "log_tokens": 2048, "epochs": 8, "seed": 0}  # fmt: skip
+          "learning_rate": 0.01, "log_tokens": 2048, "epochs": 8, "seed": 3}  # fmt: skip
 RELU = {"architecture": "relu", "error": "sum", "norm_weighted": True, "l1": 0.3, **COMMON}
 BATCHTOPK = {"architecture": "batchtopk", "k": 2, **COMMON}
 RECIPES = {
@@ -194,7 +194,7 @@ def test_known_directions_are_found_at_the_hooks_that_have_them(name, together, 
     size = [part[latent].norm(dim=1) for part in found]
     share = size[1] / (size[0] + size[1])
     expected = true[:, 12:].norm(dim=1) / (true[:, :12].norm(dim=1) + true[:, 12:].norm(dim=1))
-    torch.testing.assert_close(share, expected, atol=0.2, rtol=0)
+    torch.testing.assert_close(share, expected, atol=0.15, rtol=0)
     assert (sae.d_in, sae.d_sae) == (18, 24)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from saeflow.errors import ConfigError
 from saeflow.sae.baselines import BASELINES
+from saeflow.sae.formats import is_imported
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -43,7 +44,7 @@ def check_amounts(config: Mapping[str, Any], study: Mapping[str, Any], file: str
     _check_limits(config, tested, file)
     _require(config, tested, TEST, "SAEs are measured", file)
     own = [name for name in study["saes"] if "architecture" in config["saes"][name]]
-    own = [name for name in own if not {"path", "hub"} & config["saes"][name].keys()]
+    own = [name for name in own if not is_imported(config["saes"][name])]
     methods = study.get("methods") or ()
     if own or methods:
         _check_limits(config, trained, file)

@@ -18,7 +18,8 @@ from saeflow.errors import ConfigError
 from saeflow.hooks import PARALLEL_SITES, Hook
 from saeflow.models.training_plan import training_plan
 from saeflow.paths import NOT_PACKED
-from saeflow.plan.imports import is_imported, varies
+from saeflow.plan.imports import varies
+from saeflow.sae.formats import is_imported
 
 Config = dict[str, Any]
 

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-def require_finite(latents: csr_matrix, where: str) -> None:
-    """Raise a `ModelError` if some of an SAE's latents are not finite numbers."""
-    finite = np.isfinite(latents.data)
+def require_finite(latents: np.ndarray, where: str) -> None:
+    """Raise a `ModelError` if some of an SAE's latents (n,) are not finite numbers."""
+    finite = np.isfinite(latents)
     if not finite.all():
         raise ModelError(
             "some latents of the SAE are not finite numbers",
             expected=f"finite numbers {where}",
-            got=f"{int((~finite).sum())} of {latents.nnz} that are none",
+            got=f"{int((~finite).sum())} of {len(latents)} that are none",
             remedy="Leave the SAE out of the study's `saes`, or train it anew.",
         )
 

@@ -119,6 +119,22 @@ def resample(documents: Sums, *, samples: int, seed: int) -> dict[str, np.ndarra
     return dict(zip(names, sums.T, strict=True))
 
 
+def mean_of(values: np.ndarray, samples: int, seed: int) -> Estimate:
+    """Return the mean of numbers (n,), and its interval over as many of them as were drawn.
+
+    Parameters
+    ----------
+    values
+        Of features, facts or whatever else is drawn in the place of documents.
+    samples, seed
+        As in `estimates`; no samples for no interval.
+    """
+    if not len(values):
+        return Estimate(None)
+    drawn = resample({"": values}, samples=samples, seed=seed)[""] if samples else np.empty(0)
+    return Estimate(float(values.mean()), *interval(drawn / len(values)))
+
+
 def interval(values: np.ndarray) -> tuple[float | None, float | None]:
     """Return the percentile interval of bootstrap values (samples,), or two None."""
     if not values.size or not np.isfinite(values).all():

@@ -29,6 +29,9 @@ QUANTITIES = (COSINE, ALIGNED, ENCODER, CORRELATION, UNCENTRED)
 """The similarities: of decoder rows, the same after a rotation, of encoder columns, and of
 activations; uncentred is one that the post had by mistake."""
 
+DECODER = (ALIGNED, COSINE)
+"""Those of decoder directions; of two hooks or models the first tells more."""
+
 GAUSSIAN, COLUMNS, UNIFORM, TOKENS = "gaussian", "columns", "uniform", "tokens"
 """What chance gives: random directions, the other's with shuffled coordinates, random directions
 of positive entries (the post's), and the other's activations on shuffled tokens."""

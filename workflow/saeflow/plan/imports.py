@@ -17,11 +17,6 @@ PLACEHOLDERS = ("hook", "site", "block", "seed")
 _PLACES = ("path", "folder", "file")
 
 
-def is_imported(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry under ``saes`` names files and not a recipe."""
-    return "path" in entry or "hub" in entry
-
-
 def varies(entry: Mapping[str, Any], placeholder: str) -> bool:
     """Whether an imported entry's files differ with a placeholder."""
     return any(f"{{{placeholder}}}" in (entry.get(place) or "") for place in _PLACES)

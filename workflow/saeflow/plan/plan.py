@@ -14,10 +14,11 @@ from saeflow.config.recipes import target_hook
 from saeflow.errors import ConfigError
 from saeflow.hooks import joined_places
 from saeflow.metrics.registry import MEASURES
-from saeflow.plan.imports import imported_sae, is_imported
+from saeflow.plan.imports import imported_sae
 from saeflow.plan.modules import architecture_modules, training_modules, tuning_modules
 from saeflow.plan.result import Result
 from saeflow.plan.sources import Sources
+from saeflow.sae.formats import is_imported
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
 _OF_EACH = ("trained_on", "others", "gate", "codes")

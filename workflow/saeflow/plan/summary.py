@@ -11,8 +11,8 @@ from typing import Any
 
 from saeflow.config.training import Training
 from saeflow.paths import NOT_PACKED
-from saeflow.plan.imports import is_imported
 from saeflow.plan.result import Result
+from saeflow.sae.formats import is_imported
 
 _MODELS = ("fetch_model", "train_lm", "select_checkpoint", "shuffle_model")
 _DATASETS = ("fetch_dataset", "generate_dataset", "sample_dataset")

@@ -172,7 +172,7 @@ def test_an_sae_that_gives_no_numbers_fails_alone(activations, tmp_path):
     broken.weights["W_enc"][:, 3] = 3e38  # a product overflows
     tasks = run(tmp_path, activations, {"broken": broken, "one": random_sae()})
     assert isinstance(tasks["broken"].error, ModelError) and tasks["one"].finished
-    assert "not a number everywhere" in str(tasks["broken"].error)
+    assert "not finite numbers" in str(tasks["broken"].error)
 
 
 def test_a_split_without_tokens_is_an_error(tmp_path):

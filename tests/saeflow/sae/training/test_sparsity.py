@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 
 import pytest
@@ -12,7 +11,7 @@ from saeflow.code import NEUTRAL
 from saeflow.sae.training.sparsity import warn_if_not_sparse
 from saeflow.work import hold
 
-COMMON = {"expansion": 2, "batch_size": 128, "log_tokens": 512, "dead_tokens": 400, "seed": 0}
+COMMON = {"expansion": 2, "batch_size": 128, "log_tokens": 512, "dead_tokens": 400, "seed": 1}
 RECIPES = {  # of 24 latents
     "seven": {"architecture": "topk", "k": 7, **COMMON},
     "five": {"architecture": "topk", "k": 5, **COMMON},
@@ -36,10 +35,8 @@ def test_an_sae_with_more_than_a_quarter_of_its_latents_active_is_told_of(tmp_pa
         train_saes([(works[name], RECIPES[name]) for name in RECIPES], activations)
     found = warnings(caplog)
     assert set(found) == {"seven", "free", "dead"}
-    told = (
-        r"resid_post\.0/seven/seed-0: (6\.9\d*|7) of 24 latents are active on a token, more than a"
-    )
-    assert re.match(told + " quarter", found["seven"])
+    assert found["seven"].startswith("resid_post.0/seven/seed-0: 6.9")
+    assert "of 24 latents are active on a token, more than a quarter" in found["seven"]
     assert found["seven"].endswith("not sparse; lower k")
     assert "not sparse; raise l1" in found["free"]
     assert "fewer than one" in found["dead"] and "lower l1, or set target_l0" in found["dead"]

@@ -38,7 +38,7 @@ from tiny_stores import make_store
 
 COMMON = {"expansion": 2, "batch_size": 128, "log_tokens": 512, "dead_tokens": 400, "seed": 0}
 RELU = {"architecture": "relu", "l1": 0.01, **COMMON}
-TOPK = {"architecture": "topk", "k": 3, **COMMON}
+TOPK = {"architecture": "topk", "k": 3, **COMMON, "seed": 11}
 SWEEP = {
     "relu": RELU,
     "relu-seed-1": {**RELU, "seed": 1},
@@ -104,7 +104,7 @@ def test_a_part_offers_its_own_rows_and_no_more(change, activations, tmp_path):
 def test_training_reconstructs_better_than_it_began(together):
     for name in ("relu", "topk", "twice"):
         rows = list(csv.DictReader(together[name]["log.csv"].decode().splitlines()))
-        assert float(rows[-1]["fvu"]) < 0.95 * float(rows[0]["fvu"]), name
+        assert float(rows[-1]["fvu"]) < 0.9 * float(rows[0]["fvu"]), name
 
 
 def test_the_log_counts_what_was_trained(together, activations):

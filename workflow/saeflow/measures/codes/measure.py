@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from saeflow import device
-from saeflow.errors import ModelError, SaeflowError
+from saeflow.errors import SaeflowError
 from saeflow.files import read_json
-from saeflow.finite import require_finite
 from saeflow.logs import progress
+from saeflow.measures.code_matrix import require_finite
 from saeflow.measures.codes import DOCUMENTS, LATENTS, ROWS, STATUSES
 from saeflow.measures.codes.files import CodesWriter
 from saeflow.measures.codes.status import status_of
@@ -70,10 +70,9 @@ def measure_codes(tasks: Sequence[Task]) -> None:
     ----------
     tasks
         Of one pass. Inputs: ``sae`` and ``activations``, of crosscoders also ``joined_01`` and so
-        on. Settings: ``tokens``, how many; ``least``
-        and ``duplicate`` of `status_of`. Works get the files of
-        `saeflow.measures.codes.StoredCodes`; ``latents.parquet`` has what `Kept` has, the norm of
-        each decoder row, and what `status_of` tells.
+        on. Settings: ``tokens``, how many; ``least`` and ``duplicate`` of `status_of`. Works get
+        the files of `saeflow.measures.codes.StoredCodes`; ``latents.parquet`` has what `Kept` has,
+        the norm of each decoder row, and what `status_of` tells.
 
     Notes
     -----
@@ -178,12 +177,12 @@ def keep_codes(
             of = tokens.documents[start : start + len(x)]
             documents.add(of, {"n_tokens": np.ones(len(x))})
             for first, codes in encoders.codes(x.to(machine)):
+                entries = Entries.of(codes)
                 try:
-                    _require_finite(codes)
+                    require_finite(entries.values.numpy(), "on every token of the test split")
                 except SaeflowError as error:
                     encoders.fail(first, error)
                     continue
-                entries = Entries.of(codes)
                 sums[first].add(entries)
                 documents.add(of, {"active": entries.sums["active"]}, of=first)
                 counts = torch.bincount(entries.rows, minlength=len(x))
@@ -200,16 +199,6 @@ def keep_codes(
             },
             _columns(sums[encoders.first[place]]) | {"carried": carried[place]},
         )
-    )
-
-
-def _require_finite(codes: Codes) -> None:
-    require_finite(
-        codes.values,
-        "some latent of the SAE",
-        where="the test split",
-        remedy="Leave the SAE out of the study's `saes`, or train it anew.",
-        error=ModelError,
     )
 
 

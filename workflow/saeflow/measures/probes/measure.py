@@ -124,7 +124,7 @@ def _fit(
     for first in sorted(parts.keys() - encoders.errors.keys()):
         latents = vstack(parts.pop(first), format="csr")
         try:
-            require_finite(latents, "on every row of the training split")
+            require_finite(latents.data, "on every row of the training split")
             of_codes[first] = fit_probe(latents, to_fit.labels)
         except ModelError as error:
             encoders.fail(first, error)

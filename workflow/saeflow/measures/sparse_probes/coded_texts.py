@@ -96,7 +96,7 @@ def _read(
     if len(encoders.errors) < len(coders):
         latents = vstack(codes, format="csr")
         try:
-            require_finite(latents, "on every labelled text")
+            require_finite(latents.data, "on every labelled text")
         except SaeflowError as error:
             encoders.fail(0, error)
     return encoders.results(lambda place: parts[place].read(latents))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from saeflow.hooks import Hook
 from saeflow.sae.baselines import BASELINES
+from saeflow.sae.formats import is_imported
 from saeflow.studies.study import WITH, Config, Row, every_sae
 
 KEYS = {"model": "models", "train_on": "train_on", "hook": "hooks", "sae": "saes", "seed": "seeds"}
@@ -16,6 +17,8 @@ KEYS = {"model": "models", "train_on": "train_on", "hook": "hooks", "sae": "saes
 LAYER, UNTRAINED, SHUFFLED = "another layer", "random weights", "shuffled model"
 """What SAEs are held against that should have nothing in common with them: nulls."""
 NULLS = (LAYER, UNTRAINED, SHUFFLED)
+FOUND = 0.7
+"""The similarity above which a feature counts as found in another SAE."""
 _SEED_OF_NULLS = 1000  # or the next one that is free: a seed more in a comparison leaves it alone
 
 _OF_RECIPES = {
@@ -80,23 +83,29 @@ def of_comparison(section: Config, comparison: Mapping[str, Any]) -> dict[str, A
 
 def paired(config: Config, section: Config) -> Iterator[Row]:
     """Yield the rows of what is measured of pairs, each pair once."""
-    seen = set()
-    for pair in pairs(config, section):
-        key = (*pair.first.values(), *pair.second.values())
-        if key not in seen:
-            seen.add(key)
-            yield pair.row
+    found = {(*pair.first.values(), *pair.second.values()): pair for pair in pairs(config, section)}
+    yield from (pair.row for pair in found.values())
 
 
 def each_sae(config: Config, section: Config) -> Iterator[Row]:
     """Yield the SAEs of all pairs, each once."""
-    both = (row for pair in pairs(config, section) for row in (pair.first, pair.second))
+    yield from saes_of(pairs(config, section))
+
+
+def saes_of(found: Iterable[Pair]) -> Iterator[Row]:
+    """Yield the SAEs of some pairs, each once."""
+    both = (row for pair in found for row in (pair.first, pair.second))
     yield from {tuple(row.values()): row for row in both}.values()
 
 
 def given_pairs(config: Config, section: Config) -> dict[str, Any]:
     """Return the pairs as an argument of a table's builder: comparison, differ, first, second."""
-    return {"pairs": [pair._asdict() for pair in pairs(config, section)]}
+    return as_given(pairs(config, section))
+
+
+def as_given(found: Iterable[Pair]) -> dict[str, Any]:
+    """Return some pairs as an argument of a table's builder."""
+    return {"pairs": [pair._asdict() for pair in found]}
 
 
 def _saes(section: Config, comparison: Mapping[str, Any]) -> Iterator[Row]:
@@ -176,7 +185,7 @@ def _alike(config: Config, one: Row, other: Row) -> bool:
 
 def _of_recipes(one: Config, other: Config) -> list[str]:
     """Return in what two recipes differ; nothing where one is imported, whatever it is."""
-    if {"path", "hub"} & {*one, *other}:
+    if is_imported(one) or is_imported(other):
         return []
     named = dict(_OF_RECIPES)
     if BASELINES.keys() & {one["architecture"], other["architecture"]}:

@@ -112,6 +112,10 @@ class Compared(NamedTuple):
         """Return what was measured of each live latent of the first or the second SAE."""
         return self.record.table(f"{side}.parquet")
 
+    def of(self, key: Key) -> pd.DataFrame:
+        """Return what was measured of each live latent of one of the two."""
+        return self.side(FIRST if self.first.key == key else SECOND)
+
     def directions(self) -> Iterator[tuple[str, Sae, Sae]]:
         """Yield whose latents are looked for in which; of a null, the reference's alone.
 

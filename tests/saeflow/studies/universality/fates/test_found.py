@@ -7,7 +7,8 @@ import pytest
 from made_up_fates import changed, own_saes
 from made_up_pairs import study
 from saeflow.metrics.facts import COLUMNS, COUNTS, FACTS
-from saeflow.studies.universality.fates.features import mean_of, told_by
+from saeflow.metrics.intervals import mean_of
+from saeflow.studies.universality.fates.features import told_by
 from saeflow.studies.universality.fates.found import found, found_by, found_ranked
 from saeflow.tables.runs import Record, Run
 
@@ -48,15 +49,16 @@ def test_features_are_described(made):
 
 
 def test_effects_and_facts_are_there_if_they_were_measured(made):
-    facts = pd.DataFrame({"fact": ["a noun", "a verb", "a stop"], "latent": [0, 0, 1]})
-    counts = pd.DataFrame(0.0, index=range(6), columns=list(COLUMNS))
+    facts = pd.DataFrame({"fact": ["a noun", "a verb", "a stop"], "latent": [0, 0, 1], "n": 9})
+    counts = pd.DataFrame(0.0, index=range(6), columns=["fact", *COLUMNS])
+    counts["fact"] = np.repeat(facts["fact"], 2).to_numpy()
     # documents of each fact one after the other; F1 of 2 8 / (8 + 10), 2 9 / (9 + 10), 2 / 6
     counts["best_hits"] = [4, 4, 5, 4, 1, 0]
     counts["best_fired"] = [4, 4, 5, 4, 2, 1]
     counts["positive"] = [5, 5, 5, 5, 2, 1]
     latents = pd.DataFrame({"latent": np.arange(64), "absolute": np.arange(64.0)})
     more = {
-        "facts": Record({}, {FACTS: facts, COUNTS: counts}.__getitem__),
+        "facts": Record({"n_tokens": 90}, {FACTS: facts, COUNTS: counts}.__getitem__),
         "effects": Record({}, {"latents.parquet": latents}.__getitem__),
     }
     runs = [run if run.key.other else Run(run.key, {**run.records, **more}) for run in made.runs]
@@ -68,7 +70,9 @@ def test_effects_and_facts_are_there_if_they_were_measured(made):
 
 
 def test_no_fact_is_told_where_there_is_none():
-    record = Record({}, {FACTS: pd.DataFrame(), COUNTS: pd.DataFrame()}.__getitem__)
+    facts = pd.DataFrame(columns=["fact", "latent", "n"])
+    counts = pd.DataFrame(columns=["fact", *COLUMNS])
+    record = Record({"n_tokens": 90}, {FACTS: facts, COUNTS: counts}.__getitem__)
     assert told_by(Run(None, {"facts": record})) == {}
 
 

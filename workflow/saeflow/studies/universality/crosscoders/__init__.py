@@ -19,10 +19,9 @@ ALONE, SHARED = 0.1, 0.4
 that both share, from this to 1 less this: those of Minder et al. (2025)."""
 
 MATCHED, WEAK, EXCHANGED = "matched", "weakly matched", "exchanged"
-"""Pairs of features of two SAEs: partners one to one whose activations correlate above `LIMIT`;
-other partners; and features of the first with the partners of others of them."""
-LIMIT = 0.7
-"""Also the cosine with its part of a crosscoder's latent from which on a direction is found."""
+"""Pairs of features of two SAEs: partners one to one whose activations correlate above `FOUND`
+(also the cosine with its part of a crosscoder's latent above which a direction is found); other
+partners; and features of the first with the partners of others of them."""
 
 _HERE = "saeflow.studies.universality.crosscoders"
 

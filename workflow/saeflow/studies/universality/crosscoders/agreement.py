@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.metrics.intervals import interval
+from saeflow.metrics.intervals import NORMAL_QUANTILE, interval
 from saeflow.studies.universality import reading
-from saeflow.studies.universality.crosscoders import EXCHANGED, LIMIT, MATCHED, WEAK
+from saeflow.studies.universality.comparisons import FOUND
+from saeflow.studies.universality.crosscoders import EXCHANGED, MATCHED, WEAK
 from saeflow.studies.universality.crosscoders.tables import (
     OTHER,
     OTHERS,
@@ -73,7 +74,7 @@ def agreement(
             for kind, first, second in _kinds(pair, seed):
                 saes = (known[pair.first.key], first), (known[pair.second.key], second)
                 score = _score(one, at, *(_rows(*sae) for sae in saes))
-                above = (score > LIMIT).astype(float)
+                above = (score > FOUND).astype(float)
                 low, high = _interval(above, bootstrap, seed)
                 mean, error = _mean(score)
                 rows.append(
@@ -113,7 +114,7 @@ def _kinds(pair: Compared, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndar
     table = pair.side(reading.FIRST)
     table = table[table["correlation_one_match"] >= 0]
     first, second = (table[name].to_numpy() for name in ("latent", "correlation_one_match"))
-    strong = (table["correlation_one"] > LIMIT).to_numpy()
+    strong = (table["correlation_one"] > FOUND).to_numpy()
     yield MATCHED, first[strong], second[strong]
     yield WEAK, first[~strong], second[~strong]
     mixed = np.random.default_rng(seed).permutation(int(strong.sum()))  # each has the next's
@@ -153,7 +154,7 @@ def _mean(values: np.ndarray) -> tuple[float, float]:
     if not len(values):
         return np.nan, np.nan
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return float(values.mean()), 1.96 * float(error)
+    return float(values.mean()), NORMAL_QUANTILE * float(error)
 
 
 def _interval(above: np.ndarray, bootstrap: int, seed: int) -> tuple[float | None, float | None]:

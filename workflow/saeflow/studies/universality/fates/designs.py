@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from saeflow.studies.universality.comparisons import FOUND
 from saeflow.studies.universality.fates.kin import Group, groups
 from saeflow.studies.universality.fates.variance import Differing
 from saeflow.studies.universality.reading import compared
@@ -18,9 +19,6 @@ from saeflow.tables.runs import Key, Run
 
 FACTORS = ("seed", "order", "part")
 """What the SAEs of a design differ in, in no other respect."""
-
-FOUND = 0.7
-"""The similarity above which a feature counts as found."""
 
 QUANTITIES = {"correlation": "correlation_tokens", "cosine": "cosine_gaussian"}
 """Similarities, and the null of each."""
@@ -52,11 +50,10 @@ class Reference(NamedTuple):
         """Take what a group has of one of its SAEs."""
         others = [sae.key for sae in group.saes if (key, sae.key) in group.pairs]
         pairs = [group.pairs[key, other] for other in others]
-        sides = ["first" if pair.first.key == key else "second" for pair in pairs]
         return cls(
             key,
             tuple(frozenset(pair.differ) for pair in pairs),
-            tuple(pair.side(side) for pair, side in zip(pairs, sides, strict=True)),
+            tuple(pair.of(key) for pair in pairs),
         )
 
     @property

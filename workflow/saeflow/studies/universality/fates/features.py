@@ -8,19 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from saeflow.metrics.facts import COUNTS, FACTS
-from saeflow.metrics.intervals import Estimate, interval, resample
-from saeflow.metrics.registry import METRICS
-from saeflow.studies.universality.fates.designs import FACTORS, FOUND, QUANTITIES
+from saeflow.studies.classification.facts import CAPTURED
+from saeflow.studies.universality.comparisons import FOUND
+from saeflow.studies.universality.facts import known_facts
+from saeflow.studies.universality.fates.designs import FACTORS, QUANTITIES
 from saeflow.studies.universality.reading import Compared, Sae, compared, key_of, saes_of
 from saeflow.tables.runs import Run
 
 ALL, RETRAINED = "all", "retrained"
 """Among which SAEs a feature is looked for: all others; or, where these are not all, those of the
 same recipe that differ in nothing but `FACTORS`."""
-
-CAPTURED = 0.7
-"""F1 from which on a latent tells a fact of the world."""
 
 _EFFECTS, _FACTS = "effects", "facts"
 _APART = {"model", "checkpoint", "hook"}
@@ -69,7 +66,7 @@ class Asked(NamedTuple):
 
     @classmethod
     def _of(cls, sae: Sae, pairs: Sequence[Compared]) -> Asked:
-        sides = [pair.side("first" if pair.first.key == sae.key else "second") for pair in pairs]
+        sides = [pair.of(sae.key) for pair in pairs]
         again = np.array([{*pair.differ} <= {*FACTORS} for pair in pairs])
         others: dict[str, dict[str, np.ndarray]] = {}
         for among, which in ((ALL, again | True), (RETRAINED, again)):
@@ -128,21 +125,6 @@ def _share(values: np.ndarray) -> np.ndarray:
 
 def told_by(run: Run) -> dict[int, str]:
     """Return latent -> the fact of the world that it tells best, of those that it captures."""
-    record = run.records[_FACTS]
-    facts, counts = record.table(FACTS), record.table(COUNTS)
-    if facts.empty:
-        return {}
-    sums = {
-        name: counts[name].to_numpy(float).reshape(len(facts), -1).sum(axis=1)
-        for name in ("best_hits", "best_fired", "positive")
-    }
-    with np.errstate(divide="ignore", invalid="ignore"):
-        facts = facts.assign(f1=METRICS["fact_f1"].formula(sums))
+    facts = known_facts(run)
     facts = facts[facts["f1"] > CAPTURED].sort_values("f1", kind="stable")
-    return dict(zip(facts["latent"], facts["fact"], strict=True))  # the last one stays
-
-
-def mean_of(values: np.ndarray, bootstrap: int, seed: int) -> Estimate:
-    """Return the mean over features (n,) and its interval, of so many resamples of them."""
-    drawn = resample({"": values}, samples=bootstrap, seed=seed)[""] if bootstrap else np.empty(0)
-    return Estimate(float(values.mean()), *interval(drawn / len(values)))
+    return dict(zip(facts["latent"], facts.index, strict=True))  # the last one stays

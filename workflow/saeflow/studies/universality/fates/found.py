@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.metrics.intervals import Estimate, interval, resample
+from saeflow.metrics.intervals import Estimate, interval, mean_of, resample
 from saeflow.studies.universality.fates.designs import QUANTITIES
-from saeflow.studies.universality.fates.features import ALL, PLACE, RETRAINED, Asked, mean_of
+from saeflow.studies.universality.fates.features import ALL, PLACE, RETRAINED, Asked
 from saeflow.tables.builders import columns, stack
 from saeflow.tables.runs import Run
 

@@ -90,13 +90,13 @@ class Chain(NamedTuple):
         saes = sorted(group.saes, key=_width)
         live, steps = {}, []
         for (one, _), pair in group.pairs.items():
-            live[one] = pair.side("first" if pair.first.key == one else "second")
+            live[one] = pair.of(one)
         for number, wide in enumerate(saes):
             narrower = [sae for sae in saes[:number] if (sae.key, wide.key) in group.pairs]
             if narrower:
                 narrow = narrower[-1]
                 pair = group.pairs[narrow.key, wide.key]
-                matches = pair.side("first" if pair.first.key == wide.key else "second")
+                matches = pair.of(wide.key)
                 own = counts.get((pair.first.key, pair.second.key))
                 steps.append(Step(narrow, wide, matches, own))
         n_tokens = next(iter(group.pairs.values())).record.facts["n_tokens"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from saeflow.metrics.intervals import mean_of
 from saeflow.metrics.splitting import LEAST, NARROW, WIDE
-from saeflow.studies.universality.fates.features import mean_of
 from saeflow.studies.universality.fates.lineages import PLACE, Chain, Step
 from saeflow.tables.builders import columns
 from saeflow.tables.runs import Run

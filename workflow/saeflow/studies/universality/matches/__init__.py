@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from saeflow.studies.study import Figure, Table
+from saeflow.studies.universality.comparisons import FOUND
 from saeflow.studies.universality.matches.rows import (
     given_known,
     given_shown,
@@ -11,7 +12,7 @@ from saeflow.studies.universality.matches.rows import (
     has_shown,
 )
 
-MATCHED, UNMATCHED = 0.7, 0.5
+MATCHED, UNMATCHED = FOUND, 0.5
 """Correlation of activations from which on a feature has a match, and below which it has none."""
 
 _HERE = "saeflow.studies.universality.matches"

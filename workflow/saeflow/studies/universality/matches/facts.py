@@ -7,17 +7,17 @@ tells a fact is held against others of its SAE that are active about as often. R
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from saeflow.metrics.facts import COLUMNS, COUNTS, FACTS, fact_f1
-from saeflow.metrics.intervals import interval, resample
+from saeflow.metrics.intervals import mean_of
+from saeflow.metrics.similarity import DECODER
 from saeflow.studies.classification.facts import CAPTURED, EVERY
-from saeflow.studies.universality.matches.shown import DIRECTION_COSINES
+from saeflow.studies.universality.facts import known_facts
 from saeflow.studies.universality.reading import Compared, compared
+from saeflow.tables.builders import columns
 from saeflow.tables.runs import Key, Run
 
 CORRELATION, COSINE = SIMILARITIES = ("correlation", "cosine")
@@ -92,7 +92,7 @@ def facts_universal(
         for kind in (EVERY, *dict.fromkeys(own["kind"])):
             of_kind = own if kind == EVERY else own[own["kind"] == kind]
             matched = of_kind.dropna(subset="more")
-            low, high = _interval(matched["more"].to_numpy(float), bootstrap, seed)
+            more = mean_of(matched["more"].to_numpy(float), bootstrap, seed)
             rows.append(
                 {
                     "comparison": comparison,
@@ -103,9 +103,8 @@ def facts_universal(
                     "found_by_none": int((of_kind["found"] == 0).sum()),
                     "similarity": similarity,
                     "n_compared": len(matched),
-                    **{name: matched[name].mean() for name in ("value", "alike", "same", "more")},
-                    "more_low": low,
-                    "more_high": high,
+                    **{name: matched[name].mean() for name in ("value", "alike", "same")},
+                    **columns({"more": more}),
                 }
             )
     ends = ("value", "alike", "same", "more", "more_low", "more_high")
@@ -113,52 +112,22 @@ def facts_universal(
     return pd.DataFrame(rows, columns=["comparison", "kind", *counts, *ends])
 
 
-def _interval(values: np.ndarray, bootstrap: int, seed: int) -> tuple[float | None, float | None]:
-    """Return the interval of a mean over facts."""
-    sums = {"sum": values, "n": np.ones(len(values))}
-    drawn = resample(sums, samples=bootstrap, seed=seed) if bootstrap else {}
-    return interval(drawn["sum"] / drawn["n"]) if drawn else (None, None)
-
-
-class _Known:
-    """The facts that an SAE's latents tell, by fact.
-
-    Parameters
-    ----------
-    run
-        With the measure ``facts``.
-
-    Attributes
-    ----------
-    facts : DataFrame
-        By the fact's name: kind, n, share, latent, auc and f1.
-    """
-
-    def __init__(self, run: Run) -> None:
-        record = run.records[_FACTS]
-        facts, counts = record.table(FACTS), record.table(COUNTS)
-        sums = counts.groupby("fact", sort=False)[list(COLUMNS)].sum().loc[facts["fact"]]
-        share = facts["n"].to_numpy() / record.facts["n_tokens"]
-        f1 = fact_f1({name: sums[name].to_numpy(float) for name in sums})
-        self.facts = facts.assign(share=share, f1=f1).set_index("fact")
-
-    @cached_property
-    def told(self) -> pd.Series:
-        """By fact the latent that finds it, of those that are found."""
-        return self.facts.loc[self.facts["f1"] > CAPTURED, "latent"]
-
-
-def _known(runs: Sequence[Run]) -> dict[Key, _Known]:
+def _known(runs: Sequence[Run]) -> dict[Key, pd.DataFrame]:
     measured = (run for run in runs if _FACTS in run.records)
-    return {run.key.training: _Known(run) for run in measured}
+    return {run.key.training: known_facts(run) for run in measured}
+
+
+def _told(facts: pd.DataFrame) -> pd.Series:
+    """Return by fact the latent that finds it, of those that are found."""
+    return facts.loc[facts["f1"] > CAPTURED, "latent"]
 
 
 def _of_comparison(
-    pairs: Sequence[Compared], known: Mapping[Key, _Known]
+    pairs: Sequence[Compared], known: Mapping[Key, pd.DataFrame]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of a comparison without its name."""
     keys = dict.fromkeys(key for pair in pairs for key in (pair.first.key, pair.second.key))
-    every = pd.concat([known[key].facts for key in keys])
+    every = pd.concat([known[key] for key in keys])
     facts = (
         every.assign(found=every["f1"] > CAPTURED)
         .groupby("fact", sort=False)
@@ -177,16 +146,16 @@ def _of_comparison(
         yield from table.reset_index().to_dict("records")
 
 
-def _matches(pair: Compared, known: Mapping[Key, _Known]) -> Iterator[pd.DataFrame]:
+def _matches(pair: Compared, known: Mapping[Key, pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Yield for each direction and similarity a row per fact that the SAE finds.
 
     Columns: fact, similarity, value, alike and same.
     """
     for side, own, other in pair.directions():
         table = pair.side(side).set_index("latent")
-        told = known[own.key].told
+        told = _told(known[own.key])
         told = told[told.isin(table.index)]
-        theirs = known[other.key].facts["latent"].reindex(told.index).to_numpy()
+        theirs = known[other.key]["latent"].reindex(told.index).to_numpy()
         for similarity in SIMILARITIES:
             if column := _column(similarity, table):
                 rows = table.loc[told]
@@ -203,7 +172,7 @@ def _matches(pair: Compared, known: Mapping[Key, _Known]) -> Iterator[pd.DataFra
 
 def _column(similarity: str, table: pd.DataFrame) -> str | None:
     """Return the column of a similarity, of directions the first that there is."""
-    names = DIRECTION_COSINES if similarity == COSINE else (similarity,)
+    names = DECODER if similarity == COSINE else (similarity,)
     return next((name for name in names if name in table), None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from saeflow.studies.classification.facts.rows import tells_facts
 from saeflow.studies.study import Config, Row, every_sae
-from saeflow.studies.universality.comparisons import NULLS, Pair, pairs
+from saeflow.studies.universality.comparisons import NULLS, Pair, as_given, pairs, saes_of
 
 
 def shown_pairs(config: Config, section: Config) -> list[Pair]:
@@ -27,7 +27,7 @@ def shown_pairs(config: Config, section: Config) -> list[Pair]:
 
 def shown_saes(config: Config, section: Config) -> Iterator[Row]:
     """Yield the SAEs of these pairs, each once."""
-    yield from _saes(shown_pairs(config, section))
+    yield from saes_of(shown_pairs(config, section))
 
 
 def known_pairs(config: Config, section: Config) -> list[Pair]:
@@ -43,7 +43,7 @@ def known_pairs(config: Config, section: Config) -> list[Pair]:
 
 def known_saes(config: Config, section: Config) -> Iterator[Row]:
     """Yield the SAEs of these pairs, each once."""
-    yield from _saes(known_pairs(config, section))
+    yield from saes_of(known_pairs(config, section))
 
 
 def effect_saes(config: Config, section: Config) -> Iterator[Row]:
@@ -69,13 +69,13 @@ def has_facts(config: Config, section: Config) -> bool:
 
 def given_shown(config: Config, section: Config) -> dict[str, Any]:
     """Return the pairs that are shown, and the seed of the choice of features."""
-    shown = [pair._asdict() for pair in shown_pairs(config, section)]
-    return {"pairs": shown, "seed": config["measures"]["seed"]}
+    shown = as_given(shown_pairs(config, section))
+    return {**shown, "seed": config["measures"]["seed"]}
 
 
 def given_known(config: Config, section: Config) -> dict[str, Any]:
     """Return the pairs of whose tokens something is known as an argument of a table's builder."""
-    return {"pairs": [pair._asdict() for pair in known_pairs(config, section)]}
+    return as_given(known_pairs(config, section))
 
 
 def _of(config: Config, section: Config, key: str) -> Iterator[Pair]:
@@ -84,8 +84,3 @@ def _of(config: Config, section: Config, key: str) -> Iterator[Pair]:
     for pair in pairs(config, section):
         if pair.comparison not in NULLS and (wanted is None or pair.comparison in wanted):
             yield pair
-
-
-def _saes(found: list[Pair]) -> Iterator[Row]:
-    both = (row for pair in found for row in (pair.first, pair.second))
-    yield from {tuple(row.values()): row for row in both}.values()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from saeflow.metrics.contexts import FILE
+from saeflow.metrics.similarity import DECODER
 from saeflow.studies.universality.matches import MATCHED, UNMATCHED
 from saeflow.studies.universality.reading import COLUMNS, FIRST, SIDES, Compared, Sae, compared
 from saeflow.tables.runs import Run
@@ -16,9 +17,6 @@ from saeflow.tables.runs import Run
 BEST, RANDOM, ALONE = KINDS = ("best match", "random match", "no match")
 """Why a feature is shown: its match is one of the most similar; it has a match; it has none, and
 carries most of the reconstruction of those."""
-
-DIRECTION_COSINES = ("aligned", "cosine")
-"""Cosines of decoder directions; of two hooks or models there is the first."""
 
 _CONTEXTS = "contexts"
 _PER_KIND = 5
@@ -63,7 +61,7 @@ def matched_contexts(
 
 def _of_pair(pair: Compared, seed: int) -> Iterator[dict[str, Any]]:
     first = pair.side(FIRST)
-    cosine = next((name for name in DIRECTION_COSINES if name in first), None)
+    cosine = next((name for name in DECODER if name in first), None)
     n_tokens = pair.record.facts["n_tokens"]
     active = {side: pair.side(side).set_index("latent")["active"] for side in SIDES}
     for kind, place, feature in _chosen(first, seed):

@@ -14,7 +14,7 @@ from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import Place, spread
 from saeflow.figures.style import SERIES, use_style
-from saeflow.metrics.similarity import ALIGNED, CORRELATION, COSINE, ENCODER
+from saeflow.metrics.similarity import CORRELATION, DECODER, ENCODER
 from saeflow.studies.universality.pairs.distributions import EDGES, MATCHES
 from saeflow.studies.universality.pairs.looks import (
     FEWER,
@@ -31,7 +31,7 @@ _SIZE = (2.6, 1.0)
 _LINE = 0.9  # points
 _PAIR = list(COLUMNS)
 _COLUMNS = {
-    "decoder": (ALIGNED, COSINE), "encoder": (ENCODER,), "activations": (CORRELATION,),
+    "decoder": DECODER, "encoder": (ENCODER,), "activations": (CORRELATION,),
 }  # fmt: skip
 """Columns of panels, and of similarities the one that there is first."""
 

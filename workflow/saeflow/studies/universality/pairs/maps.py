@@ -18,7 +18,7 @@ from saeflow.figures.places import Place, spread
 from saeflow.figures.style import INK, use_style
 from saeflow.figures.texts import shortened
 from saeflow.hooks import Hook
-from saeflow.metrics.similarity import ALIGNED, CORRELATION, COSINE
+from saeflow.metrics.similarity import ALIGNED, CORRELATION, COSINE, DECODER
 from saeflow.studies.universality import reading
 from saeflow.studies.universality.comparisons import NULLS
 from saeflow.studies.universality.pairs import LEAST_OF_MAP
@@ -39,7 +39,7 @@ _LABELS = ("own", "other")
 _ACROSS = 2  # sets of SAEs
 _BAR, _BAR_WIDTH, _CHANCE_ROOM = 0.8, 0.12, 0.3  # inches
 _WHAT = {ALIGNED: "aligned decoder rows", COSINE: "decoder rows", CORRELATION: "activations"}
-_COLUMNS = {"decoder": (ALIGNED, COSINE), "activations": (CORRELATION,)}
+_COLUMNS = {"decoder": DECODER, "activations": (CORRELATION,)}
 """Maps that stand beside each other, and of similarities the one that there is first."""
 _CHANCE = {ALIGNED: "null_columns", COSINE: "null_columns", CORRELATION: "null_tokens"}
 

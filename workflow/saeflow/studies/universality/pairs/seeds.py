@@ -11,8 +11,7 @@ from scipy.special import stdtrit
 
 from saeflow.metrics.intervals import LEVEL
 from saeflow.studies.universality import reading
-from saeflow.studies.universality.pairs.tables import NULLS, similarities
-from saeflow.tables.builders import EXTENT
+from saeflow.studies.universality.pairs.tables import NULLS, SIZES, similarities
 from saeflow.tables.runs import Run
 
 LEAST = 3
@@ -22,7 +21,7 @@ OVER_SEEDS, OVER_DOCUMENTS, OVER_NOTHING = "seeds", "documents", "none"
 
 _SEEDS = [f"{side}_seed" for side in reading.SIDES]
 _ENDS = ["value_low", "value_high"]
-_SIZES = ["n_first", "n_second", *EXTENT]
+_SIZES = list(SIZES)
 
 
 def over_seeds(
