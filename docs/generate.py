@@ -91,7 +91,7 @@ def staleness_page() -> str:
     table = _table(("if this changes", *_KINDS), rows)
     return f"""# What is made again
 
-Generated from `tests/dag/changes.py`; `tests/dag/test_staleness.py` proves each line. Do not edit.
+Generated from `tests/dag/changes/`; `tests/dag/test_staleness.py` proves each line. Do not edit.
 
 The study of the tests has one small language model, two hooks, two SAEs (relu and topk), one
 fine-tuning method and one seed. **all** of a kind, **some**: only those that the change concerns

@@ -1,13 +1,8 @@
-"""What a user may change, and exactly which results that makes stale.
-
-The tests apply each change to a finished workflow; docs/staleness.md is made from this list.
-"""
+"""Changes of the configuration, and of the local files that it names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
+from dag.changes.change import Change
 from dag.edits import (
     add_import,
     add_sae,
@@ -15,34 +10,21 @@ from dag.edits import (
     after,
     ask_labelled,
     ask_prompts,
-    change_bulk,
-    change_digit,
-    code,
-    comment,
-    cut,
-    delete_bulk,
-    delete_record,
     entry,
-    keep_stores,
     leave_beside,
     put,
     read_shards,
     rename_shards,
-    shard,
-    stores,
     study,
     take_local_files,
     take_local_model,
-    temporary,
 )
 from dag.jobs import (
     ALL_SAES,
-    FIGURES,
     FROM_STORES,
     FROM_TEXTS,
     HOOKS,
     MEASURES,
-    OF_LANGUAGE,
     OF_MEASURES,
     OF_PROBES,
     REPORT,
@@ -51,12 +33,10 @@ from dag.jobs import (
     below_prompts,
     below_saes,
     clean,
-    figures,
     harvest,
     measures,
     of_model,
     outputs,
-    release,
     saes,
 )
 from dag.pairs import (
@@ -70,26 +50,6 @@ from dag.pairs import (
     of_kinds,
     of_sae,
 )
-from dag.tree import Tree
-
-
-class Change(NamedTuple):
-    """A change and its consequence.
-
-    Attributes
-    ----------
-    title : str
-        In a reader's words.
-    apply : callable
-        Makes the change in a tree.
-    results : set of str
-        What `Tree.stale` must then return.
-    """
-
-    title: str
-    apply: Callable[[Tree], object]
-    results: set[str]
-
 
 _LAYERS_TOO = compare(comparisons={"seeds": SEEDS, "orders": ORDERS, "layers": LAYERS})
 _THREE_SEEDS = compare(comparisons={"seeds": {**SEEDS, "seeds": [0, 1, 2]}, "orders": ORDERS})
@@ -101,9 +61,7 @@ _OTHER_CHANCE = measuring(similarity={"seed": 1})
 _AS_PUBLISHED = measuring(similarity={"published_mode": True})
 _FEWER_TOKENS = measuring(codes={"tokens": 99})
 
-CHANGES = (
-    Change("nothing", lambda tree: None, set()),
-    # -- the configuration
+CONFIGURATION = (
     Change(
         "a hook of a study is added",
         study("hooks", "resid_post.3"),
@@ -381,235 +339,5 @@ CHANGES = (
         "how SAEs are compared, where no study does",
         lambda tree: [tree.configure(change) for change in (_OTHER_CHANCE, _FEWER_TOKENS)],
         set(),
-    ),
-    # -- the code
-    Change("comments and docstrings, anywhere", comment, set()),
-    Change("the command line", code("cli/main.py", "_EXIT_ERROR = 1", "_EXIT_ERROR = 2"), set()),
-    Change(
-        "a metric's formula (`fvu`)",
-        code(
-            "metrics/reconstruction.py",
-            'sums["squared_error"] / sums["squared_deviation"]',
-            '1 * sums["squared_error"] / sums["squared_deviation"]',
-        ),
-        outputs(["frontier", "metrics", "suppression_by_architecture"]),
-    ),
-    Change(
-        "a metric's label (`l2_ratio`)",
-        code("metrics/reconstruction.py", '"L2 ratio"', '"Ratio of norms"'),
-        {"plot l2_ratio_by_layer", "plot suppression_by_architecture"} | REPORT,
-    ),
-    Change(
-        "how intervals are drawn",
-        code("metrics/intervals.py", "MIN_DOCUMENTS = 2", "MIN_DOCUMENTS = 3"),
-        outputs() | TOYS - {"simulate theory/suppression"},
-    ),
-    Change(
-        "a metric's formula (`delta_ce`)",
-        code(
-            "metrics/language.py",
-            '(sums["ce_sae"] - sums["ce_clean"])',
-            '1 * (sums["ce_sae"] - sums["ce_clean"])',
-        ),
-        outputs(["frontier", "metrics", "published"]),
-    ),
-    Change(
-        "how losses without exchange and under ablations are measured",
-        code("measures/clean.py", "torch.zeros_like(self._mean)", "0 * self._mean"),
-        clean() | measures(ALL_SAES, kinds=["language"]) | outputs(OF_LANGUAGE),
-    ),
-    Change(
-        "how a probe is fitted",
-        code("measures/probes/linear_probe.py", "_MAX_STEPS = 2000", "_MAX_STEPS = 2001"),
-        measures(ALL_SAES, kinds=["probes"]) | outputs(OF_PROBES),
-    ),
-    Change(
-        "how an architecture trains (`topk.py`)",
-        code("sae/architectures/topk.py", "\ndef step(", "\n_CHANGED = 1\n\n\ndef step("),
-        below_saes(["topk"]),
-    ),
-    Change(
-        "an architecture that no SAE of the study has (`gated.py`)",
-        code("sae/architectures/gated.py", "\ndef step(", "\n_CHANGED = 1\n\n\ndef step("),
-        set(),
-    ),
-    Change(
-        "the architecture that the toys have too (`relu.py`)",
-        code("sae/architectures/relu.py", "mul_(2 / scale)", "mul_(2.0 / scale)"),
-        below_saes(["relu", "relu~scale"]) | TOYS,
-    ),
-    Change(
-        "how a penalty's weight is found, where all recipes give it (`search.py`)",
-        code("sae/training/search.py", "N_TRIALS = 8", "N_TRIALS = 9"),
-        set(),
-    ),
-    Change(
-        "a penalty that no SAE has",
-        code("sae/penalties/ghost_gradients.py", "\ndef ", "\n_CHANGED = 1\n\n\ndef "),
-        set(),
-    ),
-    Change(
-        "how a model's weights are shuffled, where no model's are",
-        code("models/shuffled.py", "[seed, zlib", "[seed, 1, zlib"),
-        set(),
-    ),
-    Change("a preset", code("config/presets.py", '"l1": 2e-3', '"l1": 3e-3'), set()),
-    Change(
-        "what a fine-tuning method fits (`scale`)",
-        code("finetune/methods.py", 'SCALE = ("scale",)', 'SCALE = ("scale", "b_dec")'),
-        below_saes(["relu~scale"]),
-    ),
-    Change(
-        "how fine-tuning is solved in closed form, where no method is",
-        code("finetune/solvers/exact.py", "_EVIDENCE_ROWS = 1024", "_EVIDENCE_ROWS = 1025"),
-        set(),
-    ),
-    Change(
-        "how activations are computed live, where they are stored",
-        code("activations/calibration.py", "\ndef ", "\n_CHANGED = 1\n\n\ndef "),
-        set(),
-    ),
-    Change(
-        "how the toys are trained",
-        code("studies/suppression/toys.py", "_RATE = 0.01", "_RATE = 0.02"),
-        TOYS | REPORT,
-    ),
-    Change(
-        "how one table is formed (`kept`)",
-        code("studies/suppression/tuning.py", "\ndef kept(", "\n@staticmethod\ndef kept("),
-        outputs(["kept"]),
-    ),
-    Change(
-        "what the loss is predicted to take from latents",
-        code("studies/suppression/laws.py", "else 1) / 2", "else 1.0) / 2"),
-        outputs(["published"]),
-    ),
-    Change(
-        "when a number is doubted (`l0`)",
-        code("metrics/reconstruction.py", "DENSE_SHARE = 1 / 4", "DENSE_SHARE = 1 / 3"),
-        outputs(["l0", "frontier", "metrics", "suppression_by_architecture", "kept", "published"]),
-    ),
-    Change(
-        "what one is told of an SAE that is not sparse",
-        code("sae/training/sparsity.py", "not sparse; %s%s", "dense; %s%s"),
-        set(),
-    ),
-    Change(
-        "which metrics a table has (`l0`)",
-        code(
-            "studies/suppression/__init__.py",
-            '"l0": metrics_table("l0")',
-            '"l0": metrics_table("l0", "fvu")',
-        ),
-        outputs(["l0"]),
-    ),
-    Change(
-        "how a kind of figure is drawn (bars)",
-        code("figures/bars.py", "_SLOT = 0.045", "_SLOT = 0.05"),
-        figures(
-            "l2_ratio_by_layer",
-            "mse_reduction_by_method",
-            "perplexity_recovery_by_method",
-            "language_change_by_method",
-            "probe_change_by_method",
-            "reconstruction_bias_by_layer",
-        ),
-    ),
-    Change(
-        "the figures' style file",
-        lambda tree: tree.append("workflow/saeflow/figures/saeflow.mplstyle", "\nfont.size: 9\n"),
-        FIGURES | {"plot theory"} | REPORT,
-    ),
-    Change(
-        "a caption",
-        code("studies/suppression/figures.py", "L2 ratio: the mean", "L2 ratio: the average"),
-        REPORT,
-    ),
-    # -- what was made
-    Change(
-        "a figure is deleted",
-        lambda tree: (
-            tree.path / "results/studies/config/figures/suppression/l0_by_method.png"
-        ).unlink(),
-        {"plot l0_by_method"},
-    ),
-    Change(
-        "a table is cut short",
-        lambda tree: cut(tree, "results/studies/config/tables/suppression/l0.csv"),
-        {"tabulate l0"},
-    ),
-    Change(
-        "a digit of a table is edited",
-        lambda tree: change_digit(tree, "results/studies/config/tables/suppression/l0.csv"),
-        {"tabulate l0"},
-    ),
-    Change(
-        "a digit of a figure's record is edited",
-        lambda tree: change_digit(
-            tree, "results/studies/config/figures/suppression/l0_by_method.json"
-        ),
-        {"plot l0_by_method"},
-    ),
-    Change(
-        "a byte of an SAE's weights is edited",
-        lambda tree: change_bulk(tree, "resid_post.1/relu/seed-0"),
-        saes(["relu"], ["resid_post.1"]),
-    ),
-    Change(
-        "an SAE's record is deleted: it is published again",
-        lambda tree: delete_record(tree, "resid_post.1/relu/seed-0/sae.json"),
-        saes(["relu"], ["resid_post.1"]),
-    ),
-    Change(
-        "an SAE's weights are deleted",
-        lambda tree: delete_bulk(tree, "resid_post.1/relu/seed-0"),
-        saes(["relu"], ["resid_post.1"]),
-    ),
-    Change(
-        "a shard of a hook's activations is deleted",
-        lambda tree: shard(tree, "resid_post.1").unlink(),
-        harvest(["resid_post.1"]),
-    ),
-    Change(
-        "a shard of a hook's activations is cut short",
-        lambda tree: shard(tree, "resid_post.2").write_bytes(b""),
-        harvest(["resid_post.2"]),
-    ),
-    Change(
-        "the row table of the activations loses a file",
-        lambda tree: next(stores(tree).glob("rows.*/token_id")).unlink(),
-        harvest(),
-    ),
-    # -- temporary stores
-    Change(
-        "stores become temporary (`temporary`): they are removed, what was made of them stays",
-        lambda tree: keep_stores(tree, False),
-        release(),
-    ),
-    Change(
-        "stores are no longer temporary, after they were removed",
-        temporary(lambda tree: keep_stores(tree, True)),
-        set(),
-    ),
-    Change(
-        "a setting of one SAE, after temporary stores were removed",
-        temporary(entry("saes", "topk", k=8)),
-        harvest() | below_saes(["topk"]) | release(),
-    ),
-    Change(
-        "an SAE's weights are deleted, after temporary stores were removed",
-        temporary(lambda tree: delete_bulk(tree, "resid_post.1/relu/seed-0")),
-        harvest(["resid_post.1"]) | saes(["relu"], ["resid_post.1"]) | release(["resid_post.1"]),
-    ),
-    Change(
-        "a metric's formula (`fvu`), after temporary stores were removed",
-        temporary(
-            code(
-                "metrics/reconstruction.py",
-                'sums["squared_error"] / sums["squared_deviation"]',
-                '1 * sums["squared_error"] / sums["squared_deviation"]',
-            )
-        ),
-        outputs(["frontier", "metrics", "suppression_by_architecture"]),
     ),
 )
