@@ -248,12 +248,11 @@ class Plan(Sources):
 
         def build() -> Result:
             of = {"model": model, "hook": hook, **on}
-            output = paths.fill(paths.MEASUREMENT_OF_HOOK, **of, measure=measure)
             told = {} if _OF_A_HOOK & {*MEASURES[measure].reads} else {"hook": hook}
             return Result(
                 rule="measure",
                 place=_place(measure, model, hook, on),
-                output=output,
+                output=paths.fill(paths.MEASUREMENT_OF_HOOK, **of, measure=measure),
                 settings={**self._measuring(measure), **told},
                 inputs=self._read_by(measure, {}, of),
                 code_roots=(MEASURES[measure].compute,),
