@@ -16,7 +16,7 @@ from saeflow.code import NEUTRAL, Source
 from saeflow.figures.making import make_figures
 from saeflow.finetune.sweep import finetune_sweep
 from saeflow.measures.reconstruction import measure_reconstruction
-from saeflow.metrics.registry import METRICS
+from saeflow.metrics.registry import METRICS, measure_of
 from saeflow.sae.training.sweep import train_sweep
 from saeflow.studies.suppression import STUDY
 from saeflow.tables.files import write_csv
@@ -85,8 +85,8 @@ def test_a_table_is_built_and_drawn_by_what_is_reached(tmp_path, source):
         with traced() as trace:
             frame = made_up_study.table(STUDY, figure.table, runs)
         metrics = [METRICS[name] for name in table.metrics]
-        formulas = [one for m in metrics for one in (m.formula, m.doubt) if one]
-        named = [f"{one.__module__}:{one.__qualname__}" for one in formulas]
+        named = [f"saeflow.metrics.{measure_of(m.name).name}:{m.name}" for m in metrics]
+        named += [f"{m.doubt.__module__}:{m.doubt.__qualname__}" for m in metrics if m.doubt]
         readers = ["saeflow.tables.runs:Run", "saeflow.tables.runs:Record"]  # made before
         assert_reached(trace, source, [table.build, *named, *readers])
 

@@ -28,8 +28,8 @@ CODE = (
         "a metric's formula (`fvu`)",
         code(
             "metrics/reconstruction.py",
-            'sums["squared_error"] / sums["squared_deviation"]',
-            '1 * sums["squared_error"] / sums["squared_deviation"]',
+            'ratio("squared_error", "squared_deviation")',
+            'ratio("squared_error", "squared_norm")',
         ),
         outputs(["frontier", "metrics", "suppression_by_architecture"]),
     ),
@@ -47,8 +47,8 @@ CODE = (
         "a metric's formula (`delta_ce`)",
         code(
             "metrics/language.py",
-            '(sums["ce_sae"] - sums["ce_clean"])',
-            '1 * (sums["ce_sae"] - sums["ce_clean"])',
+            'delta_ce = difference("ce_sae", "ce_clean", "predictions")',
+            'delta_ce = difference("ce_zero", "ce_clean", "predictions")',
         ),
         outputs(["frontier", "metrics", "published"]),
     ),

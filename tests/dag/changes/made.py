@@ -105,8 +105,8 @@ MADE = (
         temporary(
             code(
                 "metrics/reconstruction.py",
-                'sums["squared_error"] / sums["squared_deviation"]',
-                '1 * sums["squared_error"] / sums["squared_deviation"]',
+                'ratio("squared_error", "squared_deviation")',
+                'ratio("squared_error", "squared_norm")',
             )
         ),
         outputs(["frontier", "metrics", "suppression_by_architecture"]),

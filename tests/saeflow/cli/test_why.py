@@ -72,8 +72,8 @@ def test_alike_causes_are_told_once(tree, saeflow):
 
 
 def test_changed_code_is_told_by_definition(tree, process):
-    old = 'sums["squared_error"] / sums["squared_deviation"]'
-    tree.edit("workflow/saeflow/metrics/reconstruction.py", old, f"1 * {old}")
+    old = 'ratio("squared_error", "squared_deviation")'
+    tree.edit("workflow/saeflow/metrics/reconstruction.py", old, 'ratio("squared_error", "tokens")')
     printed = process("why", "results/studies/config/tables/suppression/frontier.csv")[1]
     assert "code changed: saeflow.metrics.reconstruction:fvu\n" in printed
     assert "is current" in process("why", f"{RELU}/on/texts/ctx-64/reconstruction.json")[1]

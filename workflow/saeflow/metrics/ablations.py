@@ -13,6 +13,5 @@ MEASURE = Measure(
     " them, are ablated: taken out of the reconstruction, and out of the activations themselves.",
     compute="saeflow.measures.ablations.measure:measure_ablations",
     reads=("model", "tokenizer", "prompts", "answers"),
-    metrics=(),
     together=True,
 )

@@ -11,9 +11,7 @@ ends of prompts: ``active``, ``activation``, ``squared_error``, ``norm``, and ``
 
 from __future__ import annotations
 
-import numpy as np
-
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, difference, ratio
 
 _POST = "Anders and Bloom 2024, Examining language model performance with reconstructed activations"
 _LAMBADA = "Paperno et al. 2016, The LAMBADA dataset; scored as by lm-evaluation-harness"
@@ -23,139 +21,33 @@ _SAELENS = "SAELens, training loss of 2024"
 _NATS = "nats"
 
 
-def accuracy(sums: Sums) -> np.ndarray:
-    """Return the share of prompts whose whole answer greedy decoding gives, with the SAE."""
-    return sums["right_sae"] / sums["prompts"]
-
-
-def accuracy_clean(sums: Sums) -> np.ndarray:
-    """Return the same of the untouched model."""
-    return sums["right_clean"] / sums["prompts"]
-
-
-def accuracy_first_token(sums: Sums) -> np.ndarray:
-    """Return the share of prompts where the likeliest token is the answer's first, with the SAE."""
-    return sums["right_first_sae"] / sums["prompts"]
-
-
-def accuracy_first_token_clean(sums: Sums) -> np.ndarray:
-    """Return the same of the untouched model."""
-    return sums["right_first_clean"] / sums["prompts"]
-
-
-def accuracy_choice(sums: Sums) -> np.ndarray:
-    """Return the share of prompts whose likeliest candidate is the answer, with the SAE."""
-    return sums["right_choice_sae"] / sums["choices"]
-
-
-def accuracy_choice_clean(sums: Sums) -> np.ndarray:
-    """Return the same of the untouched model."""
-    return sums["right_choice_clean"] / sums["choices"]
-
-
-def chance_of_choice(sums: Sums) -> np.ndarray:
-    """Return what a blind choice among the candidates gets."""
-    return sums["chance"] / sums["choices"]
-
-
-def delta_logp(sums: Sums) -> np.ndarray:
-    """Return the mean change of the answer's log-probability, over all its tokens."""
-    return (sums["log_p_sae"] - sums["log_p_clean"]) / sums["prompts"]
-
-
-def delta_logp_first_token(sums: Sums) -> np.ndarray:
-    """Return the mean change of the log-probability of the answer's first token."""
-    return (sums["log_p_first_sae"] - sums["log_p_first_clean"]) / sums["prompts"]
-
-
-def prompt_ce(sums: Sums) -> np.ndarray:
-    """Return the mean loss on the tokens of the prompts, with the SAE."""
-    return sums["ce_sae"] / sums["ce_tokens"]
-
-
-def prompt_ce_clean(sums: Sums) -> np.ndarray:
-    """Return the same of the untouched model."""
-    return sums["ce_clean"] / sums["ce_tokens"]
-
-
-def delta_prompt_ce(sums: Sums) -> np.ndarray:
-    """Return the mean loss that the SAE adds on the tokens of the prompts."""
-    return (sums["ce_sae"] - sums["ce_clean"]) / sums["ce_tokens"]
-
-
-def answer_kl(sums: Sums) -> np.ndarray:
-    """Return the mean divergence of what is predicted after the prompt from the clean model's."""
-    return sums["kl"] / sums["prompts"]
-
-
-def logit_diff(sums: Sums) -> np.ndarray:
-    """Return the mean logit of the answer's first token over that of the distractor's."""
-    return sums["logit_diff_sae"] / sums["contrasts"]
-
-
-def logit_diff_clean(sums: Sums) -> np.ndarray:
-    """Return the same of the untouched model."""
-    return sums["logit_diff_clean"] / sums["contrasts"]
-
-
-def ioi_accuracy(sums: Sums) -> np.ndarray:
-    """Return the share of prompts with the answer above the distractor, with the SAE."""
-    return sums["preferred_sae"] / sums["contrasts"]
-
-
-def ioi_accuracy_clean(sums: Sums) -> np.ndarray:
-    """Return the same of the untouched model."""
-    return sums["preferred_clean"] / sums["contrasts"]
-
-
-def prompt_l0(sums: Sums) -> np.ndarray:
-    """Return the mean number of active latents at the ends of prompts."""
-    return sums["active"] / sums["window"]
-
-
-def prompt_l1(sums: Sums) -> np.ndarray:
-    """Return the mean sum of the latents at the ends of prompts."""
-    return sums["activation"] / sums["window"]
-
-
-def prompt_squared_error(sums: Sums) -> np.ndarray:
-    """Return the mean squared error, summed over the width, at the ends of prompts."""
-    return sums["squared_error"] / sums["window"]
-
-
-def prompt_norm(sums: Sums) -> np.ndarray:
-    """Return the mean norm of the activations at the ends of prompts."""
-    return sums["norm"] / sums["window"]
-
-
-def prompt_mse_saelens24(sums: Sums) -> np.ndarray:
-    """Return the mean of the error that SAELens' training loss of 2024 has."""
-    return sums["mse"] / sums["mse_tokens"]
-
-
-def published_l0(sums: Sums) -> np.ndarray:
-    """Return the mean over prompts of the L0 of x̂ encoded once more."""
-    return sums["published_active"] / sums["published"]
-
-
-def published_l1(sums: Sums) -> np.ndarray:
-    """Return the mean over prompts of the L1 of x̂ encoded once more."""
-    return sums["published_activation"] / sums["published"]
-
-
-def published_norm(sums: Sums) -> np.ndarray:
-    """Return the mean over prompts of the norm of x̂."""
-    return sums["published_norm"] / sums["published"]
-
-
-def published_mse(sums: Sums) -> np.ndarray:
-    """Return the mean over prompts of the error of x̂ encoded and decoded once more."""
-    return sums["published_mse"] / sums["published"]
-
-
-def published_delta_ce(sums: Sums) -> np.ndarray:
-    """Return the mean over prompts of the loss that a second reconstruction adds to the first."""
-    return (sums["published_ce_twice"] - sums["published_ce_once"]) / sums["published"]
+accuracy = ratio("right_sae", "prompts")
+accuracy_clean = ratio("right_clean", "prompts")
+accuracy_first_token = ratio("right_first_sae", "prompts")
+accuracy_first_token_clean = ratio("right_first_clean", "prompts")
+accuracy_choice = ratio("right_choice_sae", "choices")
+accuracy_choice_clean = ratio("right_choice_clean", "choices")
+chance_of_choice = ratio("chance", "choices")
+delta_logp = difference("log_p_sae", "log_p_clean", "prompts")
+delta_logp_first_token = difference("log_p_first_sae", "log_p_first_clean", "prompts")
+prompt_ce = ratio("ce_sae", "ce_tokens")
+prompt_ce_clean = ratio("ce_clean", "ce_tokens")
+delta_prompt_ce = difference("ce_sae", "ce_clean", "ce_tokens")
+answer_kl = ratio("kl", "prompts")
+logit_diff = ratio("logit_diff_sae", "contrasts")
+logit_diff_clean = ratio("logit_diff_clean", "contrasts")
+ioi_accuracy = ratio("preferred_sae", "contrasts")
+ioi_accuracy_clean = ratio("preferred_clean", "contrasts")
+prompt_l0 = ratio("active", "window")
+prompt_l1 = ratio("activation", "window")
+prompt_squared_error = ratio("squared_error", "window")
+prompt_norm = ratio("norm", "window")
+prompt_mse_saelens24 = ratio("mse", "mse_tokens")
+published_l0 = ratio("published_active", "published")
+published_l1 = ratio("published_activation", "published")
+published_norm = ratio("published_norm", "published")
+published_mse = ratio("published_mse", "published")
+published_delta_ce = difference("published_ce_twice", "published_ce_once", "published")
 
 
 _AT_ENDS = "at the last tokens of prompts"

@@ -162,7 +162,6 @@ MEASURE = Measure(
     text="What a language model can do on the built-in world: the held-out loss, and the share of"
     " prompts that it answers, beside chance and baselines.",
     compute="saeflow.measures.benchmarks.measure:measure_benchmarks",
-    metrics=(),
     reads=("model", "tokenizer", "dataset", "tokens"),
     of="model",
 )

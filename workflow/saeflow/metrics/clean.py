@@ -14,7 +14,6 @@ MEASURE = Measure(
     " in their place, token by token.",
     compute="saeflow.measures.clean:measure_clean",
     reads=("activations", "model", "tokens"),
-    metrics=(),
     of="hook",
     together=True,
 )

@@ -13,6 +13,5 @@ MEASURE = Measure(
     " which of them are dead, rare or duplicates of others.",
     compute="saeflow.measures.codes.measure:measure_codes",
     reads=("activations",),
-    metrics=(),
     together=True,
 )

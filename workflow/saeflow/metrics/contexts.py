@@ -16,6 +16,5 @@ MEASURE = Measure(
     " which SAEs are compared.",
     compute="saeflow.measures.contexts:measure_contexts",
     reads=("codes", "tokens", "tokenizer"),
-    metrics=(),
     together=True,
 )

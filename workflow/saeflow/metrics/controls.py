@@ -8,12 +8,11 @@ reconstruction); and divergences from the clean predictions, ``kl_sae``, ``kl_no
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, Sums, difference, ratio
 
 LEAST_NATS = 0.001
 """Below this, what a random error adds is noise, and so is a ratio to it."""
@@ -24,33 +23,16 @@ _MEAN_ABLATION = "mean ablation as in Wang et al. 2022, Interpretability in the 
 _NATS = "nats/token"
 
 
-def controls_delta_ce(sums: Sums) -> np.ndarray:
-    """Return the mean loss that the SAE adds."""
-    return _added("sae", sums)
-
-
-def delta_ce_random_norm(sums: Sums) -> np.ndarray:
-    """Return the mean loss that a random error of the same norm adds."""
-    return _added("norm", sums)
-
-
-def delta_ce_random_cosine(sums: Sums) -> np.ndarray:
-    """Return the mean loss that a random error adds which leaves norm and cosine as the SAE's."""
-    return _added("cosine", sums)
-
-
-def delta_ce_zero(sums: Sums) -> np.ndarray:
-    """Return the mean loss that zero ablation adds."""
-    return _added("zero", sums)
-
-
-def delta_ce_mean(sums: Sums) -> np.ndarray:
-    """Return the mean loss that mean ablation adds."""
-    return _added("mean", sums)
-
-
-def _added(name: str, sums: Sums) -> np.ndarray:
-    return (sums[f"ce_{name}"] - sums["ce_clean"]) / sums["predictions"]
+controls_delta_ce = difference("ce_sae", "ce_clean", "predictions")
+delta_ce_random_norm = difference("ce_norm", "ce_clean", "predictions")
+delta_ce_random_cosine = difference("ce_cosine", "ce_clean", "predictions")
+delta_ce_zero = difference("ce_zero", "ce_clean", "predictions")
+delta_ce_mean = difference("ce_mean", "ce_clean", "predictions")
+controls_kl = ratio("kl_sae", "predictions")
+kl_random_norm = ratio("kl_norm", "predictions")
+kl_random_cosine = ratio("kl_cosine", "predictions")
+pathology_kl_norm = ratio("kl_sae", "kl_norm")
+pathology_kl_cosine = ratio("kl_sae", "kl_cosine")
 
 
 def pathology_norm(sums: Sums) -> np.ndarray:
@@ -63,46 +45,23 @@ def pathology_cosine(sums: Sums) -> np.ndarray:
     return controls_delta_ce(sums) / delta_ce_random_cosine(sums)
 
 
-def controls_kl(sums: Sums) -> np.ndarray:
-    """Return the mean divergence of the predictions with the SAE from the clean ones."""
-    return sums["kl_sae"] / sums["predictions"]
-
-
-def kl_random_norm(sums: Sums) -> np.ndarray:
-    """Return the mean divergence that a random error of the same norm makes."""
-    return sums["kl_norm"] / sums["predictions"]
-
-
-def kl_random_cosine(sums: Sums) -> np.ndarray:
-    """Return the mean divergence that a random error makes which leaves norm and cosine."""
-    return sums["kl_cosine"] / sums["predictions"]
-
-
-def pathology_kl_norm(sums: Sums) -> np.ndarray:
-    """Return how many times the divergence the SAE makes that a random error of its norm makes."""
-    return sums["kl_sae"] / sums["kl_norm"]
-
-
-def pathology_kl_cosine(sums: Sums) -> np.ndarray:
-    """Return the same for a random error that leaves norm and cosine as the SAE's."""
-    return sums["kl_sae"] / sums["kl_cosine"]
-
-
 def doubt_of_norm(sums: Sums) -> str:
     """Say that a random error of the same norm hardly hurts, if so."""
-    return _doubt("of equal norm", delta_ce_random_norm, sums)
+    return _doubt("norm", delta_ce_random_norm(sums))
 
 
 def doubt_of_cosine(sums: Sums) -> str:
     """Say that a random error of the same cosine hardly hurts, if so."""
-    return _doubt("of equal cosine", delta_ce_random_cosine, sums)
+    return _doubt("cosine", delta_ce_random_cosine(sums))
 
 
-def _doubt(kind: str, added: Callable[[Sums], np.ndarray], sums: Sums) -> str:
-    gap = added(sums)
+def _doubt(what: str, gap: np.ndarray) -> str:
     if gap >= LEAST_NATS:
         return ""
-    return f"a random error {kind} adds only {gap:.5f} nats/token: the SAE's ratio to it is noise"
+    return (
+        f"a random error of equal {what} adds only {gap:.5f} nats/token: the SAE's ratio to it is"
+        " noise"
+    )
 
 
 _nats = partial(Metric, unit=_NATS)

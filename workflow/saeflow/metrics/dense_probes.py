@@ -9,32 +9,16 @@ folds).
 
 from __future__ import annotations
 
-import numpy as np
-
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, ratio
 
 _PAPER = "Kantamneni et al. 2025, Are sparse autoencoders useful?"
 _POST = "Annah 2023, Classifying representations of sparse autoencoders (SAEs)"
 
 
-def probed_auc(sums: Sums) -> np.ndarray:
-    """Return the share of pairs of test examples in the right order."""
-    return sums["wins"] / sums["pairs"]
-
-
-def probed_accuracy(sums: Sums) -> np.ndarray:
-    """Return the share of test examples on the right side."""
-    return sums["correct"] / sums["examples"]
-
-
-def probed_train_accuracy(sums: Sums) -> np.ndarray:
-    """Return the mean share of training examples on the right side."""
-    return sums["train_accuracy"] / sums["fits"]
-
-
-def probed_validation_auc(sums: Sums) -> np.ndarray:
-    """Return the mean AUC on folds of the training set, by which methods are chosen."""
-    return sums["validation_auc"] / sums["chosen"]
+probed_auc = ratio("wins", "pairs")
+probed_accuracy = ratio("correct", "examples")
+probed_train_accuracy = ratio("train_accuracy", "fits")
+probed_validation_auc = ratio("validation_auc", "chosen")
 
 
 MEASURE = Measure(

@@ -19,6 +19,5 @@ MEASURE = Measure(
     " the hook: of all latents estimated by gradients, of some computed.",
     compute="saeflow.measures.effects.measure:measure_effects",
     reads=("activations", "model", "tokens"),
-    metrics=(),
     together=True,
 )

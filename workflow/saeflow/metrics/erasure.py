@@ -8,9 +8,7 @@ still find the concept is a matter of order, not of sums: tables hold the scores
 
 from __future__ import annotations
 
-import numpy as np
-
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, difference
 
 NONE = "none"
 REMOVAL, STEERING = "removal", "steering"
@@ -28,19 +26,9 @@ _LEACE = "Belrose et al. 2023, LEACE: Perfect linear concept erasure in closed f
 _STEERING = "Turner et al. 2023, Activation addition: steering language models"
 
 
-def edit_delta_ce(sums: Sums) -> np.ndarray:
-    """Return the mean loss per token that the edit adds."""
-    return (sums["ce"] - sums["ce_clean"]) / sums["tokens"]
-
-
-def edit_logit_difference(sums: Sums) -> np.ndarray:
-    """Return the mean change of the logit of the positive class' word over the other's."""
-    return (sums["logit_difference"] - sums["logit_difference_clean"]) / sums["worded"]
-
-
-def edit_end_score(sums: Sums) -> np.ndarray:
-    """Return the mean change of the log-odds that a reader of the model's last states gives."""
-    return (sums["end_score"] - sums["end_score_clean"]) / sums["texts"]
+edit_delta_ce = difference("ce", "ce_clean", "tokens")
+edit_logit_difference = difference("logit_difference", "logit_difference_clean", "worded")
+edit_end_score = difference("end_score", "end_score_clean", "texts")
 
 
 MEASURE = Measure(

@@ -17,9 +17,7 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Formula, Measure, Metric, ratio
 
 FACTS, COUNTS = "facts.parquet", "counts.parquet"
 """Files with what was chosen for each fact, and with its sums per document."""
@@ -37,34 +35,17 @@ _KNOWN = "known features as in Karvonen et al. 2024, Measuring progress in dicti
 _CHANIN = "Chanin et al. 2024, A is for absorption"
 
 
-def fact_f1(sums: Sums) -> np.ndarray:
-    """Return the F1 of the best latent."""
-    return _f1("best", sums)
+def _f1(detector: str) -> Formula:
+    return lambda sums: (
+        2 * sums[f"{detector}_hits"] / (sums[f"{detector}_fired"] + sums["positive"])
+    )
 
 
-def fact_f1_active(sums: Sums) -> np.ndarray:
-    """Return the F1 of the best latent that fires where it is active at all."""
-    return _f1("active", sums)
-
-
-def fact_f1_union(sums: Sums) -> np.ndarray:
-    """Return the F1 of several latents that fire where any of them is active."""
-    return _f1("union", sums)
-
-
-def fact_f1_probe(sums: Sums) -> np.ndarray:
-    """Return the F1 of a linear probe on the activations."""
-    return _f1("probe", sums)
-
-
-def _f1(detector: str, sums: Sums) -> np.ndarray:
-    return 2 * sums[f"{detector}_hits"] / (sums[f"{detector}_fired"] + sums["positive"])
-
-
-def fact_absorption(sums: Sums) -> np.ndarray:
-    """Return the share of the tokens of a fact, as far as a probe finds them, that are absorbed."""
-    return sums[ABSORBED] / sums["probe_hits"]
-
+fact_f1 = _f1("best")
+fact_f1_active = _f1("active")
+fact_f1_union = _f1("union")
+fact_f1_probe = _f1("probe")
+fact_absorption = ratio(ABSORBED, "probe_hits")
 
 _f1_metric = partial(Metric, source=_KNOWN, direction="higher")
 

@@ -9,25 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, Sums, ratio
 
 _SPECIFIED = "as of TransformerLens' processed weights (center_writing_weights), Nanda 2022"
 _NATS = "nats/token"
 
 
-def identity_gap(sums: Sums) -> np.ndarray:
-    """Return the mean change of the loss by putting back a reconstruction with its error."""
-    return sums["gap_identity"] / sums["predictions"]
+identity_gap = ratio("gap_identity", "predictions")
+l0_in_context = ratio("active", "tokens")
 
 
 def centring_gap(sums: Sums) -> np.ndarray:
     """Return the mean change of the loss by taking the mean over d_in off; NaN for no such SAE."""
     return sums.get("gap_centring", np.nan) / sums["predictions"]
-
-
-def l0_in_context(sums: Sums) -> np.ndarray:
-    """Return the mean number of active latents within the context that it was trained on."""
-    return sums["active"] / sums["tokens"]
 
 
 def l0_over_stated(sums: Sums) -> np.ndarray:

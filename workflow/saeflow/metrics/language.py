@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, Sums, difference, ratio
 
 SMALL_GAP_NATS = 0.01
 """Below this, the recovered share of an ablation's damage is a ratio of noises."""
@@ -21,29 +21,14 @@ _MEAN_ABLATION = "mean ablation as in Wang et al. 2022, Interpretability in the 
 _NATS = "nats/token"
 
 
-def ce_loss(sums: Sums) -> np.ndarray:
-    """Return the mean loss of the untouched model."""
-    return sums["ce_clean"] / sums["predictions"]
-
-
-def ce_loss_sae(sums: Sums) -> np.ndarray:
-    """Return the mean loss with reconstructions in the place of activations."""
-    return sums["ce_sae"] / sums["predictions"]
-
-
-def ce_loss_zero(sums: Sums) -> np.ndarray:
-    """Return the mean loss with zeros in the place of activations."""
-    return sums["ce_zero"] / sums["predictions"]
-
-
-def ce_loss_mean(sums: Sums) -> np.ndarray:
-    """Return the mean loss with their mean in the place of activations."""
-    return sums["ce_mean"] / sums["predictions"]
-
-
-def delta_ce(sums: Sums) -> np.ndarray:
-    """Return the mean loss that the SAE adds."""
-    return (sums["ce_sae"] - sums["ce_clean"]) / sums["predictions"]
+ce_loss = ratio("ce_clean", "predictions")
+ce_loss_sae = ratio("ce_sae", "predictions")
+ce_loss_zero = ratio("ce_zero", "predictions")
+ce_loss_mean = ratio("ce_mean", "predictions")
+delta_ce = difference("ce_sae", "ce_clean", "predictions")
+kl = ratio("kl", "predictions")
+# Both SAEs have the same predictions.
+language_change = difference("tuned_ce_sae", "parent_ce_sae", "parent_predictions")
 
 
 def ce_recovered_zero(sums: Sums) -> np.ndarray:
@@ -56,11 +41,6 @@ def ce_recovered_mean(sums: Sums) -> np.ndarray:
     return (sums["ce_mean"] - sums["ce_sae"]) / (sums["ce_mean"] - sums["ce_clean"])
 
 
-def kl(sums: Sums) -> np.ndarray:
-    """Return the mean divergence of the predictions with the SAE from the clean ones."""
-    return sums["kl"] / sums["predictions"]
-
-
 def perplexity(sums: Sums) -> np.ndarray:
     """Return the exponential of the untouched model's mean loss."""
     return np.exp(ce_loss(sums))
@@ -69,11 +49,6 @@ def perplexity(sums: Sums) -> np.ndarray:
 def perplexity_sae(sums: Sums) -> np.ndarray:
     """Return the exponential of the mean loss with the SAE."""
     return np.exp(ce_loss_sae(sums))
-
-
-def language_change(sums: Sums) -> np.ndarray:
-    """Return the change of the mean loss by fine-tuning; both have the same predictions."""
-    return (sums["tuned_ce_sae"] - sums["parent_ce_sae"]) / sums["parent_predictions"]
 
 
 def perplexity_recovery(sums: Sums) -> np.ndarray:

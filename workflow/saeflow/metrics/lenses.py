@@ -13,7 +13,6 @@ MEASURE = Measure(
     " lens, and a tuned lens. Needs labelled texts whose answers are words.",
     compute="saeflow.measures.lenses.measure:measure_lenses",
     reads=("model", "tokenizer", "labelled", "states"),
-    metrics=(),
     of="hook",
     together=True,
 )

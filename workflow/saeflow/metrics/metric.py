@@ -28,7 +28,8 @@ class Metric(NamedTuple):
     text : str
         The definition in one line; `saeflow.metrics.registry.SYMBOLS` explains the letters.
     formula : callable
-        From sums by name, each a float64 scalar or an array of resamples, to the number.
+        From sums by name, each a float64 scalar or an array of resamples, to the number. It has
+        the metric's name in the module of the measure, by which its code is followed.
     source : str
         Where the definition comes from.
     unit : str
@@ -104,7 +105,7 @@ class Measure(NamedTuple):
     name: str
     text: str
     compute: str
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Metric, ...] = ()
     reads: tuple[str, ...] = ("activations",)
     of: str = "sae"
     together: bool = False
@@ -115,3 +116,13 @@ class Measure(NamedTuple):
     def settings(self) -> str:
         """The section of `measures` with its settings."""
         return self.section or self.name
+
+
+def ratio(above: str, below: str) -> Formula:
+    """Return the formula of one sum over another: sums of these names."""
+    return lambda sums: sums[above] / sums[below]
+
+
+def difference(more: str, less: str, below: str) -> Formula:
+    """Return the formula of one sum without another, over a third: sums of these names."""
+    return lambda sums: (sums[more] - sums[less]) / sums[below]

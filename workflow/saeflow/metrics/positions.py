@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, Sums, difference, ratio
 
 WITHIN, BEYOND = "within_", "beyond_"
 HELD_OUT, SEEN = "held_out", "seen"
@@ -43,34 +43,12 @@ def ranges(length: int, border: int | None = None) -> np.ndarray:
     return np.array(sorted(end for end in ends if end <= length), dtype=np.int64)
 
 
-def l0_within(sums: Sums) -> np.ndarray:
-    """Return the mean number of active latents at positions of the training."""
-    return sums["within_active"] / sums["within_tokens"]
-
-
-def l0_beyond(sums: Sums) -> np.ndarray:
-    """Return the mean number of active latents at later positions."""
-    return sums["beyond_active"] / sums["beyond_tokens"]
-
-
-def fvu_within(sums: Sums) -> np.ndarray:
-    """Return the unexplained share of the spread at positions of the training."""
-    return sums["within_squared_error"] / sums["within_squared_deviation"]
-
-
-def fvu_beyond(sums: Sums) -> np.ndarray:
-    """Return the unexplained share of the spread at later positions."""
-    return sums["beyond_squared_error"] / sums["beyond_squared_deviation"]
-
-
-def delta_ce_within(sums: Sums) -> np.ndarray:
-    """Return the mean loss that the SAE adds at positions of the training."""
-    return (sums["within_ce_sae"] - sums["within_ce_clean"]) / sums["within_predictions"]
-
-
-def delta_ce_beyond(sums: Sums) -> np.ndarray:
-    """Return the mean loss that the SAE adds at later positions."""
-    return (sums["beyond_ce_sae"] - sums["beyond_ce_clean"]) / sums["beyond_predictions"]
+l0_within = ratio("within_active", "within_tokens")
+l0_beyond = ratio("beyond_active", "beyond_tokens")
+fvu_within = ratio("within_squared_error", "within_squared_deviation")
+fvu_beyond = ratio("beyond_squared_error", "beyond_squared_deviation")
+delta_ce_within = difference("within_ce_sae", "within_ce_clean", "within_predictions")
+delta_ce_beyond = difference("beyond_ce_sae", "beyond_ce_clean", "beyond_predictions")
 
 
 def delta_ce_growth(sums: Sums) -> np.ndarray:

@@ -7,77 +7,27 @@ for the latents, ``_chance`` for the shares of the tokens in what probes were fi
 
 from __future__ import annotations
 
-import numpy as np
-
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, difference, ratio
 
 _PROBES = "linear probes as in Alain and Bengio 2016, Understanding intermediate layers"
 
 
-def probe_accuracy(sums: Sums) -> np.ndarray:
-    """Return how often the probe of the activations is right about them."""
-    return sums["correct"] / sums["tokens"]
+probe_accuracy = ratio("correct", "tokens")
+probe_accuracy_sae = ratio("correct_sae", "tokens")
+probe_accuracy_codes = ratio("correct_codes", "tokens")
+probe_accuracy_chance = ratio("correct_chance", "tokens")
+probe_loss = ratio("loss", "tokens")
+probe_loss_sae = ratio("loss_sae", "tokens")
+probe_loss_codes = ratio("loss_codes", "tokens")
+probe_loss_chance = ratio("loss_chance", "tokens")
 
 
-def probe_accuracy_sae(sums: Sums) -> np.ndarray:
-    """Return how often the probe of the activations is right about reconstructions."""
-    return sums["correct_sae"] / sums["tokens"]
-
-
-def probe_accuracy_codes(sums: Sums) -> np.ndarray:
-    """Return how often a probe of the SAE's latents is right."""
-    return sums["correct_codes"] / sums["tokens"]
-
-
-def probe_accuracy_chance(sums: Sums) -> np.ndarray:
-    """Return how often the most frequent token is the right one."""
-    return sums["correct_chance"] / sums["tokens"]
-
-
-def probe_loss(sums: Sums) -> np.ndarray:
-    """Return the mean log loss of the probe of the activations on them."""
-    return sums["loss"] / sums["tokens"]
-
-
-def probe_loss_sae(sums: Sums) -> np.ndarray:
-    """Return the mean log loss of the probe of the activations on reconstructions."""
-    return sums["loss_sae"] / sums["tokens"]
-
-
-def probe_loss_codes(sums: Sums) -> np.ndarray:
-    """Return the mean log loss of a probe of the SAE's latents."""
-    return sums["loss_codes"] / sums["tokens"]
-
-
-def probe_loss_chance(sums: Sums) -> np.ndarray:
-    """Return the mean log loss of knowing the tokens' frequencies alone."""
-    return sums["loss_chance"] / sums["tokens"]
-
-
-def probe_loss_change(sums: Sums) -> np.ndarray:
-    """Return the change by fine-tuning of the loss on reconstructions."""
-    return _change("loss_sae", sums)
-
-
-def probe_accuracy_change(sums: Sums) -> np.ndarray:
-    """Return the change by fine-tuning of the accuracy on reconstructions."""
-    return _change("correct_sae", sums)
-
-
-def probe_loss_change_codes(sums: Sums) -> np.ndarray:
-    """Return the change by fine-tuning of the loss of probes of the latents."""
-    return _change("loss_codes", sums)
-
-
-def probe_accuracy_change_codes(sums: Sums) -> np.ndarray:
-    """Return the change by fine-tuning of the accuracy of probes of the latents."""
-    return _change("correct_codes", sums)
-
-
-def _change(name: str, sums: Sums) -> np.ndarray:
-    """Return the change of the mean of a sum; both have the same number of tokens."""
-    return (sums[f"tuned_{name}"] - sums[f"parent_{name}"]) / sums["parent_tokens"]
-
+probe_loss_change = difference("tuned_loss_sae", "parent_loss_sae", "parent_tokens")
+probe_accuracy_change = difference("tuned_correct_sae", "parent_correct_sae", "parent_tokens")
+probe_loss_change_codes = difference("tuned_loss_codes", "parent_loss_codes", "parent_tokens")
+probe_accuracy_change_codes = difference(
+    "tuned_correct_codes", "parent_correct_codes", "parent_tokens"
+)
 
 _ACCURACY = {"source": _PROBES, "unit": "share of tokens"}
 _LOSS = {"source": _PROBES, "unit": "nats/token"}

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Formula, Measure, Metric, Sums, difference
 
 QUANTITIES = ("squared_error", "l0", "norm")
 """Of a later SAE: |x_hat - x|^2 and the latents that are not zero; and the activations' |x|."""
@@ -98,40 +98,16 @@ def median(bins: np.ndarray, counts: np.ndarray) -> float:
     return float(np.exp(_FINE * np.sinh((np.array(middle) - _MOST) * _STEP)).mean())
 
 
-def _added(sums: Sums, *, of: str) -> np.ndarray:
-    """Return the mean loss that is added to that of the clean run."""
-    return (sums[f"ce_{of}"] - sums["ce_clean"]) / sums["predictions"]
+def _added(of: str) -> Formula:
+    return difference(f"ce_{of}", "ce_clean", "predictions")
 
 
-def delta_ce_full(sums: Sums) -> np.ndarray:
-    """Return the mean loss that the SAE adds."""
-    return _added(sums, of="full")
-
-
-def delta_ce_direct(sums: Sums) -> np.ndarray:
-    """Return the mean loss that its error adds when no later block answers to it."""
-    return _added(sums, of="direct")
-
-
-def delta_ce_attention_frozen(sums: Sums) -> np.ndarray:
-    """Return the mean loss that it adds where later attention gives what it gave before."""
-    return _added(sums, of="attention_frozen")
-
-
-def delta_ce_mlp_frozen(sums: Sums) -> np.ndarray:
-    """Return the mean loss that it adds where later MLPs give what they gave before."""
-    return _added(sums, of="mlp_frozen")
-
-
-def delta_ce_patterns_frozen(sums: Sums) -> np.ndarray:
-    """Return the mean loss that it adds where later attention looks where it looked before."""
-    return _added(sums, of="patterns_frozen")
-
-
-def delta_ce_chain(sums: Sums) -> np.ndarray:
-    """Return the mean loss that SAEs of one recipe add at this and all later hooks at once."""
-    return _added(sums, of="chain")
-
+delta_ce_full = _added("full")
+delta_ce_direct = _added("direct")
+delta_ce_attention_frozen = _added("attention_frozen")
+delta_ce_mlp_frozen = _added("mlp_frozen")
+delta_ce_patterns_frozen = _added("patterns_frozen")
+delta_ce_chain = _added("chain")
 
 MEASURE = Measure(
     name="propagation",

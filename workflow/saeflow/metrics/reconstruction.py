@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, Sums, ratio
 
 DENSE_SHARE = 1 / 4
 """An SAE of which more of the latents are active on a token, on average, is not sparse."""
@@ -31,38 +31,18 @@ _GAO = "Gao et al. 2024, Scaling and evaluating sparse autoencoders"
 _GATED = "Rajamanoharan et al. 2024, Improving dictionary learning with gated sparse autoencoders"
 
 
-def l0(sums: Sums) -> np.ndarray:
-    """Return the mean number of latents that are not zero on a token."""
-    return sums["active"] / sums["tokens"]
-
-
 def mse(sums: Sums) -> np.ndarray:
     """Return the squared error, averaged over tokens and over the ``d_in`` dimensions."""
     return sums["squared_error"] / (sums["tokens"] * sums["d_in"])
 
 
-def fvu(sums: Sums) -> np.ndarray:
-    """Return the squared error over the squared distance from the mean of the evaluated tokens."""
-    return sums["squared_error"] / sums["squared_deviation"]
-
-
-def l2_ratio(sums: Sums) -> np.ndarray:
-    """Return the mean ratio of norms over the tokens that are not zero."""
-    return sums["norm_ratio"] / sums["directed"]
-
-
-def reconstruction_bias(sums: Sums) -> np.ndarray:
-    """Return the factor g with the least sum of |x_hat / g - x|^2.
-
-    Dividing reconstructions by it is the best that rescaling them can do. Below 1 they are
-    suppressed.
-    """
-    return sums["squared_norm_hat"] / sums["inner"]
-
-
-def cosine(sums: Sums) -> np.ndarray:
-    """Return the mean cosine between x and x_hat over the tokens that are not zero."""
-    return sums["cosine"] / sums["directed"]
+l0 = ratio("active", "tokens")
+fvu = ratio("squared_error", "squared_deviation")
+l2_ratio = ratio("norm_ratio", "directed")
+reconstruction_bias = ratio("squared_norm_hat", "inner")
+"""The factor g with the least sum of |x_hat / g - x|^2: dividing reconstructions by it is the best
+that rescaling them can do. Below 1 they are suppressed."""
+cosine = ratio("cosine", "directed")
 
 
 def density(sums: Sums) -> np.ndarray:

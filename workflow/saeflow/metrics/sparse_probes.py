@@ -18,15 +18,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Measure, Metric, Sums, ratio
 
 _POST = "Annah 2023, Classifying representations of sparse autoencoders"
 _CENTRED = "x without its mean over d_in, as of TransformerLens' processed weights"
 
 
-def probed_l0(sums: Sums) -> np.ndarray:
-    """Return the mean number of active latents on a probed token."""
-    return sums["active"] / sums["examples"]
+probed_l0 = ratio("active", "examples")
 
 
 def probed_mse(sums: Sums) -> np.ndarray:

@@ -24,5 +24,4 @@ MEASURE = Measure(
     reads=("codes",),
     of="pair",
     together=True,
-    metrics=(),
 )

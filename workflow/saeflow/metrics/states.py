@@ -9,7 +9,6 @@ MEASURE = Measure(
     text="The model's activations at a hook on labelled texts, at their last tokens or at all.",
     compute="saeflow.measures.states.measure:measure_states",
     reads=("model", "tokenizer", "labelled"),
-    metrics=(),
     of="hook",
     together=True,
 )

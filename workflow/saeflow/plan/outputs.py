@@ -10,7 +10,7 @@ from typing import Any
 from saeflow import paths, registry
 from saeflow.errors import ConfigError
 from saeflow.files import canonical_json, sha256_file, sha256_text
-from saeflow.metrics.registry import MEASURES, METRICS
+from saeflow.metrics.registry import MEASURES, METRICS, measure_of
 from saeflow.plan.current import HARVEST, RELEASE, Current
 from saeflow.plan.find import find_defined
 from saeflow.plan.plan import Plan
@@ -94,7 +94,7 @@ class Outputs:
     def _table(self, study: str, output: Path, table: Table) -> Result:
         reads = (*table.reads, *(kind for kind in table.also if kind not in self._left_out))
         metrics = [METRICS[name] for name in table.metrics]
-        formulas = filter(None, (one for m in metrics for one in (m.formula, m.doubt)))
+        doubts = [one.doubt for one in metrics if one.doubt]
         settings: dict[str, Any] = {
             "study": study,
             "build": table.build,
@@ -116,7 +116,8 @@ class Outputs:
             inputs={kind: tuple(self._read(study, table, kind)) for kind in reads},
             code_roots=(
                 table.build,
-                *(f"{one.__module__}:{one.__qualname__.partition('.')[0]}" for one in formulas),
+                *(f"saeflow.metrics.{measure_of(one.name).name}:{one.name}" for one in metrics),
+                *(f"{one.__module__}:{one.__qualname__}" for one in doubts),
             ),
             files=(output.with_suffix(".csv"),),
         )
