@@ -12,13 +12,21 @@ from stored_codes import stored
 
 N = 300
 
-pytestmark = pytest.mark.parametrize("cells", [0, 10**9], ids=["sparse", "dense"])
+SPARSE = {"_CELLS_PER_PAIR": 0}
+WAYS = {
+    "sparse": SPARSE,
+    "blocks": {**SPARSE, "_PAIRS_PER_SUM": 1e-3, "_BLOCK": 40},
+    "dense": {"_CELLS_PER_PAIR": 10**9},
+}
+
+pytestmark = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
 @pytest.fixture(autouse=True)
-def products(monkeypatch, cells):
-    """Form all products with or without zeros, whatever is faster."""
-    monkeypatch.setattr(cooccurrence, "_CELLS_PER_PAIR", cells)
+def products(monkeypatch, way):
+    """Form all products in one way, whatever is faster."""
+    for name, value in way.items():
+        monkeypatch.setattr(cooccurrence, name, value)
 
 
 def sparse(seed, d, share=0.2, n=N):
@@ -123,11 +131,11 @@ def test_shuffled_tokens_give_what_chance_gives(tmp_path):
     """Of independent latents over n tokens a correlation has the deviation 1/sqrt(n)."""
     n = 4000
     one = stored(tmp_path, sparse(4, 60, n=n))
-    found = whole(Correlations(one, one, shuffle_seed=0), 16)
+    found = whole(Correlations(one, one).shuffled(0), 16)
     assert np.abs(found).max() < 6 / np.sqrt(n)
     assert found.std() == pytest.approx(1 / np.sqrt(n), rel=0.1)
     assert abs(found.mean()) < 0.1 / np.sqrt(n)
-    again, other = (whole(Correlations(one, one, shuffle_seed=s), 60) for s in (0, 1))
+    again, other = (whole(Correlations(one, one).shuffled(s), 60) for s in (0, 1))
     np.testing.assert_array_equal(found, again)
     assert not np.array_equal(found, other)
 
@@ -140,10 +148,13 @@ def test_each_token_is_exchanged_with_another_one(n):
     assert n < 9 or not np.array_equal(moved, exchanged(n, 4))
 
 
-@pytest.mark.parametrize("options", [{}, {"shuffle_seed": 3}, {"centred": False, "n_tokens": 70}])
-def test_exchanged_sides_give_the_same_turned(pair, options):
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("options", [{}, {"centred": False, "n_tokens": 70}])
+def test_exchanged_sides_give_the_same_turned(pair, options, seed):
     codes, _ = pair
     one, other = Correlations(*codes, **options), Correlations(*codes[::-1], **options)
+    if seed is not None:
+        one, other = one.shuffled(seed), other.shuffled(seed)
     np.testing.assert_allclose(whole(one), whole(other).T, atol=1e-7)
     np.testing.assert_array_equal(whole(one.turned()), whole(other))
 
@@ -154,7 +165,7 @@ def test_it_is_the_second_whose_tokens_are_shuffled(pair, monkeypatch):
     expected = dense(one, other[moved])
     for entries in (1 << 23, 50):
         hold_at_most(monkeypatch, entries)
-        shuffled = Correlations(*codes, shuffle_seed=7)
+        shuffled = Correlations(*codes).shuffled(7)
         np.testing.assert_allclose(whole(shuffled), expected, atol=1e-6)
         rows, columns = np.array([0, 8]), np.array([5, 2])
         np.testing.assert_allclose(

@@ -6,6 +6,7 @@ Read `ByToken`.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from threading import Lock
 
 import numpy as np
@@ -28,12 +29,20 @@ class ByToken:
         Which, and the factor of each.
     n_tokens
         On how many tokens, from the first one on.
+    n_blocks
+        In how many blocks of consecutive tokens, where all are held.
     """
 
     def __init__(
-        self, codes: StoredCodes, latents: np.ndarray, n_tokens: int, scale: np.ndarray
+        self,
+        codes: StoredCodes,
+        latents: np.ndarray,
+        n_tokens: int,
+        scale: np.ndarray,
+        n_blocks: int = 1,
     ) -> None:
         self._codes, self._latents, self._scale = codes, latents, scale
+        self._borders = np.linspace(0, n_tokens, max(n_blocks, 1) + 1).astype(int).tolist()
         self._counts = np.diff(codes.offsets[: n_tokens + 1])
         self._n_entries = int(self._counts.sum())
         self._whole = lru_cache(1)(lambda: self._read(slice(n_tokens)))
@@ -52,7 +61,7 @@ class ByToken:
         most = counts * -(-self._n_entries // len(self._counts))
         return [*starts_of(2 * most).tolist(), len(counts)]
 
-    def met(self, latents: csr_array) -> list[tuple[csr_array, np.ndarray | None]]:
+    def met(self, latents: csr_array) -> list[tuple[csr_array, slice | np.ndarray]]:
         """Return on which tokens these are where latents of another SAE are active.
 
         Parameters
@@ -66,7 +75,11 @@ class ByToken:
             The others on some tokens, (n, n_some), and which these are, for `matrix`.
         """
         if self._n_entries <= MOST_ENTRIES:
-            return [(latents, None)]
+            blocks = [slice(*ends) for ends in pairwise(self._borders)]
+            if len(blocks) == 1:
+                return [(latents, blocks[0])]
+            by_token = latents.T.tocsr()
+            return [(by_token[block].T.tocsr(), block) for block in blocks]
         there = np.zeros(len(self._counts), dtype=bool)
         there[latents.indices] = True
         tokens, place = np.flatnonzero(there), np.cumsum(there, dtype=np.int32) - 1
@@ -75,15 +88,15 @@ class ByToken:
         borders = [*starts_of(self._counts[tokens]).tolist(), len(tokens)]
         if len(borders) <= 2:
             return [(met, tokens)]
-        pairs = zip(borders[:-1], borders[1:], strict=True)
-        return [(met[:, start:end], tokens[start:end]) for start, end in pairs]
+        return [(met[:, start:end], tokens[start:end]) for start, end in pairwise(borders)]
 
-    def matrix(self, tokens: np.ndarray | None) -> csr_array:
-        """Return the latents on some tokens, or on all, (n, m) float64."""
-        if tokens is not None:
+    def matrix(self, tokens: slice | np.ndarray) -> csr_array:
+        """Return the latents on some tokens that `met` gave, (n, m) float64."""
+        if isinstance(tokens, np.ndarray):
             return self._read(tokens)
         with self._lock:  # the other thread would read the same
-            return self._whole()
+            whole = self._whole()
+        return whole if len(self._borders) == 2 else whole[tokens]
 
     def _read(self, tokens: slice | np.ndarray) -> csr_array:
         found = self._codes.matrix(self._latents, tokens)

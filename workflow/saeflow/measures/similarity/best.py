@@ -61,23 +61,19 @@ def strongest(similar: Similar, k: int) -> np.ndarray:
     return np.concatenate(_by_rows(similar, look))
 
 
-class Held(NamedTuple):
+class Held:
     """Similarities (n, m) that are held, because they are needed more than once.
 
-    Attributes
+    Parameters
     ----------
     matrix : ndarray (n, m) float32
     source : Similar or None
-        What gives single ones more precisely.
+        What gives single ones more precisely; each pair is asked for once.
     """
 
-    matrix: np.ndarray
-    source: Similar | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Latents of both sides."""
-        return self.matrix.shape
+    def __init__(self, matrix: np.ndarray, source: Similar | None = None) -> None:
+        self.matrix, self.shape, self._source = matrix, matrix.shape, source
+        self._pairs, self._precise = np.zeros(0, np.int64), np.zeros(0)
 
     def tile(self, rows: slice, columns: slice) -> np.ndarray:
         """Return a part of them, float32."""
@@ -85,18 +81,24 @@ class Held(NamedTuple):
 
     def values(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return those of some pairs (k,), float64."""
-        if self.source is not None:
-            return self.source.values(rows, columns)
-        return self.matrix[rows, columns].astype(np.float64)
+        if self._source is None:
+            return self.matrix[rows, columns].astype(np.float64)
+        pairs = rows * self.shape[1] + columns
+        new = np.setdiff1d(pairs, self._pairs)
+        found = self._source.values(*np.divmod(new, self.shape[1]))
+        places = np.searchsorted(self._pairs, new)
+        self._pairs = np.insert(self._pairs, places, new)
+        self._precise = np.insert(self._precise, places, found)
+        return self._precise[np.searchsorted(self._pairs, pairs)]
 
     def part(self, rows: np.ndarray, columns: np.ndarray) -> Held:
         """Return those between some latents, (len(rows), len(columns))."""
-        source = self.source and self.source.part(rows, columns)
+        source = self._source and self._source.part(rows, columns)
         return Held(self.matrix[np.ix_(rows, columns)], source)
 
     def turned(self) -> Held:
         """Return them with both sides exchanged, (m, n)."""
-        return Held(self.matrix.T, self.source and self.source.turned())
+        return Held(self.matrix.T, self._source and self._source.turned())
 
 
 def hold(similar: Similar, *, precise: bool = True) -> Held:

@@ -40,10 +40,15 @@ def by_group(
     """
     n_groups, parts = len(borders) - 1, []
     sums = [_of_latents(side.codes, side.latents, borders) for side in sides]
-    for name, own, other, side, found in zip(SIDES, sums, sums[::-1], sides, best, strict=True):
+    n, m = (len(side.latents) for side in sides)
+    pairs = np.concatenate([np.arange(n) * m + best[0].match, best[1].match * m + np.arange(m)])
+    each, places = np.unique(pairs, return_inverse=True)  # many are each other's best
+    both = correlations.by_group(*np.divmod(each, m), borders)[:, places]
+    boths = both[:, :n], both[:, n:]
+    for name, own, other, side, found, both in zip(
+        SIDES, sums, sums[::-1], sides, best, boths, strict=True
+    ):
         n = len(side.latents)
-        places = np.arange(n), found.match
-        both = correlations.by_group(*(places if name == SIDES[0] else places[::-1]), borders)
         matched = {f"match_{key}": values[:, found.match] for key, values in other.items()}
         columns = {
             "side": np.full(n_groups * n, name),

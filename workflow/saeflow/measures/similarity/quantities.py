@@ -96,9 +96,8 @@ def of_activations(first: Side, second: Side, settings: Mapping[str, Any]) -> It
 
 
 def _correlations(name: str, first: Side, second: Side, seed: int, **how: Any) -> Quantity:
-    of = first.codes, second.codes
-    shuffled_tokens = Correlations(*of, shuffle_seed=seed, **how)
-    return Quantity(name, Correlations(*of, **how), {TOKENS: (shuffled_tokens,)})
+    correlations = Correlations(first.codes, second.codes, **how)
+    return Quantity(name, correlations, {TOKENS: (correlations.shuffled(seed),)})
 
 
 def _of_two_widths(first: np.ndarray, second: np.ndarray, what: str) -> str:
