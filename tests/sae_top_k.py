@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sae_reference import random_weights
+from sae_reference import batch_of, random_weights
 
 
 def of_batch(pre, n_wanted):
@@ -40,9 +40,7 @@ def prepared(shape, seed, dtype, bias, threshold=0.0):
     n, d_in, d_sae = shape
     weights = random_weights(d_in, d_sae, seed=seed, dtype=dtype)
     weights["b_enc"] += bias
-    x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
-    if n > 1:
-        x[0] = 0
+    x = batch_of(n, d_in, seed, dtype)
     return {**weights, "threshold": torch.full((d_sae,), threshold, dtype=dtype)}, x
 
 

@@ -89,7 +89,7 @@ def test_an_active_latent_is_its_pre_activation_where_the_architecture_says_so(n
     inputs = X - weights["b_dec"] if settings.subtract_b_dec else X
     bias = weights["b_enc" if "b_enc" in weights else "b_gate"]
     pre = inputs @ weights["W_enc"] + bias
-    codes = rule.encode(weights, settings, X)
+    codes = rule.encode_sparse(weights, settings, X).dense()
     active = codes > 0
     assert bool(active.any())
     close = torch.allclose(codes[active], pre[active], rtol=1e-4, atol=1e-5)

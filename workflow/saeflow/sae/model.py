@@ -92,9 +92,7 @@ class SAE:
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents of ``x`` (..., d_in), dense: (..., d_sae)."""
-        rows, _ = input_norm.apply(self.input_norm, self._rows(x))
-        latents = self.rule.encode(self.weights, self.settings, rows)
-        return latents.view(*x.shape[:-1], self.d_sae)
+        return self.encode_sparse(x).dense().view(*x.shape[:-1], self.d_sae)
 
     @torch.no_grad()
     def encode_sparse(self, x: Tensor) -> Codes:
@@ -184,20 +182,7 @@ class SAE:
         return x.reshape(-1, self.d_in).to(self.W_enc)
 
 
-def describe(settings: Section) -> dict[str, Any]:
-    """Return an architecture's settings as plain values, for a file."""
-    return settings.plain()
-
-
 def architecture_settings(name: str, values: Mapping[str, Any]) -> Section:
-    """Return the ``Settings`` of the architecture ``name`` made of ``values``.
-
-    Parameters
-    ----------
-    name
-        Module of `saeflow.sae.architectures`.
-    values
-        Its own keys; unknown and missing ones are errors.
-    """
+    """Return the ``Settings`` of an architecture; unknown and missing keys are errors."""
     settings = registry.load(ARCHITECTURES, name).Settings
     return settings.read(values, where=f"architecture {name}")

@@ -7,12 +7,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_reference import assert_close, autograd, random_weights, run_step
-from saeflow.errors import ConfigError
+from sae_reference import (
+    PATHS,
+    PRECISIONS,
+    SHAPES,
+    assert_close,
+    assert_step,
+    autograd,
+    batch_of,
+    random_weights,
+    run_step,
+)
+from sae_top_k import aux
 from saeflow.sae.architectures import jumprelu
-from saeflow.sae.steps import backward
-
-shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
 
 
 def kernel(z, threshold, bandwidth):
@@ -46,15 +53,6 @@ class Step(torch.autograd.Function):
         return None, -(kernel(z, threshold, ctx.bandwidth) / ctx.bandwidth * gradient), None
 
 
-def aux_k(z, dead, w, options, e):
-    """Return AuxK of dead latents: what the strongest of them make of the error ``e``."""
-    k = min(options.aux_k or max(1, e.shape[1] // 2), int(dead.sum()))
-    best = z[:, dead].topk(k, dim=1)
-    f = torch.zeros_like(z[:, dead]).scatter(1, best.indices, best.values)
-    e_hat = f @ w["W_dec"][dead]
-    return (e_hat - e).square().sum() / (e - e.mean(0)).square().sum()
-
-
 def reference(x, options, dead):
     """Return the loss as the module's docstring states it."""
 
@@ -63,15 +61,13 @@ def reference(x, options, dead):
         z = torch.relu(inputs @ w["W_enc"] + w["b_enc"])
         f = JumpReLU.apply(z, w["threshold"], options.bandwidth)
         l0 = Step.apply(z, w["threshold"], options.bandwidth).sum(1).mean()
-        e = x - (f @ w["W_dec"] + w["b_dec"])
-        value = e.square().sum(1).mean()
+        x_hat = f @ w["W_dec"] + w["b_dec"]
+        value = (x_hat - x).square().sum(1).mean()
         if options.target_l0 is None:
             value = value + options.l0_coef * l0
         else:
             value = value + options.l0_coef * (l0 / options.target_l0 - 1) ** 2
-        if dead.any() and options.aux_coef:
-            value = value + options.aux_coef * aux_k(z, dead, w, options, e.detach())
-        return value
+        return value + aux(w, options, x, x_hat, dead) if options.aux_coef else value
 
     return loss
 
@@ -83,16 +79,10 @@ def random_sae(d_in, d_sae, seed, dtype):
     return weights
 
 
-@pytest.fixture(params=["sparse", "dense"])
-def path(request, monkeypatch):
-    monkeypatch.setattr(backward, "SPARSE_BELOW", 2.0 if request.param == "sparse" else 0.0)
-    return request.param
-
-
-@pytest.mark.parametrize("path", ["sparse", "dense"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+@PATHS
+@PRECISIONS
 @given(
-    shape=shapes, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
+    shape=SHAPES, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
     bandwidth=st.sampled_from([0.01, 0.3, 2.0]), target=st.sampled_from([None, 1.0, 4.0]),
     n_dead=st.integers(0, 20), k=st.sampled_from([None, 1, 3]),
 )  # fmt: skip
@@ -105,18 +95,13 @@ def test_loss_and_gradients_agree_with_autograd(
     dead = torch.arange(d_sae) < n_dead
     weights = random_sae(d_in, d_sae, seed, dtype)
     weights["b_enc"] += bias
-    x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
-    x[0] = 0
+    x = batch_of(n, d_in, seed, dtype)
     options = jumprelu.Settings(
         l0_coef=0.3, target_l0=target, bandwidth=bandwidth, subtract_b_dec=subtract,
         aux_coef=0.5, aux_k=k,
     )  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
-        terms, gradients = run_step(jumprelu, weights, options, x, dead=dead)
-    expected, grads = autograd(reference(x, options, dead), weights)
-    assert terms.loss == pytest.approx(expected, rel=tolerance)
-    assert_close(gradients, grads, tolerance)
+    loss = reference(x, options, dead)
+    assert_step(loss, jumprelu, weights, options, x, tolerance, path=path, dead=dead)
 
 
 def test_a_single_input_is_a_batch(path):
@@ -161,8 +146,9 @@ def test_a_pre_activation_equal_to_its_threshold_is_not_active(path):
                "b_dec": torch.zeros(2), "threshold": torch.tensor([0.5, 0.0])}  # fmt: skip
     x = torch.tensor([[0.5, 0.0], [0.75, 0.25]])
     options = jumprelu.Settings(l0_coef=0.0)
-    assert jumprelu.encode(weights, options, x).tolist() == [[0.0, 0.0], [0.75, 0.25]]
-    assert jumprelu.encode_sparse(weights, options, x).counts.tolist() == [0, 2]
+    codes = jumprelu.encode_sparse(weights, options, x)
+    assert codes.dense().tolist() == [[0.0, 0.0], [0.75, 0.25]]
+    assert codes.counts.tolist() == [0, 2]
     assert run_step(jumprelu, weights, options, x)[0].n_active == 2
 
 
@@ -175,7 +161,7 @@ def test_a_threshold_below_zero_acts_as_zero_and_is_pulled_back(path):
     (t1, g1), (t0, g0) = (run_step(jumprelu, w, options, x) for w in (below, zero))
     assert t1.loss == t0.loss
     assert torch.equal(g1["threshold"], g0["threshold"]) and bool((g1["threshold"] < 0).all())
-    assert torch.equal(*(jumprelu.encode(w, options, x) for w in (below, zero)))
+    assert torch.equal(*(jumprelu.encode_sparse(w, options, x).dense() for w in (below, zero)))
 
 
 def test_an_sae_whose_latents_are_all_silent_still_moves_its_bias(path):
@@ -211,23 +197,12 @@ def test_first_weights_are_tied_unit_rows_around_the_centre():
     torch.testing.assert_close(at_centre, torch.zeros(1, 64), atol=1e-5, rtol=0)
 
 
-def test_sparse_and_dense_codes_are_the_same_numbers():
+def test_codes_are_those_of_the_formula():
     weights = random_sae(6, 30, 3, torch.float32)
     x = torch.randn(40, 6)
     for subtract in (False, True):
         options = jumprelu.Settings(l0_coef=0.0, subtract_b_dec=subtract)
-        dense = jumprelu.encode(weights, options, x)
-        assert torch.equal(jumprelu.encode_sparse(weights, options, x).dense(), dense)
+        found = jumprelu.encode_sparse(weights, options, x).dense()
         inputs = x - weights["b_dec"] if subtract else x
         z = inputs @ weights["W_enc"] + weights["b_enc"]
-        torch.testing.assert_close(dense, torch.relu(z) * (z > weights["threshold"]))
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{"l0_coef": -1.0}, {"l0_coef": 1.0, "bandwidth": 0}, {"l0_coef": 1.0, "target_l0": 0},
-     {"l0_coef": 1.0, "center": "middle"}, {"l0_coef": 1.0, "init_threshold": -0.1}],
-)  # fmt: skip
-def test_settings_that_mean_nothing_are_refused(values):
-    with pytest.raises(ConfigError):
-        jumprelu.Settings.read(values, where="")
+        torch.testing.assert_close(found, torch.relu(z) * (z > weights["threshold"]))

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_reference import assert_close, autograd, run_step
-from sae_top_k import aux, of_batch, pre_of, prepared, without_buffers
+from sae_reference import PRECISIONS, assert_close, assert_step, run_step
+from sae_top_k import aux, of_batch, pre_of, prepared
 from saeflow.errors import ConfigError
 from saeflow.sae.architectures import batchtopk, matryoshka
 from saeflow.sae.architectures.matryoshka import ends, prefix_weights
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(4, 20))
-GROUPS = {
-    1: [1.0],
-    2: [0.25, 0.75],
-    4: [0.25, 0.25, 0.25, 0.25],
-}
+GROUPS = {1: [1.0], 2: [0.25, 0.75], 4: [0.25] * 4}
 
 
 def reference(x, options, dead):
@@ -39,7 +35,7 @@ def reference(x, options, dead):
     return loss
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+@PRECISIONS
 @given(
     shape=shapes, seed=st.integers(0, 999), k=st.floats(0.2, 20), subtract=st.booleans(),
     bias=st.floats(-2, 1), n_dead=st.integers(0, 20), n_groups=st.sampled_from([1, 2, 4]),
@@ -55,11 +51,7 @@ def test_loss_and_gradients_agree_with_autograd(
         k=min(k, shape[2]), subtract_b_dec=subtract, aux_coef=0.5, group_fractions=GROUPS[n_groups],
         group_weights=[0.5 * g for g in range(1, n_groups + 1)] if weighted else None,
     )  # fmt: skip
-    expected, grads = autograd(reference(x, options, dead), without_buffers(weights))
-    assume(expected < 1e4)  # or the rows, or their errors, differ by rounding alone
-    terms, gradients = run_step(matryoshka, weights, options, x, dead=dead)
-    assert terms.loss == pytest.approx(expected, rel=tolerance)
-    assert_close(gradients, grads, tolerance)
+    assert_step(reference(x, options, dead), matryoshka, weights, options, x, tolerance, dead=dead)
 
 
 def test_one_group_is_batchtopk():
@@ -103,20 +95,6 @@ def test_groups_end_at_the_nearest_latent_and_make_up_the_sae():
     assert ends(tenths, 100) == list(range(10, 101, 10))
     uneven = matryoshka.Settings(k=1, group_fractions=[0.38, 0.62])
     assert ends(uneven, 10) == [4, 10]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"group_fractions": [0.5, 0.4]},
-        {"group_fractions": [1.5, -0.5]},
-        {"group_fractions": [0.5, 0.5], "group_weights": [1.0]},
-        {"group_fractions": [0.5, 0.5], "group_weights": [1.0, 0.0]},
-    ],
-)
-def test_groups_that_mean_nothing_are_refused(values):
-    with pytest.raises(ConfigError):
-        matryoshka.Settings.read({"k": 3, **values}, where="")
 
 
 def test_a_group_without_a_latent_is_refused():

@@ -7,12 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_reference import assert_close, autograd, random_weights, run_step
-from saeflow.errors import ConfigError
+from sae_reference import PATHS, PRECISIONS, SHAPES, assert_step, batch_of, random_weights, run_step
 from saeflow.sae.architectures import p_anneal
-from saeflow.sae.steps import backward
 
-shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
 LATER = 10**9
 
 
@@ -41,14 +38,10 @@ def random_sae(d_in, d_sae, seed, dtype, *, coefficient=0.3, updates=0):
     return weights
 
 
-def moved(weights):
-    return {name: w for name, w in weights.items() if name not in p_anneal.BUFFERS}
-
-
-@pytest.mark.parametrize("path", ["sparse", "dense"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+@PATHS
+@PRECISIONS
 @given(
-    shape=shapes, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
+    shape=SHAPES, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
     updates=st.integers(0, 4),
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
@@ -58,18 +51,12 @@ def test_loss_and_gradients_agree_with_autograd(
     n, d_in, d_sae = shape
     weights = random_sae(d_in, d_sae, seed, dtype, updates=updates)
     weights["b_enc"] += bias
-    x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
-    x[0] = 0
+    x = batch_of(n, d_in, seed, dtype)
     options = p_anneal.Settings(
         l1=0.1, p_end=0.5, n_updates=4, anneal_start_tokens=LATER, subtract_b_dec=subtract
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
-        terms, gradients = run_step(p_anneal, weights, options, x)
-    p = 1 - 0.125 * updates
-    expected, grads = autograd(reference(x, options, p, 0.3), moved(weights))
-    assert terms.loss == pytest.approx(expected, rel=tolerance)
-    assert_close(gradients, grads, tolerance)
+    loss = reference(x, options, 1 - 0.125 * updates, 0.3)
+    assert_step(loss, p_anneal, weights, options, x, tolerance, path=path)
 
 
 def test_the_slope_at_codes_near_zero_has_a_bound():
@@ -108,9 +95,7 @@ def test_by_default_p_falls_from_a_twentieth_of_the_run_to_its_end():
     assert [p_anneal.due(options, update, 1000) for update in (1, 2, 6)] == [50, 240, 1000]
 
 
-@pytest.mark.parametrize("path", ["sparse", "dense"])
-def test_the_penalty_goes_on_where_it_was_when_p_falls(path, monkeypatch):
-    monkeypatch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+def test_the_penalty_goes_on_where_it_was_when_p_falls(path):
     options = p_anneal.Settings(
         l1=0.3, p_end=0.2, n_updates=2, anneal_start_tokens=100, anneal_end_tokens=400
     )
@@ -158,13 +143,3 @@ def test_first_weights_hold_the_annealing():
     assert float(weights["_coefficient"]) == 0.25 and int(weights["_updates"]) == 0
     torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.ones(32))
     assert torch.equal(weights["W_enc"], weights["W_dec"].T)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{"l1": -1.0}, {"l1": 1.0, "p_end": 0.0}, {"l1": 1.0, "p_end": 1.5}, {"l1": 1.0,
-     "n_updates": 0}, {"l1": 1.0, "anneal_start_tokens": -1}, {"l1": 1.0, "center": "x"}],
-)  # fmt: skip
-def test_settings_that_mean_nothing_are_refused(values):
-    with pytest.raises(ConfigError):
-        p_anneal.Settings.read(values, where="")

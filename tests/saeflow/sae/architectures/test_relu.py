@@ -7,16 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_reference import assert_close, autograd, random_weights, run_step
-from saeflow.errors import ConfigError
+from sae_reference import PATHS, PRECISIONS, SHAPES, assert_step, batch_of, random_weights, run_step
 from saeflow.sae.architectures import relu
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps import backward
 from saeflow.sae.steps.step import Batch, State, Workspace
 from saeflow.sae.training.optim import Adam, normalise, remove_parallel
-
-shapes = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 20))
 
 
 def reference(x, options):
@@ -34,10 +31,10 @@ def reference(x, options):
     return loss
 
 
-@pytest.mark.parametrize("path", ["sparse", "dense"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+@PATHS
+@PRECISIONS
 @given(
-    shape=shapes, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
+    shape=SHAPES, seed=st.integers(0, 999), subtract=st.booleans(), bias=st.floats(-3, 1),
     weighted=st.booleans(), error=st.sampled_from(["mean", "sum"]),
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
@@ -47,20 +44,12 @@ def test_loss_and_gradients_agree_with_autograd(
     n, d_in, d_sae = shape
     weights = random_weights(d_in, d_sae, seed=seed, dtype=dtype)
     weights["b_enc"] += bias
-    x = torch.randn(n, d_in, generator=torch.Generator().manual_seed(seed + 1), dtype=dtype)
-    x[0] = 0  # an empty row
+    x = batch_of(n, d_in, seed, dtype)
     options = relu.Settings(l1=0.3, subtract_b_dec=subtract, norm_weighted=weighted, error=error)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
-        terms, gradients = run_step(relu, weights, options, x)
-    expected, grads = autograd(reference(x, options), weights)
-    assert terms.loss == pytest.approx(expected, rel=tolerance)
-    assert_close(gradients, grads, tolerance)
+    assert_step(reference(x, options), relu, weights, options, x, tolerance, path=path)
 
 
-@pytest.mark.parametrize("path", ["sparse", "dense"])
-def test_an_sae_whose_latents_are_all_silent_still_moves_its_bias(path, monkeypatch):
-    monkeypatch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+def test_an_sae_whose_latents_are_all_silent_still_moves_its_bias(path):
     weights = random_weights(3, 5, seed=0, dtype=torch.float64)
     weights["b_enc"] -= 100
     x = torch.ones(4, 3, dtype=torch.float64)
@@ -70,9 +59,7 @@ def test_an_sae_whose_latents_are_all_silent_still_moves_its_bias(path, monkeypa
     torch.testing.assert_close(gradients["b_dec"], (weights["b_dec"] - 1) * 2 / 3)
 
 
-@pytest.mark.parametrize("path", ["sparse", "dense"])
-def test_terms_of_a_case_computed_by_hand(path, monkeypatch):
-    monkeypatch.setattr(backward, "SPARSE_BELOW", 2.0 if path == "sparse" else 0.0)
+def test_terms_of_a_case_computed_by_hand(path):
     eye = torch.eye(2)
     weights = {"W_enc": eye.clone(), "b_enc": torch.tensor([-1.0, 0.0]), "W_dec": eye.clone(),
                "b_dec": torch.zeros(2)}  # fmt: skip
@@ -137,7 +124,7 @@ def test_first_weights_are_unit_rows_that_reconstruct_at_the_right_size():
     x = torch.randn(2000, 32, generator=g) + 5
     weights = relu.initial(relu.Settings(l1=0.0), 512, x, torch.Generator().manual_seed(1))
     torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.ones(512))
-    f = relu.encode(weights, relu.Settings(l1=0.0), x)
+    f = relu.encode_sparse(weights, relu.Settings(l1=0.0), x).dense()
     change = f @ weights["W_dec"]
     centred = x - x.mean(0)
     slope = float((change * centred).sum() / centred.square().sum())
@@ -152,25 +139,14 @@ def test_first_weights_of_the_norm_weighted_form_are_short_and_tied():
     assert torch.equal(weights["W_enc"], weights["W_dec"].T)
 
 
-def test_sparse_and_dense_codes_are_the_same_numbers():
+def test_codes_are_those_of_the_formula():
     weights = random_weights(6, 30, seed=3, dtype=torch.float32)
     x = torch.randn(40, 6)
     for subtract in (False, True):
         options = relu.Settings(l1=0.0, subtract_b_dec=subtract)
-        dense = relu.encode(weights, options, x)
-        assert torch.equal(relu.encode_sparse(weights, options, x).dense(), dense)
         inputs = x - weights["b_dec"] if subtract else x
         expected = torch.relu(inputs @ weights["W_enc"] + weights["b_enc"])
-        torch.testing.assert_close(dense, expected)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{"l1": -1.0}, {"l1": 1.0, "center": "middle"}, {"l1": "much"}, {"l1": 1.0, "error": "median"}],
-)
-def test_settings_that_mean_nothing_are_refused(values):
-    with pytest.raises(ConfigError):
-        relu.Settings.read(values, where="")
+        torch.testing.assert_close(relu.encode_sparse(weights, options, x).dense(), expected)
 
 
 def test_orthogonal_features_shrink_by_half_the_penalty_times_the_width():
@@ -196,7 +172,7 @@ def test_orthogonal_features_shrink_by_half_the_penalty_times_the_width():
         remove_parallel(gradients["W_dec"], weights["W_dec"])
         adam.step(5e-3 * min(1.0, (800 - i) / 400))
         normalise(weights["W_dec"])
-    each = relu.encode(weights, options, strength * basis)
+    each = relu.encode_sparse(weights, options, strength * basis).dense()
     shrinkage = strength - each.diagonal()
     expected = l1 * d / 2
     assert float(shrinkage.mean()) == pytest.approx(expected / (1 - p), rel=0.02)

@@ -9,7 +9,7 @@ from sae_recipes import OWN
 from saeflow import registry
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
 from saeflow.sae.sparse.select import top_k
-from saeflow.sae.steps import auxk
+from saeflow.sae.steps import auxk, initial
 from saeflow.sae.steps.step import Batch, State, Workspace
 
 FAMILY = ("topk", "batchtopk", "matryoshka")
@@ -32,7 +32,7 @@ def test_the_scale_of_a_case_computed_by_hand(monkeypatch):
     # pre-activations of (1, 0) are (1, 0.6) and x_hat = (1, 0) + 0.6 (0.6, 0.8) = (1.36, 0.48);
     # the best c is <x_hat, x> / |x_hat|^2 = 1.36 / 2.08
     W_dec = torch.tensor([[1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
-    monkeypatch.setattr(auxk, "directions", lambda *_args, **_options: W_dec)
+    monkeypatch.setattr(initial, "directions", lambda *_args, **_options: W_dec)
     x = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     settings = auxk.Aux(center="zero")
     both = auxk.initial_top_k(settings, lambda pre: top_k(pre, 2), 2, x, torch.Generator())

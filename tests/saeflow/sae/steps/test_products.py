@@ -9,7 +9,6 @@ from sae_reference import assert_close, autograd, random_weights, run_step
 from saeflow import registry
 from saeflow.sae.model import ARCHITECTURES, architecture_settings
 from saeflow.sae.steps import backward
-from saeflow.sae.steps.products import mm
 from saeflow.sae.steps.step import Workspace
 
 
@@ -44,11 +43,11 @@ def test_factors_are_rounded_and_results_are_not(device):
     tiny = 2.0**-9  # half of the last bit of 1 in bfloat16: 1 + tiny is rounded to 1
     a = torch.tensor([[1 + tiny, 1.0]], device=device)
     b = torch.tensor([[1.0], [tiny]], device=device)
-    out = torch.empty(1, 1, device=device)
-    assert float(mm(a, b, "bfloat16")) == 1 + tiny
-    assert float(mm(a, b, "bfloat16", out)) == float(out) == 1 + tiny
-    assert float(mm(a, b, "float32")) == 1 + 2 * tiny
-    assert mm(a, b, "bfloat16").dtype == torch.float32
+    out, low = torch.empty(1, 1, device=device), Workspace("bfloat16")
+    assert float(low.mm(a, b)) == 1 + tiny
+    assert float(low.mm(a, b, out)) == float(out) == 1 + tiny
+    assert float(Workspace().mm(a, b)) == 1 + 2 * tiny
+    assert low.mm(a, b).dtype == torch.float32
 
 
 def test_float32_products_are_torchs_to_the_last_bit():

@@ -12,19 +12,14 @@ rest of the recipe are TopK's, see `saeflow.sae.steps.auxk`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
-
 from saeflow.config.architectures import BatchTopKRecipe as Recipe
 from saeflow.config.architectures import BatchTopKSettings as Settings
 from saeflow.sae.steps.auxk import top_k_terms
 from saeflow.sae.steps.backward import encoder_inputs, encoder_product
 from saeflow.sae.steps.batchwise import encode_sparse, initial, select
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms, Weights
 
-__all__ = ["Recipe", "Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
+__all__ = ["Recipe", "Settings", "encode_sparse", "initial", "step"]
 
 BUFFERS = ("threshold",)
 VECTORS = ("b_enc", "threshold")
@@ -32,25 +27,11 @@ SAELENS = "jumprelu"
 SAELENS_NAMES = ()
 
 
-def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
-    """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
-    return encode_sparse(weights, settings, x).dense()
-
-
 def step(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    settings: Settings,
-    batch: Batch,
-    state: State,
+    weights: Weights, gradients: Weights, settings: Settings, batch: Batch, state: State
 ) -> Terms:
     """Write the gradients of the loss on a batch and return its terms."""
     inputs = encoder_inputs(weights, settings, batch.x, state.workspace)
     pre = encoder_product(weights["W_enc"], weights["b_enc"], inputs, state.workspace)
     f = select(pre, weights, settings, tokens=state.tokens)
     return top_k_terms(weights, gradients, settings, batch, state, inputs=inputs, pre=pre, f=f)
-
-
-def to_saelens(settings: Settings) -> dict[str, Any]:
-    """Return the keys of SAELens' cfg.json that describe the rule: a JumpReLU."""
-    return {"apply_b_dec_to_input": settings.subtract_b_dec}

@@ -13,9 +13,6 @@ rows have unit norm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -32,8 +29,8 @@ from saeflow.sae.steps.backward import (
     take_off_input_share,
     write_decoder_gradients,
 )
-from saeflow.sae.steps.initial import tied
-from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+from saeflow.sae.steps.initial import first_weights
+from saeflow.sae.steps.step import Batch, State, Terms, Weights, Workspace
 
 __all__ = ["Recipe", "Settings"]
 
@@ -46,44 +43,24 @@ SAELENS_NAMES = ("gated",)
 def initial(
     settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return first weights, from a first batch ``x`` (n, d_in).
-
-    Those of `saeflow.sae.steps.initial.tied`, both paths alike.
-    """
-    W_enc, bias, W_dec, b_dec = tied(
-        settings.center, d_sae, x, generator, subtract_b_dec=settings.subtract_b_dec
-    )
-    return {
-        "W_enc": W_enc,
-        "b_gate": bias,
-        "b_mag": bias.clone(),
-        "r_mag": x.new_zeros(d_sae),
-        "W_dec": W_dec,
-        "b_dec": b_dec,
-    }
-
-
-def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
-    """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
-    inputs = encoder_inputs(weights, settings, x)
-    gate = encoder_product(weights["W_enc"], weights["b_gate"], inputs)
-    closed = gate <= 0
-    return _magnitudes(weights, gate).masked_fill_(closed, 0)
+    """Return first weights, both paths alike, from a first batch ``x`` (n, d_in)."""
+    weights = first_weights(settings, d_sae, x, generator)
+    bias = weights.pop("b_enc")
+    return {**weights, "b_gate": bias, "b_mag": bias.clone(), "r_mag": x.new_zeros(d_sae)}
 
 
 def encode_sparse(
-    weights: Mapping[str, Tensor], settings: Settings, x: Tensor, workspace: Workspace | None = None
+    weights: Weights, settings: Settings, x: Tensor, workspace: Workspace | None = None
 ) -> Codes | DenseCodes:
     """Return the active latents of ``x`` (n, d_in)."""
-    return active(encode(weights, settings, x), 0.0, workspace)
+    inputs = encoder_inputs(weights, settings, x)
+    gate = encoder_product(weights["W_enc"], weights["b_gate"], inputs)
+    closed = gate <= 0
+    return active(_magnitudes(weights, gate).masked_fill_(closed, 0), 0.0, workspace)
 
 
 def step(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    settings: Settings,
-    batch: Batch,
-    state: State,
+    weights: Weights, gradients: Weights, settings: Settings, batch: Batch, state: State
 ) -> Terms:
     """Write the gradients of the loss on a batch and return its terms."""
     n, work = len(batch), state.workspace
@@ -105,24 +82,22 @@ def step(
     return Terms(found.total / n + penalty, found.total, penalty, int(on.sum()), fired)
 
 
-def _codes(
-    weights: Mapping[str, Tensor], gate: Codes | DenseCodes
-) -> tuple[Codes | DenseCodes, Tensor]:
+def _codes(weights: Weights, gate: Codes | DenseCodes) -> tuple[Codes | DenseCodes, Tensor]:
     """Return the codes at the entries of open gates, and which of them are above zero."""
     at = {name: gate.at_entries(weights[name]) for name in ("b_gate", "b_mag", "r_mag")}
     values = gate.masked(_magnitudes(at, gate.values))
     return gate.with_values(values), values > 0
 
 
-def _magnitudes(weights: Mapping[str, Tensor], gate: Tensor) -> Tensor:
+def _magnitudes(weights: Weights, gate: Tensor) -> Tensor:
     """Return ReLU(z exp(r_mag) + b_mag) given z + b_gate; vectors fit the shape of ``gate``."""
     z = gate - weights["b_gate"]
     return z.mul_(weights["r_mag"].exp()).add_(weights["b_mag"]).clamp_(min=0)
 
 
 def _write_encoder_gradients(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
+    weights: Weights,
+    gradients: Weights,
     settings: Settings,
     f: Codes | DenseCodes,
     d_f: Tensor,
@@ -143,14 +118,3 @@ def _write_encoder_gradients(
     d_z = d_f.mul_(f.at_entries(weights["r_mag"].exp())).add_(d_gate)
     by_latent.matmul(d_z, inputs, out=gradients["W_enc"].T)
     take_off_input_share(weights, gradients, settings, by_latent.sum(d_z))
-
-
-def to_saelens(settings: Settings) -> dict[str, Any]:
-    """Return the keys of SAELens' cfg.json that describe the rule."""
-    return {"apply_b_dec_to_input": settings.subtract_b_dec}
-
-
-def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple:
-    """Return the (settings, weights) of a SAELens "gated" SAE; its l1 is not known."""
-    subtracted = config.get("apply_b_dec_to_input", True)
-    return Settings.read({"l1": 0.0, "subtract_b_dec": subtracted}, where="cfg.json"), weights

@@ -22,9 +22,6 @@ itself. One below zero acts as zero, and the penalty pulls it back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -43,8 +40,8 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.steps.initial import tied
-from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+from saeflow.sae.steps.initial import first_weights
+from saeflow.sae.steps.step import Batch, State, Terms, Weights, Workspace
 
 __all__ = ["Recipe", "Settings"]
 
@@ -57,25 +54,13 @@ SAELENS_NAMES = ("jumprelu",)
 def initial(
     settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return first weights, from a first batch ``x`` (n, d_in).
-
-    Those of `saeflow.sae.steps.initial.tied`, and equal thresholds.
-    """
-    W_enc, b_enc, W_dec, b_dec = tied(
-        settings.center, d_sae, x, generator, subtract_b_dec=settings.subtract_b_dec
-    )
+    """Return first weights, thresholds alike, from a first batch ``x`` (n, d_in)."""
     threshold = x.new_full((d_sae,), settings.init_threshold)
-    return {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec, "threshold": threshold}
-
-
-def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
-    """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
-    z = pre_activations(weights, settings, x)
-    return z.masked_fill_(z <= weights["threshold"].clamp(min=0), 0)
+    return {**first_weights(settings, d_sae, x, generator), "threshold": threshold}
 
 
 def encode_sparse(
-    weights: Mapping[str, Tensor], settings: Settings, x: Tensor, workspace: Workspace | None = None
+    weights: Weights, settings: Settings, x: Tensor, workspace: Workspace | None = None
 ) -> Codes | DenseCodes:
     """Return the active latents of ``x`` (n, d_in)."""
     pre = pre_activations(weights, settings, x, workspace)
@@ -83,11 +68,7 @@ def encode_sparse(
 
 
 def step(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    settings: Settings,
-    batch: Batch,
-    state: State,
+    weights: Weights, gradients: Weights, settings: Settings, batch: Batch, state: State
 ) -> Terms:
     """Write the gradients of the loss on a batch and return its terms."""
     n, work = len(batch), state.workspace
@@ -128,14 +109,3 @@ def _penalty(settings: Settings, l0: float, state: State) -> tuple[float, float]
         return coef * l0, coef
     excess = l0 / settings.target_l0 - 1
     return coef * excess**2, 2 * coef * excess / settings.target_l0
-
-
-def to_saelens(settings: Settings) -> dict[str, Any]:
-    """Return the keys of SAELens' cfg.json that describe the rule."""
-    return {"apply_b_dec_to_input": settings.subtract_b_dec}
-
-
-def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple:
-    """Return the (settings, weights) of a SAELens "jumprelu" SAE; its coefficient is not known."""
-    subtracted = config.get("apply_b_dec_to_input", True)
-    return Settings.read({"l0_coef": 0.0, "subtract_b_dec": subtracted}, where="cfg.json"), weights

@@ -13,8 +13,7 @@ gradients: each latent is decoded once, whatever the number of groups.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,9 +25,9 @@ from saeflow.sae.steps import batchwise
 from saeflow.sae.steps.auxk import add_aux
 from saeflow.sae.steps.backward import encoder_inputs, encoder_product, write_encoder_gradients
 from saeflow.sae.steps.batchwise import encode_sparse
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms, Weights
 
-__all__ = ["Recipe", "Settings", "encode", "encode_sparse", "initial", "step", "to_saelens"]
+__all__ = ["Recipe", "Settings", "encode_sparse", "initial", "step"]
 
 BUFFERS = ("threshold",)
 VECTORS = ("b_enc", "threshold")
@@ -63,17 +62,8 @@ def initial(
     return batchwise.initial(settings, d_sae, x, generator)
 
 
-def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
-    """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
-    return encode_sparse(weights, settings, x).dense()
-
-
 def step(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    settings: Settings,
-    batch: Batch,
-    state: State,
+    weights: Weights, gradients: Weights, settings: Settings, batch: Batch, state: State
 ) -> Terms:
     """Write the gradients of the loss on a batch and return its terms."""
     inputs = encoder_inputs(weights, settings, batch.x, state.workspace)
@@ -120,8 +110,3 @@ def _sum_gradients(errors: Tensor, factors: Sequence[float]) -> None:
         if later is not None:
             gradient.add_(later)
         later = gradient
-
-
-def to_saelens(settings: Settings) -> dict[str, Any]:
-    """Return the keys of SAELens' cfg.json that describe the rule: a JumpReLU."""
-    return {"apply_b_dec_to_input": settings.subtract_b_dec}

@@ -18,14 +18,13 @@ NOTE: the slope of f^p has no bound at zero. Below `FLOOR` the line through zero
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from saeflow.config.architectures import PAnneal as Settings
 from saeflow.config.architectures import PAnnealRecipe as Recipe
-from saeflow.sae.architectures.relu import encode, encode_sparse
+from saeflow.sae.architectures.relu import encode_sparse
 from saeflow.sae.schedule import ramp
 from saeflow.sae.steps.backward import (
     active,
@@ -35,10 +34,10 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.steps.initial import tied
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.initial import first_weights
+from saeflow.sae.steps.step import Batch, State, Terms, Weights
 
-__all__ = ["Recipe", "Settings", "encode", "encode_sparse"]
+__all__ = ["Recipe", "Settings", "encode_sparse"]
 
 BUFFERS = ("_coefficient", "_updates", "_recent")
 VECTORS = ("b_enc",)
@@ -65,26 +64,17 @@ def due(settings: Settings, update: int, total: int) -> float:
 def initial(
     settings: Settings, d_sae: int, x: Tensor, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return first weights, from a first batch ``x`` (n, d_in).
-
-    Those of `saeflow.sae.steps.initial.tied`.
-    """
-    W_enc, b_enc, W_dec, b_dec = tied(
-        settings.center, d_sae, x, generator, subtract_b_dec=settings.subtract_b_dec
-    )
-    weights = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
-    weights["_coefficient"] = x.new_full((1,), settings.l1)
-    weights["_updates"] = x.new_zeros(1)
-    weights["_recent"] = x.new_zeros(RECENT, 2)
-    return weights
+    """Return first weights, from a first batch ``x`` (n, d_in)."""
+    return {
+        **first_weights(settings, d_sae, x, generator),
+        "_coefficient": x.new_full((1,), settings.l1),
+        "_updates": x.new_zeros(1),
+        "_recent": x.new_zeros(RECENT, 2),
+    }
 
 
 def step(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    settings: Settings,
-    batch: Batch,
-    state: State,
+    weights: Weights, gradients: Weights, settings: Settings, batch: Batch, state: State
 ) -> Terms:
     """Write the gradients of the loss on a batch and return its terms."""
     n, work = len(batch), state.workspace
@@ -115,7 +105,7 @@ def _power(f: Tensor, p: float) -> tuple[float, Tensor]:
     return term, slope.mul_(torch.where(f > FLOOR, p, 1.0))
 
 
-def _anneal(weights: Mapping[str, Tensor], settings: Settings, state: State) -> float:
+def _anneal(weights: Weights, settings: Settings, state: State) -> float:
     """Return p of a step; where it falls, bring the coefficient to it."""
     updates, recent = weights["_updates"], weights["_recent"]
     done = int(updates)
@@ -130,12 +120,7 @@ def _anneal(weights: Mapping[str, Tensor], settings: Settings, state: State) -> 
 
 
 def _remember(
-    weights: Mapping[str, Tensor],
-    settings: Settings,
-    f: Tensor,
-    term: float,
-    n: int,
-    state: State,
+    weights: Weights, settings: Settings, f: Tensor, term: float, n: int, state: State
 ) -> None:
     """Note sum f^p and sum f^q of a batch, q the next p, where that update is near."""
     done = int(weights["_updates"])
@@ -148,7 +133,7 @@ def _remember(
     recent[-1, 0], recent[-1, 1] = term / n, _power(f, exponent(settings, done + 1))[0] / n
 
 
-def last_loss(settings: Settings, weights: Mapping[str, Tensor]) -> dict[str, float]:
+def last_loss(settings: Settings, weights: Weights) -> dict[str, float]:
     """Return the coefficient and p that the annealing has come to, for the header."""
     return {
         "coefficient": float(weights["_coefficient"]),
@@ -166,8 +151,3 @@ def held_loss(
         "_recent": like.new_zeros(RECENT, 2),
     }
     return settings.model_copy(update={"p_end": last["p"], "n_updates": 1}), buffers
-
-
-def to_saelens(settings: Settings) -> dict[str, Any]:
-    """Return the keys of SAELens' cfg.json that describe the rule."""
-    return {"apply_b_dec_to_input": settings.subtract_b_dec}

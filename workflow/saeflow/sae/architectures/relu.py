@@ -19,9 +19,6 @@ their size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -39,9 +36,9 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.steps.initial import center, directions, transposed
+from saeflow.sae.steps.initial import first_weights
 from saeflow.sae.steps.joined import norms
-from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+from saeflow.sae.steps.step import Batch, State, Terms, Weights, Workspace
 
 __all__ = ["Recipe", "Settings"]
 
@@ -58,42 +55,26 @@ def initial(
 ) -> dict[str, Tensor]:
     """Return first weights, from a first batch ``x`` (n, d_in).
 
-    Random unit decoder rows; the encoder is their transpose, scaled so that x_hat - b_dec is
-    about x - b_dec in size; the encoder's bias takes b_dec off where encoding does not. The post
-    does not say how its weights start. Norm-weighted: rows of norm `FREE_NORM` and their
-    transpose, as Anthropic has it.
+    The encoder is scaled so that x_hat - b_dec is about x - b_dec in size (the post does not say
+    how its weights start). Norm-weighted: rows of norm `FREE_NORM` and their transpose, as
+    Anthropic has it.
     """
-    d_in = x.shape[1]
-    W_dec = directions(d_sae, d_in, generator=generator, like=x)
-    b_dec = center(settings.center, x)
     if settings.norm_weighted:
-        W_dec *= FREE_NORM
-        W_enc = transposed(W_dec)
-    else:
-        # half the latents are active: the sum of their contributions is d_sae / (2 d_in) of x
-        W_enc = transposed(W_dec * min(1.0, 2 * d_in / d_sae))
-    b_enc = x.new_zeros(d_sae) if settings.subtract_b_dec else -(b_dec @ W_enc)
-    return {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
-
-
-def encode(weights: Mapping[str, Tensor], settings: Settings, x: Tensor) -> Tensor:
-    """Return the dense latents of ``x`` (n, d_in), (n, d_sae)."""
-    return pre_activations(weights, settings, x).clamp_(min=0)
+        return first_weights(settings, d_sae, x, generator, norm=FREE_NORM)
+    # half the latents are active: the sum of their contributions is d_sae / (2 d_in) of x
+    scale = min(1.0, 2 * x.shape[1] / d_sae)
+    return first_weights(settings, d_sae, x, generator, scale=lambda *_: scale)
 
 
 def encode_sparse(
-    weights: Mapping[str, Tensor], settings: Settings, x: Tensor, workspace: Workspace | None = None
+    weights: Weights, settings: Settings, x: Tensor, workspace: Workspace | None = None
 ) -> Codes | DenseCodes:
     """Return the active latents of ``x`` (n, d_in)."""
     return active(pre_activations(weights, settings, x, workspace), 0.0, workspace)
 
 
 def step(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    settings: Settings,
-    batch: Batch,
-    state: State,
+    weights: Weights, gradients: Weights, settings: Settings, batch: Batch, state: State
 ) -> Terms:
     """Write the gradients of the loss on a batch and return its terms."""
     n, target, work = len(batch), batch.target, state.workspace
@@ -112,8 +93,8 @@ def step(
 
 
 def _penalise(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
+    weights: Weights,
+    gradients: Weights,
     settings: Settings,
     f: Codes | DenseCodes,
     d_f: Tensor,
@@ -131,14 +112,3 @@ def _penalise(
     d_f.add_(f.at_entries(found.sum), alpha=slope)
     gradients["W_dec"].addcmul_(sums[:, None] / found.columns, weights["W_dec"], value=slope)
     return slope * float(found.sum @ sums)
-
-
-def to_saelens(settings: Settings) -> dict[str, Any]:
-    """Return the keys of SAELens' cfg.json that describe the rule."""
-    return {"apply_b_dec_to_input": settings.subtract_b_dec}
-
-
-def from_saelens(config: Mapping[str, Any], weights: dict[str, Tensor]) -> tuple:
-    """Return the (settings, weights) of a SAELens "standard" SAE; its l1 is not known."""
-    subtracted = config.get("apply_b_dec_to_input", True)
-    return Settings.read({"l1": 0.0, "subtract_b_dec": subtracted}, where="cfg.json"), weights

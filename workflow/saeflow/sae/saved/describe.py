@@ -11,7 +11,6 @@ from torch import Tensor
 
 from saeflow.metrics.registry import MEASURES, metrics_of
 from saeflow.sae.model import SAE
-from saeflow.sae.model import describe as settings_of
 
 _CHUNK = 1024
 
@@ -48,7 +47,7 @@ def describe(sae: SAE, record: Path | None = None) -> Description:
         "architecture": sae.architecture,
         "d_in": str(sae.W_enc.shape[0]),
         "d_sae": str(sae.d_sae),
-        **{name: _text(value) for name, value in settings_of(sae.settings).items()},
+        **{name: _text(value) for name, value in sae.settings.plain().items()},
         "input_norm": sae.input_norm,
         "hook": header.get("hook") or header.get("foreign_hook"),
         **(place_of(record) if record is not None else {}),

@@ -1,8 +1,8 @@
 """SAEs in the formats of others, read into ours and written from ours.
 
 What an architecture computes is said once, in SAELens' words (cfg.json keys and tensors, since
-version 6): each architecture's module translates between them and its own settings, and each
-module of `saeflow.sae.formats` between them and a format's files. Read `read_foreign`, `export`.
+version 6): between them and ours translate this module and `save.config`, between them and a
+format's files the modules of `saeflow.sae.formats`. Read `read_foreign`, `export`.
 
 A module of `saeflow.sae.formats` has
 
@@ -20,13 +20,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from saeflow import registry
-from saeflow.errors import ModelError
+from saeflow.config.base import Section
+from saeflow.errors import ConfigError, ModelError
 from saeflow.files import sha256_file
 from saeflow.hooks import Hook
 from saeflow.sae.model import ARCHITECTURES, SAE
@@ -212,13 +214,42 @@ def as_sae(foreign: Foreign, *, where: Path, origin: str) -> SAE:
     ours, rule = _architecture(name, where)
     require_shapes(cfg, foreign.weights, where)
     weights = {name: w.detach().float().contiguous() for name, w in foreign.weights.items()}
-    settings, weights = rule.from_saelens(cfg, weights)
+    settings, weights = from_saelens(rule, cfg, weights)
     metadata = {"format_read": origin, **_known(foreign.facts)}
     if _NORMS[norm] != "none":  # both take the mean off, or do not mind it
         metadata["input_norm"] = _NORMS[norm]
     elif metadata.get("center_input"):
         metadata["input_norm"] = "center"
     return SAE(ours, settings, weights, metadata)
+
+
+def from_saelens(
+    rule: ModuleType, cfg: Mapping[str, Any], weights: dict[str, Tensor]
+) -> tuple[Section, dict[str, Tensor]]:
+    """Return our settings, and the weights that they go with; of a penalty, nothing is known.
+
+    A top-k that selects by pre-activation times decoder norm is brought to unit-norm rows, where
+    both rules are one.
+    """
+    found = {"subtract_b_dec": cfg.get("apply_b_dec_to_input", True)}
+    if rule.SAELENS != "topk":
+        return rule.Settings.read(
+            {rule.Recipe.COEFFICIENT: 0.0, **found}, where="cfg.json"
+        ), weights
+    if "k" not in cfg:
+        raise ConfigError(
+            "a TopK SAE says its k", where="cfg.json > k", expected="an integer", got="no k"
+        )
+    settings = rule.Settings.read({"k": int(cfg["k"]), **found}, where="cfg.json")
+    if cfg.get("rescale_acts_by_decoder_norm", False):
+        norm = weights["W_dec"].norm(dim=1)
+        weights = {
+            **weights,
+            "W_enc": weights["W_enc"] * norm,
+            "b_enc": weights["b_enc"] * norm,
+            "W_dec": weights["W_dec"] / norm[:, None],
+        }
+    return settings, weights
 
 
 def require_shapes(cfg: Mapping[str, Any], weights: Mapping[str, Tensor], where: Path) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from saeflow.files import read_json, write_atomic, write_json
 from saeflow.hooks import Hook
-from saeflow.sae.model import SAE, describe
+from saeflow.sae.model import SAE
 from saeflow.sae.saved import evidence
 
 CONFIG_NAME = "cfg.json"
@@ -102,7 +102,7 @@ def config(sae: SAE, facts: dict[str, Any] | None = None) -> dict[str, Any]:
         **{name: value for name, value in sae.metadata.items() if name not in _OWN},
         "format": FORMAT,
         "architecture": sae.architecture,
-        "architecture_settings": describe(sae.settings),
+        "architecture_settings": sae.settings.plain(),
         "dtype": dtype,
         "input_norm": sae.input_norm,
         "evidence": facts,
@@ -116,6 +116,9 @@ def config(sae: SAE, facts: dict[str, Any] | None = None) -> dict[str, Any]:
     }
     if sae.input_norm == "center":  # SAELens has it done by the model
         metadata["model_from_pretrained_kwargs"] = {"center_writing_weights": True}
+    top_k = {}
+    if sae.rule.SAELENS == "topk":
+        top_k = {"k": sae.settings.k, "rescale_acts_by_decoder_norm": False}
     return {
         "architecture": sae.rule.SAELENS,
         "d_in": sae.W_enc.shape[0],
@@ -124,7 +127,8 @@ def config(sae: SAE, facts: dict[str, Any] | None = None) -> dict[str, Any]:
         "device": "cpu",
         "normalize_activations": _SAELENS_NORMS.get(sae.input_norm, "none"),
         "reshape_activations": "none",
-        **sae.rule.to_saelens(sae.settings),
+        "apply_b_dec_to_input": sae.settings.subtract_b_dec,
+        **top_k,
         "metadata": metadata,
     }
 

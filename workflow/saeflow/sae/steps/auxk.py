@@ -11,7 +11,7 @@ and b_dec only through their input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,8 +25,8 @@ from saeflow.sae.steps.backward import (
     write_decoder_gradients,
     write_encoder_gradients,
 )
-from saeflow.sae.steps.initial import center, directions, transposed
-from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares, variance
+from saeflow.sae.steps.initial import first_weights
+from saeflow.sae.steps.step import Batch, State, Terms, Weights, sum_of_squares, variance
 
 
 def initial_top_k(
@@ -38,25 +38,19 @@ def initial_top_k(
 ) -> dict[str, Tensor]:
     """Return first weights, from a first batch ``x`` (n, d_in) and the codes of pre-activations.
 
-    Random unit decoder rows and the encoder as their transpose, scaled so that the first
-    reconstructions have the length that fits best: unit directions overlap, so that k of them
-    overshoot, and the large first gradients slow Adam down for the rest of a short training.
-    (OpenAI's code does likewise, by the mean length of reconstructed random unit vectors:
-    `init_from_data_` in openai/sparse_autoencoder.) The encoder's bias takes b_dec off where
-    encoding does not.
+    The encoder is scaled so that the first reconstructions have the length that fits best: unit
+    directions overlap, so that k of them overshoot, and the large first gradients slow Adam down
+    for the rest of a short training. (OpenAI's code does likewise, by the mean length of
+    reconstructed random unit vectors: `init_from_data_` in openai/sparse_autoencoder.)
     """
-    W_dec = directions(d_sae, x.shape[1], generator=generator, like=x)
-    b_dec = center(settings.center, x)
-    W_enc = transposed(W_dec * _fitting_scale(W_dec, select, x - b_dec))
-    b_enc = x.new_zeros(d_sae) if settings.subtract_b_dec else -(b_dec @ W_enc)
-    return {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
 
+    def fitting(W_dec: Tensor, centred: Tensor) -> float:
+        """Return the c with the least sum of |c x_hat - x|^2, x_hat of the codes of x W_dec^T."""
+        x_hat = select(centred @ W_dec.T).decode(W_dec)
+        size = sum_of_squares(x_hat)
+        return float((x_hat * centred).sum()) / size if size > 0 else 1.0
 
-def _fitting_scale(W_dec: Tensor, select: Callable[[Tensor], Codes], x: Tensor) -> float:
-    """Return the c with the least sum of |c x_hat - x|^2, x_hat of the codes of x W_dec^T."""
-    x_hat = select(x @ W_dec.T).decode(W_dec)
-    size = sum_of_squares(x_hat)
-    return float((x_hat * x).sum()) / size if size > 0 else 1.0
+    return first_weights(settings, d_sae, x, generator, scale=fitting)
 
 
 def require_width(k: float, d_sae: int) -> None:
@@ -66,8 +60,8 @@ def require_width(k: float, d_sae: int) -> None:
 
 
 def top_k_terms(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
+    weights: Weights,
+    gradients: Weights,
     settings: Aux,
     batch: Batch,
     state: State,
@@ -76,18 +70,10 @@ def top_k_terms(
     pre: Tensor,
     f: Codes,
 ) -> Terms:
-    """Write the gradients of the loss with the selected codes ``f`` and return its terms.
+    """Write the gradients of the loss and return its terms.
 
-    Parameters
-    ----------
-    weights, gradients, settings, batch, state
-        As a step has them.
-    inputs
-        (n, d_in): what the encoder read.
-    pre
-        (n, d_sae): pre-activations.
-    f
-        Those that were selected.
+    Beside what a step has: what the encoder read, ``inputs`` (n, d_in), its pre-activations ``pre``
+    (n, d_sae) and the codes ``f`` that were selected of them.
     """
     found = reconstruct(f, weights, batch.target)
     scale = batch.variance or 1.0  # equal activations: nothing to explain, an unscaled error
@@ -105,27 +91,18 @@ def top_k_terms(
 
 
 def add_aux(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
+    weights: Weights,
+    gradients: Weights,
     settings: Aux,
     inputs: Tensor,
     pre: Tensor,
     error: Tensor,
     state: State,
 ) -> float:
-    """Add the gradients of ``aux_coef`` * AuxK and return that term.
+    """Add the gradients of ``aux_coef`` * AuxK and return that term; some latent is dead.
 
-    Parameters
-    ----------
-    weights, gradients, settings, state
-        As a step has them. At least one latent is dead. Dead latents are few, so their block is
-        computed densely.
-    inputs
-        (n, d_in): what the encoder read.
-    pre
-        (n, d_sae): pre-activations.
-    error
-        (n, d_out): e.
+    ``inputs`` and ``pre`` as of `top_k_terms`, ``error`` (n, d_out) is e. Dead latents are few, so
+    their block is computed densely.
     """
     spread = variance(error)
     if spread == 0:

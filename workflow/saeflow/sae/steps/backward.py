@@ -17,7 +17,7 @@ step reads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from saeflow.sae.sparse.codes import Codes, extract
 from saeflow.sae.sparse.dense import DenseCodes
-from saeflow.sae.steps.step import Workspace, sum_of_squares
+from saeflow.sae.steps.step import Weights, Workspace, sum_of_squares
 
 # Share of active entries below which sparse arithmetic is faster than dense products; measured
 # between d_in 64, d_sae 256 (where both cost alike) and d_in 768, d_sae 12288. The path depends on
@@ -53,7 +53,7 @@ class Reconstruction(NamedTuple):
 
 
 def encoder_inputs(
-    weights: Mapping[str, Tensor], settings: Any, x: Tensor, workspace: Workspace | None = None
+    weights: Weights, settings: Any, x: Tensor, workspace: Workspace | None = None
 ) -> Tensor:
     """Return what the encoder reads (n, d_in): ``x``, or x - b_dec with ``subtract_b_dec``.
 
@@ -87,7 +87,7 @@ def encoder_product(
 
 
 def pre_activations(
-    weights: Mapping[str, Tensor], settings: Any, x: Tensor, workspace: Workspace | None = None
+    weights: Weights, settings: Any, x: Tensor, workspace: Workspace | None = None
 ) -> Tensor:
     """Return the encoder's product for ``x`` (n, d_in), bias included: (n, d_sae)."""
     inputs = encoder_inputs(weights, settings, x, workspace)
@@ -99,20 +99,9 @@ def active(
 ) -> Codes | DenseCodes:
     """Return the entries of ``pre`` (n, d_sae) above a threshold of at least zero, as codes.
 
-    Parameters
-    ----------
-    pre
-        Pre-activations; overwritten where many are active.
-    threshold
-        A number, or one per latent: (d_sae,).
-    workspace
-        Scratch memory; None for sparse codes in any case.
-
-    Returns
-    -------
-    Codes | DenseCodes
-        By the share of active entries: sparse below `SPARSE_BELOW`. Both have the methods that
-        the functions of this module use.
+    The threshold is a number, or one per latent: (d_sae,). Codes are sparse where the share of
+    active entries is below `SPARSE_BELOW`, or without a workspace; else ``pre`` is overwritten.
+    Both kinds have the methods that the functions of this module use.
     """
     if workspace is None:
         return extract(pre, threshold)
@@ -120,26 +109,22 @@ def active(
     return DenseCodes.above(pre, threshold, workspace) if codes is None else codes
 
 
-def reconstruct(
-    f: Codes | DenseCodes, weights: Mapping[str, Tensor], target: Tensor
-) -> Reconstruction:
+def reconstruct(f: Codes | DenseCodes, weights: Weights, target: Tensor) -> Reconstruction:
     """Decode ``f`` and compare with ``target`` (n, d_out)."""
     x_hat, pullback = f.decode_with_pullback(weights["W_dec"])
     error = x_hat.add_(weights["b_dec"]).sub_(target)
     return Reconstruction(error, sum_of_squares(error), pullback)
 
 
-def write_decoder_gradients(
-    gradients: Mapping[str, Tensor], f: Codes | DenseCodes, d_x_hat: Tensor
-) -> None:
+def write_decoder_gradients(gradients: Weights, f: Codes | DenseCodes, d_x_hat: Tensor) -> None:
     """Write the gradients of "W_dec" and "b_dec", given d loss / d x_hat (n, d_out)."""
     f.by_latent.matmul(f.values, d_x_hat, out=gradients["W_dec"])
     torch.sum(d_x_hat, 0, out=gradients["b_dec"])
 
 
 def write_encoder_gradients(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
+    weights: Weights,
+    gradients: Weights,
     settings: Any,
     f: Codes | DenseCodes,
     d_pre: Tensor,
@@ -147,16 +132,9 @@ def write_encoder_gradients(
 ) -> None:
     """Write the gradients of "W_enc" and "b_enc"; add b_dec's share where it is subtracted.
 
-    Parameters
-    ----------
-    weights, gradients, settings
-        As a step has them; the gradient of "b_dec" is written already.
-    f
-        The codes.
-    d_pre
-        d loss / d pre-activation, of the shape of ``f.values``; zero where ``f`` is not active.
-    inputs
-        (n, d_in): what the encoder read.
+    ``d_pre``, d loss / d pre-activation, has the shape of ``f.values`` and is zero where ``f`` is
+    not active; ``inputs`` (n, d_in) is what the encoder read. The gradient of "b_dec" is written
+    already.
     """
     f.by_latent.matmul(d_pre, inputs, out=gradients["W_enc"].T)
     f.by_latent.sum(d_pre, out=gradients["b_enc"])
@@ -164,10 +142,7 @@ def write_encoder_gradients(
 
 
 def take_off_input_share(
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    settings: Any,
-    d_pre_sum: Tensor,
+    weights: Weights, gradients: Weights, settings: Any, d_pre_sum: Tensor
 ) -> None:
     """Take b_dec's effect on the encoder's input into its gradient, with ``subtract_b_dec``.
 

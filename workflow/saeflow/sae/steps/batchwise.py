@@ -13,8 +13,6 @@ Latents of a crosscoder are compared times their size, the sum of their decoder 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -25,7 +23,7 @@ from saeflow.sae.sparse.select import batch_top_k
 from saeflow.sae.steps.auxk import initial_top_k, require_width
 from saeflow.sae.steps.backward import active, pre_activations
 from saeflow.sae.steps.joined import norms
-from saeflow.sae.steps.step import Workspace
+from saeflow.sae.steps.step import Weights, Workspace
 
 # Share of the running mean at which candidates are looked for: the border moves by a few per cent
 # from batch to batch.
@@ -49,29 +47,17 @@ def initial(
 
 
 def encode_sparse(
-    weights: Mapping[str, Tensor],
-    settings: BatchTopK,
-    x: Tensor,
-    workspace: Workspace | None = None,
+    weights: Weights, settings: BatchTopK, x: Tensor, workspace: Workspace | None = None
 ) -> Codes | DenseCodes:
     """Return the latents of ``x`` (n, d_in) above the threshold."""
     pre = pre_activations(weights, settings, x, workspace)
     return active(pre, weights["threshold"].clamp(min=0), workspace)
 
 
-def select(
-    pre: Tensor, weights: Mapping[str, Tensor], settings: BatchTopK, *, tokens: int
-) -> Codes:
-    """Return the codes of a batch in training and let the threshold follow.
+def select(pre: Tensor, weights: Weights, settings: BatchTopK, *, tokens: int) -> Codes:
+    """Return the codes of a batch in training, of ``pre`` (n, d_sae), after so many ``tokens``.
 
-    Parameters
-    ----------
-    pre
-        (n, d_sae): pre-activations.
-    weights, settings
-        As a step has them; "threshold" is changed in place.
-    tokens
-        Tokens trained on before this batch.
+    The threshold follows: "threshold" is changed in place.
     """
     if getattr(settings, "widths", None) is not None:
         return _select_by_size(pre, weights, settings, tokens)
@@ -84,7 +70,7 @@ def select(
 
 
 def _select_by_size(
-    pre: Tensor, weights: Mapping[str, Tensor], settings: BatchTopKSettings, tokens: int
+    pre: Tensor, weights: Weights, settings: BatchTopKSettings, tokens: int
 ) -> Codes:
     """Return the codes of a crosscoder's batch, as `select` does of another's.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -60,16 +63,23 @@ def transposed(W: Tensor) -> Tensor:
     return W.clone(memory_format=torch.contiguous_format).T
 
 
-def tied(
-    kind: str, d_sae: int, x: Tensor, generator: torch.Generator, *, subtract_b_dec: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return first W_enc, b_enc, W_dec, b_dec from a first batch ``x`` (n, d_in).
+def first_weights(
+    settings: Any,
+    d_sae: int,
+    x: Tensor,
+    generator: torch.Generator,
+    *,
+    norm: float = 1.0,
+    scale: Callable[[Tensor, Tensor], float] = lambda W_dec, centred: 1.0,  # noqa: ARG005
+) -> dict[str, Tensor]:
+    """Return first W_enc, b_enc, W_dec, b_dec, from a first batch ``x`` (n, d_in).
 
-    Random unit decoder rows and the encoder as their transpose; b_dec as `center` makes it. The
-    encoder's bias takes b_dec off where encoding does not.
+    Random decoder rows of one norm and the encoder as their transpose, times ``scale`` of W_dec
+    and of x - b_dec; b_dec as `center` makes it. The encoder's bias takes b_dec off where encoding
+    does not.
     """
-    W_dec = directions(d_sae, x.shape[1], generator=generator, like=x)
-    b_dec = center(kind, x)
-    W_enc = transposed(W_dec)
-    b_enc = x.new_zeros(d_sae) if subtract_b_dec else -(b_dec @ W_enc)
-    return W_enc, b_enc, W_dec, b_dec
+    W_dec = directions(d_sae, x.shape[1], generator=generator, like=x) * norm
+    b_dec = center(settings.center, x)
+    W_enc = transposed(W_dec * scale(W_dec, x - b_dec))
+    b_enc = x.new_zeros(d_sae) if settings.subtract_b_dec else -(b_dec @ W_enc)
+    return {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}

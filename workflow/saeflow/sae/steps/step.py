@@ -10,20 +10,16 @@ An architecture is one module in `architectures/` with
                                                alone and not in the result)
     VECTORS                                    names of its weights of shape (d_sae,) in a result
     SAELENS                                    SAELens' name of the architecture in our files
-    SAELENS_NAMES                              SAELens' names of what `from_saelens` reads
+    SAELENS_NAMES                              SAELens' names of what is read as one of it
     last_loss(settings, weights)               -> what the loss has become by what its buffers of
                                                training alone hold, for the header
     held_loss(settings, last, like)            -> (settings, those buffers) of the loss that stays
                                                so; both where such buffers are
     initial(settings, d_sae, x, generator)     -> first weights and buffers, from a first batch
-    encode(weights, settings, x)               -> dense latents (n, d_sae)
     encode_sparse(weights, settings, x, workspace=None)   -> Codes; with scratch memory, which
                                                they may keep, also `DenseCodes` where many are
                                                active
     step(weights, gradients, settings, batch, state)   -> Terms; writes the gradients
-    to_saelens(settings)                       -> its keys in SAELens' cfg.json
-    from_saelens(config, weights)              -> (settings, weights)
-                                               (not needed without SAELENS_NAMES)
 
 Weights, buffers among them, are a dictionary of tensors by name: "W_enc" (d_in, d_sae), kept as
 the transpose of a contiguous tensor, "W_dec" (d_sae, d_out), "b_dec" (d_out,) and what the rule
@@ -40,6 +36,7 @@ repeats it; what it wants to remember is a buffer. ``x`` is (n, d_in), rows in a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,7 +45,9 @@ import torch
 from torch import Tensor
 
 from saeflow.sae.sparse.rows import on_cpu
-from saeflow.sae.steps.products import mm
+
+Weights = Mapping[str, Tensor]
+"""Tensors by name: weights, or their gradients."""
 
 _ROWS = 256
 
@@ -62,7 +61,8 @@ class Workspace:
     Parameters
     ----------
     matmul_dtype
-        To which `mm` rounds its factors: see `saeflow.sae.steps.products`.
+        To which `mm` rounds its factors: "bfloat16" (8 significant bits; products and sums are
+        float32, as in the matrix units of GPUs), or "float32", which leaves them as they are.
     """
 
     def __init__(self, matmul_dtype: str = "float32") -> None:
@@ -78,8 +78,15 @@ class Workspace:
         return other
 
     def mm(self, a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return the dense product ``a @ b`` of (n, d) and (d, m)."""
-        return mm(a, b, self.matmul_dtype, out)
+        """Return the dense product ``a @ b`` of (n, d) and (d, m), in the precision of ``a``."""
+        if self.matmul_dtype == "float32":
+            return torch.mm(a, b, out=out)
+        low_a, low_b = a.bfloat16(), b.bfloat16()
+        if a.device.type == "cuda" and a.dtype == torch.float32:
+            return torch.mm(low_a, low_b, out_dtype=torch.float32, out=out)
+        # a CPU would round the result too, by which pre-activations tie: multiplied in float32,
+        # the rounded factors give the same as a GPU, at no gain
+        return torch.mm(low_a.to(a.dtype), low_b.to(b.dtype), out=out)
 
     def buffer(self, name: str, shape: tuple[int, ...], like: Tensor, dtype: Any = None) -> Tensor:
         """Return scratch of ``shape``; its content is undefined."""

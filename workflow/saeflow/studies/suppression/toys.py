@@ -112,7 +112,7 @@ def train(features: Features, c: float, trained: Sequence[str]) -> np.ndarray:
         adam.step(_rate(step))
         if "W_dec" in trained:
             normalise(weights["W_dec"])
-    return relu.encode(weights, settings, x).double().numpy()
+    return relu.encode_sparse(weights, settings, x).dense().double().numpy()
 
 
 def train_sizes(features: Features, c: float) -> np.ndarray:
