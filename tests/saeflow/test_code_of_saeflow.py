@@ -46,7 +46,7 @@ def test_saes_are_trained_tuned_and_measured_by_what_is_reached(tmp_path, source
     with traced() as trace:
         train_sweep(list(saes.values()))
     raise_failure(saes.values())
-    roots = [TRAINING, *ARCHITECTURES, "saeflow.sae.baselines.pca"]
+    roots = [TRAINING, *ARCHITECTURES, "saeflow.sae.training.baseline:pca"]
     assert_reached(trace, source, roots)
     for root in roots:  # each is needed
         assert unreached(trace, source, set(roots) - {root})

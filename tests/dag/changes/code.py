@@ -78,8 +78,8 @@ CODE = (
         below_saes(["relu", "relu~scale"]) | TOYS,
     ),
     Change(
-        "how a penalty's weight is found, where all recipes give it (`search.py`)",
-        code("sae/training/search.py", "N_TRIALS = 8", "N_TRIALS = 9"),
+        "how a penalty's weight is found, where all recipes give it (`target_l0.py`)",
+        code("sae/training/target_l0.py", "N_TRIALS = 8", "N_TRIALS = 9"),
         set(),
     ),
     Change(

@@ -9,7 +9,6 @@ from saeflow.config.checks import resolve
 from saeflow.config.presets import PRESETS
 from saeflow.config.recipes import expand, target_hook, wants_coefficient
 from saeflow.errors import ConfigError
-from saeflow.sae.baselines import BASELINES
 
 NEEDED = {"relu": {"l1": 0.1}, "topk": {"k": 8}, "batchtopk": {"k": 8}, "matryoshka": {"k": 8},
           "gated": {"l1": 0.1}, "jumprelu": {"l0_coef": 0.1}, "p_anneal": {"l1": 0.1}}  # fmt: skip
@@ -167,12 +166,6 @@ def test_an_sae_that_normalises_its_inputs_is_not_tuned(config):
         resolve(config)
     config["studies"]["suppression"].update(methods=[])
     assert resolve(config)["saes"]["normal"]["normalize_input"] == "layer_norm"
-
-
-def test_the_architecture_of_each_baseline_is_what_its_module_says():
-    assert set(BASELINES) == set(registry.names("sae.baselines"))
-    for name, architecture in BASELINES.items():
-        assert registry.load("sae.baselines", name).ARCHITECTURE == architecture
 
 
 def test_the_wished_l0_takes_the_place_of_a_presets_weight(config):

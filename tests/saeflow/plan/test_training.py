@@ -57,7 +57,8 @@ def test_a_baseline_is_of_the_architecture_that_computes_it(config):
     plan = Plan(resolve(config))
     found = plan.sae(**PLACE, sae="mine", seed=0)
     assert found.settings == {"architecture": "pca", "components": 3, "seed": 0}
-    assert found.code_roots == ("saeflow.sae.architectures.relu", "saeflow.sae.baselines.pca")
+    roots = ("saeflow.sae.architectures.relu", "saeflow.sae.training.baseline:pca")
+    assert found.code_roots == roots
     assert found.place == plan.sae(**PLACE, sae="topk", seed=0).place
     measured = plan.measurement("reconstruction", **PLACE, sae="mine", seed=0, **ON)
     assert "saeflow.sae.architectures.relu" in measured.code_roots

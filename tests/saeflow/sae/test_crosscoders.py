@@ -25,7 +25,7 @@ from saeflow.sae.saved.load import load_sae
 from saeflow.sae.saved.save import header_of
 from saeflow.sae.training import trainee
 from saeflow.sae.training.joined import Joined
-from saeflow.sae.training.pairs import require_pair
+from saeflow.sae.training.rows import require_pair
 from saeflow.sae.training.sweep import loader_of, train_sweep
 from saeflow.sae.training.train import recipe_of
 from saeflow.work import hold

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 from torch import Tensor
 
 from saeflow.errors import ConfigError
+from saeflow.sae import penalties
 from saeflow.sae.model import SAE
 from saeflow.sae.scale import fold
 from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.steps.initial import transposed
-from saeflow.sae.steps.step import Batch, State, Terms
-from saeflow.sae.training import further
+from saeflow.sae.steps.step import Batch, State, Terms, Weights
 
 # Tokens after which every schedule of a training is over.
 _SCHEDULES_OVER = 1 << 53
@@ -36,7 +35,7 @@ class OwnLoss:
         trained = parent.metadata.get("training") or {}
         self._scale = float(trained.get("scale", (1.0,))[0])
         recipe = parent.metadata.get("settings") or {}
-        self._further = further.terms(recipe.get("penalties", {}))
+        self._penalties = recipe.get("penalties", {})
         self._settings, self._held = parent.settings, {}
         if "loss" in trained:
             self._settings, self._held = self._module.held_loss(
@@ -74,12 +73,7 @@ class OwnLoss:
         return {**found, "W_enc": transposed(found["W_enc"].T), **held}
 
     def step(
-        self,
-        weights: Mapping[str, Tensor],
-        gradients: Mapping[str, Tensor],
-        batch: Batch,
-        state: State,
-        codes: Codes | None,  # noqa: ARG002
+        self, weights: Weights, gradients: Weights, batch: Batch, state: State, _: Codes | None
     ) -> Terms:
         """Write the gradients of the loss and return its terms, the error of unscaled targets."""
         parent = self.parent
@@ -88,10 +82,10 @@ class OwnLoss:
         state = dataclasses.replace(state, tokens=_SCHEDULES_OVER)
         terms = self._module.step(weights, gradients, self._settings, batch, state)
         sae = SAE(parent.architecture, parent.settings, dict(weights))
-        terms = further.add(self._further, sae, gradients, batch, state, terms)
+        terms = penalties.add(self._penalties, sae, gradients, batch, state, terms)
         return dataclasses.replace(terms, error=terms.error / self._scale**2)
 
-    def fold(self, weights: Mapping[str, Tensor]) -> SAE:
+    def fold(self, weights: Weights) -> SAE:
         """Return the SAE of unscaled activations."""
         parent = self.parent
         kept = {name: w for name, w in weights.items() if name not in self._held}

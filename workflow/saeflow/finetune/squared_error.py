@@ -11,7 +11,7 @@ effective scale. The methods differ in what is trainable (`saeflow.finetune.meth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,7 +23,7 @@ from saeflow.sae.sparse.codes import Codes
 from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.backward import encoder_inputs
 from saeflow.sae.steps.initial import transposed
-from saeflow.sae.steps.step import Batch, State, Terms, Workspace, sum_of_squares
+from saeflow.sae.steps.step import Batch, State, Terms, Weights, Workspace, sum_of_squares
 
 _EPSILON = 1e-12
 
@@ -97,12 +97,7 @@ class SquaredError:
         return found
 
     def step(
-        self,
-        weights: Mapping[str, Tensor],
-        gradients: Mapping[str, Tensor],
-        batch: Batch,
-        state: State,
-        codes: Codes | None,
+        self, weights: Weights, gradients: Weights, batch: Batch, state: State, codes: Codes | None
     ) -> Terms:
         """Write the gradients on a batch and return the terms.
 
@@ -117,11 +112,7 @@ class SquaredError:
         return Terms(total / batch.target.numel(), total, 0.0, found.n_active, fired)
 
     def forward(
-        self,
-        weights: Mapping[str, Tensor],
-        batch: Batch,
-        codes: Codes | None,
-        workspace: Workspace,
+        self, weights: Weights, batch: Batch, codes: Codes | None, workspace: Workspace
     ) -> Forward:
         """Return the reconstruction of a batch, and what `backward` needs."""
         sae = self._moved(weights)
@@ -129,13 +120,16 @@ class SquaredError:
             codes = sae.rule.encode_sparse(sae.weights, sae.settings, batch.x, workspace)
         per_entry = codes.at_entries(weights["scale"])
         scaled = codes.with_values(codes.values * per_entry)
-        x_hat, pullback = self._decode(scaled, sae.W_dec)
+        if self.frozen_encoder:
+            x_hat, pullback = scaled.decode(sae.W_dec), None
+        else:
+            x_hat, pullback = scaled.decode_with_pullback(sae.W_dec)
         return Forward(sae, codes, per_entry, x_hat.add_(sae.b_dec), pullback)
 
     def backward(
         self,
-        weights: Mapping[str, Tensor],
-        gradients: Mapping[str, Tensor],
+        weights: Weights,
+        gradients: Weights,
         batch: Batch,
         forward: Forward,
         d_x_hat: Tensor,
@@ -150,30 +144,21 @@ class SquaredError:
                 inputs = encoder_inputs(sae.weights, sae.settings, batch.x)
                 gradients["W_enc"].T.copy_(codes.by_latent.matmul(d_pre, inputs))
 
-    def fold(self, weights: Mapping[str, Tensor]) -> SAE:
+    def fold(self, weights: Weights) -> SAE:
         """Return the SAE that computes the same without a factor."""
         sae = self._moved(weights)
         W_dec = sae.W_dec * weights["scale"][:, None]
         return SAE(sae.architecture, sae.settings, {**sae.weights, "W_dec": W_dec}, sae.metadata)
 
-    def _moved(self, weights: Mapping[str, Tensor]) -> SAE:
+    def _moved(self, weights: Weights) -> SAE:
         """Return the parent with the trained weights in place, but for the scale."""
         moved = {name: w for name, w in weights.items() if name != "scale"}
         parent = self.parent
         own = {**parent.weights, **moved}
         return SAE(parent.architecture, parent.settings, own, parent.metadata)
 
-    def _decode(self, scaled: Codes | DenseCodes, W_dec: Tensor) -> tuple:
-        if self.frozen_encoder:
-            return scaled.decode(W_dec), None
-        return scaled.decode_with_pullback(W_dec)
-
     def _write_decoder(
-        self,
-        weights: Mapping[str, Tensor],
-        gradients: Mapping[str, Tensor],
-        codes: Codes | DenseCodes,
-        d_x_hat: Tensor,
+        self, weights: Weights, gradients: Weights, codes: Codes | DenseCodes, d_x_hat: Tensor
     ) -> None:
         """Write the gradients of scale, W_dec and b_dec; d_x_hat is d loss / d x_hat."""
         W_dec = weights.get("W_dec", self.parent.W_dec)

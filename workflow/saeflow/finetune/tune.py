@@ -22,7 +22,7 @@ from saeflow.sae.model import SAE
 from saeflow.sae.saved.fits import load_fitting, require_plain_input
 from saeflow.sae.saved.fold import input_bias
 from saeflow.sae.sparse.codes import Codes
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms, Weights
 from saeflow.sae.training.descent import Objective
 from saeflow.sae.training.sweep import activations_header
 from saeflow.task import Task
@@ -69,13 +69,7 @@ class TuneObjective(Objective):
         """Return the trainable weights at the start."""
         return self.fit.initial()
 
-    def step(
-        self,
-        weights: Mapping[str, Tensor],
-        gradients: Mapping[str, Tensor],
-        batch: Batch,
-        state: State,
-    ) -> Terms:
+    def step(self, weights: Weights, gradients: Weights, batch: Batch, state: State) -> Terms:
         """Write the gradients of the loss and return its terms."""
         return self.fit.step(weights, gradients, batch, state, self.codes(batch))
 
@@ -87,7 +81,7 @@ class TuneObjective(Objective):
             batch.memo[self._record] = self.parent.encode_sparse(batch.x)
         return batch.memo[self._record]
 
-    def result(self, weights: Mapping[str, Tensor], training: Mapping[str, Any]) -> SAE:
+    def result(self, weights: Weights, training: Mapping[str, Any]) -> SAE:
         """Return the fine-tuned SAE: an SAE of the same architecture."""
         found = self.fit.fold(weights)
         header = tuned_header(

@@ -132,7 +132,7 @@ def evaluated(activations: Path, target: Path | None = None) -> Evaluated:
 def open_pair(activations: Path, target: Path | None) -> tuple[Store, Store]:
     """Open a store and that of the target, which is the same one but for a transcoder."""
     from saeflow.activations.reader import open_store
-    from saeflow.sae.training.pairs import require_pair
+    from saeflow.sae.training.rows import require_pair
 
     store = open_store(activations)
     if target is None:

@@ -22,7 +22,7 @@ def training_modules(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the modules that a training loads by name."""
     modules = list(architecture_modules(recipe))
     if recipe["architecture"] in BASELINES:
-        modules.append(f"saeflow.sae.baselines.{recipe['architecture']}")
+        modules.append(f"saeflow.sae.training.baseline:{recipe['architecture']}")
     modules += [f"saeflow.sae.penalties.{name}" for name in sorted(recipe.get("penalties", ()))]
     if recipe.get("resample_tokens") is not None:
         modules.append("saeflow.sae.remedies.resample")

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saeflow.sae.sparse import bags, by_latent
+from saeflow.sae.sparse import by_latent
 from saeflow.sae.sparse import codes as codes_module
 from saeflow.sae.sparse.codes import extract
 
@@ -74,7 +74,7 @@ def test_an_accelerator_takes_another_road_to_the_same_codes(monkeypatch):
     expected, right = extract(pre, 0.0), torch.randn(7, 3)
     product = expected.by_latent.matmul(expected.values, right)
     sums = expected.by_latent.sum(expected.values)
-    for of in (codes_module, by_latent, bags):
+    for of in (codes_module, by_latent):
         monkeypatch.setattr(of, "on_cpu", lambda x: False)
     found = extract(pre, 0.0)
     for name in ("values", "index", "offsets"):
@@ -114,7 +114,7 @@ def test_products_by_columns_are_those_of_whole_rows(shape, monkeypatch):
     codes = extract(pre, 0.0)
     whole = codes.decode(W), codes.by_latent.matmul(codes.values, right)
     for name, value in {"_CACHE_BYTES": 0, "_COLUMNS": 3, "_READS": 0}.items():
-        monkeypatch.setattr(bags, name, value)
+        monkeypatch.setattr(by_latent, name, value)
     out = torch.full((shape[1], 7), torch.nan).double()
     codes.by_latent.matmul(codes.values, right, out=out)
     torch.testing.assert_close(codes.decode(W), whole[0])

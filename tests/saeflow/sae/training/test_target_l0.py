@@ -14,7 +14,7 @@ from saeflow.errors import ConfigError, ModelError
 from saeflow.files import read_json
 from saeflow.interrupt import Interrupted, Stop
 from saeflow.sae.training import target_l0
-from saeflow.sae.training.search import Search, shrunk
+from saeflow.sae.training.target_l0 import Search, shrunk
 
 COMMON = {"expansion": 4, "batch_size": 256, "learning_rate": 0.01, "seed": 0}
 WISHED = {

@@ -27,8 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the files and name them."""
     from saeflow.cli.saes import open_sae
     from saeflow.errors import ConfigError
-    from saeflow.sae.saved.cards import model_card
-    from saeflow.sae.saved.exporting import export_sae
+    from saeflow.sae.saved.exporting import export_sae, model_card
 
     destination = options.destination
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):

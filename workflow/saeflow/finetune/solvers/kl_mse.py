@@ -30,7 +30,7 @@ from saeflow.models.load import load_model_once
 from saeflow.models.loss import CHUNK_LOGITS, kl_divergence, scored_tokens
 from saeflow.models.patched import CleanPass, PatchedModel
 from saeflow.sae.model import SAE
-from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares
+from saeflow.sae.steps.step import Batch, State, Terms, Weights, sum_of_squares
 from saeflow.sae.training import passes
 from saeflow.sae.training.rows import SPLIT, kept_rows
 from saeflow.sae.training.sweep import plan_trainees
@@ -122,13 +122,7 @@ class ModelObjective(TuneObjective):
             )
         self._patched = patched
 
-    def step(
-        self,
-        weights: Mapping[str, Tensor],
-        gradients: Mapping[str, Tensor],
-        batch: ModelBatch,
-        state: State,
-    ) -> Terms:
+    def step(self, weights: Weights, gradients: Weights, batch: ModelBatch, state: State) -> Terms:
         """Write the gradients of the loss and return its terms; the penalty is KL's part."""
         forward = self.fit.forward(weights, batch, self.codes(batch), state.workspace)
         kl, d_kl = self._divergence(forward.x_hat, batch)

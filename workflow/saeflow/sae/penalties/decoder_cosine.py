@@ -10,13 +10,10 @@ row of zeros has cosine 0 with all others. For scale: n random rows in d dimensi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor
 
 from saeflow.sae.model import SAE
-from saeflow.sae.steps.step import Batch, State, Terms
+from saeflow.sae.steps.step import Batch, State, Terms, Weights
 
 _TINY = 1e-12
 
@@ -24,7 +21,7 @@ _TINY = 1e-12
 def add(
     coefficient: float,
     sae: SAE,
-    gradients: Mapping[str, Tensor],
+    gradients: Weights,
     batch: Batch,  # noqa: ARG001
     state: State,  # noqa: ARG001
     terms: Terms,  # noqa: ARG001

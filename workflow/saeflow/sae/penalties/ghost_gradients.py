@@ -14,14 +14,11 @@ NOTE: costs an encoder product more in steps in which latents are dead, to find 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor
 
 from saeflow.errors import ConfigError
 from saeflow.sae.model import SAE
-from saeflow.sae.steps.step import Batch, State, Terms, sum_of_squares
+from saeflow.sae.steps.step import Batch, State, Terms, Weights, sum_of_squares
 
 _TINY = 1e-30
 
@@ -29,7 +26,7 @@ _TINY = 1e-30
 def add(
     coefficient: float,
     sae: SAE,
-    gradients: Mapping[str, Tensor],
+    gradients: Weights,
     batch: Batch,
     state: State,
     terms: Terms,

@@ -1,4 +1,7 @@
-"""An SAE of ours, or any that can be read, in a form for others. Read `export_sae`."""
+"""An SAE of ours, or any that can be read, in a form for others.
+
+Read `export_sae`, and `model_card` for one that is published on the hub.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,30 @@ import torch
 from saeflow.files import write_atomic
 from saeflow.sae.model import SAE
 from saeflow.sae.saved import evidence
-from saeflow.sae.saved.describe import place_of
+from saeflow.sae.saved.describe import describe, place_of
 from saeflow.sae.saved.foreign import export
 from saeflow.sae.saved.load import header_at
 from saeflow.sae.saved.save import SPARSITY_NAME, save
 from saeflow.work import bulk_of
 
+_HEAD = """---
+library_name: saelens
+tags: [sparse-autoencoder, interpretability, saeflow]
+---
+
+# A sparse autoencoder{title}
+
+Files: SAELens' directory, with a header of saeflow under `metadata.saeflow` in `cfg.json`.
+
+```python
+from sae_lens import SAE
+
+sae = SAE.load_from_disk("this directory")
+```
+
+| | |
+|---|---|
+"""
 _LATENTS = "on/*/*/reconstruction.json"
 
 
@@ -66,3 +87,16 @@ def measured_density(record: Path) -> torch.Tensor | None:
     latents = pd.read_parquet(bulk_of(found[0]) / "latents.parquet").sort_values("latent")
     fired, n_tokens = latents["fired"].to_numpy("float64"), read_json(found[0])["n_tokens"]
     return torch.from_numpy(fired / n_tokens)
+
+
+def model_card(sae: SAE, record: Path | None = None) -> str:
+    """Return the text of README.md: what it is, what was measured, how to load it."""
+    found = describe(sae, record)
+    title = " of " + found.facts["model"] if "model" in found.facts else ""
+    title += f" at {found.facts['hook']}" if "hook" in found.facts else ""
+    lines = [f"| {name} | {value} |" for name, value in found.facts.items()]
+    text = _HEAD.format(title=title) + "\n".join(lines) + "\n"
+    if found.metrics:
+        text += "\nMeasured:\n\n| on | metric | value |\n|---|---|---|\n"
+        text += "\n".join(f"| {p} | {n} | {v:.4g} |" for (p, n), v in found.metrics.items()) + "\n"
+    return text

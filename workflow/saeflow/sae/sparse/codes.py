@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from saeflow.sae.sparse.bags import weighted_sums
-from saeflow.sae.sparse.by_latent import ByLatent
+from saeflow.sae.sparse.by_latent import ByLatent, weighted_sums
 from saeflow.sae.sparse.rows import each_block, flat_nonzero, on_cpu
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from saeflow.config.training import Training
 from saeflow.errors import ModelError
 from saeflow.sae.model import SAE
 from saeflow.sae.schedule import learning_rate
-from saeflow.sae.steps.step import Batch, State, Terms, Workspace
+from saeflow.sae.steps.step import Batch, State, Terms, Weights, Workspace
 from saeflow.sae.training.optim import Adam, clip, normalise, remove_parallel
 
 
@@ -68,13 +68,7 @@ class Objective(Protocol):
     def initial(self, batch: Batch) -> dict[str, Tensor]:
         """Return first weights, from a first batch."""
 
-    def step(
-        self,
-        weights: Mapping[str, Tensor],
-        gradients: Mapping[str, Tensor],
-        batch: Batch,
-        state: State,
-    ) -> Terms:
+    def step(self, weights: Weights, gradients: Weights, batch: Batch, state: State) -> Terms:
         """Write the gradients and return the loss' terms."""
 
     def judged(self, batch: Batch) -> Batch:
@@ -83,7 +77,7 @@ class Objective(Protocol):
 
     def revive(
         self,
-        weights: Mapping[str, Tensor],  # noqa: ARG002
+        weights: Weights,  # noqa: ARG002
         dead: Tensor,  # noqa: ARG002
         *,
         tokens: int,  # noqa: ARG002
@@ -93,7 +87,7 @@ class Objective(Protocol):
         """Give dead latents new weights, in place, where that is due after ``tokens`` tokens."""
         return None
 
-    def result(self, weights: Mapping[str, Tensor], training: Mapping[str, Any]) -> SAE:
+    def result(self, weights: Weights, training: Mapping[str, Any]) -> SAE:
         """Return the SAE that the weights make; ``training`` goes into its header."""
 
 
@@ -143,10 +137,25 @@ class Descent:
         """
         run, size = self.objective.run, self.objective.run.batch_size
         tokens, total = n_done * size, n_steps * size
-        rate = self._rate(tokens, len(batch), total)
+        warmup, decay = run.schedule(total)
+        rate = learning_rate(
+            run.learning_rate,
+            tokens=tokens,
+            batch=len(batch),
+            total=total,
+            warmup=warmup,
+            decay=decay,
+            shape=run.decay_shape,
+        )
         state = State(tokens, self.silent >= run.dead_tokens, workspace, total)
         terms = self.objective.step(self.weights, self._gradients, batch, state)
-        self._check_finite(terms.loss, n_done)
+        if not math.isfinite(terms.loss):
+            raise ModelError(
+                "the loss is not finite: the training diverged",
+                where=f"{self.objective.name} > step {n_done + 1}",
+                got=terms.loss,
+                remedy="Lower its learning_rate; the last checkpoint is kept.",
+            )
         for name in self.objective.unit_rows:
             remove_parallel(self._gradients[name], self.weights[name])
         if run.clip_norm is not None:
@@ -173,25 +182,3 @@ class Descent:
     def n_dead(self) -> int:
         """Latents that were silent for ``dead_tokens`` tokens."""
         return int((self.silent >= self.objective.run.dead_tokens).sum())
-
-    def _rate(self, tokens: int, batch: int, total: int) -> float:
-        run = self.objective.run
-        warmup, decay = run.schedule(total)
-        return learning_rate(
-            run.learning_rate,
-            tokens=tokens,
-            batch=batch,
-            total=total,
-            warmup=warmup,
-            decay=decay,
-            shape=run.decay_shape,
-        )
-
-    def _check_finite(self, loss: float, n_done: int) -> None:
-        if not math.isfinite(loss):
-            raise ModelError(
-                "the loss is not finite: the training diverged",
-                where=f"{self.objective.name} > step {n_done + 1}",
-                got=loss,
-                remedy="Lower its learning_rate; the last checkpoint is kept.",
-            )

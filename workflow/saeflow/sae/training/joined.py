@@ -19,9 +19,8 @@ from saeflow.config.base import Section
 from saeflow.files import read_json
 from saeflow.sae.model import SAE
 from saeflow.sae.scale import factor, fold_columns
-from saeflow.sae.steps.step import Batch
-from saeflow.sae.training.pairs import Pairs
-from saeflow.sae.training.rows import Moments, TrainingRows
+from saeflow.sae.steps.step import Batch, Weights
+from saeflow.sae.training.rows import Moments, Pairs, TrainingRows
 from saeflow.sae.training.train import SAEObjective
 
 
@@ -109,7 +108,7 @@ class CrosscoderObjective(SAEObjective):
             batch.memo[key] = Batch(batch.x * self._columns(batch.x))
         return batch.memo[key]
 
-    def result(self, weights: Mapping[str, Tensor], training: Mapping[str, Any]) -> SAE:
+    def result(self, weights: Weights, training: Mapping[str, Any]) -> SAE:
         """Return the crosscoder of unscaled activations that the weights make."""
         sae = super().result(weights, training)
         folded = fold_columns(sae.weights, self._columns(sae.W_dec))

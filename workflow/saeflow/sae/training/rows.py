@@ -1,23 +1,25 @@
-"""The rows that the SAEs of a hook are trained on, for what is taken of them besides the pass.
+"""The rows that the SAEs of a hook are trained on: read `TrainingRows` and `Pairs`.
 
-Their exact statistics, and a seeded draw of some of them. Nothing here moves the position of a
-training's loader. Read `TrainingRows`.
+The first has what is taken of them besides the pass, their exact statistics and a seeded draw of
+some; it moves the position of no training's loader.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from saeflow.activations.excerpts import batches_in_order, ordinary_rows
+from saeflow.activations.loader import Loader
 from saeflow.activations.reader import Store, open_store
-from saeflow.errors import DataError
+from saeflow.errors import DataError, StoreError
 from saeflow.files import read_json
 from saeflow.sae.steps.step import Batch
 from saeflow.tokens.flags import excluded
@@ -143,3 +145,36 @@ def kept_rows(store: Store, part: str | None = None) -> np.ndarray:
             remedy=f"Give the dataset a larger {SPLIT} share under `splits`.",
         )
     return kept
+
+
+class Pairs:
+    """Loaders of equal settings that move together; yields (x, target): a transcoder's batches.
+
+    One seed gives the same tokens in the same order, so a pair costs what two hooks cost to read.
+    """
+
+    def __init__(self, loaders: Sequence[Loader]) -> None:
+        self._loaders = tuple(loaders)
+
+    def state(self) -> dict[str, Any]:
+        """Return the position of both."""
+        return self._loaders[0].state()
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches that were not given yet."""
+        with ExitStack() as stack:
+            parts = [stack.enter_context(closing(iter(loader))) for loader in self._loaders]
+            yield from zip(*parts, strict=True)
+
+
+def require_pair(store: Store, target: Store) -> None:
+    """Raise a `StoreError` unless two stores give the same rows in the same order."""
+    for name, of in (("row table", lambda s: s.record["rows"]), ("rows", lambda s: s.n_rows)):
+        if of(store) != of(target):
+            raise StoreError(
+                f"the activations of two hooks do not pair up: their {name} differ",
+                where=target.path,
+                expected=f"{of(store)}, as in {store.path}",
+                got=of(target),
+                remedy="Harvest both on the same tokens: of one dataset, packing and tokenizer.",
+            )

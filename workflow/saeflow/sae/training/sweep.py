@@ -22,11 +22,11 @@ from saeflow.config.training import Training
 from saeflow.device import pick
 from saeflow.errors import StoreError
 from saeflow.files import read_json
+from saeflow.sae.baselines import BASELINES
 from saeflow.sae.training import passes
-from saeflow.sae.training.baseline import BASELINES, fit_baseline
+from saeflow.sae.training.baseline import fit_baseline
 from saeflow.sae.training.descent import Objective
-from saeflow.sae.training.pairs import Pairs, require_pair
-from saeflow.sae.training.rows import SPLIT, TrainingRows, kept_rows
+from saeflow.sae.training.rows import SPLIT, Pairs, TrainingRows, kept_rows, require_pair
 from saeflow.sae.training.train import SAEObjective, recipe_of
 from saeflow.sae.training.trainee import Trainee
 from saeflow.task import Task, attempting, joined
@@ -114,9 +114,9 @@ def _train(
         objective, combine = crosscoders.CrosscoderObjective, crosscoders.Joined
         of_each = [activations_header(read_json(record)) for record in (activations, *others)]
         header["joined"] = [{name: one[name] for name in _ORIGIN[:2]} for one in of_each]
-    baselines, to_train = registry.names(BASELINES), []
+    to_train = []
     for task in tasks:
-        if task.settings["architecture"] in baselines:
+        if task.settings["architecture"] in BASELINES:
             with task.attempt():
                 fit_baseline(task, rows, header)
         else:

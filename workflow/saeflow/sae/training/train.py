@@ -15,12 +15,11 @@ from saeflow import registry
 from saeflow.config.base import Section
 from saeflow.config.shared_recipe import Recipe
 from saeflow.errors import ConfigError
-from saeflow.sae import input_norm
+from saeflow.sae import input_norm, penalties
 from saeflow.sae.model import ARCHITECTURES, SAE
 from saeflow.sae.scale import factor, fold
 from saeflow.sae.steps.initial import center, directions, generator_of
-from saeflow.sae.steps.step import Batch, State, Terms
-from saeflow.sae.training import further
+from saeflow.sae.steps.step import Batch, State, Terms, Weights
 from saeflow.sae.training.descent import Revived
 from saeflow.sae.training.rows import TrainingRows
 
@@ -84,7 +83,7 @@ class SAEObjective:
         self.name = f"{header['hook']} > {name} SAE (seed {self.seed})"
         self.unit_rows = ("W_dec",) if self.rule.unit_norm_decoder else ()
         self.buffers = self._module.BUFFERS
-        self._further = further.terms(self.run.penalties.plain())
+        self._penalties = self.run.penalties.plain()
         if self.run.target is not None and self.rule.subtract_b_dec:
             raise ConfigError(
                 "a transcoder's decoder bias is in the space of its target",
@@ -124,23 +123,17 @@ class SAEObjective:
             weights |= {"W_dec": rows * size, "b_dec": center(self.rule.center, batch.target)}
         return weights
 
-    def step(
-        self,
-        weights: Mapping[str, Tensor],
-        gradients: Mapping[str, Tensor],
-        batch: Batch,
-        state: State,
-    ) -> Terms:
+    def step(self, weights: Weights, gradients: Weights, batch: Batch, state: State) -> Terms:
         """Write the gradients of the loss and return its terms, the error of unscaled targets."""
         batch = self.prepared(batch)
         workspace = state.workspace.multiplying_in(self.run.matmul_dtype)
         state = dataclasses.replace(state, workspace=workspace)
         terms = self._module.step(weights, gradients, self.rule, batch, state)
-        terms = further.add(self._further, self._sae(weights), gradients, batch, state, terms)
+        terms = penalties.add(self._penalties, self._sae(weights), gradients, batch, state, terms)
         return dataclasses.replace(terms, error=terms.error / self.scales[1] ** 2)
 
     def revive(
-        self, weights: Mapping[str, Tensor], dead: Tensor, *, tokens: int, batch: int, total: int
+        self, weights: Weights, dead: Tensor, *, tokens: int, batch: int, total: int
     ) -> Revived | None:
         """Resample dead latents where that is due after ``tokens`` tokens, ``batch`` in the last.
 
@@ -159,7 +152,7 @@ class SAEObjective:
         names = (*remedy.CHANGED, "threshold")
         return Revived(latents, tuple(n for n in names if n in weights and n not in self.buffers))
 
-    def result(self, weights: Mapping[str, Tensor], training: Mapping[str, Any]) -> SAE:
+    def result(self, weights: Weights, training: Mapping[str, Any]) -> SAE:
         """Return the SAE of unscaled activations that the weights make."""
         facts = {**training, "scale": list(self.scales), **self._found}
         # what a step remembers for training alone is marked by its name (see `steps/step.py`)
@@ -178,7 +171,7 @@ class SAEObjective:
         }
         return SAE(self.run.architecture, self.rule, fold(kept, *self.scales), header)
 
-    def _sae(self, weights: Mapping[str, Tensor]) -> SAE:
+    def _sae(self, weights: Weights) -> SAE:
         """Return the SAE in training: of prepared activations, with the weights themselves."""
         return SAE(self.run.architecture, self.rule, weights)
 

@@ -16,7 +16,7 @@ from saeflow.config.training import Training
 from saeflow.errors import DataError
 from saeflow.sae.model import SAE
 from saeflow.sae.saved.save import CONFIG_NAME, FILES, config, header_of, save
-from saeflow.sae.steps.step import Batch, Terms, Workspace
+from saeflow.sae.steps.step import Batch, Terms, Weights, Workspace
 from saeflow.sae.training import checkpoint
 from saeflow.sae.training.descent import Descent, Objective
 from saeflow.sae.training.log import LOG_NAME, TrainLog
@@ -108,9 +108,7 @@ class Trainee:
         self.work.restart(keep=self.objective.kept)
         self.log.start()
 
-    def _restore(
-        self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], device: torch.device
-    ) -> None:
+    def _restore(self, tensors: Weights, state: Mapping[str, Any], device: torch.device) -> None:
         tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
         self._descent = Descent(self.objective, _part(tensors, checkpoint.WEIGHTS))
         self._descent.adam.load(_part(tensors, "moments/"), state["n_done"])
@@ -191,6 +189,6 @@ class Trainee:
         self.task.finish(header)
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _part(tensors: Weights, prefix: str) -> dict[str, Tensor]:
     """Return the tensors whose names start with ``prefix``, without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
