@@ -7,10 +7,8 @@ After the post on the universality of SAE features (2024) that compares SAEs of 
 from __future__ import annotations
 
 from saeflow.studies.study import Figure, Study, Table
-from saeflow.studies.universality import crosscoders, fates, matches, pairs, post
+from saeflow.studies.universality import crosscoders, fates, matches, pairs, post, rows
 from saeflow.studies.universality.comparisons import each_sae, paired
-from saeflow.studies.universality.matches.rows import effect_saes, known_saes, shown_saes
-from saeflow.studies.universality.post.rows import in_model
 
 _PARTS = (pairs, post, fates, matches, crosscoders)
 
@@ -35,10 +33,10 @@ STUDY = Study(
     rows=each_sae,
     rows_of={
         "similarity": paired,
-        "language": in_model,
-        "splitting": fates.of_widths,
-        "effects": effect_saes,
-        "facts": known_saes,
-        "contexts": shown_saes,
+        "language": rows.in_model,
+        "splitting": rows.of_widths,
+        "effects": rows.effect_saes,
+        "facts": rows.known_saes,
+        "contexts": rows.shown_saes,
     },
 )

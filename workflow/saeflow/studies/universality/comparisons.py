@@ -75,6 +75,16 @@ def pairs(config: Config, section: Config) -> list[Pair]:
     return found
 
 
+def compared_pairs(config: Config, section: Config) -> list[Pair]:
+    """Return the pairs of comparisons, without those with nulls."""
+    return [pair for pair in pairs(config, section) if pair.comparison not in NULLS]
+
+
+def first_seed(section: Config) -> Config:
+    """Return the study's section with the first of its seeds alone."""
+    return {**section, "seeds": section["seeds"][:1]}
+
+
 def of_comparison(section: Config, comparison: Mapping[str, Any]) -> dict[str, Any]:
     """Return the study's section with what a comparison sets in the place of its own."""
     own = {key: comparison[key] for key in KEYS.values() if comparison[key] is not None}
@@ -108,10 +118,14 @@ def as_given(found: Iterable[Pair]) -> dict[str, Any]:
     return {"pairs": [pair._asdict() for pair in found]}
 
 
+def places_of(there: Config) -> list[Mapping[str, str]]:
+    """Return where SAEs of what `of_comparison` gives are trained."""
+    return there["train_on"] if isinstance(there["train_on"], list) else [there["train_on"]]
+
+
 def _saes(section: Config, comparison: Mapping[str, Any]) -> Iterator[Row]:
     there = of_comparison(section, comparison)
-    places = there["train_on"] if isinstance(there["train_on"], list) else [there["train_on"]]
-    for place in places:
+    for place in places_of(there):
         yield from every_sae({}, there, train_on=place)
 
 
@@ -119,17 +133,14 @@ def _within(
     config: Config, name: str, comparison: Mapping[str, Any], saes: list[Row]
 ) -> Iterator[Pair]:
     """Yield the pairs of a comparison."""
-    varied = [part for key in comparison["vary"] for part in _parts(key)]
+    of_place = {"train_on": ("dataset", "packing")}
+    varied = [part for key in comparison["vary"] for part in of_place.get(key, (key,))]
     against = comparison["against"]
     for one, other in itertools.combinations(saes, 2):
         if all(one[key] == other[key] for key in one if key not in varied) and (
             against is None or against in (one[varied[0]], other[varied[0]])
         ):
             yield _pair(config, name, one, other)
-
-
-def _parts(key: str) -> tuple[str, ...]:
-    return ("dataset", "packing") if key == "train_on" else (key,)
 
 
 def _nulls(section: Config) -> Iterator[tuple[str, Row, Row]]:
@@ -142,7 +153,7 @@ def _nulls(section: Config) -> Iterator[tuple[str, Row, Row]]:
     parts = (section, *section["comparisons"].values())
     used = {seed for part in parts for seed in part["seeds"] or ()}
     apart = {"seed": next(seed for seed in itertools.count(_SEED_OF_NULLS) if seed not in used)}
-    for one in every_sae({}, {**section, "seeds": section["seeds"][:1]}):
+    for one in every_sae({}, first_seed(section)):
         changed = [
             *((LAYER, {"hook": hook}) for hook in nulls["hooks"]),
             *((UNTRAINED, {"sae": sae}) for sae in nulls["saes"]),

@@ -1,6 +1,8 @@
 """What was measured of pairs, beside what is known of both SAEs: the one way for all tables.
 
-Read `compared`; of the SAEs one by one `saes_of`.
+Read `compared`; of the SAEs one by one `saes_of`. Functions that build tables all take ``runs``, of
+the kinds that their entry in the spec reads; `Pairs`; and, where there are intervals, ``bootstrap``
+and ``seed``, the number of resamples, of what their table says, and the seed of these.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from saeflow.hooks import Hook
+from saeflow.metrics.facts import COLUMNS as SUMS
+from saeflow.metrics.facts import COUNTS, FACTS, fact_f1
 from saeflow.studies.universality.comparisons import NULLS
 from saeflow.tables.runs import ORIGINAL, SAE, Key, Record, Run
 
@@ -23,6 +27,10 @@ OF_SAE = (
     "baseline", "architecture", "d_in", "expansion", "order", "part",
 )  # fmt: skip
 """What a table says of each of two SAEs, as ``first_model`` and so on."""
+
+
+Pairs = Sequence[Mapping[str, Any]]
+"""Of each pair comparison, differ, first, second and reference, as `comparisons.as_given` gives."""
 
 
 class Sae(NamedTuple):
@@ -146,16 +154,8 @@ COLUMNS = ("comparison", "differ", *(f"{side}_{name}" for side in SIDES for name
 """Those of `Compared.columns`."""
 
 
-def compared(runs: Sequence[Run], pairs: Iterable[Mapping[str, Any]]) -> Iterator[Compared]:
-    """Yield the pairs of a study of which there is a similarity, in the order of the study.
-
-    Parameters
-    ----------
-    runs
-        Of kinds "similarity" and "sae", and "codes" where a table needs these.
-    pairs
-        What `saeflow.studies.universality.comparisons.given_pairs` gives.
-    """
+def compared(runs: Sequence[Run], pairs: Pairs) -> Iterator[Compared]:
+    """Yield the pairs of a study of which there is a similarity, in the order of the study."""
     saes = saes_of(runs)
     found = {(run.key.training, *run.key.other): run for run in runs if SIMILARITY in run.records}
     for pair in pairs:
@@ -184,3 +184,16 @@ def key_of(row: Mapping[str, Any]) -> Key:
     name, _, method = row["sae"].partition("~")
     place = (row["model"], row["dataset"], row["packing"], row["hook"])
     return Key(*place, name, row["seed"], method or ORIGINAL)
+
+
+def known_facts(run: Run) -> pd.DataFrame:
+    """Return what the latents of an SAE with the measure ``facts`` tell of a generated world.
+
+    By the name of the fact: its kind, n, share, best latent, auc and f1.
+    """
+    record = run.records["facts"]
+    facts, counts = record.table(FACTS), record.table(COUNTS)
+    sums = counts.groupby("fact", sort=False)[list(SUMS)].sum().loc[facts["fact"]]
+    share = facts["n"].to_numpy() / record.facts["n_tokens"]
+    f1 = fact_f1({name: sums[name].to_numpy(float) for name in sums})
+    return facts.assign(share=share, f1=f1).set_index("fact")

@@ -13,8 +13,8 @@ from saeflow.config.base import Section as Part
 from saeflow.config.checks import check_study, refer, tokenizer_of
 from saeflow.config.sections import Place, StudySection
 from saeflow.errors import ConfigError
-from saeflow.studies.universality.comparisons import KEYS, NULLS, of_comparison, pairs
-from saeflow.studies.universality.crosscoders.rows import crosscoder_rows, places
+from saeflow.studies.universality.comparisons import KEYS, NULLS, of_comparison, pairs, places_of
+from saeflow.studies.universality.rows import crosscoder_rows, places
 
 
 class Comparison(Part):
@@ -110,8 +110,7 @@ def _check(
                 expected="two at least, for it varies",
                 got=values,
             )
-    places = there["train_on"] if isinstance(there["train_on"], list) else [there["train_on"]]
-    if len(places) > 1 and "train_on" not in own["vary"]:
+    if len(places_of(there)) > 1 and "train_on" not in own["vary"]:
         raise ConfigError(
             "SAEs are trained at several places, which the comparison does not vary",
             where=f"{where} > vary",
@@ -120,7 +119,7 @@ def _check(
         )
     if own["against"] is not None:
         _check_against(own["vary"], there, where, own["against"])
-    for place in places:
+    for place in places_of(there):
         _check_saes(config, there, where, place)
 
 
@@ -171,9 +170,9 @@ def _check_nulls(config: Mapping[str, Any], section: Mapping[str, Any], where: s
 def _check_saes(
     config: Mapping[str, Any], there: Mapping[str, Any], where: str, place: Mapping[str, str]
 ) -> None:
-    for key, section in (("models", "models"), ("saes", "saes")):
+    for key in ("models", "saes"):
         for name in there[key]:
-            refer(config, section, name.partition("@")[0], f"{where} > {key}")
+            refer(config, key, name.partition("@")[0], f"{where} > {key}")
     study = {**there, "train_on": place}
     check_study(config, where, study)
     check_amounts(config, study, where.partition(" > ")[0])

@@ -11,7 +11,7 @@ from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.plan.plan import Plan
 from saeflow.sae.training.train import recipe_of
-from saeflow.studies.universality.crosscoders.rows import crosscoder_rows, places
+from saeflow.studies.universality.rows import crosscoder_rows, places
 from saeflow.studies.universality.section import Section
 
 ON = {"dataset": "texts", "packing": "ctx-64"}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from saeflow.studies.universality.crosscoders import summary
+from saeflow.studies.universality import summary
 from saeflow.studies.universality.crosscoders.agreement import agreement
 from saeflow.studies.universality.crosscoders.figures import agreement as draw_agreement
 from saeflow.studies.universality.crosscoders.figures import relative_norms

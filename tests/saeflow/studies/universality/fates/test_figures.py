@@ -13,12 +13,13 @@ from made_up_fates import counted, families, noisy, own_saes, widths
 from readable import faults
 from saeflow.figures.save import save_figure
 from saeflow.studies.study import WITH, Study
-from saeflow.studies.universality.fates import FIGURES, TABLES, given_own, of_widths
+from saeflow.studies.universality.fates import FIGURES, TABLES
 from saeflow.studies.universality.fates.factorial import factorial, fate_shares
 from saeflow.studies.universality.fates.found import found_by, found_ranked
 from saeflow.studies.universality.fates.lineages import lineages
-from saeflow.studies.universality.fates.summary import absorbed, fates, shared, shares, split
 from saeflow.studies.universality.fates.widths import absorption, children
+from saeflow.studies.universality.rows import given_own, of_widths
+from saeflow.studies.universality.summary import absorbed, fates, shared, shares, split
 from saeflow.tables.files import read_csv, write_csv
 
 SEEN = os.environ.get("SAEFLOW_FIGURES")

@@ -10,8 +10,8 @@ from readable import faults
 from saeflow.studies.classification.facts import EVERY
 from saeflow.studies.universality.matches import fact_figures
 from saeflow.studies.universality.matches.facts import facts_found, facts_universal
-from saeflow.studies.universality.matches.summary import known
 from saeflow.studies.universality.reading import compared
+from saeflow.studies.universality.summary import known
 from saeflow.world.facts import KINDS
 
 SEEDS = {"seeds": {"vary": ["seed"], "seeds": [0, 1, 2]}}

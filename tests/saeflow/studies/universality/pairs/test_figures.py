@@ -16,7 +16,8 @@ from saeflow.metrics.registry import METRICS
 from saeflow.registry import function
 from saeflow.studies.universality import STUDY, pairs
 from saeflow.studies.universality.comparisons import NULLS
-from saeflow.studies.universality.pairs import has_maps, maps
+from saeflow.studies.universality.pairs import maps
+from saeflow.studies.universality.rows import has_maps
 from saeflow.tables.files import read_csv, write_csv
 
 

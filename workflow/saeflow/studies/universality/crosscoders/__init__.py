@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from saeflow.studies.study import Config, Figure, Row, Table
-from saeflow.studies.universality.comparisons import each_sae, given_pairs, pairs
-from saeflow.studies.universality.crosscoders.rows import (
-    crosscoder_rows,
-    given_crosscoders,
-    has_crosscoders,
-    places,
-)
+from saeflow.studies.study import Figure, Table
+from saeflow.studies.universality import rows
 
 ALONE, SHARED = 0.1, 0.4
 """Relative norms of a latent that is one place's alone, below this or above 1 less this, and of one
@@ -25,38 +16,19 @@ partners; and features of the first with the partners of others of them."""
 
 _HERE = "saeflow.studies.universality.crosscoders"
 
-
-def _read(config: Config, section: Config) -> Iterator[Row]:
-    yield from each_sae(config, section)
-    yield from crosscoder_rows(config, section)
-
-
-def _given(config: Config, section: Config) -> dict[str, Any]:
-    return {**given_crosscoders(config, section), **given_pairs(config, section)}
-
-
-def has_pairs_there(config: Config, section: Config) -> bool:
-    """Whether SAEs of two places of one crosscoder are held against each other."""
-    there = [{*places(config, row)} for row in crosscoder_rows(config, section)]
-    ends = (
-        {(row["model"], row["hook"]) for row in (pair.first, pair.second)}
-        for pair in pairs(config, section)
-    )
-    return any(len(end) == 2 and end <= one for end in ends for one in there)
-
-
 TABLES: dict[str, Table] = {
-    "crosscoder_norms": Table(
-        f"{_HERE}.tables:norms", ("codes", "sae"), given=given_crosscoders, rows=crosscoder_rows,
-        when=has_crosscoders,
-    ),
-    "crosscoder_shares": Table(
-        f"{_HERE}.tables:shares", ("codes", "sae"), given=given_crosscoders, rows=crosscoder_rows,
-        when=has_crosscoders,
-    ),
+    **{
+        f"crosscoder_{name}": Table(
+            f"{_HERE}.tables:{name}", ("codes", "sae"), given=rows.given_crosscoders,
+            rows=rows.crosscoder_rows, when=lambda _, section: bool(section["crosscoders"]),
+        )
+        for name in ("norms", "shares")
+    },
     "crosscoder_agreement": Table(
-        f"{_HERE}.agreement:agreement", ("similarity", "codes", "sae"), given=_given,
-        rows_of={"codes": crosscoder_rows, "sae": _read}, resampled=True, when=has_pairs_there,
+        f"{_HERE}.agreement:agreement", ("similarity", "codes", "sae"),
+        given=rows.given_crosscoders_and_pairs,
+        rows_of={"codes": rows.crosscoder_rows, "sae": rows.crosscoders_and_others},
+        resampled=True, when=rows.has_pairs_there,
     ),
 }  # fmt: skip
 
@@ -80,7 +52,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "crosscoder_agreement": Figure(
         "crosscoder_agreement", "Whether matched features of two SAEs are one of a crosscoder",
-        draw=f"{_HERE}.figures:agreement", when=has_pairs_there,
+        draw=f"{_HERE}.figures:agreement", when=rows.has_pairs_there,
         caption="""
         Two SAEs were trained at a crosscoder's two places, each by itself, and their
         features paired one to one by the correlation of their activations. The share of

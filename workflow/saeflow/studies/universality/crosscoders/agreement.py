@@ -24,7 +24,7 @@ from saeflow.studies.universality.crosscoders.tables import (
     directions,
     kinds,
 )
-from saeflow.studies.universality.reading import Compared, Sae, compared
+from saeflow.studies.universality.reading import Compared, Pairs, Sae, compared
 from saeflow.tables.builders import EXTENT, KEY
 from saeflow.tables.runs import Run
 
@@ -36,22 +36,11 @@ def agreement(
     *,
     crosscoders: Iterable[Mapping[str, Any]],
     shuffled: Iterable[str],
-    pairs: Iterable[Mapping[str, Any]],
+    pairs: Pairs,
     bootstrap: int = 0,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return three rows per crosscoder and two SAEs at places of it.
-
-    Parameters
-    ----------
-    runs
-        Of kinds "similarity", of pairs; "codes", of crosscoders; and "sae", of both.
-    crosscoders, shuffled
-        As of `saeflow.studies.universality.crosscoders.tables.norms`.
-    pairs
-        What `saeflow.studies.universality.comparisons.given_pairs` gives.
-    bootstrap, seed
-        Number of resamples of pairs of latents, and their seed.
 
     Returns
     -------

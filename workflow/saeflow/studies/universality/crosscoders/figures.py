@@ -21,13 +21,7 @@ _OF_CROSSCODER = ["model", "hook", "sae", "seed", "other_model", "other_hook"]
 
 
 def relative_norms(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per crosscoder and place that it joins: live latents by their relative norm.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.crosscoders.tables.norms`.
-    """
+    """Draw a panel per crosscoder and place that it joins: live latents by their relative norm."""
     table, notes = finite(table[table["status"] == "live"], ["relative"])
     with use_style():
         places = _places(table)
@@ -72,13 +66,7 @@ def _histogram(ax: Axes, relative: np.ndarray) -> None:
 
 
 def agreement(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per crosscoder and place: the share of pairs of features that are one of it.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.crosscoders.agreement.agreement`.
-    """
+    """Draw a panel per crosscoder and place: the share of pairs of features that are one of it."""
     table, notes = finite(table, ["found"])
     with use_style():
         places = _places(table)

@@ -64,8 +64,6 @@ def crosscoders_of(
 
     Parameters
     ----------
-    runs
-        Of kinds "sae" and "codes".
     crosscoders
         What `saeflow.studies.universality.crosscoders.rows.given_crosscoders` gives.
     """
@@ -85,8 +83,6 @@ def norms(
 
     Parameters
     ----------
-    runs, crosscoders
-        As of `crosscoders_of`.
     shuffled
         Names of models whose weights mean nothing.
 
@@ -133,11 +129,6 @@ def shares(
     runs: Sequence[Run], *, crosscoders: Iterable[Mapping[str, Any]], shuffled: Iterable[str]
 ) -> pd.DataFrame:
     """Return one row per crosscoder and place that it joins.
-
-    Parameters
-    ----------
-    runs, crosscoders, shuffled
-        As of `norms`.
 
     Returns
     -------

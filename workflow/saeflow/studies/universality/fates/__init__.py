@@ -5,109 +5,35 @@ Read `TABLES`, then what `variance.py` says of shares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from saeflow.studies.study import Config, Figure, Row, Table, every_sae
-from saeflow.studies.universality.comparisons import NULLS, Pair, given_pairs, pairs
+from saeflow.studies.study import Figure, Table
+from saeflow.studies.universality import rows
+from saeflow.studies.universality.comparisons import given_pairs
 
 _HERE = "saeflow.studies.universality.fates"
-_FACTORS = {"seed", "order", "part"}
-
-
-def has_designs(config: Config, section: Config) -> bool:
-    """Say whether some comparison has SAEs that differ in several of seed, order and part."""
-    varied: dict[str, set[str]] = {}
-    for pair in _compared(config, section):
-        if {*pair.differ} <= _FACTORS:
-            varied.setdefault(pair.comparison, set()).update(pair.differ)
-    return any(len(names) > 1 for names in varied.values())
-
-
-def has_widths(config: Config, section: Config) -> bool:
-    """Say whether some SAEs differ in nothing but their expansion."""
-    return any(pair.differ == ("expansion",) for pair in _compared(config, section))
-
-
-def of_widths(config: Config, section: Config) -> Iterator[Row]:
-    """Yield the rows of the pairs that are steps from a width to the next, each once.
-
-    Of what a wider SAE is compared with that differs in nothing but the expansion, that is the
-    widest narrower one.
-    """
-    steps: dict[str, tuple[float, Pair]] = {}
-    for pair in _compared(config, section):
-        if pair.differ == ("expansion",):
-            both = (pair.first, pair.second)
-            narrow, wide = sorted(both, key=lambda row: _expansion(config, row))
-            known, _ = steps.get(str(wide), (0.0, pair))
-            if (own := _expansion(config, narrow)) > known:
-                steps[str(wide)] = own, pair
-    yield from (pair.row for _, pair in steps.values())
-
-
-def _expansion(config: Config, row: Row) -> float:
-    return config["saes"][row["sae"].partition("~")[0]]["expansion"]
-
-
-def has_others(config: Config, section: Config) -> bool:
-    """Say whether the study's own SAEs are compared with others at the same hook."""
-    own = [tuple(row.values()) for row in _own(section)]
-    return any(
-        not {"model", "checkpoint", "hook"} & {*pair.differ}
-        and any(tuple(row.values()) in own for row in (pair.first, pair.second))
-        for pair in _compared(config, section)
-    )
-
-
-def _compared(config: Config, section: Config) -> list[Pair]:
-    return [pair for pair in pairs(config, section) if pair.comparison not in NULLS]
-
-
-def _own(section: Config) -> list[dict[str, Any]]:
-    return list(every_sae({}, {**section, "seeds": section["seeds"][:1]}))
-
-
-def given_own(config: Config, section: Config) -> dict[str, Any]:
-    """Return the pairs, and the study's own SAEs of the first seed, as arguments of a builder."""
-    return {**given_pairs(config, section), "own": _own(section)}
-
-
 _READS = ("similarity", "sae")
-_KNOWN = ("effects", "facts")
+
+_DESIGNS: dict[str, Any] = {"given": given_pairs, "resampled": True, "when": rows.has_designs}
+_OWN: dict[str, Any] = {
+    "given": rows.given_own,
+    "also": ("effects", "facts"),
+    "when": rows.has_others,
+}
+_WIDTHS: dict[str, Any] = {"given": given_pairs, "when": rows.has_differing("expansion")}
 
 TABLES: dict[str, Table] = {
-    "factorial": Table(
-        f"{_HERE}.factorial:factorial", _READS, given=given_pairs, resampled=True,
-        when=has_designs,
-    ),
-    "fate_shares": Table(
-        f"{_HERE}.factorial:fate_shares", _READS, given=given_pairs, resampled=True,
-        when=has_designs,
-    ),
-    "found": Table(
-        f"{_HERE}.found:found", _READS, given=given_own, also=_KNOWN, when=has_others
-    ),
-    "found_by": Table(
-        f"{_HERE}.found:found_by", _READS, given=given_own, also=_KNOWN, resampled=True,
-        when=has_others,
-    ),
-    "found_ranked": Table(
-        f"{_HERE}.found:found_ranked", _READS, given=given_own, also=_KNOWN, resampled=True,
-        when=has_others,
-    ),
-    "lineages": Table(
-        f"{_HERE}.lineages:lineages", _READS, given=given_pairs, also=("splitting", "facts"),
-        when=has_widths,
-    ),
-    "children": Table(
-        f"{_HERE}.widths:children", _READS, given=given_pairs, resampled=True, when=has_widths
-    ),
+    "factorial": Table(f"{_HERE}.factorial:factorial", _READS, **_DESIGNS),
+    "fate_shares": Table(f"{_HERE}.factorial:fate_shares", _READS, **_DESIGNS),
+    "found": Table(f"{_HERE}.found:found", _READS, **_OWN),
+    "found_by": Table(f"{_HERE}.found:found_by", _READS, resampled=True, **_OWN),
+    "found_ranked": Table(f"{_HERE}.found:found_ranked", _READS, resampled=True, **_OWN),
+    "lineages": Table(f"{_HERE}.lineages:lineages", _READS, also=("splitting", "facts"), **_WIDTHS),
+    "children": Table(f"{_HERE}.widths:children", _READS, resampled=True, **_WIDTHS),
     "absorption": Table(
-        f"{_HERE}.widths:absorption", (*_READS, "splitting"), given=given_pairs, resampled=True,
-        when=has_widths,
+        f"{_HERE}.widths:absorption", (*_READS, "splitting"), resampled=True, **_WIDTHS
     ),
-}  # fmt: skip
+}
 
 FIGURES: dict[str, Figure] = {
     "factorial": Figure(

@@ -5,7 +5,7 @@ Read `Design`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from saeflow.studies.universality.comparisons import FOUND
 from saeflow.studies.universality.fates.kin import Group, groups
 from saeflow.studies.universality.fates.variance import Differing
-from saeflow.studies.universality.reading import compared
+from saeflow.studies.universality.reading import Pairs, compared
 from saeflow.tables.runs import Key, Run
 
 FACTORS = ("seed", "order", "part")
@@ -73,7 +73,7 @@ class Design(NamedTuple):
     group: Group
 
     @classmethod
-    def all(cls, runs: Sequence[Run], pairs: Sequence[Mapping[str, Any]]) -> Iterator[Design]:
+    def all(cls, runs: Sequence[Run], pairs: Pairs) -> Iterator[Design]:
         """Yield the designs among what a study compares."""
         found = [
             pair

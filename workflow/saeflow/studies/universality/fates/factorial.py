@@ -29,6 +29,7 @@ from saeflow.studies.universality.fates.variance import (
     subsets,
     sums,
 )
+from saeflow.studies.universality.reading import Pairs
 from saeflow.tables.builders import columns
 from saeflow.tables.runs import Key, Run
 
@@ -38,20 +39,9 @@ _OF_VALUE = ("reference", "n_features", "quantity", "outcome", "differ", "n_fact
 
 
 def factorial(
-    runs: Sequence[Run],
-    *,
-    pairs: Sequence[Mapping[str, Any]],
-    bootstrap: int = 0,
-    seed: int = 0,
+    runs: Sequence[Run], *, pairs: Pairs, bootstrap: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return how similar features are in SAEs that differ in what, a row per set of factors.
-
-    Parameters
-    ----------
-    runs, pairs
-        As of `saeflow.studies.universality.reading.compared`.
-    bootstrap, seed
-        Number of resamples of features, and their seed.
 
     Returns
     -------
@@ -155,20 +145,11 @@ def _estimate(values: np.ndarray) -> Estimate:
 
 
 def fate_shares(
-    runs: Sequence[Run],
-    *,
-    pairs: Sequence[Mapping[str, Any]],
-    bootstrap: int = 0,
-    seed: int = 0,
+    runs: Sequence[Run], *, pairs: Pairs, bootstrap: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return whose the variance of features' fates is, a row per source.
 
     An SAE and itself agree by construction and are no cell of the design.
-
-    Parameters
-    ----------
-    runs, pairs, bootstrap, seed
-        As of `factorial`.
 
     Returns
     -------

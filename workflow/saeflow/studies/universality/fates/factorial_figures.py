@@ -30,13 +30,7 @@ _CHANCE = "by chance"
 
 
 def factorial(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per design: similarity, share found and dividends of each set of factors.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.fates.factorial.factorial`.
-    """
+    """Draw a panel per design: similarity, share found and dividends of each set of factors."""
     table, odd = finite(table, ["value"])
     table, fewer = shown_hooks(table, 3)
     with use_style():
@@ -106,13 +100,7 @@ def _handles() -> list[Line2D]:
 
 
 def fate_shares(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per design: bars of the shares of the variance that each source has.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.fates.factorial.fate_shares`.
-    """
+    """Draw a panel per design: bars of the shares of the variance that each source has."""
     table, odd = finite(table, ["share"])
     table, fewer = shown_hooks(table)
     with use_style():

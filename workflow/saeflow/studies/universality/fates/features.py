@@ -10,9 +10,16 @@ import pandas as pd
 
 from saeflow.studies.classification.facts import CAPTURED
 from saeflow.studies.universality.comparisons import FOUND
-from saeflow.studies.universality.facts import known_facts
 from saeflow.studies.universality.fates.designs import FACTORS, QUANTITIES
-from saeflow.studies.universality.reading import Compared, Sae, compared, key_of, saes_of
+from saeflow.studies.universality.reading import (
+    Compared,
+    Pairs,
+    Sae,
+    compared,
+    key_of,
+    known_facts,
+    saes_of,
+)
 from saeflow.tables.runs import Run
 
 ALL, RETRAINED = "all", "retrained"
@@ -48,7 +55,7 @@ class Asked(NamedTuple):
     def each(
         cls,
         runs: Sequence[Run],
-        pairs: Sequence[Mapping[str, Any]],
+        pairs: Pairs,
         own: Sequence[Mapping[str, Any]],
     ) -> Iterator[Asked]:
         """Yield the study's own SAEs that are compared with others."""

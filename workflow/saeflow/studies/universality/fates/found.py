@@ -15,6 +15,7 @@ import pandas as pd
 from saeflow.metrics.intervals import Estimate, interval, mean_of, resample
 from saeflow.studies.universality.fates.designs import QUANTITIES
 from saeflow.studies.universality.fates.features import ALL, PLACE, RETRAINED, Asked
+from saeflow.studies.universality.reading import Pairs
 from saeflow.tables.builders import columns, stack
 from saeflow.tables.runs import Run
 
@@ -27,19 +28,11 @@ WEIGHTS = ("carried", "activation", "effect")
 _DECILES, _LEAST = 10, 5  # bins, and features in each
 
 
-def found(
-    runs: Sequence[Run],
-    *,
-    pairs: Sequence[Mapping[str, Any]],
-    own: Sequence[Mapping[str, Any]],
-) -> pd.DataFrame:
+def found(runs: Sequence[Run], *, pairs: Pairs, own: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a row per live latent of the study's own SAEs.
 
     Parameters
     ----------
-    runs, pairs
-        As of `saeflow.studies.universality.reading.compared`; runs of the measures "effects" and
-        "facts" too, if these are there.
     own
         Wildcards of the study's own SAEs, of one seed.
 
@@ -67,19 +60,12 @@ def found(
 def found_by(
     runs: Sequence[Run],
     *,
-    pairs: Sequence[Mapping[str, Any]],
+    pairs: Pairs,
     own: Sequence[Mapping[str, Any]],
     bootstrap: int = 0,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return how many SAEs find features of each tenth by each of `PROPERTIES`.
-
-    Parameters
-    ----------
-    runs, pairs, own
-        As of `found`.
-    bootstrap, seed
-        Number of resamples of the features of a tenth, and their seed.
 
     Returns
     -------
@@ -119,17 +105,12 @@ def found_by(
 def found_ranked(
     runs: Sequence[Run],
     *,
-    pairs: Sequence[Mapping[str, Any]],
+    pairs: Pairs,
     own: Sequence[Mapping[str, Any]],
     bootstrap: int = 0,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return what features carry that at least so many SAEs find, a row per number.
-
-    Parameters
-    ----------
-    runs, pairs, own, bootstrap, seed
-        As of `found_by`.
 
     Returns
     -------

@@ -29,13 +29,7 @@ _MOST = "features that carry most"
 
 
 def found_by(table: pd.DataFrame) -> Drawing:
-    """Draw a row of panels per SAE, one per property: the share of SAEs that find features.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.fates.found.found_by`.
-    """
+    """Draw a row of panels per SAE, one per property: the share of SAEs that find features."""
     table, odd = finite(table, ["share"])
     names = [name for name in _NAMES if name in set(table["property"])]
     table, fewer = shown_hooks(table, len(names) * table.groupby(["model", "sae"]).ngroups)
@@ -84,13 +78,7 @@ def _handles(table: pd.DataFrame) -> list[Line2D]:
 
 
 def found_ranked(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per SAE: what features carry that at least so many SAEs find, by how many.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.fates.found.found_ranked`.
-    """
+    """Draw a panel per SAE: what features carry that at least so many SAEs find, by how many."""
     table, odd = finite(table, ["carried"])
     table, fewer = shown_hooks(table, 2 * table.groupby(["model", "sae"]).ngroups)
     with use_style():

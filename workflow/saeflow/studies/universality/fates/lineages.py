@@ -14,7 +14,7 @@ import pandas as pd
 from saeflow.metrics.splitting import LEAST, NARROW, WIDE
 from saeflow.studies.universality.fates.features import told_by
 from saeflow.studies.universality.fates.kin import Group, groups
-from saeflow.studies.universality.reading import Sae, compared
+from saeflow.studies.universality.reading import Pairs, Sae, compared
 from saeflow.tables.builders import stack
 from saeflow.tables.runs import Key, Record, Run
 
@@ -74,7 +74,7 @@ class Chain(NamedTuple):
     n_tokens: int
 
     @classmethod
-    def all(cls, runs: Sequence[Run], pairs: Sequence[Mapping[str, Any]]) -> Iterator[Chain]:
+    def all(cls, runs: Sequence[Run], pairs: Pairs) -> Iterator[Chain]:
         """Yield the chains of a study."""
         found = [one for one in compared(runs, pairs) if one.differ == ("expansion",)]
         counts = {
@@ -118,14 +118,8 @@ def _of_sae(sae: Sae) -> dict[str, Any]:
     return {name: own[name] for name in _SAE[:-1]} | {"width": _width(sae)}
 
 
-def lineages(runs: Sequence[Run], *, pairs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def lineages(runs: Sequence[Run], *, pairs: Pairs) -> pd.DataFrame:
     """Return a row per live latent of each SAE of a chain.
-
-    Parameters
-    ----------
-    runs, pairs
-        As of `saeflow.studies.universality.reading.compared`; runs of the measure "facts" too, if
-        these are there.
 
     Returns
     -------

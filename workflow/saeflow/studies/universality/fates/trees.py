@@ -39,14 +39,7 @@ class _Node(NamedTuple):
 
 
 def family_trees(table: pd.DataFrame) -> Drawing:
-    """Draw the families with most descendants as trees, an SAE's width to the right of another.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.fates.lineages.lineages`; of several chains the one
-        at the middle hook of the first model is drawn, of the hooks with most widths.
-    """
+    """Draw the families with most descendants as trees, an SAE's width to the right of another."""
     chosen, note = _chain(table)
     roots = _largest(chosen)
     with use_style():

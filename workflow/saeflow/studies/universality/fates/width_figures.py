@@ -30,13 +30,7 @@ _NULL: dict[str, Any] = {"color": INK, "linewidth": 1.0, "linestyle": ":"}
 
 
 def children_by_width(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per chain: how many children features have, and how many have no parent.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.fates.widths.children`.
-    """
+    """Draw a panel per chain: how many children features have, and how many have no parent."""
 
     def above(ax: Axes, x: int, rows: pd.DataFrame) -> None:
         shares = rows.groupby("n_children")["share"].mean()
@@ -49,13 +43,7 @@ def children_by_width(table: pd.DataFrame) -> Drawing:
 
 
 def absorption(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per chain: what becomes of features' tokens, and whether parents are active.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.fates.widths.absorption`.
-    """
+    """Draw a panel per chain: what becomes of features' tokens, and whether parents are active."""
 
     def above(ax: Axes, x: int, rows: pd.DataFrame) -> None:
         means = rows.groupby("outcome")[["share", "null"]].mean().reindex(_OUTCOMES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from saeflow.metrics.intervals import mean_of
 from saeflow.metrics.splitting import LEAST, NARROW, WIDE
 from saeflow.studies.universality.fates.lineages import PLACE, Chain, Step
+from saeflow.studies.universality.reading import Pairs
 from saeflow.tables.builders import columns
 from saeflow.tables.runs import Run
 
@@ -25,20 +26,9 @@ _BETWEEN = ("narrow", "wide", "narrow_expansion", "wide_expansion", "n_narrow", 
 
 
 def children(
-    runs: Sequence[Run],
-    *,
-    pairs: Sequence[Mapping[str, Any]],
-    bootstrap: int = 0,
-    seed: int = 0,
+    runs: Sequence[Run], *, pairs: Pairs, bootstrap: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return how many features of an SAE have how many children in the next wider one.
-
-    Parameters
-    ----------
-    runs, pairs
-        As of `lineages`.
-    bootstrap, seed
-        Number of resamples of features, and their seed.
 
     Returns
     -------
@@ -89,20 +79,9 @@ def _between(step: Step, n_narrow: int) -> dict[str, Any]:
 
 
 def absorption(
-    runs: Sequence[Run],
-    *,
-    pairs: Sequence[Mapping[str, Any]],
-    bootstrap: int = 0,
-    seed: int = 0,
+    runs: Sequence[Run], *, pairs: Pairs, bootstrap: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return what becomes of the tokens of an SAE's features in the next wider one.
-
-    Parameters
-    ----------
-    runs, pairs
-        As of `lineages`; runs of the measure "splitting" too.
-    bootstrap, seed
-        Number of resamples of features, and their seed.
 
     Returns
     -------

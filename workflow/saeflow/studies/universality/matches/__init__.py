@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from saeflow.studies.study import Figure, Table
+from saeflow.studies.universality import rows
 from saeflow.studies.universality.comparisons import FOUND
-from saeflow.studies.universality.matches.rows import (
-    given_known,
-    given_shown,
-    has_effects,
-    has_facts,
-    has_shown,
-)
 
 MATCHED, UNMATCHED = FOUND, 0.5
 """Correlation of activations from which on a feature has a match, and below which it has none."""
 
 _HERE = "saeflow.studies.universality.matches"
 
+_KNOWN: dict[str, Any] = {"given": rows.given_known, "when": rows.has_some(rows.known_pairs)}
+
 TABLES: dict[str, Table] = {
     "matched_contexts": Table(
-        f"{_HERE}.shown:matched_contexts", ("similarity", "contexts", "sae"), given=given_shown,
-        when=has_shown,
+        f"{_HERE}.shown:matched_contexts", ("similarity", "contexts", "sae"),
+        given=rows.given_shown, when=rows.has_some(rows.shown_pairs),
     ),
-    "effects": Table(f"{_HERE}.effects:effects", ("effects",), when=has_effects),
+    "effects": Table(
+        f"{_HERE}.effects:effects", ("effects",), when=rows.has_some(rows.effect_saes)
+    ),
     "facts_found": Table(
-        f"{_HERE}.facts:facts_found", ("similarity", "facts", "sae"), given=given_known,
-        when=has_facts,
+        f"{_HERE}.facts:facts_found", ("similarity", "facts", "sae"), **_KNOWN
     ),
     "facts_universal": Table(
-        f"{_HERE}.facts:facts_universal", ("similarity", "facts", "sae"), given=given_known,
-        resampled=True, when=has_facts,
+        f"{_HERE}.facts:facts_universal", ("similarity", "facts", "sae"), resampled=True, **_KNOWN
     ),
 }  # fmt: skip
 

@@ -17,11 +17,6 @@ _FACTS = ("n_predictions", "n_exact", "correlation", "rank_correlation")
 def effects(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row per SAE.
 
-    Parameters
-    ----------
-    runs
-        Runs of the measure ``effects``.
-
     Returns
     -------
     DataFrame

@@ -26,13 +26,7 @@ def by_correlation(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def facts_universal(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per comparison: features of facts against others that are as frequent.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.matches.facts.facts_found`, of one similarity.
-    """
+    """Draw a panel per comparison: features of facts against others that are as frequent."""
     table, odd = finite(table[table["n_matches"] > 0], ["value", "alike"])
     with use_style():
         places = [
@@ -76,13 +70,7 @@ def _handle(kind: str) -> Line2D:
 
 
 def facts_found(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per comparison: how many facts are found by how many SAEs, by kind.
-
-    Parameters
-    ----------
-    table
-        As of `facts_universal`.
-    """
+    """Draw a panel per comparison: how many facts are found by how many SAEs, by kind."""
     with use_style():
         places = [
             Place(("",), comparison, f"{comparison}, {rows['n_saes'].max():.0f} SAEs", rows)

@@ -15,8 +15,7 @@ import pandas as pd
 from saeflow.metrics.intervals import mean_of
 from saeflow.metrics.similarity import DECODER
 from saeflow.studies.classification.facts import CAPTURED, EVERY
-from saeflow.studies.universality.facts import known_facts
-from saeflow.studies.universality.reading import Compared, compared
+from saeflow.studies.universality.reading import Compared, Pairs, compared, known_facts
 from saeflow.tables.builders import columns
 from saeflow.tables.runs import Key, Run
 
@@ -29,13 +28,8 @@ _OF_FACT = ("fact", "kind", "n", "share", "n_saes", "found", "f1", "auc")
 _OF_MATCH = ("similarity", "value", "alike", "more", "same", "n_matches")
 
 
-def facts_found(runs: Sequence[Run], *, pairs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def facts_found(runs: Sequence[Run], *, pairs: Pairs) -> pd.DataFrame:
     """Return one row per comparison, known fact and similarity.
-
-    Parameters
-    ----------
-    runs, pairs
-        As of `saeflow.studies.universality.reading.compared`; SAEs with the measure ``facts``.
 
     Returns
     -------
@@ -63,20 +57,9 @@ def facts_found(runs: Sequence[Run], *, pairs: Sequence[Mapping[str, Any]]) -> p
 
 
 def facts_universal(
-    runs: Sequence[Run],
-    *,
-    pairs: Sequence[Mapping[str, Any]],
-    bootstrap: int = 0,
-    seed: int = 0,
+    runs: Sequence[Run], *, pairs: Pairs, bootstrap: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return one row per comparison, kind of facts and similarity.
-
-    Parameters
-    ----------
-    runs, pairs
-        As of `facts_found`.
-    bootstrap, seed
-        Number of resamples of the facts, and their seed.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,15 @@ import pandas as pd
 from saeflow.metrics.contexts import FILE
 from saeflow.metrics.similarity import DECODER
 from saeflow.studies.universality.matches import MATCHED, UNMATCHED
-from saeflow.studies.universality.reading import COLUMNS, FIRST, SIDES, Compared, Sae, compared
+from saeflow.studies.universality.reading import (
+    COLUMNS,
+    FIRST,
+    SIDES,
+    Compared,
+    Pairs,
+    Sae,
+    compared,
+)
 from saeflow.tables.runs import Run
 
 BEST, RANDOM, ALONE = KINDS = ("best match", "random match", "no match")
@@ -22,18 +30,11 @@ _CONTEXTS = "contexts"
 _PER_KIND = 5
 
 
-def matched_contexts(
-    runs: Sequence[Run],
-    *,
-    pairs: Sequence[Mapping[str, Any]],
-    seed: int,
-) -> pd.DataFrame:
+def matched_contexts(runs: Sequence[Run], *, pairs: Pairs, seed: int) -> pd.DataFrame:
     """Return some features of the first SAE of each pair beside their matches in the second.
 
     Parameters
     ----------
-    runs, pairs
-        As of `saeflow.studies.universality.reading.compared`; SAEs with the measure ``contexts``.
     seed
         Of the choice of random matches.
 

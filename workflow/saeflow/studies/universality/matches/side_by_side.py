@@ -47,13 +47,7 @@ class _Sizes(NamedTuple):
 
 
 def side_by_side(table: pd.DataFrame) -> Drawing:
-    """Draw a block per pair of SAEs: features to the left, their matches to the right.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.matches.shown.matched_contexts`.
-    """
+    """Draw a block per pair of SAEs: features to the left, their matches to the right."""
     texts = ["before", "token", "after"]
     table = table.assign(**table[texts].fillna("").astype(str))  # a file has no empty texts
     names = [f"{side}_{name}" for side in SIDES for name in OF_SAE]

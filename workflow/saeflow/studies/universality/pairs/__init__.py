@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 from saeflow.metrics.registry import MEASURES
-from saeflow.studies.study import Config, Figure, Table
-from saeflow.studies.universality.comparisons import KEYS, given_pairs, of_comparison
+from saeflow.studies.study import Figure, Table
+from saeflow.studies.universality.comparisons import given_pairs
+from saeflow.studies.universality.rows import has_maps
 
 _HERE = "saeflow.studies.universality.pairs"
 _METRICS = tuple(metric.name for metric in MEASURES["similarity"].metrics)
 _READS = ("similarity", "sae")
-
-LEAST_OF_MAP = 3
-"""SAEs of which a map is drawn."""
-
-
-def has_maps(config: Config, section: Config) -> bool:  # noqa: ARG001
-    """Say whether a comparison has three SAEs each two of which are held against each other."""
-    for comparison in section["comparisons"].values():
-        there = of_comparison(section, comparison)
-        mixed = "seed" in comparison["vary"] and len(comparison["vary"]) > 1
-        n = math.prod(len(there[KEYS[key]]) for key in comparison["vary"])
-        if comparison["against"] is None and not mixed and n >= LEAST_OF_MAP:
-            return True
-    return False
-
 
 TABLES: dict[str, Table] = {
     "similarities": Table(

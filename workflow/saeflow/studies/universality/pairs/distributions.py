@@ -6,8 +6,7 @@ other SAE and others that are not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ import pandas as pd
 from saeflow.metrics.similarity import QUANTITIES, column
 from saeflow.studies.universality import reading
 from saeflow.studies.universality.pairs.tables import CHANCE, DIRECTIONS, SIZES, about
-from saeflow.studies.universality.reading import compared
+from saeflow.studies.universality.reading import Pairs, compared
 from saeflow.tables.runs import Run
 
 EDGES = np.linspace(0, 1, 51)
@@ -24,13 +23,8 @@ MATCHES = "matches"
 """What is distributed, beside what chance gives (`CHANCE`)."""
 
 
-def distributions(runs: Sequence[Run], *, pairs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def distributions(runs: Sequence[Run], *, pairs: Pairs) -> pd.DataFrame:
     """Return histograms of the best similarity of each live feature.
-
-    Parameters
-    ----------
-    runs, pairs
-        As of `saeflow.studies.universality.pairs.tables.similarities`.
 
     Returns
     -------

@@ -37,14 +37,7 @@ _COLUMNS = {
 
 
 def histograms(table: pd.DataFrame) -> Drawing:
-    """Draw a row of panels per comparison and what its SAEs differ in, a panel per similarity.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.pairs.distributions.distributions`; of each comparison
-        the pair with the middle one of mean similarities is drawn.
-    """
+    """Draw a row of panels per comparison and what its SAEs differ in, a panel per similarity."""
     table = of_comparisons(table)
     names = list(dict.fromkeys(table["row"]))
     shown = spread(names, _MOST_ROWS)

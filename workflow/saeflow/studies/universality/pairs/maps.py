@@ -21,8 +21,8 @@ from saeflow.hooks import Hook
 from saeflow.metrics.similarity import ALIGNED, CORRELATION, COSINE, DECODER
 from saeflow.studies.universality import reading
 from saeflow.studies.universality.comparisons import NULLS
-from saeflow.studies.universality.pairs import LEAST_OF_MAP
 from saeflow.studies.universality.pairs.tables import FORWARD
+from saeflow.studies.universality.rows import LEAST_OF_MAP
 from saeflow.tables.runs import natural
 
 MOST = 24
@@ -61,8 +61,6 @@ def maps(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Drawing:
 
     Parameters
     ----------
-    table
-        That of `saeflow.studies.universality.pairs.tables.similarities`.
     labels
         The metric that is drawn -> its label.
 

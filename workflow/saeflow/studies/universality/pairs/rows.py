@@ -63,8 +63,6 @@ def similarity(
 
     Parameters
     ----------
-    table
-        That of `saeflow.studies.universality.pairs.seeds.over_seeds`.
     statistics
         Metrics.
     labels
@@ -92,13 +90,7 @@ def similarity(
 
 
 def spaces(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per similarity of spaces and in it a row per comparison.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.pairs.tables.spaces`.
-    """
+    """Draw a panel per similarity of spaces and in it a row per comparison."""
     table, odd = finite(of_comparisons(table), ["value"])
     table, fewer = _shown(table)
     nulls = {"value": "null", "low": "null", "high": "null"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 from saeflow.metrics.intervals import LEVEL
 from saeflow.studies.universality import reading
 from saeflow.studies.universality.pairs.tables import NULLS, SIZES, similarities
+from saeflow.studies.universality.reading import Pairs
 from saeflow.tables.runs import Run
 
 LEAST = 3
@@ -25,19 +26,9 @@ _SIZES = list(SIZES)
 
 
 def over_seeds(
-    runs: Sequence[Run],
-    *,
-    pairs: Iterable[Mapping[str, Any]],
-    metrics: Sequence[str],
-    bootstrap: int = 0,
-    seed: int = 0,
+    runs: Sequence[Run], *, pairs: Pairs, metrics: Sequence[str], bootstrap: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return one row for all pairs that are the same but for their seeds.
-
-    Parameters
-    ----------
-    runs, pairs, metrics, bootstrap, seed
-        As of `saeflow.studies.universality.pairs.tables.similarities`.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,7 +24,7 @@ from saeflow.metrics.similarity import (
 )
 from saeflow.studies.universality import reading
 from saeflow.studies.universality.comparisons import LAYER, SHUFFLED, UNTRAINED
-from saeflow.studies.universality.reading import CODES, Compared, compared
+from saeflow.studies.universality.reading import CODES, Compared, Pairs, compared
 from saeflow.tables.builders import EXTENT, KEY
 from saeflow.tables.runs import Key, Record, Run
 
@@ -49,25 +49,14 @@ _BLOCK = 1 << 20
 
 
 def similarities(
-    runs: Sequence[Run],
-    *,
-    pairs: Iterable[Mapping[str, Any]],
-    metrics: Sequence[str],
-    bootstrap: int = 0,
-    seed: int = 0,
+    runs: Sequence[Run], *, pairs: Pairs, metrics: Sequence[str], bootstrap: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return one row per pair, direction, similarity and statistic.
 
     Parameters
     ----------
-    runs
-        Of kinds "similarity" and "sae".
-    pairs
-        What `saeflow.studies.universality.comparisons.given_pairs` gives.
     metrics
         The statistics: metrics of ``similarity``.
-    bootstrap, seed
-        Number of resamples of groups of documents, and their seed.
 
     Returns
     -------
@@ -199,13 +188,8 @@ def _nearest(values: Mapping[tuple[Key, Key], float], own: Key, other: Key) -> f
     return np.nan
 
 
-def spaces(runs: Sequence[Run], *, pairs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def spaces(runs: Sequence[Run], *, pairs: Pairs) -> pd.DataFrame:
     """Return one row per pair and `SPACES`: how alike the decoder rows of matched features lie.
-
-    Parameters
-    ----------
-    runs, pairs
-        As of `similarities`.
 
     Returns
     -------
@@ -235,11 +219,6 @@ def spaces(runs: Sequence[Run], *, pairs: Iterable[Mapping[str, Any]]) -> pd.Dat
 
 def counts(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row per SAE: how many of its features are compared, and how many are not and why.
-
-    Parameters
-    ----------
-    runs
-        Of kinds "codes" and "sae".
 
     Returns
     -------

@@ -6,29 +6,21 @@ or checkpoints of one, that a comparison varies and whose hooks have the same wi
 
 from __future__ import annotations
 
-from saeflow.studies.study import Figure, Table, training_logs
+from saeflow.studies.study import Figure, Table, every_sae, training_logs
 from saeflow.studies.universality.comparisons import given_pairs
-from saeflow.studies.universality.post.rows import (
-    given_hubs,
-    has_expansions,
-    has_language,
-    has_models,
-    has_slips,
-    has_trainings,
-    in_model,
-    own,
-)
+from saeflow.studies.universality.rows import given_hubs, has_differing, in_model
 
 _HERE = "saeflow.studies.universality.post"
+_MODELS, _EXPANSIONS = has_differing("model"), has_differing("expansion")
 
 TABLES: dict[str, Table] = {
     "frequencies": Table(f"{_HERE}.frequencies:frequencies", ("codes", "sae"), given=given_pairs),
     "perplexity": Table(
         "saeflow.tables.builders:metrics_table", ("language",),
         ("perplexity", "perplexity_sae", "ce_loss", "ce_loss_sae", "ce_loss_mean", "delta_ce"),
-        rows=in_model, resampled=True, when=has_language,
+        rows=in_model, resampled=True, when=lambda _, section: bool(section["language_saes"]),
     ),
-    "training_curves": training_logs("loss", "mse", "l0", "dead")._replace(rows=own),
+    "training_curves": training_logs("loss", "mse", "l0", "dead")._replace(rows=every_sae),
     "published": Table(
         f"{_HERE}.published:published", ("similarity", "codes", "sae"),
         ("mean_max", "perplexity", "perplexity_sae"), also=("language",), given=given_hubs,
@@ -42,7 +34,7 @@ _ROWS_AND_COLUMNS = """Rows are the SAEs whose features are looked for, columns 
 FIGURES: dict[str, Figure] = {
     "frequency_by_model": Figure(
         "frequencies", "How often features are active, by model",
-        draw=f"{_HERE}.histograms:by_model", when=has_models,
+        draw=f"{_HERE}.histograms:by_model", when=_MODELS,
         caption="""
         Histograms of the share of tokens on which a feature is active: 100 bins, the same width on
         a logarithmic axis, a panel per model, the narrowest first. Features that are active on no
@@ -53,7 +45,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "frequency_by_ratio": Figure(
         "frequencies", "How often features are active, by layer and ratio",
-        draw=f"{_HERE}.histograms:by_expansion", when=has_expansions,
+        draw=f"{_HERE}.histograms:by_expansion", when=_EXPANSIONS,
         caption="""
         The same for SAEs that differ in their widths alone: a row per layer, a column per ratio of
         d_in to the number of features. Vertical axes differ from panel to panel.
@@ -61,7 +53,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "correlation_between_models": Figure(
         "similarities", "Correlation between models", draw=f"{_HERE}.maps:between_models",
-        when=has_models,
+        when=_MODELS,
         caption=f"""
         Mean over the live features of one SAE of the highest correlation over tokens with any live
         feature of the other, of models that read the same tokens. {_ROWS_AND_COLUMNS} {_NULL}
@@ -70,7 +62,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "two_trainings": Figure(
         "similarities", "Two trainings of one model", draw=f"{_HERE}.trainings:by_layer",
-        when=has_trainings,
+        when=has_differing("model", "checkpoint"),
         caption="""
         Mean best similarity of SAEs of two models whose hooks have the same width, as trained on
         deduplicated text or not, or of two checkpoints of one training, by layer. MCS is that of
@@ -83,7 +75,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "mcs_between_ratios": Figure(
         "similarities", "MCS between ratios", draw=f"{_HERE}.maps:between_expansions",
-        when=has_expansions,
+        when=_EXPANSIONS,
         caption=f"""
         Mean over the live features of one SAE of the highest cosine of its decoder row with that of
         any live feature of the other; the SAEs differ in their widths alone. {_ROWS_AND_COLUMNS}
@@ -93,7 +85,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "similarity_to_largest": Figure(
         "similarities", "Similarity to the largest SAE", draw=f"{_HERE}.widths:by_width",
-        when=has_expansions,
+        when=_EXPANSIONS,
         caption="""
         MCS and correlation between the largest SAE of a hook and each smaller one. Features of a
         smaller one are looked for in the largest (orange), and features of the largest in a smaller
@@ -124,7 +116,7 @@ FIGURES: dict[str, Figure] = {
     ),
     "as_published": Figure(
         "similarities", "Two computations as published", draw=f"{_HERE}.slips:as_published",
-        when=has_slips,
+        when=lambda config, _: config["measures"]["similarity"]["published_mode"],
         caption="""
         Left: correlation, and what the published code computed in its place, on a few thousand
         tokens: the cosine of activations whose mean is not taken off. Activations are never

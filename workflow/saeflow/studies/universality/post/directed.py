@@ -23,8 +23,6 @@ def directed(table: pd.DataFrame, *differ: str, nulls: bool = False) -> pd.DataF
 
     Parameters
     ----------
-    table
-        That of `saeflow.studies.universality.pairs.tables.similarities`.
     *differ
         In what the two SAEs differ, and in nothing else; several are one or the other. All pairs
         by default.
@@ -90,8 +88,6 @@ def of_one_size(table: pd.DataFrame, *differ: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    table
-        That of `saeflow.studies.universality.pairs.tables.similarities`.
     *differ
         "model", "checkpoint" or both: what may be different.
 
@@ -106,11 +102,6 @@ def of_one_size(table: pd.DataFrame, *differ: str) -> pd.DataFrame:
 
 def against_widest(table: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs with the widest SAE of each model, hook, seed and architecture.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.pairs.tables.similarities`.
 
     Returns
     -------

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from saeflow.studies.universality.comparisons import NULLS
-from saeflow.studies.universality.reading import CODES, key_of, saes_of
+from saeflow.studies.universality.reading import CODES, Pairs, key_of, saes_of
 from saeflow.tables.builders import KEY, stack
 from saeflow.tables.runs import Key, Run
 
@@ -24,19 +23,12 @@ _OF_BINS = (
 )  # fmt: skip
 
 
-def frequencies(runs: Sequence[Run], *, pairs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def frequencies(runs: Sequence[Run], *, pairs: Pairs) -> pd.DataFrame:
     """Return histograms of the shares of tokens on which features are active.
 
     One row per SAE and filled bin from ``low`` up to ``high``; an SAE that fills none has one of no
     features. ``n_dead`` features are active on no token, ``n_below`` on fewer than the first bin
     begins with. All others are counted, duplicates too.
-
-    Parameters
-    ----------
-    runs
-        Of the kinds "codes" and "sae".
-    pairs
-        What `saeflow.studies.universality.comparisons.given_pairs` gives.
     """
     compared = {name: set(_differing(pairs, what)) for name, what in _SHOWN.items()}
     parts = []
@@ -65,7 +57,7 @@ def frequencies(runs: Sequence[Run], *, pairs: Sequence[Mapping[str, Any]]) -> p
     return stack(parts, [*KEY, *_OF_BINS])
 
 
-def _differing(pairs: Iterable[Mapping[str, Any]], what: str) -> Iterable[Key]:
+def _differing(pairs: Pairs, what: str) -> Iterable[Key]:
     """Yield the SAEs of pairs that differ in this alone."""
     for pair in pairs:
         if list(pair["differ"]) == [what] and pair["comparison"] not in NULLS:

@@ -27,13 +27,7 @@ _TOP = 1.35  # of the highest bin: room for a line of text
 
 
 def by_model(table: pd.DataFrame) -> Drawing:
-    """Draw a row of panels per hook and in it one per model, the narrowest first.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.post.frequencies.frequencies`.
-    """
+    """Draw a row of panels per hook and in it one per model, the narrowest first."""
     table = table[table[MODELS].astype(bool)]
     models = list(table.sort_values(["d_in", "model"], kind="stable")["model"].unique())
     hooks = hooks_of(table)

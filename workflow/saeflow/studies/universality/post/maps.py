@@ -54,13 +54,7 @@ _BY_EXPANSION = _Cells("expansion", COSINE, ("model", "hook", "architecture"))
 
 
 def between_models(table: pd.DataFrame) -> Drawing:
-    """Draw correlations between models, a panel per hook and recipe.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.pairs.tables.similarities`.
-    """
+    """Draw correlations between models, a panel per hook and recipe."""
     rows = directed(table, _BY_MODEL.differ)
     rows = to_draw(rows[rows["quantity"] == _BY_MODEL.quantity], "SAEs of different models")
     sizes = dict(zip(rows[f"{OWN}_model"], rows[f"{OWN}_d_in"], strict=True))

@@ -7,7 +7,6 @@ the post's models and SAEs of its kind; else it is not made. Read `published`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +27,7 @@ from saeflow.studies.universality.post.directed import (
     of_one_size,
 )
 from saeflow.studies.universality.post.singles import of_frequencies, of_language, snapshots
+from saeflow.studies.universality.reading import Pairs
 from saeflow.tables.runs import Run
 
 _PAIRS, _LARGEST, _LEAST = "mean over pairs of SAEs", "largest of all pairs", "least of all pairs"
@@ -37,20 +37,12 @@ _SAE = [f"{OWN}_{name}" for name in ("model", "dataset", "packing", "hook", "sae
 
 
 def published(
-    runs: Sequence[Run],
-    *,
-    pairs: Sequence[Mapping[str, Any]],
-    hubs: Mapping[str, str],
-    metrics: Sequence[str],
+    runs: Sequence[Run], *, pairs: Pairs, hubs: Mapping[str, str], metrics: Sequence[str]
 ) -> pd.DataFrame:
     """Return one row per claim.
 
     Parameters
     ----------
-    runs
-        Of the kinds "similarity", "codes" and "sae", and "language" where that is measured.
-    pairs
-        What `saeflow.studies.universality.comparisons.given_pairs` gives.
     hubs
         Model -> its name on the hub.
     metrics

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from saeflow.hooks import Hook
 from saeflow.studies.claims import YES, Row, Values
 from saeflow.studies.universality.post import numbers
 from saeflow.studies.universality.post.frequencies import frequencies
-from saeflow.studies.universality.reading import saes_of
+from saeflow.studies.universality.reading import Pairs, saes_of
 from saeflow.tables.builders import metrics_table
 from saeflow.tables.runs import LOG, Run
 
@@ -41,9 +40,7 @@ def of_language(
     yield Row(gap.claim(name, theirs, "positive", holds=gap.ours > 0), YES)
 
 
-def of_frequencies(
-    runs: Sequence[Run], pairs: Sequence[Mapping[str, Any]], hubs: Mapping[str, str]
-) -> Iterator[Row]:
+def of_frequencies(runs: Sequence[Run], pairs: Pairs, hubs: Mapping[str, str]) -> Iterator[Row]:
     """Yield how often most features are active."""
     table = frequencies(runs, pairs=pairs)
     table = table[table["low"] * table["n_tokens"] >= _FEW_TOKENS].set_index(_SAE)

@@ -23,13 +23,7 @@ _SERIES = {
 
 
 def as_published(table: pd.DataFrame) -> Drawing:
-    """Draw a row for whatever SAEs differ in, and for SAEs that should share nothing.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.pairs.tables.similarities`.
-    """
+    """Draw a row for whatever SAEs differ in, and for SAEs that should share nothing."""
     rows = directed(table, nulls=True)
     rows = rows[rows["quantity"].isin((CORRELATION, UNCENTRED, COSINE))]
     is_null = rows["comparison"].isin(NULLS)

@@ -49,13 +49,7 @@ _ALONE = {"marker": "_", "markersize": 6}  # a line through a single point
 
 
 def by_width(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per model, architecture and hook: similarity by the smaller SAE's expansion.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.universality.pairs.tables.similarities`.
-    """
+    """Draw a panel per model, architecture and hook: similarity by the smaller SAE's expansion."""
     rows = to_draw(against_widest(table), "SAEs of different widths")
     rows = rows[rows["quantity"].isin(LEVELS)]
     names = ("model", "hook", "site", "block", "seed")

@@ -3,7 +3,8 @@
 import pytest
 
 import made_up_pairs as made_up
-from saeflow.studies.universality.matches import rows
+from saeflow.studies.universality import rows
+from saeflow.studies.universality.matches import TABLES
 
 COMPARISONS = {
     "seeds": {"vary": ["seed"], "seeds": [0, 1, 2]},
@@ -41,7 +42,7 @@ def test_the_first_pair_is_shown_of_each_thing_that_saes_of_a_comparison_differ_
 
 def test_only_what_is_asked_for_is_shown():
     assert {p.comparison for p in rows.shown_pairs(*asked(contexts_of=["both"]))} == {"both"}
-    assert not rows.has_shown(*asked(contexts_of=[]))
+    assert not TABLES["matched_contexts"].when(*asked(contexts_of=[]))
 
 
 def test_facts_are_asked_of_all_saes_of_a_comparison():
@@ -63,7 +64,7 @@ def test_nothing_is_known_of_other_texts(change):
     config, section = asked()
     config = {**config, "datasets": {"world": {**DATASET}}}
     change(config)
-    assert not rows.has_facts(config, section)
+    assert not TABLES["facts_found"].when(config, section)
 
 
 def test_effects_are_of_the_studys_own_saes():
