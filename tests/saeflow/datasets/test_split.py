@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from saeflow.datasets.split import split_of, splits_of
+from saeflow.datasets.split import splits_of
 from saeflow.errors import ConfigError
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -23,15 +23,13 @@ def test_the_splits_have_their_shares():
 def test_a_document_keeps_its_split_whatever_is_around_it():
     whole = splits_of(TEXTS, FRACTIONS, 0)
     assert splits_of(TEXTS[::-1][:100], FRACTIONS, 0) == whole[::-1][:100]
-    assert [split_of(text, FRACTIONS, 0) for text in TEXTS[:50]] == whole[:50]
+    assert [splits_of([text], FRACTIONS, 0)[0] for text in TEXTS[:50]] == whole[:50]
 
 
 def test_duplicates_that_differ_only_in_white_space_share_a_split():
     """Trap X35."""
-    for text in TEXTS[:200]:
-        assert split_of(f"  {text.replace(' ', chr(10))}\t", FRACTIONS, 0) == split_of(
-            text, FRACTIONS, 0
-        )
+    others = [f"  {text.replace(' ', chr(10))}\t" for text in TEXTS[:200]]
+    assert splits_of(others, FRACTIONS, 0) == splits_of(TEXTS[:200], FRACTIONS, 0)
 
 
 def test_another_seed_makes_an_independent_split():
@@ -58,8 +56,8 @@ def test_a_split_without_a_share_gets_nothing_and_a_whole_share_everything():
 )
 def test_shares_that_make_no_whole_are_refused(fractions):
     with pytest.raises(ConfigError, match="shares"):
-        split_of("x", fractions, 0)
+        splits_of("x", fractions, 0)
 
 
 def test_unpaired_surrogates_in_a_text_are_no_obstacle():
-    assert split_of("\ud800", FRACTIONS, 0) in FRACTIONS
+    assert splits_of(["\ud800"], FRACTIONS, 0)[0] in FRACTIONS

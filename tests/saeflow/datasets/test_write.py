@@ -8,7 +8,7 @@ import pytest
 
 from saeflow.datasets.columns import Batch, columns_of
 from saeflow.datasets.source import Source
-from saeflow.datasets.split import split_of
+from saeflow.datasets.split import splits_of
 from saeflow.datasets.write import write_documents
 from saeflow.errors import DataError
 
@@ -28,9 +28,9 @@ def test_documents_are_numbered_split_and_counted_over_all_batches(tmp_path):
     batches = [[{"text": f"text {i}"} for i in range(9)], [{"text": f"text {i}"} for i in (9, 10)]]
     facts = write_documents(tmp_path, source(*batches), FRACTIONS, 5)
     rows = read(tmp_path)
+    splits = splits_of([f"text {i}" for i in range(11)], FRACTIONS, 5)
     assert rows == [
-        {"document": i, "text": f"text {i}", "split": split_of(f"text {i}", FRACTIONS, 5)}
-        for i in range(11)
+        {"document": i, "text": f"text {i}", "split": split} for i, split in enumerate(splits)
     ]
     for split in FRACTIONS:
         texts = [row["text"] for row in rows if row["split"] == split]

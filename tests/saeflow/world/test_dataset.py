@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from saeflow.datasets.split import split_of
+from saeflow.datasets.split import splits_of
 from saeflow.errors import DamagedError
 from saeflow.files import hash_tree, read_json
 from saeflow.work import bulk_of, hold
@@ -59,7 +59,7 @@ def test_truth_has_one_value_per_word(table):
 
 
 def test_splits_follow_the_text(table):
-    expected = [split_of(text, SETTINGS["splits"], 1) for text in table["text"]]
+    expected = splits_of(table["text"], SETTINGS["splits"], 1)
     assert table["split"].tolist() == expected
 
 

@@ -62,9 +62,6 @@ class Types:
     def __iter__(self) -> Iterator[str]:
         return iter(self._types)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._types
-
     @property
     def as_json(self) -> list[str]:
         """The columns that are JSON text."""
@@ -105,7 +102,7 @@ def columns_of(batch: pa.RecordBatch | pa.Table, text: str) -> dict[str, pa.Arra
         The column with the text; ``meta.body`` is the field ``body`` of ``meta``, out of which it
         is taken.
     """
-    arrays = [_array(column) for column in batch.columns]
+    arrays = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in batch.columns]
     columns = dict(zip(distinct(batch.schema.names), arrays, strict=True))
     if text in columns:
         return columns
@@ -181,10 +178,11 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 def names_with_fields(columns: Mapping[str, Column]) -> list[str]:
     """Return what `text` may name: columns, and fields of structures ("meta.body")."""
-    found = []
-    for name, column in columns.items():
-        found += _names(name, column.type) if isinstance(column, pa.Array) else [name]
-    return found
+    return [
+        found
+        for name, column in columns.items()
+        for found in (_names(name, column.type) if isinstance(column, pa.Array) else [name])
+    ]
 
 
 def no_column(text: str, known: Iterable[str], where: object) -> DataError:
@@ -195,10 +193,6 @@ def no_column(text: str, known: Iterable[str], where: object) -> DataError:
         expected=f"`text:` to be one of {', '.join(known) or 'none'}",
         remedy="Name the column that holds the text with `text:` in the dataset's entry.",
     )
-
-
-def _array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _names(name: str, kind: pa.DataType) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from saeflow.errors import ConfigError
@@ -83,6 +84,23 @@ def find_files(path: Path | str, *, where: object, separator: str | None = None)
     return found
 
 
+def find_tables(path: Path | str, *, where: object, what: str, lacks: str, row: str) -> list[Path]:
+    """Return files as `find_files` does; plain text, which has no columns, is refused.
+
+    ``what`` is read from them, which plain text ``lacks``; ``row`` is an example of one.
+    """
+    files = find_files(path, where=where)
+    if kind_of(files[0]) == TXT:
+        raise ConfigError(
+            f"{what} are not read from plain text: it {lacks}",
+            where=where,
+            expected=".jsonl, .ndjson, .csv or .parquet",
+            got=files[0].name,
+            remedy=f"Write one object a line, {row}, in a .jsonl.",
+        )
+    return files
+
+
 def kind_of(file: Path) -> str | None:
     """Return what a file is by its name ("jsonl"), None if it is of no kind that is read."""
     name = Path(file.name.lower())
@@ -111,27 +129,28 @@ def _matching(pattern: Path) -> list[Path]:
 
 
 def _nothing(path: Path, beside: list[Path], where: object) -> ConfigError:
-    got = [file.name for file in beside[:_SHOWN]] + ["..."] * (len(beside) > _SHOWN)
+    names = some([file.name for file in beside]) or "nothing"
     if path.is_dir():
-        return ConfigError(
-            "no file in this directory is of a kind that is read",
-            where=where,
-            expected=READ,
-            got=f"{path} with {', '.join(got) or 'nothing'}",
-            remedy="Convert its files, or name another directory.",
-        )
-    if beside or glob.has_magic(str(path)):
-        return ConfigError(
+        what, got = "no file in this directory is of a kind that is read", f"{path} with {names}"
+        remedy = "Convert its files, or name another directory."
+    elif beside or glob.has_magic(str(path)):
+        what, got = (
             "the pattern matches no file of a kind that is read",
-            where=where,
-            expected=READ,
-            got=f"{path}, which matches {', '.join(got) or 'nothing'}",
-            remedy="Correct the pattern; ** is any depth of directories.",
+            f"{path}, which matches {names}",
         )
-    return ConfigError(
-        "there is no such file or directory",
-        where=where,
-        expected="a path or pattern relative to the working directory",
-        got=path,
-        remedy="Correct `path`.",
-    )
+        remedy = "Correct the pattern; ** is any depth of directories."
+    else:
+        return ConfigError(
+            "there is no such file or directory",
+            where=where,
+            expected="a path or pattern relative to the working directory",
+            got=path,
+            remedy="Correct `path`.",
+        )
+    return ConfigError(what, where=where, expected=READ, got=got, remedy=remedy)
+
+
+def some(names: Iterable[str]) -> str:
+    """Return the first names, for messages."""
+    names = list(names)
+    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)

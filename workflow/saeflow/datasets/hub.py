@@ -1,13 +1,14 @@
-"""Documents from a dataset on the Hugging Face hub, at a pinned commit."""
+"""Documents and rows of a dataset on the Hugging Face hub, at a pinned commit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from itertools import count
 from typing import Any
 
 from saeflow.datasets.columns import Batch, Types, columns_of
-from saeflow.datasets.source import BATCH_DOCUMENTS, Source
+from saeflow.datasets.source import BATCH_DOCUMENTS, Row, Source
 from saeflow.errors import ConfigError
 from saeflow.hub import clear_errors, offline, require_commit, unreachable
 
@@ -48,6 +49,18 @@ def hub_source(settings: Mapping[str, Any]) -> Source:
                 yield Batch(columns_of(table, text))
 
     return Source(name, batches, text, lambda: types)
+
+
+def hub_rows(settings: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of a dataset, as `hub_source` fetches it."""
+    number = count(1)
+    for batch in hub_source(settings).batches():
+        columns = {
+            name: column if isinstance(column, list) else column.to_pylist()
+            for name, column in batch.columns.items()
+        }
+        for values in zip(*columns.values(), strict=True):
+            yield f"{settings['hub']} > row {next(number)}", dict(zip(columns, values, strict=True))
 
 
 def _builder(settings: Mapping[str, Any]) -> Any:

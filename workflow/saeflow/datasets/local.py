@@ -1,18 +1,18 @@
-"""Documents from local files: plain text, JSON Lines, CSV or Parquet, compressed or not.
+"""Documents and rows of local files: plain text, JSON Lines, CSV or Parquet, compressed or not.
 
 Read `local_source`; `head_of` looks at a dataset before anything runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from saeflow.datasets.files import CSV, JSONL, PARQUET, TXT, find_files, kind_of
 from saeflow.datasets.readers import csv, jsonl, parquet, txt
-from saeflow.datasets.source import Source
+from saeflow.datasets.source import Row, Source
 from saeflow.errors import DataError
 
 _READERS = {JSONL: jsonl, CSV: csv, PARQUET: parquet}
@@ -46,6 +46,11 @@ def local_source(
     return _READERS[kind].read(files, name, text)
 
 
+def rows_of(files: Sequence[Path]) -> Iterator[Row]:
+    """Yield the rows of some files of one kind that has columns; values of CSV are all strings."""
+    yield from _READERS[kind_of(files[0])].rows(files)
+
+
 class Head(NamedTuple):
     """The beginning of a dataset.
 
@@ -76,12 +81,10 @@ def head_of(
 
     Parameters
     ----------
-    path
-        As in the configuration: a file, a directory or a pattern.
-    where
-        The configuration key that names it, for messages.
-    text, separator
-        Of the dataset's entry.
+    path, where, separator
+        As of `saeflow.datasets.files.find_files`.
+    text
+        The column with the text.
     n_documents
         How many at most; those without any text do not count.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 from saeflow.datasets.columns import Batch, Types
 
 BATCH_DOCUMENTS = 1024
+
+Row = tuple[str, Mapping[str, Any]]
+"""Where a row of a file or of the hub stands, for messages, and its values by column."""
 
 
 @dataclass(frozen=True)

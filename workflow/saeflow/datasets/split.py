@@ -15,29 +15,19 @@ SPLITS = ("train", "validation", "test")
 _SCALE = 1 << 64
 
 
-def split_of(text: str, fractions: Mapping[str, float], seed: int) -> str:
-    """Return the split of one document.
+def splits_of(texts: Iterable[str], fractions: Mapping[str, float], seed: int) -> list[str]:
+    """Return the split of each document: "train", "validation" or "test".
 
     Parameters
     ----------
-    text
-        The document. Differences in white space alone do not count.
+    texts
+        The documents. Differences in white space alone do not count.
     fractions
         Share of the documents in each split, between 0 and 1, summing to 1; a split that is not
         named has none.
     seed
         Another seed makes another, independent split.
-
-    Returns
-    -------
-    str
-        "train", "validation" or "test".
     """
-    return splits_of([text], fractions, seed)[0]
-
-
-def splits_of(texts: Iterable[str], fractions: Mapping[str, float], seed: int) -> list[str]:
-    """Return the split of each of many documents; see `split_of`."""
     bounds = _bounds(fractions)
     key = seed.to_bytes(8, "little")
     return [_split(text, bounds, key) for text in texts]

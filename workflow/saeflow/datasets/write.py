@@ -51,7 +51,7 @@ def write_documents(
         Columns beside the text are kept, see `saeflow.datasets.columns`; one called like a column
         of ours gets the prefix ``source_``.
     fractions, seed
-        See `saeflow.datasets.split.split_of`.
+        See `saeflow.datasets.split.splits_of`.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from saeflow.datasets.files import COMPRESSIONS, TXT, find_files, kind_of
+from saeflow.datasets.files import COMPRESSIONS, find_tables, some
 from saeflow.errors import ConfigError
 
 ONLY = ""
@@ -18,41 +18,21 @@ ONLY = ""
 PATHS = ("path", "test_path", "shift_path")
 """Keys of an entry that name files."""
 
-_SHOWN = 3
-
 
 def dataset_files(path: Path | str, *, where: object) -> dict[str, Path]:
     """Return the files of a path by the names that they give datasets, in the order of names.
 
-    Parameters
-    ----------
-    path
-        What `saeflow.datasets.files.find_files` takes.
-    where
-        The configuration key that names it, for messages.
-
-    Returns
-    -------
-    dict
-        A file that is named as such has the name `ONLY`. In directories and of patterns, a file has
-        its own name without what says its kind.
+    A file that is named as such has the name `ONLY`. In directories and of patterns, a file has
+    its own name without what says its kind.
 
     Raises
     ------
     ConfigError
-        If there is none, or they are of several kinds, or text without columns, or two have one
-        name.
+        As of `saeflow.datasets.files.find_tables`, or if two have one name.
     """
-    files = find_files(path, where=where)
-    if kind_of(files[0]) == TXT:
-        raise ConfigError(
-            "labelled texts are not read from plain text: it has no labels",
-            where=where,
-            expected=".jsonl, .ndjson, .csv or .parquet",
-            got=files[0].name,
-            remedy='Write one object a line, {"text": "...", "label": 1}, in a .jsonl.',
-        )
+    row = '{"text": "...", "label": 1}'
     found: dict[str, Path] = {}
+    files = find_tables(path, where=where, what="labelled texts", lacks="has no labels", row=row)
     for file in files:
         name = ONLY if file == Path(path).expanduser() else name_of(file)
         if name in found:
@@ -136,8 +116,8 @@ def matched_files(paths: Mapping[str, str], *, where: object = None) -> Matched:
             raise ConfigError(
                 "none of these files is of a dataset of `path`",
                 where=places[key],
-                expected=f"names that begin with one of {_some(own)}",
-                got=_some([file.name for file in files]),
+                expected=f"names that begin with one of {some(own)}",
+                got=some(file.name for file in files),
                 remedy="Rename them.",
             )
         for file, owner in zip(files, owners, strict=True):
@@ -146,8 +126,3 @@ def matched_files(paths: Mapping[str, str], *, where: object = None) -> Matched:
             else:
                 found.datasets[owner].setdefault(key, []).append(file)
     return found
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)

@@ -6,19 +6,30 @@ Read `prepare_labelled`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from saeflow import registry
+from saeflow.datasets.hub import hub_rows
+from saeflow.datasets.local import rows_of
 from saeflow.errors import DataError
 from saeflow.labelled.clean import Counts, clean
 from saeflow.labelled.files import matched_files
-from saeflow.labelled.labelled import SPLITS, Labelled, LabelledTask, write_labelled
-from saeflow.labelled.read import read_datasets
+from saeflow.labelled.labelled import (
+    SHIFT,
+    SPLITS,
+    TEST,
+    TRAIN,
+    Labelled,
+    LabelledTask,
+    write_labelled,
+)
 from saeflow.labelled.tasks import find_tasks
-from saeflow.labelled.texts import Texts
+from saeflow.labelled.texts import Texts, joined, texts_of
+from saeflow.logs import progress
 
 if TYPE_CHECKING:
     from saeflow.work import Work
@@ -28,21 +39,12 @@ logger = logging.getLogger(__name__)
 PLACE = "{text}"
 _OF_WORLD = {"rule": "classes", "classes": 10, "balance": "none", "duplicates": "drop"}
 _TEST_SPLITS = ("generate", "test_split")
+_SPLIT_OF = {"path": TRAIN, "test_path": TEST, "shift_path": SHIFT}
 _SHOWN = 3
 
 
-class Kept(NamedTuple):
-    """What is used of a dataset.
-
-    Attributes
-    ----------
-    name : str
-        Of the dataset.
-    texts : Texts
-        Those that are in a task.
-    tasks : list of LabelledTask
-        Examples are numbers of these texts.
-    """
+class _Kept(NamedTuple):
+    """What is used of a dataset: its texts that are in a task, and tasks by numbers of these."""
 
     name: str
     texts: Texts
@@ -60,7 +62,8 @@ def prepare_labelled(
         Held work; nothing is done if it is finished.
     settings
         Those of an entry of the configuration with its defaults, ``name`` of that entry, and of
-        generated texts ``world``: its ``seed`` and ``n_prompts``.
+        generated texts ``world``: its ``seed`` and ``n_prompts``. Without ``generate`` and paths,
+        what `saeflow.datasets.hub.hub_source` reads.
     paths
         ``path``, and perhaps ``test_path`` and ``shift_path``, of local files.
 
@@ -77,7 +80,7 @@ def prepare_labelled(
         settings = {**_OF_WORLD, **settings}
     has_test = "test_path" in paths or any(key in settings for key in _TEST_SPLITS)
     kept, left_out, counts = [], {}, {}
-    for name, texts, words in read_datasets(settings, paths):
+    for name, texts, words in _read_datasets(settings, paths):
         texts, own = clean(texts, settings, has_test_split=has_test)
         found = find_tasks(name, texts, settings, words)
         left_out |= found.left_out
@@ -102,17 +105,45 @@ def prepare_labelled(
     work.finish(_record(labelled, counts, left_out) | {"files_left_out": unmatched})
 
 
-def _asked_about(name: str, texts: Texts, tasks: list[LabelledTask]) -> Kept:
+def _read_datasets(
+    settings: Mapping[str, Any], paths: Mapping[str, str]
+) -> Iterator[tuple[str, Texts, Mapping[str, Mapping[str, str]]]]:
+    """Yield each dataset's name, its texts, and by column the words that go with its classes."""
+    name = settings["name"]
+    if "generate" in settings:
+        # by name: the world's grammar counts only for texts that are made with it
+        world = registry.load("labelled", "world")
+        yield name, world.reviews(**settings["world"]), world.WORDS
+        return
+    words = dict.fromkeys(settings["label"], settings["words"]) if "words" in settings else {}
+    if paths:
+        datasets = matched_files(paths).datasets
+        for dataset, files in progress(datasets.items(), desc="datasets", unit="datasets"):
+            parts = (
+                texts_of(rows_of([file]), settings, _SPLIT_OF[key])
+                for key, own in files.items()
+                for file in own
+            )
+            yield dataset or name, joined(parts), words
+        return
+    parts = [texts_of(hub_rows(settings), settings, TRAIN)]
+    if "test_split" in settings:
+        rows = hub_rows(dict(settings, split=settings["test_split"]))
+        parts.append(texts_of(rows, settings, TEST))
+    yield name, joined(parts), words
+
+
+def _asked_about(name: str, texts: Texts, tasks: list[LabelledTask]) -> _Kept:
     """Return a dataset without the texts that no task is about."""
     used = np.zeros(len(texts.texts), bool)
     for task in tasks:
         used[task.examples] = True
     numbers = np.cumsum(used) - 1
     tasks = [task._replace(examples=numbers[task.examples]) for task in tasks]
-    return Kept(name, texts.take(used), tasks)
+    return _Kept(name, texts.take(used), tasks)
 
 
-def _counted(counts: Counts, kept: Kept) -> Counts:
+def _counted(counts: Counts, kept: _Kept) -> Counts:
     """Return the counts of a dataset: of what is left out of single tasks, their sums."""
     sums = {
         name: sum(task.facts[name] for task in kept.tasks)
@@ -122,7 +153,7 @@ def _counted(counts: Counts, kept: Kept) -> Counts:
     return {**counts, **sums, **texts, "n_tasks": len(kept.tasks)}
 
 
-def _labelled(kept: list[Kept], template: str) -> Labelled:
+def _labelled(kept: list[_Kept], template: str) -> Labelled:
     """Return the texts of all datasets, with the template around each."""
     before, _, after = template.partition(PLACE)
     made = Labelled([], *([] for _ in range(5)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from saeflow.datasets.lines import is_whole, refuse_surrogates, without_surrogates
 from saeflow.datasets.readers.csv import ABSENT
-from saeflow.datasets.rows import Row
+from saeflow.datasets.source import Row
 from saeflow.errors import DataError
 
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from saeflow.datasets.files import compression_of
-from saeflow.datasets.local import Head, head_of
-from saeflow.datasets.rows import rows_of
+from saeflow.datasets.local import Head, head_of, rows_of
 from saeflow.datasets.split import splits_of
 from saeflow.errors import ConfigError, DataError
 from saeflow.labelled.files import PATHS, matched_files

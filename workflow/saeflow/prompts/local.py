@@ -7,32 +7,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from saeflow.datasets.files import TXT, find_files, kind_of
-from saeflow.datasets.rows import rows_of
-from saeflow.errors import ConfigError, DataError
+from saeflow.datasets.files import find_tables
+from saeflow.datasets.local import rows_of
+from saeflow.errors import DataError
 from saeflow.prompts.forms import find_form
 
 _FIRST = 100
 
 
 def find_prompt_files(path: Path | str, *, where: object) -> list[Path]:
-    """Return the files of a prompt set, as `saeflow.datasets.files.find_files` does.
-
-    Raises
-    ------
-    ConfigError
-        If there is none, or they are of several kinds, or text without columns.
-    """
-    files = find_files(path, where=where)
-    if kind_of(files[0]) == TXT:
-        raise ConfigError(
-            "prompts are not read from plain text: it does not say where one ends",
-            where=where,
-            expected=".jsonl, .ndjson, .csv or .parquet",
-            got=files[0].name,
-            remedy='Write one object a line, {"text": "..."}, in a .jsonl.',
-        )
-    return files
+    """Return the files of a prompt set, as `saeflow.datasets.files.find_tables` does."""
+    lacks, row = "does not say where one ends", '{"text": "..."}'
+    return find_tables(path, where=where, what="prompts", lacks=lacks, row=row)
 
 
 def check_head(path: Path | str, settings: Mapping[str, Any], *, where: object) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saeflow import registry
-from saeflow.datasets.rows import Row, hub_rows, rows_of
+from saeflow.datasets.hub import hub_rows
+from saeflow.datasets.local import rows_of
+from saeflow.datasets.source import Row
 from saeflow.errors import DataError
 from saeflow.prompts.forms import find_form
 from saeflow.prompts.local import find_prompt_files

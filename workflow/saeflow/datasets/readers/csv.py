@@ -24,15 +24,8 @@ _KINDS = [pa.int64(), pa.float64(), pa.bool_(), pa.string()]
 def read(files: Sequence[Path], name: str, text: str) -> Source:
     """Open CSV files; each has its own line of names.
 
-    Parameters
-    ----------
-    files
-        In UTF-8.
-    name
-        Of the source.
-    text
-        The column with the text, which stays as it is written. Others become numbers or truth
-        values where all their values can be read so.
+    The text stays as it is written. Other columns become numbers or truth values where all their
+    values can be read so.
     """
 
     def batches() -> Iterator[Batch]:
@@ -60,8 +53,7 @@ def texts(files: Sequence[Path], text: str) -> Iterator[str]:
 def rows(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield where each row stands, and its values, which are all strings."""
     for file in files:
-        for number, row in _lines(file):
-            yield f"{file} > line {number}", row
+        yield from _lines(file)
 
 
 class _Read(Types):
@@ -73,8 +65,7 @@ class _Read(Types):
 
 
 def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
-    for number, row in _lines(path):
-        where = f"{path} > line {number}"
+    for where, row in _lines(path):
         if text not in row:
             raise no_column(text, row, where)
         if not is_whole(row[text]):
@@ -82,8 +73,8 @@ def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
         yield row
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the number of the line that each row ends on, and the row."""
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the line that each row ends on, and the row."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader((line for _, line in lines(path, ends=True)), strict=True)
     names: list[str] = []
@@ -95,21 +86,16 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 names = distinct(without_surrogates(row)[0])
                 continue
             if len(row) != len(names):
-                where = f"{path} > line {reader.line_num}"
-                raise _unreadable(where, f"{len(row)} fields of {len(names)}")
-            yield reader.line_num, dict(zip(names, row, strict=True))
+                raise csv.Error(f"{len(row)} fields of {len(names)}")
+            yield f"{path} > line {reader.line_num}", dict(zip(names, row, strict=True))
     except csv.Error as error:
-        raise _unreadable(f"{path} > line {reader.line_num}", str(error)) from error
-
-
-def _unreadable(where: str, got: str) -> DataError:
-    return DataError(
-        "the file is not readable CSV",
-        where=where,
-        expected="as many fields as names, separated by commas",
-        got=got,
-        remedy='Put fields with commas, line breaks or quotes in quotes: "so, ""quoted""".',
-    )
+        raise DataError(
+            "the file is not readable CSV",
+            where=f"{path} > line {reader.line_num}",
+            expected="as many fields as names, separated by commas",
+            got=str(error),
+            remedy='Put fields with commas, line breaks or quotes in quotes: "so, ""quoted""".',
+        ) from error
 
 
 def _batch(rows: list[dict[str, str]]) -> Batch:

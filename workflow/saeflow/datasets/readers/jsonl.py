@@ -14,18 +14,7 @@ from saeflow.errors import DataError
 
 
 def read(files: Sequence[Path], name: str, text: str) -> Source:
-    """Open files of JSON Lines.
-
-    Parameters
-    ----------
-    files
-        In UTF-8.
-    name
-        Of the source.
-    text
-        The key of the text; ``meta.body`` is the key ``body`` of ``meta``, unless that is a key
-        itself.
-    """
+    """Open files of JSON Lines; ``meta.body`` is the key ``body`` of ``meta``, or a key itself."""
 
     def batches() -> Iterator[Batch]:
         rows = (row for file in files for row in _rows(file, text))
@@ -47,14 +36,12 @@ def texts(files: Sequence[Path], text: str) -> Iterator[str]:
 def rows(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield where each row stands, and its values as they are."""
     for file in files:
-        for number, row, _ in _objects(file):
-            yield f"{file} > line {number}", row
+        yield from ((where, row) for where, row, _ in _objects(file))
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield each row with its text under the name ``text``, and how much in it was replaced."""
-    for number, found, line in _objects(path):
-        where = f"{path} > line {number}"
+    for where, found, line in _objects(path):
         row = _with_text(found, text, where)
         if not is_whole(line):
             refuse_surrogates(row[text], where)
@@ -64,8 +51,8 @@ def _rows(path: Path, text: str) -> Iterator[tuple[dict[str, Any], int]]:
         yield without_surrogates(row)
 
 
-def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
-    """Yield the number of each line that is not blank, its object and the line itself."""
+def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield the place of each line that is not blank, its object and the line itself."""
     for number, line in lines(path):
         if not line.strip():
             continue
@@ -87,7 +74,7 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
                 got=line[:40],
                 remedy="Write one object a line.",
             )
-        yield number, row, line
+        yield where, row, line
 
 
 def _with_text(row: dict[str, Any], text: str, where: str) -> dict[str, Any]:

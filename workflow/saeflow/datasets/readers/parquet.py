@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,7 @@ from saeflow.errors import DataError, first_line
 
 
 def read(files: Sequence[Path], name: str, text: str) -> Source:
-    """Open Parquet files.
-
-    Parameters
-    ----------
-    files
-        Their columns may differ.
-    name
-        Of the source.
-    text
-        The column with the text; ``meta.body`` is the field ``body`` of ``meta``.
-    """
+    """Open Parquet files; ``meta.body`` is the field ``body`` of ``meta``."""
 
     def batches() -> Iterator[Batch]:
         for file in files:
@@ -50,12 +41,11 @@ def rows(files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield where each row stands, and its values."""
     for file in files:
         with _open(file) as opened:
-            number = 0
+            number = count(1)
             for batch in opened.iter_batches(batch_size=BATCH_DOCUMENTS):
                 names = distinct(batch.schema.names)
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    number += 1
-                    yield f"{file} > row {number}", dict(zip(names, values, strict=True))
+                    yield f"{file} > row {next(number)}", dict(zip(names, values, strict=True))
 
 
 def _schema(file: Path) -> pa.Schema:

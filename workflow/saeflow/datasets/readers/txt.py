@@ -17,16 +17,10 @@ from saeflow.datasets.source import Source, batched
 
 
 def read(files: Sequence[Path], name: str, separator: str | None = None) -> Source:
-    """Open text files.
+    """Open text files; a document does not go on in the next one.
 
-    Parameters
-    ----------
-    files
-        In UTF-8; a document does not go on in the next one.
-    name
-        Of the source.
-    separator
-        The line between documents, white space around it aside; blank lines by default.
+    ``separator``, white space around it aside, is the line between documents; without it blank
+    lines are.
     """
 
     def batches() -> Iterator[Batch]:
