@@ -1,16 +1,42 @@
-"""A small stand-in for the Hugging Face hub, on a loopback port: repositories at one commit."""
+"""A small stand-in for the Hugging Face hub, on a loopback port: repositories at one commit.
+
+`datasets` fixes endpoint and cache when it is imported, so whoever reads one asks in a child.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
+import io
 import json
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+DOWN = "http://127.0.0.1:9"
+_CHILD = """
+import json, sys
+from pathlib import Path
+import saeflow.hub
+saeflow.hub._WAITS_S = (0.01,)
+answers = []
+for number, settings in enumerate(json.loads(sys.argv[1])):
+    try:
+        answers.append(answer(settings, Path(sys.argv[2]) / str(number)))
+    except Exception as error:
+        answers.append(f"{type(error).__name__} {error}")
+print(json.dumps(answers))
+"""
 
 
 class Hub(ThreadingHTTPServer):
@@ -132,3 +158,25 @@ def local_hub(files: dict[str, dict[str, bytes]]) -> Iterator[Hub]:
         hub.shutdown()
         hub.server_close()
         thread.join()
+
+
+def ask_in_child(
+    answer: Callable[[dict, Path], object], asked: list[dict], home: Path, url: str, made: Path
+) -> list:
+    """Return what ``answer`` says of settings and a directory of their own, or its error, of each.
+
+    Its source runs in a child process, with ``home`` for the hub's cache, which outlives a call.
+    """
+    code = inspect.getsource(answer).replace(answer.__name__, "answer", 1) + _CHILD
+    environment = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+    child = [sys.executable, "-c", code, json.dumps(asked), str(made)]
+    done = subprocess.run(child, env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def parquet(rows: list[dict]) -> bytes:
+    """Return rows as the bytes of a Parquet file."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()

@@ -1,18 +1,12 @@
-"""Datasets from a hub on a loopback port, each in a process of its own.
-
-`datasets` fixes endpoint and cache when it is imported, so a child process it is.
-"""
+"""Datasets from a hub on a loopback port."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
-from local_hub import COMMIT, local_hub
+from local_hub import COMMIT, DOWN, ask_in_child, local_hub
 
 README = """---
 configs:
@@ -35,21 +29,15 @@ FILES = {
         "data/rated.jsonl": b'{"text": "rated"}\n',
     }
 }
-CHILD = """
-import json, sys
-import pyarrow as pa
-import saeflow.hub
-from saeflow.datasets.hub import hub_source
-saeflow.hub._WAITS_S = (0.01,)
-answers = []
-for settings in json.loads(sys.argv[1]):
-    try:
-        batches = hub_source(settings).batches()
-        answers.append([row for b in batches for row in pa.table(b.columns).to_pylist()])
-    except Exception as error:
-        answers.append(f"{type(error).__name__} {error}")
-print(json.dumps(answers))
-"""
+
+
+def rows(settings, _):
+    import pyarrow as pa
+
+    from saeflow.datasets.hub import hub_source
+
+    batches = hub_source(settings).batches()
+    return [row for batch in batches for row in pa.table(batch.columns).to_pylist()]
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +51,7 @@ def ask(tmp_path_factory):
                 {"hub": "org/text", "revision": COMMIT, "split": "train", **change}
                 for change in changes
             ]
-            environment = {
-                **os.environ,
-                "HF_ENDPOINT": "http://127.0.0.1:9" if down else hub.url,
-                "HF_HOME": str(home),
-                "HF_HUB_DISABLE_XET": "1",
-            }
-            child = [sys.executable, "-c", CHILD, json.dumps(asked)]
-            done = subprocess.run(child, env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            return json.loads(done.stdout)
+            return ask_in_child(rows, asked, home, DOWN if down else hub.url, home)
 
         yield read
 

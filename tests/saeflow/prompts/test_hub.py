@@ -1,16 +1,10 @@
-"""Prompt sets from a hub on a loopback port, in a process of their own, as `datasets` needs it."""
+"""Prompt sets from a hub on a loopback port."""
 
-import io
 import json
-import os
-import subprocess
-import sys
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from local_hub import COMMIT, local_hub
+from local_hub import COMMIT, DOWN, ask_in_child, local_hub, parquet
 
 README = """---
 configs:
@@ -19,27 +13,6 @@ configs:
   - split: validation
     path: CN/validation.parquet
 ---
-"""
-CHILD = """
-import json, sys
-from pathlib import Path
-import saeflow.hub
-from saeflow.files import read_json
-from saeflow.prompts.prepare import prepare_prompts
-from saeflow.prompts.prompt import read_prompts
-from saeflow.work import hold
-saeflow.hub._WAITS_S = (0.01,)
-answers = []
-for number, settings in enumerate(json.loads(sys.argv[1])):
-    record = Path(sys.argv[2]) / str(number) / "prompts.json"
-    try:
-        with hold(record, "p" * 64) as work:
-            prepare_prompts(work, settings)
-        found = read_prompts(record)
-        answers.append([found.kind, [list(p) for p in found.prompts], read_json(record)["columns"]])
-    except Exception as error:
-        answers.append(f"{type(error).__name__} {error}")
-print(json.dumps(answers))
 """
 CLOZE = [
     {
@@ -51,19 +24,24 @@ CLOZE = [
     for i in range(3)
 ]
 LAMBADA = [{"text": "the end of the story"}, {"text": "the end of the\nworld at last"}]
-
-
-def parquet(rows):
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), buffer)
-    return buffer.getvalue()
-
-
 FILES = {
     "datasets/org/cbt": {"README.md": README.encode(), "CN/validation.parquet": parquet(CLOZE)},
     "datasets/org/lambada": {"test.jsonl": "\n".join(map(json.dumps, LAMBADA)).encode()},
 }
 CBT = {"hub": "org/cbt", "config": "CN", "split": "validation"}
+
+
+def prepared(settings, directory):
+    from saeflow.files import read_json
+    from saeflow.prompts.prepare import prepare_prompts
+    from saeflow.prompts.prompt import read_prompts
+    from saeflow.work import hold
+
+    record = directory / "prompts.json"
+    with hold(record, "p" * 64) as work:
+        prepare_prompts(work, settings)
+    found = read_prompts(record)
+    return [found.kind, [list(p) for p in found.prompts], read_json(record)["columns"]]
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +58,8 @@ def answers(tmp_path_factory):
     asked = [{**defaults, **one} for one in asked]
     root = tmp_path_factory.mktemp("hub")
     with local_hub(FILES) as hub:
-        environment = {
-            **os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(root), "HF_HUB_DISABLE_XET": "1",
-        }  # fmt: skip
-        found = _answers(asked, root / "up", environment)
-    return found, _answers(asked[:2], root / "down", environment)
-
-
-def _answers(asked, root, environment):
-    child = [sys.executable, "-c", CHILD, json.dumps(asked), str(root)]
-    done = subprocess.run(child, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+        found = ask_in_child(prepared, asked, root, hub.url, root / "up")
+    return found, ask_in_child(prepared, asked[:2], root, DOWN, root / "down")
 
 
 def test_lists_in_columns_become_passages_and_candidates(answers):
