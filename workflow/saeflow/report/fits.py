@@ -25,51 +25,49 @@ def saes(settings: Entries, there: Entries) -> Section:
     """Return the recipes of SAEs: how they were fitted, where, and how many."""
     rows, common = [], _common(settings)
     for name, own in sorted(settings.items(), key=lambda item: natural(item[0])):
-        found = there[name]
         imported = own.get("imported")
-        facts = [record for _, record in found if record]
+        keys = [Key.of_path(path) for path, _ in there[name]]
+        facts = [record for _, record in there[name] if record]
         rows.append(
-            [
-                name,
-                several(record.get("architecture") for record in facts)
+            {
+                "recipe": name,
+                "architecture": several(record.get("architecture") for record in facts)
                 or str(own.get("architecture", "")),
-                several(record.get("d_in") for record in facts),
-                several(record.get("d_sae") for record in facts),
-                *_training(own, facts),
-                *_places(found),
-                f"imported: {listed(imported)}" if imported else listed(_told(own, common)),
-            ]
+                "d_in": several(record.get("d_in") for record in facts),
+                "latents": several(record.get("d_sae") for record in facts),
+                "tokens trained on": _tokens(own, facts),
+                **_steps(own),
+                "hooks": ", ".join(sorted({key.hook for key in keys}, key=Hook.parse)),
+                "seeds": ", ".join(map(str, sorted({key.seed for key in keys}))),
+                "SAEs": made(there[name]),
+                "own settings": f"imported: {listed(imported)}"
+                if imported
+                else listed(_told(own, common)),
+            }
         )
-    columns = (
-        *("recipe", "architecture", "d_in", "latents", "tokens trained on", "learning rate"),
-        *("batch", "hooks", "seeds", "SAEs", "own settings"),
-    )
-    return Section("Sparse autoencoders", columns, rows, _fitted_with(common))
+    return Section("Sparse autoencoders", rows, _fitted_with(common))
 
 
 def methods(settings: Entries, there: Entries) -> Section:
     """Return the methods of fine-tuning: how they fit what, of which recipes."""
     rows, common = [], _common(settings)
     for name, own in sorted(settings.items(), key=lambda item: natural(item[0])):
-        found = there[name]
-        parents = dict.fromkeys(Key.of_path(path).sae for path, _ in found)
-        facts = [record for _, record in found if record]
+        facts = [record for _, record in there[name] if record]
         rows.append(
-            [
-                name,
-                _SOLVERS.get(own["solver"], own["solver"]),
-                own["method"].replace("_", " "),
-                *_training(own, facts),
-                ", ".join(parents),
-                *_places(found)[2:],
-                listed(_told(own, common)),
-            ]
+            {
+                "method": name,
+                "solver": _SOLVERS.get(own["solver"], own["solver"]),
+                "what is fitted": own["method"].replace("_", " "),
+                "tokens fitted to": _tokens(own, facts),
+                **_steps(own),
+                "of recipes": ", ".join(
+                    dict.fromkeys(Key.of_path(path).sae for path, _ in there[name])
+                ),
+                "SAEs": made(there[name]),
+                "own settings": listed(_told(own, common)),
+            }
         )
-    columns = (
-        *("method", "solver", "what is fitted", "tokens fitted to", "learning rate", "batch"),
-        *("of recipes", "SAEs", "own settings"),
-    )
-    return Section("Fine-tuning", columns, rows, _fitted_with(common))
+    return Section("Fine-tuning", rows, _fitted_with(common))
 
 
 def _told(own: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,19 +99,14 @@ def _fitted_with(common: Mapping[str, Any]) -> str:
     return f"{text} All alike: {listed(common)}."
 
 
-def _training(own: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return tokens, learning rate and batch size of fits."""
+def _tokens(own: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> str:
     trained = [_mapping(_mapping(record).get("training")).get("tokens") for record in facts]
-    tokens = several(trained) or number(own.get("tokens"))
-    return [tokens, number(own.get("learning_rate")), number(own.get("batch_size"))]
+    return several(trained) or number(own.get("tokens"))
 
 
-def _places(found: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[str]:
-    """Return hooks and seeds of SAEs, and how many there are."""
-    keys = [Key.of_path(path) for path, _ in found]
-    hooks = sorted({key.hook for key in keys}, key=Hook.parse)
-    seeds = sorted({key.seed for key in keys})
-    return [", ".join(hooks), ", ".join(map(str, seeds)), made(found)]
+def _steps(own: Mapping[str, Any]) -> dict[str, str]:
+    keys = {"learning rate": "learning_rate", "batch": "batch_size"}
+    return {head: number(own.get(key)) for head, key in keys.items()}
 
 
 def made(found: Sequence[tuple[Path, Mapping[str, Any]]]) -> str:

@@ -5,7 +5,7 @@ Settings come from the plan, numbers from the records of what is there. Read `wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import pandas as pd
 from saeflow.datasets.split import SPLITS
 from saeflow.hooks import Hook
 from saeflow.inventory import MANIFEST, read_record
+from saeflow.labelled.labelled import SPLITS as _OF_LABELLED
 from saeflow.paths import NOT_PACKED, ON_PROMPTS
-from saeflow.report.asked import labelled, prompts
 from saeflow.report.fits import made, methods, saes
 from saeflow.report.words import (
     HASH_CHARACTERS,
@@ -31,6 +31,9 @@ from saeflow.report.words import (
 from saeflow.work import RELEASED, bulk_path
 
 _OF_SPLITS = "(" + " / ".join(SPLITS) + ")"
+_COPIES = {"n_repeated": "in the split", "n_shared": "in test", "n_shared_shift": "in training"}
+_SOURCE = ("rule", "hub", "revision", "path_sha256", "format")
+"""What `source` tells."""
 
 
 def what_was_run(
@@ -53,8 +56,8 @@ def what_was_run(
     makers = {
         "models": lambda s, r: _models(s, r, perplexity),
         "datasets": _datasets,
-        "prompts": prompts,
-        "labelled": labelled,
+        "prompts": _prompts,
+        "labelled": _labelled,
         "tokens": _tokens,
         "activations": _activations,
         "saes": saes,
@@ -62,7 +65,7 @@ def what_was_run(
         "measures": _measures,
     }
     sections = [
-        _without_empty(make(settings[name], there.get(name, {})))
+        make(settings[name], there.get(name, {}))
         for name, make in makers.items()
         if settings.get(name)
     ]
@@ -96,91 +99,140 @@ def _record(path: Path, identity: str) -> dict[str, Any]:
 # -- the tables --------------------------------------------------------------------------------
 
 
-def _models(settings: Entries, there: Entries, perplexity: Mapping[str, str]) -> Section:
-    columns = (
-        *("model", "source", "architecture", "blocks", "width", "vocabulary"),
-        *("clean perplexity", "weights (SHA-256)", "settings"),
-    )
-    rows = []
+def _each(settings: Entries, there: Entries) -> Iterator[tuple[str, Entries, Entries]]:
+    """Yield name, settings and record of what is one result each."""
     for name, own in settings.items():
         ((_, facts),) = there[name]
-        left = but(own, "rule", "hub", "revision", "path_sha256", "trust_remote_code", "step")
-        trained = own["rule"] == "train_lm"
+        yield name, own, facts
+
+
+def _models(settings: Entries, there: Entries, perplexity: Mapping[str, str]) -> Section:
+    rows = []
+    for name, own, facts in _each(settings, there):
+        left = but(own, "rule", "n_layers", "d_model", "from_tokens", "from_tokenizer")
         rows.append(
-            [
-                name,
-                source(own),
-                str(facts.get("architecture", "")),
-                number(facts.get("n_layers", own.get("n_layers"))),
-                number(facts.get("d_model", own.get("d_model"))),
-                number(facts.get("vocab_size")),
-                perplexity.get(name, ""),
-                str(facts.get("weights_sha256", ""))[:HASH_CHARACTERS],
-                listed(but(left, "n_layers", "d_model", "from_tokens", "from_tokenizer"))
-                if trained
-                else "",
-            ]
+            {
+                "model": name,
+                "source": source(own),
+                "architecture": str(facts.get("architecture", "")),
+                "blocks": number(facts.get("n_layers", own.get("n_layers"))),
+                "width": number(facts.get("d_model", own.get("d_model"))),
+                "vocabulary": number(facts.get("vocab_size")),
+                "clean perplexity": perplexity.get(name, ""),
+                "weights (SHA-256)": str(facts.get("weights_sha256", ""))[:HASH_CHARACTERS],
+                "settings": listed(left) if own["rule"] == "train_lm" else "",
+            }
         )
     note = "Clean perplexity: of the model without an SAE, on the tokens that are measured."
-    return Section("Language models", columns, rows, note if perplexity else "")
+    return Section("Language models", rows, note if perplexity else "")
 
 
 def _datasets(settings: Entries, there: Entries) -> Section:
     rows = []
-    for name, own in settings.items():
-        ((_, facts),) = there[name]
+    for name, own, facts in _each(settings, there):
         given = own.get("generate") or own.get("sample") or {}
-        left = but(own, "rule", "hub", "revision", "path_sha256", "generate", "sample", "format")
-        shares = [f"{left.get('splits', {}).get(split, 0):g}" for split in SPLITS]
-        own_settings = listed({**given, **but(left, "from_model", "from_tokenizer", "splits")})
-        counts = by_split(facts.get("n_documents", {}))
-        rows.append([name, source(own), " / ".join(shares), counts, own_settings])
-    columns = ("dataset", "source", f"shares {_OF_SPLITS}", f"documents {_OF_SPLITS}", "settings")
-    return Section("Datasets", columns, rows, "A hash of its text puts a document into a split.")
+        left = but(own, *_SOURCE, "generate", "sample", "from_model", "from_tokenizer", "splits")
+        shares = [f"{own.get('splits', {}).get(split, 0):g}" for split in SPLITS]
+        rows.append(
+            {
+                "dataset": name,
+                "source": source(own),
+                f"shares {_OF_SPLITS}": " / ".join(shares),
+                f"documents {_OF_SPLITS}": by_split(facts.get("n_documents", {})),
+                "settings": listed({**given, **left}),
+            }
+        )
+    return Section("Datasets", rows, "A hash of its text puts a document into a split.")
+
+
+def _prompts(settings: Entries, there: Entries) -> Section:
+    rows = []
+    for name, own, facts in _each(settings, there):
+        among = sorted((facts.get("n_candidates") or {}).values())
+        left = but(own, *_SOURCE, "generate", "n_prompts", "from_dataset", "window")
+        rows.append(
+            {
+                "prompts": name,
+                "source": source(own),
+                "kind": str(facts.get("kind", "")).replace("_", " "),
+                "number": number(facts.get("n_prompts")),
+                "candidates": " to ".join(dict.fromkeys(map(number, among))),
+                "chance": number(facts.get("chance")),
+                "window": number(facts.get("window")),
+                "settings": listed(left),
+            }
+        )
+    note = "Window: the last tokens of a prompt, among which a latent counts as active."
+    return Section("Prompt sets", rows, note)
+
+
+def _labelled(settings: Entries, there: Entries) -> Section:
+    rows = []
+    for name, own, facts in _each(settings, there):
+        counts = facts.get("datasets", {}).values()
+        copies = [number(sum(one[key] for one in counts)) for key in _COPIES] if counts else []
+        hashes = [key for key in own if key.endswith("_sha256")]
+        texts = [number(facts[f"n_{split}"]) for split in _OF_LABELLED] if counts else []
+        rows.append(
+            {
+                "labelled texts": name,
+                "source": source(own),
+                "datasets": number(len(counts) or None),
+                "tasks": number(facts.get("n_tasks")),
+                "tasks left out": number(len(facts.get("left_out", {})) or None),
+                f"texts ({' / '.join(_OF_LABELLED)})": " / ".join(texts),
+                f"copies ({' / '.join(_COPIES.values())})": " / ".join(copies),
+                "settings": listed(but(own, *_SOURCE, "name", "generate", "world", *hashes)),
+            }
+        )
+    note = (
+        "Shift: a second distribution with the same label. Copies: texts that stand in their split"
+        " before; training texts that are test texts; texts of shift that are training texts."
+    )
+    return Section("Labelled texts", rows, note)
 
 
 def _tokens(settings: Entries, there: Entries) -> Section:
     rows = []
-    for name, own in settings.items():
+    for name, own, facts in _each(settings, there):
         tokenizer, dataset, packing = name.split("/")
-        ((_, facts),) = there[name]
         limits = own.get("tokens") or {}
-        left = but(own, "context_length", "mode", "tokens")
         at_most = {"at_most": by_split(limits)} if any(limits.values()) else {}
         rows.append(
-            [
-                dataset, packing, tokenizer, str(own["mode"]), number(own["context_length"]),
-                by_split(facts.get("n_tokens", {})), by_split(facts.get("n_documents", {})),
-                listed({**left, **at_most}),
-            ]
-        )  # fmt: skip
-    columns = (
-        *("dataset", "packing", "tokenizer", "mode", "context"),
-        *(f"tokens {_OF_SPLITS}", f"documents {_OF_SPLITS}", "settings"),
-    )
+            {
+                "dataset": dataset,
+                "packing": packing,
+                "tokenizer": tokenizer,
+                "mode": str(own["mode"]),
+                "context": number(own["context_length"]),
+                f"tokens {_OF_SPLITS}": by_split(facts.get("n_tokens", {})),
+                f"documents {_OF_SPLITS}": by_split(facts.get("n_documents", {})),
+                "settings": listed({**but(own, "context_length", "mode", "tokens"), **at_most}),
+            }
+        )
     note = "SAEs and models are trained on train; every reported number is from test."
-    return Section("Tokens", columns, rows, note)
+    return Section("Tokens", rows, note)
 
 
 def _activations(settings: Entries, there: Entries) -> Section:
     rows = []
-    for name, own in sorted(settings.items(), key=lambda item: _place(item[0])):
+    for name, own, facts in sorted(_each(settings, there), key=lambda one: _place(one[0])):
         model, dataset, packing, hook = name.split("/")
-        ((_, facts),) = there[name]
-        kept = "computed when read" if own.get("live") else f"{own['dtype']}"
         rows.append(
-            [
-                model, dataset, packing, hook, number(facts.get("d_model")), kept,
-                number(facts.get("n_rows")), number(facts.get("mean_norm")),
-                number(facts.get("rms")),
-            ]
-        )  # fmt: skip
-    columns = (
-        *("model", "dataset", "packing", "hook", "width", "stored as", "rows"),
-        *("mean norm", "root mean square"),
-    )
+            {
+                "model": model,
+                "dataset": dataset,
+                "packing": packing,
+                "hook": hook,
+                "width": number(facts.get("d_model")),
+                "stored as": "computed when read" if own.get("live") else f"{own['dtype']}",
+                "rows": number(facts.get("n_rows")),
+                "mean norm": number(facts.get("mean_norm")),
+                "root mean square": number(facts.get("rms")),
+            }
+        )
     note = "Norm: of a token's activations. Root mean square: of their components."
-    return Section("Activations", columns, rows, note)
+    return Section("Activations", rows, note)
 
 
 def _place(name: str) -> tuple[Any, ...]:
@@ -192,23 +244,24 @@ def _measures(settings: Entries, there: Entries) -> Section:
     rows = []
     for name, own in settings.items():
         measure, model, dataset, packing = name.split("/")
-        found = there[name]
-        facts = [record for _, record in found if record]
+        facts = [record for _, record in there[name] if record]
         unit = " prompts" if packing == ON_PROMPTS and facts else ""
         rows.append(
-            [
-                measure, model, _measured_on(dataset, packing),
-                several(record.get("n_tokens") for record in facts),
-                several(record.get("n_documents") for record in facts) + unit,
-                made(found), listed(but(own, "measure")),
-            ]
-        )  # fmt: skip
-    columns = ("measure", "model", "on", "tokens", "documents", "measured", "settings")
+            {
+                "measure": measure,
+                "model": model,
+                "on": _measured_on(dataset, packing),
+                "tokens": several(record.get("n_tokens") for record in facts),
+                "documents": several(record.get("n_documents") for record in facts) + unit,
+                "measured": made(there[name]),
+                "settings": listed(but(own, "measure")),
+            }
+        )
     note = (
         "Of datasets, on the test split. Special tokens are left out. Measured: SAEs, or the model"
         " itself."
     )
-    return Section("Evaluation", columns, rows, note)
+    return Section("Evaluation", rows, note)
 
 
 def _measured_on(dataset: str, packing: str) -> str:
@@ -227,14 +280,3 @@ def _perplexity(tables: Iterable[pd.DataFrame]) -> dict[str, str]:
             if pd.notna(value):
                 found.setdefault(model, []).append(float(value))
     return {model: several(f"{value:.4g}" for value in values) for model, values in found.items()}
-
-
-def _without_empty(section: Section) -> Section:
-    """Return a table without the columns that have nothing in them."""
-    kept = [
-        column for column in range(len(section.columns)) if any(row[column] for row in section.rows)
-    ]
-    return section._replace(
-        columns=tuple(section.columns[column] for column in kept),
-        rows=[[row[column] for column in kept] for row in section.rows],
-    )

@@ -19,18 +19,25 @@ class Section(NamedTuple):
     ----------
     title : str
         Its heading.
-    columns : tuple of str
-        Their heads.
-    rows : list
-        Texts, a list for each row.
+    cells : list of dict
+        Of each row, the text by the head of its column.
     note : str
         A sentence below.
     """
 
     title: str
-    columns: tuple[str, ...]
-    rows: list[list[str]]
+    cells: list[dict[str, str]]
     note: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """The heads of the columns that have something in them."""
+        return [head for head in self.cells[0] if any(row[head] for row in self.cells)]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The texts of each row in the order of the columns."""
+        return [[row[head] for head in self.columns] for row in self.cells]
 
 
 def source(own: Mapping[str, Any]) -> str:
