@@ -20,15 +20,7 @@ from saeflow.plan.outputs import Outputs
 
 
 class Need(NamedTuple):
-    """A rough estimate of the disk that is still needed.
-
-    Attributes
-    ----------
-    n_bytes : int
-        For everything of known size.
-    unknown : tuple of str
-        Results whose size cannot be told before something else is there, and why.
-    """
+    """The disk that is still needed, about, and results whose size cannot be told yet, and why."""
 
     n_bytes: int
     unknown: tuple[str, ...]
@@ -85,32 +77,18 @@ def disk_need(outputs: Outputs) -> Need:
     return Need(round(summary.work.n_bytes.value), tuple(summary.unknown))
 
 
-def disk_problem(need: Need, free: int) -> str | None:
-    """Return why the disk will not do; None if it will, as far as one can tell."""
-    if need.n_bytes <= free:
-        return None
-    return (
-        f"the disk: about {size(need.n_bytes)} are needed, {size(free)} are free."
-        " `saeflow plan` tells what takes it, `saeflow clean` lists what nothing needs"
-    )
-
-
-def blocks(outputs: Outputs, results: Path, *, hub: bool) -> Iterator[str]:
+def blocks(outputs: Outputs, need: Need, results: Path, *, hub: bool) -> Iterator[str]:
     """Yield what keeps a sound configuration from running here, a line each.
 
-    Parameters
-    ----------
-    outputs
-        What is wanted.
-    results
-        Where the results lie.
-    hub
-        Whether the hub answers.
+    ``need`` is that of `disk_need`, ``results`` where the results lie, ``hub`` whether it answers.
     """
     if not hub:
         for line in unfetched(outputs):
             yield f"{line}, and the hub does not answer"
     if problem := machine.writing_problem(results):
         yield f"results cannot be written to {problem}"
-    if problem := disk_problem(disk_need(outputs), machine.free_bytes(results)):
-        yield problem
+    if need.n_bytes > (free := machine.free_bytes(results)):
+        yield (
+            f"the disk: about {size(need.n_bytes)} are needed, {size(free)} are free."
+            " `saeflow plan` tells what takes it, `saeflow clean` lists what nothing needs"
+        )

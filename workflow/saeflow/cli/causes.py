@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from saeflow.cli.words import count, value
+from saeflow.cli.words import count, more, value
 from saeflow.plan.made import recall
 from saeflow.plan.passes import describe
 from saeflow.plan.result import Result, source
@@ -39,15 +39,7 @@ class Cause(NamedTuple):
 
 
 def explain(result: Result, identity: str) -> list[Cause]:
-    """Return what changed since ``result``'s result was made under ``identity``.
-
-    Parameters
-    ----------
-    job
-        As it is planned now.
-    identity
-        The identity that its result states.
-    """
+    """Return what changed since ``result``, as it is planned now, was made under ``identity``."""
     return list(_causes(result, identity, (), set()))
 
 
@@ -95,8 +87,7 @@ def _exchanged(name: str, before: Mapping[Path, Any], after: Mapping[Path, Any])
         ("reads now", [path for path in after if path not in before]),
     ):
         if paths:
-            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-            yield f"input {name}: {word} {paths[0]}{more}"
+            yield f"input {name}: {word} {paths[0]}{more(paths)}"
     if list(before) != list(after) and set(before) == set(after):
         yield f"input {name}: the same, in another order"
 

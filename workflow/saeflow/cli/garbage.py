@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saeflow import paths
+from saeflow.cli.bulk import n_bytes
 from saeflow.cli.study import BULK
 from saeflow.files import read_object
 from saeflow.locks import lock_path, try_lock
@@ -22,12 +23,7 @@ from saeflow.plan.current import HARVEST, recorded_identity
 from saeflow.plan.made import recall
 from saeflow.plan.result import Result
 from saeflow.readers import try_lock_unread
-from saeflow.work import (
-    IDENTITY_CHARACTERS,
-    MANIFEST,
-    RELEASED,
-    bulk_path,
-)
+from saeflow.work import IDENTITY_CHARACTERS, MANIFEST, RELEASED, bulk_path
 
 _TEMPORARY = "temporary file"
 _TEMPORARY_NAME = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)\.tmp")
@@ -136,7 +132,7 @@ def _prune(directory: Path) -> None:
 def _bulk(wanted: Collection[Result], places: Collection[_Place]) -> Iterator[Garbage]:
     kept = {
         name
-        for final in (*_final_paths(wanted), *_row_tables(wanted))
+        for final in _final_paths(wanted)
         for name in (final, final.with_name(f"{final.name}.partial"))
     }
     for place in places:
@@ -144,7 +140,7 @@ def _bulk(wanted: Collection[Result], places: Collection[_Place]) -> Iterator[Ga
             if directory not in kept:
                 record = directory.parent / f"{match['stem']}.json"
                 kind = _kind(match, record)
-                yield Garbage(directory, kind, _tree_bytes(directory), record)
+                yield Garbage(directory, kind, n_bytes(directory), record)
 
 
 def _kind(match: re.Match[str], record: Path) -> str:
@@ -197,16 +193,12 @@ def _places() -> Iterator[_Place]:
 
 
 def _final_paths(wanted: Collection[Result]) -> Iterator[Path]:
-    for result in wanted:
-        if result.suffix is not None:
-            yield bulk_path(result.output, result.identity, result.suffix)
-
-
-def _row_tables(wanted: Collection[Result]) -> Iterator[Path]:
-    """Yield the row tables that lie beside wanted activations."""
+    """Yield the bulk of what is wanted, and the row tables that lie beside wanted activations."""
     from saeflow.activations.rows import rows_identity
 
     for result in wanted:
+        if result.suffix is not None:
+            yield bulk_path(result.output, result.identity, result.suffix)
         if result.rule == HARVEST:
             tokens = result.inputs["tokens"]
             record = result.output.with_name("rows.json")
@@ -221,14 +213,9 @@ def _of_passes(wanted: Collection[Result]) -> Iterator[Garbage]:
         made = read_object(plan).get("results", [])
         if any(one["identity"] in identities for one in made):
             kept.add(plan.stem)
-    for directory, kind in (
-        (paths.PLANS, "plan"),
-        (paths.RECEIPTS, "receipt"),
-        (paths.LOGS, "log"),
-    ):
-        for piece in _files(directory, (), kind):
-            if piece.path.stem not in kept:
-                yield piece
+    kinds = {paths.PLANS: "plan", paths.RECEIPTS: "receipt", paths.LOGS: "log"}
+    for directory, kind in kinds.items():
+        yield from (one for one in _files(directory, (), kind) if one.path.stem not in kept)
 
 
 def _descriptions(
@@ -269,11 +256,3 @@ def _files(directory: str, kept: Collection[Path], kind: str) -> Iterator[Garbag
     for path in sorted(Path(directory).rglob("*")):
         if path.is_file() and path not in kept and not _is_being_written(path):
             yield Garbage(path, kind, path.stat().st_size)
-
-
-def _tree_bytes(directory: Path) -> int:
-    return sum(
-        (Path(root) / name).lstat().st_size
-        for root, _, names in os.walk(directory)
-        for name in names
-    )

@@ -30,17 +30,7 @@ _ALONE = ("model", "tokenizer", "dataset", "prompts", "labelled", "tokens", "sae
 
 
 class Study(NamedTuple):
-    """A configuration and everything that follows from it.
-
-    Attributes
-    ----------
-    file : Path
-        Where it was read.
-    config : dict
-        With defaults filled in.
-    outputs : Outputs
-        Finds the results, and says which are there.
-    """
+    """A configuration, its file, and ``outputs``, which finds results and says which are there."""
 
     file: Path
     config: dict[str, Any]
@@ -70,9 +60,14 @@ def add_configfile(parser: argparse.ArgumentParser, *, several: bool = False) ->
     )
 
 
+def configuration(file: Path) -> dict[str, Any]:
+    """Read a configuration, and fill in its defaults."""
+    return resolve(read_config(file), file=str(file))
+
+
 def open_study(file: Path) -> Study:
     """Read a configuration and plan it; the first problem is a `ConfigError`."""
-    config = resolve(read_config(file), file=str(file))
+    config = configuration(file)
     study = Study(file, config, Outputs(Plan(config, file=str(file))))
     require_possible(study.outputs)
     return study

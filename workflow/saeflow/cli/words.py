@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sized
 from typing import Any
 
 from saeflow.files import canonical_json
@@ -25,6 +26,11 @@ def count(n: int, noun: str) -> str:
     if n == 1:
         return f"1 {noun}"
     return f"{n} {noun.removesuffix('y')}ies" if noun.endswith("ry") else f"{n} {noun}s"
+
+
+def more(things: Sized) -> str:
+    """Return " and 3 more" for what goes with the first of four things."""
+    return f" and {len(things) - 1} more" if len(things) > 1 else ""
 
 
 def value(thing: Any) -> str:

@@ -24,7 +24,8 @@ from saeflow.figures.axes import (
 )
 from saeflow.figures.drawing import Drawing, finite, seeds_note
 from saeflow.figures.layers import GROUP_WIDTH, Layers, layers_of
-from saeflow.figures.legends import legend_above
+from saeflow.figures.legends import legend_above, line_handles
+from saeflow.figures.lines import mean_line
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import by_recipe
 from saeflow.figures.style import INK, MUTED, REFERENCE, Look, method_looks, use_style
@@ -67,20 +68,13 @@ def bars_by_layer(
 
     Parameters
     ----------
-    table
-        Columns model, hook, site, block, sae, seed, method, and ``value`` with ``value_low`` and
-        ``value_high``.
-    value
-        The column to draw.
-    label
-        The y axis, where it is not the metric ``value``.
+    table, value, label, labels
+        As of `saeflow.figures.drawing`.
     line
         A horizontal reference, on which the bars stand, and its name in the legend; else they
         stand on zero.
     bars
         Another column with names of methods, of which each has a bar.
-    labels
-        Metric -> axis label.
     """
     label = labels.get(value, label)
     table, notes = finite(table.assign(method=table[bars]), [value])
@@ -145,39 +139,26 @@ def _seeds(ax: Axes, rows: pd.DataFrame, x: float, width: float, style: _Style) 
 
 
 def _lines(ax: Axes, chosen: pd.DataFrame, positions: Mapping[int, int], style: _Style) -> int:
-    n_cut, value = 0, style.value
+    n_cut = 0
     shift = 0.4 / len(style.looks)  # so that the strokes of methods do not hide one another
     for index, (method, look) in enumerate(style.looks.items()):
         rows = chosen[chosen["method"] == method]
-        if rows.empty:
-            continue
-        below, above = arms(rows, value)
-        rows = rows.assign(
-            x=rows["block"].map(positions) + (index - len(style.looks) / 2) * shift,
-            low=rows[value] - below,
-            high=rows[value] + above,
-        )
-        at = rows.groupby("x")
-        points = look.point(3.0) | {"linestyle": look.line()["linestyle"]}
-        ax.plot(at[value].mean(), linewidth=0.8, zorder=2.5, **points)
-        ends = at["low"].min(), at["high"].max()
-        ax.vlines(ends[0].index, *ends, color=look.colour, linewidth=0.6, zorder=2)
-        n_cut += mark_cut(ax, rows["x"], rows, value, style.span)
+        x = rows["block"].map(positions) + (index - len(style.looks) / 2) * shift
+        n_cut += mean_line(ax, rows, x, style.value, look, style.span, 3.0)
     return n_cut
 
 
 def _handles(
     looks: Mapping[str, Look], line: tuple[float, str] | None, *, lines: bool
 ) -> list[Artist]:
-    handles: list[Artist]
-    if lines:
-        handles = [
-            Line2D([], [], label=look.label, **(look.point(3.5) | look.line()))
-            for look in looks.values()
+    handles: list[Artist] = (
+        [*line_handles(looks)]
+        if lines
+        else [
+            *(Patch(label=look.label, **look.bar()) for look in looks.values()),
+            Line2D([], [], label="a seed, 95 % interval", markersize=2.0, **_SEED),
         ]
-    else:
-        handles = [Patch(label=look.label, **look.bar()) for look in looks.values()]
-        handles.append(Line2D([], [], label="a seed, 95 % interval", markersize=2.0, **_SEED))
+    )
     if line is not None:
         handles.append(Line2D([], [], label=line[1], **REFERENCE))
     return handles

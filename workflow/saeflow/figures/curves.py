@@ -43,13 +43,10 @@ def sorted_latents(
 
     Parameters
     ----------
-    table
-        Columns model, hook, site, block, sae, seed, ``value`` and ``rank``; what is not finite is
-        left out.
-    value, rank
-        Columns: the value, and its place, 1 for the largest.
-    label
-        The y axis.
+    table, value, label
+        As of `saeflow.figures.drawing`; what is not finite is left out.
+    rank
+        Column with the value's place, 1 for the largest.
     border
         Column with a value at which a dotted line is drawn, where it is finite.
     log
@@ -67,13 +64,9 @@ def sorted_latents(
                 if border is not None and np.isfinite(rows[border].iloc[0]):
                     ax.axhline(rows[border].iloc[0], color=colours[block], **_BORDER)
             count_ticks(ax)
-            if log:
-                ax.set_yscale("log")
-            else:
-                few_ticks(ax)
-        if log:
-            for ax in grid.axes:
-                log_ticks(ax.yaxis)
+            ax.set_yscale("log") if log else few_ticks(ax)
+        for ax in grid.axes if log else ():
+            log_ticks(ax.yaxis)
         grid.label(x="Latents, sorted", y=label)
         named = list(colours)[:: -(-len(colours) // _MOST_NAMED)]
         handles = [Line2D([], [], color=colours[block], label=f"block {block}") for block in named]
@@ -103,8 +96,7 @@ def training_curves(
     Parameters
     ----------
     table
-        Columns model, hook, site, block, sae, seed, tokens and ``values``: a line per recipe and
-        seed.
+        A line per recipe and seed of its column tokens.
     values
         Two columns, that of the upper panels first; both axes are logarithmic.
     labels, names

@@ -32,17 +32,8 @@ _SLOT = 0.045  # inches, of a method
 def dots_by_layer(table: pd.DataFrame, *, value: str, labels: Mapping[str, str]) -> Drawing:
     """Draw a panel per model and recipe (and site), at each layer a dot per method and seed.
 
-    Across each layer goes a line at the value of the original, the mean of its seeds.
-
-    Parameters
-    ----------
-    table
-        Columns model, hook, site, block, sae, seed, method, and ``value`` with ``value_low`` and
-        ``value_high``.
-    value
-        The column to draw, with positive numbers.
-    labels
-        Metric -> axis label.
+    Across each layer goes a line at the value of the original, the mean of its seeds; values are
+    positive.
     """
     table, notes = finite(table, [value], positive=[value])
     with use_style():

@@ -1,4 +1,10 @@
-"""What a function that draws returns: the figure, what is in it, and how to read it."""
+"""What a function that draws returns: the figure, what is in it, and how to read it.
+
+Such a function takes a ``table`` with columns model, hook, site, block, sae, seed, method, as far
+as it tells them apart. A ``value`` is a column that is drawn, with its interval in ``value_low``
+and ``value_high``; ``labels`` says for metrics what their axes are called, ``label`` for what is
+none.
+"""
 
 from __future__ import annotations
 

@@ -34,17 +34,6 @@ _ABOVE = 0.2  # of the height, for the names of the recipes
 def frontier(table: pd.DataFrame, *, value: str, labels: Mapping[str, str]) -> Drawing:
     """Draw ``value`` against L0: a panel per hook, an SAE tied to what it became.
 
-    Parameters
-    ----------
-    table
-        Columns model, hook, site, block, sae, seed, method, and l0 and ``value`` with intervals.
-    value
-        A metric's name.
-    labels
-        Axis labels of it and of l0.
-
-    Notes
-    -----
     A grey line joins an SAE with those fine-tuned from it. Intervals are drawn for both axes;
     where none is seen it is smaller than the marker. Originals are rings in front, since what is
     fine-tuned with a frozen encoder may lie under them.
@@ -119,22 +108,18 @@ def by_architecture(
 ) -> Drawing:
     """Draw two values against L0, one above the other, in two panels per hook.
 
+    A thin line joins the SAEs of one architecture and seed in the order of their L0.
+
     Parameters
     ----------
-    table
-        Columns model, hook, site, block, seed, architecture, l0 and ``values`` with intervals.
+    table, labels
+        As of `saeflow.figures.drawing`, with columns architecture and l0.
     values
         Two metrics' names, that of the upper panels first.
     line
         A horizontal reference and its name in the legend.
-    labels
-        Axis labels of the values and of l0.
     names
         Shorter labels, for values whose own does not fit beside a panel.
-
-    Notes
-    -----
-    A thin line joins the SAEs of one architecture and seed in the order of their L0.
     """
     table, odd = finite(table, ["l0", *values], positive=["l0"])
     table, fewer = shown_hooks(table)

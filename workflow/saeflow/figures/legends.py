@@ -26,6 +26,14 @@ def method_legend(figure: Figure, looks: Mapping[str, Look], *more: Any) -> None
     legend_above(figure, [*points, *more])
 
 
+def line_handles(looks: Mapping[str, Look]) -> list[Line2D]:
+    """Return a marker on a line for each look."""
+    return [
+        Line2D([], [], label=look.label, **(look.point(3.5) | look.line()))
+        for look in looks.values()
+    ]
+
+
 def legend_above(figure: Figure, handles: Sequence[Any]) -> None:
     """Put a legend above all panels, in as many columns as fit the figure's width."""
     # Matplotlib does not wrap legends: its columns are found from the widths of the labels.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from saeflow.figures.axes import (
 )
 from saeflow.figures.drawing import Drawing, finite
 from saeflow.figures.layers import GROUP_WIDTH, layers_of
-from saeflow.figures.legends import legend_above
+from saeflow.figures.legends import legend_above, line_handles
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import by_recipe
 from saeflow.figures.style import REFERENCE, Look, use_style
@@ -65,8 +65,7 @@ def lines_by_layer(
     Parameters
     ----------
     table
-        Columns model, hook, site, block, sae, seed; ``level`` and ``series``, where and as what a
-        row is drawn; ``value`` with ``value_low`` and ``value_high``.
+        With ``level`` and ``series``, where and as what a row is drawn, and ``value``.
     looks
         Series -> its look, in the order of the legend; those that the table lacks are left out.
     levels
@@ -105,7 +104,9 @@ def lines_by_layer(
                 if level.line:
                     ax.axhline(level.line[0], **REFERENCE)
         grid.label(x=layers.label, y=[level.label for level in levels.values()])
-        legend_above(grid.figure, _handles(looks, levels.values()))
+        lines = {level.line[1]: None for level in levels.values() if level.line}
+        references = [Line2D([], [], label=name, **REFERENCE) for name in lines]
+        legend_above(grid.figure, [*line_handles(looks), *references])
     return Drawing(grid.figure, table, (*notes, *cut_note(n_cut)))
 
 
@@ -114,30 +115,34 @@ def _lines(
 ) -> int:
     n_cut = 0
     for index, (name, look) in enumerate(looks.items()):
-        own = rows[rows["series"] == name]
-        if own.empty:
-            continue
-        below, above = arms(own, "value")
         shift = (index - (len(looks) - 1) / 2) * min(_SHIFT / len(looks), _STEP)
-        low = np.where(own["value"] > below, own["value"] - below, span.low)
-        own = own.assign(
-            x=own["block"].map(at) + shift,
-            low=low if ax.get_yscale() == "log" else own["value"] - below,
-            high=own["value"] + above,
-        )
-        points = own.groupby("x")
-        style = look.point(3.5) | {"linestyle": look.line()["linestyle"]}
-        ax.plot(points["value"].mean(), linewidth=0.8, zorder=2.5, **style)
-        ends = points["low"].min(), points["high"].max()
-        ax.vlines(ends[0].index, *ends, color=look.colour, linewidth=0.6, zorder=2)
-        n_cut += mark_cut(ax, own["x"], own, "value", span)
+        own = rows[rows["series"] == name]
+        n_cut += mean_line(ax, own, own["block"].map(at) + shift, "value", look, span)
     return n_cut
 
 
-def _handles(looks: Mapping[str, Look], levels: Sequence[Level]) -> list[Line2D]:
-    handles = [
-        Line2D([], [], label=look.label, **(look.point(3.5) | look.line()))
-        for look in looks.values()
-    ]
-    named = {level.line[1]: None for level in levels if level.line}
-    return [*handles, *(Line2D([], [], label=name, **REFERENCE) for name in named)]
+def mean_line(
+    ax: Axes,
+    rows: pd.DataFrame,
+    x: pd.Series,
+    value: str,
+    look: Look,
+    span: Span,
+    size: float = 3.5,
+) -> int:
+    """Draw a line through the means at each ``x``, with upright strokes over all intervals there.
+
+    Returns how many values or intervals go beyond the ends of the axis.
+    """
+    if rows.empty:
+        return 0
+    below, above = arms(rows, value)
+    low = rows[value] - below
+    if ax.get_yscale() == "log":
+        low = np.where(low > 0, low, span.low)
+    at = rows.assign(x=x, low=low, high=rows[value] + above).groupby("x")
+    points = look.point(size) | {"linestyle": look.line()["linestyle"]}
+    ax.plot(at[value].mean(), linewidth=0.8, zorder=2.5, **points)
+    ends = at["low"].min(), at["high"].max()
+    ax.vlines(ends[0].index, *ends, color=look.colour, linewidth=0.6, zorder=2)
+    return mark_cut(ax, x, rows, value, span)

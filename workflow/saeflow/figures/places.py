@@ -81,9 +81,9 @@ def by_recipe_and_hook(table: pd.DataFrame, side: pd.Series | None = None) -> li
     side
         Of each row a further distinction in words, of which each has a row of panels too.
     """
-    inner = ["sae"] if side is None else ["sae", "side"]
-    table = table if side is None else table.assign(side=side)
-    return list(_by_hook(table, inner))
+    if side is None:
+        return list(_by_hook(table, ["sae"]))
+    return list(_by_hook(table.assign(side=side), ["sae", "side"]))
 
 
 def _by_hook(table: pd.DataFrame, inner: Sequence[str]) -> Iterator[Place]:
@@ -142,8 +142,7 @@ def shown_hooks(table: pd.DataFrame, n_rows: int = 1) -> tuple[pd.DataFrame, tup
     n_blocks = max(2, max(_LEAST_HOOKS, MOST_PANELS // n_rows) // n_sites)
     if n_blocks >= len(blocks):
         return table, ()
-    chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, n_blocks).round().astype(int)}
-    rows = table[table["block"].isin(chosen)]
+    rows = table[table["block"].isin(spread(blocks, n_blocks))]
     n = rows["hook"].nunique()
     note = f"Shown are {n} of {len(hooks)} hooks, spread over the model; the table has all."
     return rows, (note,)

@@ -21,20 +21,7 @@ _METADATA = {
 
 
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as ``stem.pdf`` and ``stem.png``.
-
-    Parameters
-    ----------
-    figure
-        What to write.
-    stem
-        The path without extension.
-
-    Returns
-    -------
-    list of Path
-        The files.
-    """
+    """Write a figure as ``stem.pdf`` and ``stem.png``, and return these."""
     paths = []
     for extension in _CANVAS:
         buffer = io.BytesIO()

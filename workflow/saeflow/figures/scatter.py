@@ -32,9 +32,8 @@ def scatter(
     Parameters
     ----------
     table
-        Columns model, hook, site, block, sae, log10_frequency, strength and ``value``.
-    value
-        The column that a point's colour says.
+        Columns model, hook, site, block, sae, log10_frequency, strength and ``value``, which a
+        point's colour says.
     label
         Of the colour bar.
     end

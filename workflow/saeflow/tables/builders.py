@@ -76,14 +76,8 @@ def paired_table(
 ) -> pd.DataFrame:
     """Return one row per fine-tuned SAE: paired metrics of it and its parent, with intervals.
 
-    Parameters
-    ----------
-    runs
-        Runs of the measures that the metrics belong to; the parent of each must be among them.
-    metrics
-        Names of paired metrics, in the order of the columns.
-    bootstrap, seed
-        Number of resamples, in which both have the same documents, and their seed.
+    The parameters are those of `metrics_table`. The parent of each must be among the runs, and in
+    a resample both have the same documents.
     """
     rows = []
     for parent, tuned in pairs(runs):
@@ -101,12 +95,8 @@ def paired_table(
 def training_logs(runs: Sequence[Run], *, quantities: Sequence[str]) -> pd.DataFrame:
     """Return one row per logged step of each SAE's training, without fine-tuning.
 
-    Parameters
-    ----------
-    runs
-        The SAEs.
-    quantities
-        Columns of the logs, beside the tokens; empty where a log has none of that name.
+    ``quantities`` are columns of the logs, beside the tokens; empty where a log has none of that
+    name.
     """
     wanted = ["tokens", *quantities]
     return stack(
@@ -140,9 +130,7 @@ def fewest_documents(table: pd.DataFrame) -> float:
 def stack(parts: Iterable[pd.DataFrame], wanted: Sequence[str]) -> pd.DataFrame:
     """Put tables one under the other, with these columns; without any tables, an empty one."""
     parts = list(parts)
-    if not parts:
-        return pd.DataFrame(columns=list(wanted))
-    return pd.concat(parts, ignore_index=True)[list(wanted)]
+    return pd.concat(parts or [pd.DataFrame(columns=wanted)], ignore_index=True)[list(wanted)]
 
 
 def _names(metrics: Iterable[str]) -> list[str]:

@@ -254,14 +254,9 @@ class Run:
     def estimates(
         self, metrics: Iterable[str], *, bootstrap: int = 0, seed: int = 0
     ) -> dict[str, Estimate]:
-        """Form metrics from the sums of the measures that they belong to.
+        """Form metrics that are one number from the sums of the measures that they belong to.
 
-        Parameters
-        ----------
-        metrics
-            Names, of metrics that are one number.
-        bootstrap, seed
-            Number of resamples of the documents, and their seed; 0 for no intervals.
+        Intervals are from so many resamples of the documents; 0 for none.
         """
         found = {}
         for name in metrics:

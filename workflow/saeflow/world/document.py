@@ -49,28 +49,14 @@ _ENTITY_ROLES = frozenset(
 
 
 class Slot(NamedTuple):
-    """A word with its role, ready to be put into a template.
-
-    Attributes
-    ----------
-    word : str
-    role : int
-        Index into `ROLES`.
-    """
+    """A word with its role, an index into `ROLES`, ready to be put into a template."""
 
     word: str
     role: int
 
 
 class Pool(NamedTuple):
-    """Words of one role from which a template's slot draws at random.
-
-    Attributes
-    ----------
-    words : sequence of str
-    role : int
-        Index into `ROLES`.
-    """
+    """Words of one role, an index into `ROLES`, from which a template's slot draws at random."""
 
     words: Sequence[str]
     role: int
@@ -191,7 +177,6 @@ class Writer:
         self.n_sentences += ends
 
     def _draw(self, name: str) -> tuple[str, int]:
-        """Draw a word from a pool."""
         words, role = self.pools[name]
         return words[int(self.rng.random() * len(words))], role
 

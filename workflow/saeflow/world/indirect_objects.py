@@ -68,8 +68,6 @@ def write_indirect_objects(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
     n_meetings
         How many pairs of people; random by default.
     max_later

@@ -75,16 +75,9 @@ _POOLS = {1: _opinion_pools(1), -1: _opinion_pools(-1)}
 
 
 def write_review(rng: random.Random, *, stars: int | None = None, verdict: bool = True) -> Document:
-    """Write one review.
+    """Write one review, of one to five ``stars``; of random ones by default.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    stars
-        One to five; random by default.
-    verdict
-        Whether to conclude; without it the review ends where the verdict's first word would be.
+    Without a ``verdict`` it ends where the verdict's first word would be.
     """
     thing = rng.choice(tuple(words.REVIEWED))
     stars = stars or rng.randint(1, 5)

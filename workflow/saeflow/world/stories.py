@@ -163,8 +163,6 @@ def write_story(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
     n_sentences
         Sentences before the ending; 8 to 20 by default.
     n_people

@@ -70,19 +70,17 @@ def _examine(file: Path, answers: bool) -> tuple[list[tuple[str, str]], list[str
     """Return facts about the configuration, and what blocks it."""
     from saeflow import paths
     from saeflow.cli import blocks
-    from saeflow.cli.study import open_study
+    from saeflow.cli.study import configuration, open_study
     from saeflow.cli.words import count, size
-    from saeflow.config.checks import resolve
-    from saeflow.config.reading import read_config
     from saeflow.errors import SaeflowError
 
     try:
-        config = resolve(read_config(file), file=str(file))
+        config = configuration(file)
         if missing := list(blocks.missing_paths(config, file)):
             return [], missing
         study = open_study(file)
-        problems = list(blocks.blocks(study.outputs, Path(paths.RESULTS), hub=answers))
         need = blocks.disk_need(study.outputs)
+        problems = list(blocks.blocks(study.outputs, need, Path(paths.RESULTS), hub=answers))
     except SaeflowError as error:
         return [], [str(error)]
     facts = [

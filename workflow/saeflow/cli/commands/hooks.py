@@ -41,15 +41,14 @@ def run(options: argparse.Namespace) -> int:
 def _recorded(name: str, configfile: Path) -> tuple[str, ModelFacts]:
     """Return the class of a model and what its record of a model says."""
     from saeflow import paths
-    from saeflow.config.checks import resolve
-    from saeflow.config.reading import read_config
+    from saeflow.cli.study import configuration
     from saeflow.errors import ConfigError
     from saeflow.files import read_json
     from saeflow.models.facts import read_facts
     from saeflow.plan.current import recorded_identity
     from saeflow.work import bulk_of
 
-    config = resolve(read_config(configfile), file=str(configfile))
+    config = configuration(configfile)
     if name.partition("@")[0] not in config["models"]:
         raise ConfigError(
             f"there is no model '{name}'",

@@ -97,14 +97,15 @@ def _print_failures(causes: Sequence[Failure]) -> None:
 
 def _tell_released(result: Result, needing: list[Result]) -> None:
     """Say that a store's data were removed, and who needs them again."""
+    from saeflow.cli.words import more
+
     if not needing:
         print(f"{result.output} is current. Its data were temporary and were removed after their")
         print("  last reader; they are made anew when something needs them again.")
         return
-    more = f" and {len(needing) - 1} more" if len(needing) > 1 else ""
     first = min(needing, key=lambda reader: reader.output)
     print(f"{result.output}: its data were temporary and were removed after their last reader.")
-    print(f"  They are made anew for {first.output}{more}.")
+    print(f"  They are made anew for {first.output}{more(needing)}.")
     _tell_unfinished(result)
 
 
@@ -137,13 +138,14 @@ def _tell_old_bulk(result: Result, target: Path, identity: str) -> None:
 
 def _print_causes(causes: list[Cause]) -> None:
     """Print causes, those with the same changes together, the first steps first."""
+    from saeflow.cli.words import more
+
     groups: dict[tuple[str, tuple[str, ...]], list[Cause]] = {}
     for cause in sorted(causes, key=lambda cause: -len(cause.through)):
         groups.setdefault((cause.rule, cause.changes), []).append(cause)
     for (rule, changes), group in groups.items():
         first = group[0]
-        more = f" and {len(group) - 1} more" if len(group) > 1 else ""
-        print(f"  {rule}: {first.record}{more}")
+        print(f"  {rule}: {first.record}{more(group)}")
         for line in changes[:_MOST_CHANGES]:
             print(f"    {line}")
         if len(changes) > _MOST_CHANGES:
