@@ -54,6 +54,16 @@ def arms(rows: pd.DataFrame, value: str) -> np.ndarray:
     return np.nan_to_num(np.stack([below, above]).astype(float)).clip(min=0)
 
 
+def strokes(
+    ax: Axes, rows: pd.DataFrame, x: str, value: str, colour: str, *, width: float = 0.6
+) -> None:
+    """Draw intervals as upright strokes, at each x from the lowest to the highest end there."""
+    below, above = arms(rows, value)
+    at = rows.assign(low=rows[value] - below, high=rows[value] + above).groupby(x)
+    ends = at["low"].min(), at["high"].max()
+    ax.vlines(ends[0].index, *ends, color=colour, linewidth=width, zorder=2)
+
+
 def span_of(
     rows: pd.DataFrame, value: str, *, base: float | None = None, log: bool = False
 ) -> Span:

@@ -71,7 +71,14 @@ def finite(
     return table[shown], note if n_left else ()
 
 
-def seeds_note(groups: Iterable[int], *, mean: str, one: str, several: str) -> str:
+def seeds_note(
+    groups: Iterable[int],
+    *,
+    mean: str = "Lines go through",
+    one: str = "Upright strokes are 95 % intervals.",
+    several: str = "upright strokes reach from the lowest to the highest end of their 95 %"
+    " intervals.",
+) -> str:
     """Return how seeds are shown: ``several`` with means only where there are several of them.
 
     Parameters

@@ -50,6 +50,17 @@ class Level(NamedTuple):
     line: tuple[float, str] | None = None
 
 
+def of_level(
+    rows: pd.DataFrame, series: pd.Series | str, value: str, level: str = ""
+) -> pd.DataFrame:
+    """Return rows as `lines_by_layer` draws a column of theirs; its level has the same name."""
+    ends = {
+        f"value{end}": pd.to_numeric(rows[f"{value}{end}"]) if f"{value}{end}" in rows else np.nan
+        for end in ("", "_low", "_high")
+    }
+    return rows.assign(series=series, level=level or value, **ends)
+
+
 def lines_by_layer(
     table: pd.DataFrame,
     looks: Mapping[str, Look],
@@ -90,10 +101,8 @@ def lines_by_layer(
         )  # fmt: skip
         n_cut = 0
         for depth, (name, level) in enumerate(levels.items()):
-            of_level = table[table["level"] == name]
-            span = span_of(
-                of_level, "value", log=level.log, base=level.line[0] if level.line else None
-            )
+            own = table[table["level"] == name]
+            span = span_of(own, "value", log=level.log, base=level.line[0] if level.line else None)
             for panel, place, width in zip(grid.panels, places, grid.widths, strict=True):
                 ax, at = panel[depth], layer_axis(panel[depth], layers.blocks(place), width)
                 if level.log:

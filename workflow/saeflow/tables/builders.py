@@ -68,7 +68,7 @@ def metrics_table(
             "%d of %d SAEs have notes in the table, the first: %s at %s: %s",
             n, len(rows), doubted["sae"], doubted["hook"], doubted["notes"],
         )  # fmt: skip
-    return pd.DataFrame(rows, columns=[*KEY, *facts, *EXTENT, *_names(metrics), *last])
+    return pd.DataFrame(rows, columns=[*KEY, *facts, *EXTENT, *with_ends(metrics), *last])
 
 
 def paired_table(
@@ -89,7 +89,7 @@ def paired_table(
             for name in metrics
         }  # fmt: skip
         rows.append({**tuned.key.columns(), **tuned.extent(), **columns(found)})
-    return pd.DataFrame(rows, columns=[*KEY, *EXTENT, *_names(metrics)])
+    return pd.DataFrame(rows, columns=[*KEY, *EXTENT, *with_ends(metrics)])
 
 
 def training_logs(runs: Sequence[Run], *, quantities: Sequence[str]) -> pd.DataFrame:
@@ -118,6 +118,11 @@ def columns(found: Mapping[str, Estimate]) -> dict[str, float | None]:
     }
 
 
+def with_ends(names: Iterable[str]) -> list[str]:
+    """Return what `columns` calls the columns of estimates."""
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+
+
 def fewest_documents(table: pd.DataFrame) -> float:
     """Return the fewest documents on which a row with an interval rests; infinity for none."""
     ends = [name for name in table.columns if str(name).endswith("_low")]
@@ -131,7 +136,3 @@ def stack(parts: Iterable[pd.DataFrame], wanted: Sequence[str]) -> pd.DataFrame:
     """Put tables one under the other, with these columns; without any tables, an empty one."""
     parts = list(parts)
     return pd.concat(parts or [pd.DataFrame(columns=wanted)], ignore_index=True)[list(wanted)]
-
-
-def _names(metrics: Iterable[str]) -> list[str]:
-    return [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]

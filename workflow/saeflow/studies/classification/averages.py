@@ -10,6 +10,7 @@ import pandas as pd
 
 from saeflow.metrics.intervals import Estimate, form, interval, resample
 from saeflow.studies.classification.scoring import Resamples
+from saeflow.tables.builders import columns, with_ends
 
 FEW_DATASETS = 10
 """Below this, datasets are too few to be resampled, and texts are."""
@@ -38,13 +39,14 @@ class Average(NamedTuple):
 
     def columns(self, name: str) -> dict[str, float | None]:
         """Return name, name_low and name_high as columns."""
-        ends = ("", "_low", "_high")
-        return {f"{name}{end}": v for end, v in zip(ends, self.estimate, strict=True)}
+        return columns({name: self.estimate})
 
     def extent(self) -> dict[str, int | str]:
-        """Return what it is over as columns."""
-        names = ("n_tasks", "n_datasets", "resampled")
-        return {name: getattr(self, name) for name in names}
+        """Return what it is over as columns, `EXTENT`."""
+        return dict(zip(EXTENT, self[1:], strict=True))
+
+
+EXTENT = Average._fields[1:]
 
 
 class ByTask:
@@ -123,8 +125,9 @@ class ByTask:
             Estimate(float(value), *interval(drawn))
             for value, drawn in zip(self.values, self.drawn(), strict=True)
         ]
-        columns = [f"{name}{end}" for end in ("", "_low", "_high")]
-        return pd.DataFrame(found, index=pd.Index(self.tasks), columns=columns, dtype=float)
+        return pd.DataFrame(
+            found, index=pd.Index(self.tasks), columns=with_ends([name]), dtype=float
+        )
 
     def average(self) -> Average:
         """Return the mean over tasks, with an interval if there are resamples."""

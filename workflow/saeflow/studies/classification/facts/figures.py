@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from saeflow.figures.axes import arms, few_ticks, layer_axis, log_ticks
+from saeflow.figures.axes import arms, few_ticks, layer_axis, log_ticks, strokes
 from saeflow.figures.drawing import Drawing, finite, seeds_note
 from saeflow.figures.frontier import frontier
 from saeflow.figures.layers import GROUP_WIDTH, layers_of
@@ -19,13 +19,7 @@ from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import Place, by_hook, learned, shown_hooks, sites_of
 from saeflow.figures.style import INK, REFERENCE, Look, use_style
 from saeflow.studies.classification.facts import CAPTURED, EVERY, TRAINED
-from saeflow.studies.classification.facts.looks import (
-    PROBE,
-    best_place,
-    looks_of,
-    named,
-    of_probe,
-)
+from saeflow.studies.classification.facts.looks import PROBE, best_place, looks_of, named
 from saeflow.world.facts import KINDS
 
 _SLOT = 0.05  # inches, of a series at a layer
@@ -45,13 +39,7 @@ def beside_shuffled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def captured_by_layer(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per kind of facts (and model and site): facts captured by layer, a line each.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.classification.facts.tables.captured`.
-    """
+    """Draw a panel per kind of facts (and model and site): facts captured by layer, a line each."""
     table, odd = finite(named(table), ["captured"])
     with use_style():
         looks, places = looks_of(table), list(_by_kind(table))
@@ -69,12 +57,14 @@ def captured_by_layer(table: pd.DataFrame) -> Drawing:
             ax.set_ylim(np.array([-0.04, 1.04]) * place.rows["n_facts"].max())
             ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         grid.label(x=layers.label, y="Facts captured")
-        legend_above(grid.figure, [*_handles(looks), _probe_handle()])
+        handles = [
+            Line2D([], [], label=look.label, **(look.point(3.5) | {"linestyle": "-"}))
+            for look in looks.values()
+        ]
+        probe = Line2D([], [], color=INK, linewidth=1.0, label=PROBE)
+        legend_above(grid.figure, [*handles, probe])
     counts = every_kind(table).groupby(["model", "hook", "series"]).size()
-    seeds = seeds_note(
-        counts, mean="Points are", one="Upright strokes are 95 % intervals.",
-        several="upright strokes reach from the lowest to the highest end of their 95 % intervals.",
-    )  # fmt: skip
+    seeds = seeds_note(counts, mean="Points are")
     return Drawing(grid.figure, table.drop(columns="series"), (seeds, *odd))
 
 
@@ -100,37 +90,14 @@ def _lines(ax: Axes, rows: pd.DataFrame, at: Mapping[int, int], looks: Mapping[s
         own = rows[rows["series"] == name]
         if own.empty:
             continue
-        below, above = arms(own, "captured")
-        x = own["block"].map(at) + (index - (len(looks) - 1) / 2) * shift
-        own = own.assign(x=x, low=own["captured"] - below, high=own["captured"] + above)
-        by_x = own.groupby("x")
+        own = own.assign(x=own["block"].map(at) + (index - (len(looks) - 1) / 2) * shift)
         style = look.point(3.5) | {"linestyle": "-"}
-        ax.plot(by_x["captured"].mean(), linewidth=0.8, zorder=3, **style)
-        ends = by_x["low"].min(), by_x["high"].max()
-        ax.vlines(ends[0].index, *ends, color=look.colour, linewidth=0.7, zorder=2.5)
-
-
-def _handles(looks: Mapping[str, Look]) -> list[Line2D]:
-    return [
-        Line2D([], [], label=look.label, **(look.point(3.5) | {"linestyle": "-"}))
-        for look in looks.values()
-    ]
-
-
-def _probe_handle() -> Line2D:
-    return Line2D([], [], color=of_probe().colour, linewidth=1.0, label=PROBE)
+        ax.plot(own.groupby("x")["captured"].mean(), linewidth=0.8, zorder=3, **style)
+        strokes(ax, own, "x", "captured", look.colour, width=0.7)
 
 
 def captured_by_l0(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Drawing:
-    """Draw a panel per hook: facts captured against L0, SAEs and baselines by their names.
-
-    Parameters
-    ----------
-    table
-        As of `captured_by_layer`, the rows on all facts.
-    labels
-        The axis label of l0.
-    """
+    """Draw a panel per hook: facts captured against L0, SAEs and baselines by their names."""
     own = table.assign(l0_low=table["l0"], l0_high=table["l0"])
     drawing = frontier(own, value="captured", labels={**labels, "captured": "Facts captured"})
     for legend in drawing.figure.legends:  # of methods, of which there is one
@@ -141,11 +108,7 @@ def captured_by_l0(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Drawing
 def f1_distribution(table: pd.DataFrame) -> Drawing:
     """Draw a panel per kind: how many facts have at least which F1, a curve per SAE and baseline.
 
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.classification.facts.tables.facts`; the hook is drawn at which an
-        SAE has the highest mean F1.
+    The hook is drawn at which an SAE has the highest mean F1.
     """
     table, odd = finite(named(table), ["fact_f1"])
     model, hook, _ = best_place(table, "fact_f1")
@@ -162,9 +125,9 @@ def f1_distribution(table: pd.DataFrame) -> Drawing:
             for name, look in looks.items():
                 own = place.rows[place.rows["series"] == name]
                 if len(own):
-                    _at_least(ax, own.groupby("fact")["fact_f1"].mean(), look.line(), look)
+                    _at_least(ax, own.groupby("fact")["fact_f1"].mean(), look.line())
             probed = place.rows.groupby("fact")["fact_f1_probe"].mean()
-            _at_least(ax, probed, {"linestyle": "--"}, of_probe())
+            _at_least(ax, probed, {"color": INK, "linestyle": "--"})
             ax.axvline(CAPTURED, **(REFERENCE | {"linestyle": ":"}))
             ax.set_xlim(0, 1)
             few_ticks(ax)
@@ -181,22 +144,16 @@ def f1_distribution(table: pd.DataFrame) -> Drawing:
     return Drawing(grid.figure, rows.drop(columns="series"), notes)
 
 
-def _at_least(ax: Axes, values: pd.Series, line: Mapping[str, object], look: Look) -> None:
+def _at_least(ax: Axes, values: pd.Series, line: Mapping[str, object]) -> None:
     """Draw how many values are at least so large."""
     rising = np.sort(values.dropna().to_numpy(float))
     x = np.concatenate([[0.0], rising, [1.0]])
     y = np.concatenate([[len(rising)], np.arange(len(rising), 0, -1), [0]])
-    ax.step(x, y, where="pre", linewidth=1.0, **{**line, "color": look.colour})
+    ax.step(x, y, where="pre", linewidth=1.0, **line)
 
 
 def splitting_by_width(table: pd.DataFrame) -> Drawing:
-    """Draw two panels per hook against the width: latents that tell a fact, and absorption.
-
-    Parameters
-    ----------
-    table
-        As of `captured_by_layer`, the rows on all facts; baselines are left out.
-    """
+    """Draw two panels per hook against the width: latents that tell a fact, and absorption."""
     table, odd = finite(named(learned(table)), ["n_latents", "fact_absorption"])
     table, fewer = shown_hooks(table)
     with use_style():

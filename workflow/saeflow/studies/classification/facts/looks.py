@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from saeflow.figures.places import learned
-from saeflow.figures.style import INK, SERIES, Look
+from saeflow.figures.style import SERIES, Look
 from saeflow.tables.runs import ORIGINAL
 
 PROBE = "linear probe"
@@ -41,11 +41,6 @@ def looks_of(table: pd.DataFrame) -> dict[str, Look]:
         found |= {name: look._replace(label=name, variant=i) for i, name in enumerate(names)}
     rest = dict.fromkeys(name for name in others["series"] if name not in found)
     return found | {name: Look(SERIES[6], "h", name, i) for i, name in enumerate(rest)}
-
-
-def of_probe() -> Look:
-    """Return how linear probes are drawn."""
-    return Look(INK, "_", PROBE)
 
 
 def best_place(table: pd.DataFrame, value: str) -> tuple[str, str, str]:

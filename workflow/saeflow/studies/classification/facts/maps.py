@@ -31,13 +31,7 @@ _ABOVE, _BETWEEN, _BAR = 0.75, 0.1, 0.7
 
 
 def facts_by_hook(table: pd.DataFrame) -> Drawing:
-    """Draw a map per SAE and baseline, facts down and hooks across, and one of linear probes.
-
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.classification.facts.tables.facts`.
-    """
+    """Draw a map per SAE and baseline, facts down and hooks across, and one of linear probes."""
     table, odd = finite(named(table), ["fact_f1"])
     n_hooks = table.groupby(["model", "site"])["block"].nunique().max()
     cell = _CELL if n_hooks <= _MOST_NUMBERS else min(_CELL, _MOST_PANEL / n_hooks)

@@ -34,11 +34,7 @@ _POINTS: dict[str, dict[str, Any]] = {
 def splitting(table: pd.DataFrame) -> Drawing:
     """Draw a panel per kind, a row per fact: F1 of the best latent and of several; absorption.
 
-    Parameters
-    ----------
-    table
-        That of `saeflow.studies.classification.facts.tables.facts`; of it the SAE with the highest
-        mean F1 is drawn, at its hook.
+    The SAE with the highest mean F1 is drawn, at its hook.
     """
     table, odd = finite(named(table), ["fact_f1", "fact_f1_union"])
     model, hook, series = best_place(table, "fact_f1")

@@ -12,29 +12,22 @@ from saeflow.metrics.facts import COLUMNS, COUNTS, FACTS
 from saeflow.metrics.intervals import Estimate, interval, resample
 from saeflow.metrics.registry import METRICS
 from saeflow.studies.classification.facts import CAPTURED, EVERY, TRAINED
-from saeflow.tables.builders import EXTENT, KEY, columns
+from saeflow.tables.builders import EXTENT, KEY, columns, with_ends
 from saeflow.tables.runs import Run
 
 MEASURE = "facts"
 PROBED = 0.6
 """F1 of a fact's linear probe below which nothing is said of absorption: SAEBench's condition."""
 
-_F1 = ("fact_f1", "fact_f1_active", "fact_f1_union", "fact_f1_probe")
 _ABSORPTION = "fact_absorption"
 _SIZE = ("d_sae", "l0")
 
 
 class _Facts(NamedTuple):
-    """The facts of a run, and what is formed of their sums.
+    """The facts of a run as the measurement chose them, and what is formed of their sums.
 
-    Attributes
-    ----------
-    facts : DataFrame
-        As the measurement chose.
-    whole : dict
-        Metric -> (n_facts,).
-    drawn : dict
-        Metric -> (n_facts, samples) of resampled documents; of no samples, (n_facts, 0).
+    ``whole`` is metric -> (n_facts,); ``drawn`` metric -> (n_facts, samples) of resampled
+    documents, of no samples (n_facts, 0).
     """
 
     facts: pd.DataFrame
@@ -104,9 +97,7 @@ def facts(
             rows.append(
                 {
                     **run.key.columns(),
-                    "baseline": run.baseline,
-                    **run.extent(),
-                    **_size(run),
+                    **_about(run),
                     **{name: getattr(fact, name) for name in _OF_FACT},
                     **columns(known),
                     "n_latents": len(fact.latents),
@@ -114,9 +105,8 @@ def facts(
                     "n_absorbing": len(set(fact.absorbing)),
                 }
             )
-    formed = [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
-    wanted = [*KEY, "baseline", *EXTENT, *_SIZE, *_OF_FACT, *formed]
-    return pd.DataFrame(rows, columns=[*wanted, "n_latents", "latents", "n_absorbing"])
+    last = [*with_ends(metrics), "n_latents", "latents", "n_absorbing"]
+    return pd.DataFrame(rows, columns=[*KEY, "baseline", *EXTENT, *_SIZE, *_OF_FACT, *last])
 
 
 _OF_FACT = ("fact", "kind", "n", "n_validation", "latent", "threshold", "auc")
@@ -162,9 +152,7 @@ def captured(
                     **run.key.columns(),
                     "weights": run.key.model if run.key.model in shuffled else TRAINED,
                     "of_model": shuffled.get(run.key.model, run.key.model),
-                    "baseline": run.baseline,
-                    **run.extent(),
-                    **_size(run),
+                    **_about(run),
                     "kind": kind,
                     "n_facts": int(own.sum()),
                     **columns(_together(found, own)),
@@ -172,28 +160,22 @@ def captured(
                     "n_latents": float(numbers.mean()),
                 }
             )
-    formed = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
     first = [*KEY, "weights", "of_model", "baseline", *EXTENT, *_SIZE, "kind", "n_facts"]
-    return pd.DataFrame(rows, columns=[*first, *formed, "split", "n_latents"])
+    return pd.DataFrame(rows, columns=[*first, *with_ends(names), "split", "n_latents"])
 
 
 def _together(found: _Facts, own: np.ndarray) -> dict[str, Estimate]:
     """Return what is said of some facts together, ``own`` (n_facts,) bool."""
-    counted = {"captured": _F1[0], "captured_union": _F1[2], "captured_probe": _F1[3]}
-    result = {
-        name: _estimate(
-            (found.whole[of][own] > CAPTURED).sum(), (found.drawn[of][own] > CAPTURED).sum(axis=0)
-        )
-        for name, of in counted.items()
-    }
-    probed = own & (found.whole[_F1[3]] >= PROBED)
+    result = {}
+    for end in ("", "_union", "_probe"):
+        told, drawn = (of[f"fact_f1{end}"][own] > CAPTURED for of in (found.whole, found.drawn))
+        result[f"captured{end}"] = _estimate(told.sum(), drawn.sum(axis=0))
+    probed = own & (found.whole["fact_f1_probe"] >= PROBED)
     for name, values in found.whole.items():
         some = probed if name == _ABSORPTION else own
-        result[name] = (
-            _estimate(values[some].mean(), found.drawn[name][some].mean(axis=0))
-            if some.any()
-            else Estimate(None)
-        )
+        result[name] = Estimate(None)
+        if some.any():
+            result[name] = _estimate(values[some].mean(), found.drawn[name][some].mean(axis=0))
     return result
 
 
@@ -201,6 +183,6 @@ def _estimate(value: float, drawn: np.ndarray) -> Estimate:
     return Estimate(float(value) if np.isfinite(value) else None, *interval(drawn))
 
 
-def _size(run: Run) -> dict[str, Any]:
-    facts = run.records[MEASURE].facts
-    return {name: facts[name] for name in _SIZE}
+def _about(run: Run) -> dict[str, Any]:
+    size = {name: run.records[MEASURE].facts[name] for name in _SIZE}
+    return {"baseline": run.baseline, **run.extent(), **size}

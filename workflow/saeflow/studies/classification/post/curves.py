@@ -11,7 +11,6 @@ from matplotlib.ticker import NullLocator
 
 from saeflow.figures.axes import (
     Span,
-    arms,
     cut_note,
     few_ticks,
     l0_axis,
@@ -19,6 +18,7 @@ from saeflow.figures.axes import (
     mark_cut,
     short,
     span_of,
+    strokes,
 )
 from saeflow.figures.drawing import Drawing, finite, seeds_note
 from saeflow.figures.legends import legend_above
@@ -45,13 +45,7 @@ _ENDS = ("auc_low", "auc_high")
 
 
 def k_sparse_curves(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per hook: AUC against k, a line per recipe, and levels of states.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.post.tables.probes`.
-    """
+    """Draw a panel per hook: AUC against k, a line per recipe, and levels of states."""
     table = of_several(table[(table["setting"] == NORMAL) & (table["pooling"] == "last")])
     table, fewer = shown_hooks(_with_saes(table))
     sparse = table[(table["input"] == CODES) & (table["probe"] == K_SPARSE)]
@@ -125,13 +119,7 @@ def _named(colours: Mapping[str, tuple], best: pd.DataFrame, pca: pd.DataFrame) 
 
 
 def sparsity_curves(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per hook: AUC of codes against L0, a line per architecture and width.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.post.tables.probes`.
-    """
+    """Draw a panel per hook: AUC of codes against L0, a line per architecture and width."""
     kept = (table["setting"] == NORMAL) & (table["pooling"] == "last")
     table = of_several(table[kept & (table["probe"] == PUBLISHED)])
     table, fewer = shown_hooks(_with_saes(table))
@@ -193,20 +181,13 @@ def _through(ax: Axes, rows: pd.DataFrame, x: str, y: str, span: Span, look: Map
     """Draw a line through the means at each x, with strokes for intervals; return what is cut."""
     if rows.empty:
         return 0
-    below, above = arms(rows, y)
-    rows = rows.assign(low=rows[y] - below, high=rows[y] + above)
-    at = rows.groupby(x)
-    ax.plot(at[y].mean(), zorder=2.5, **{"markersize": 3, "linewidth": 0.9, **look})
-    ends = at["low"].min(), at["high"].max()
-    ax.vlines(ends[0].index, *ends, color=look["color"], linewidth=0.6, zorder=2)
+    means = rows.groupby(x)[y].mean()
+    ax.plot(means, zorder=2.5, **{"markersize": 3, "linewidth": 0.9, **look})
+    strokes(ax, rows, x, y, look["color"])
     return mark_cut(ax, rows[x], rows, y, span)
 
 
 def _seeds(counts: pd.Series) -> tuple[str, ...]:
     return (
-        seeds_note(
-            counts, mean="Lines go through", one="Upright strokes are 95 % intervals.",
-            several="upright strokes reach from the lowest to the highest end of their 95 %"
-            " intervals.",
-        ),
+        seeds_note(counts),
     )  # fmt: skip

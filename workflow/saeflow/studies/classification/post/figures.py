@@ -48,13 +48,7 @@ POOLINGS = {"last": "last token", "mean": "mean", "max": "maximum", "concept": "
 
 
 def accuracy_by_layer(table: pd.DataFrame) -> Drawing:
-    """Draw test and training accuracy of states and codes, with the post's classifier.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.post.tables.probes`.
-    """
+    """Draw test and training accuracy of states and codes, with the post's classifier."""
     rows = _published(table)
     rows = rows[rows["input"].isin((STATES, CODES))]
     test = _drawn(rows, rows["input"], "accuracy")
@@ -108,13 +102,7 @@ def in_domain_by_layer(table: pd.DataFrame) -> Drawing:
 
 
 def error_by_layer(table: pd.DataFrame) -> Drawing:
-    """Draw error and cosine of reconstructions of probed tokens, of raw and of centred states.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.post.tables.probed`.
-    """
+    """Draw error and cosine of reconstructions of probed tokens, of raw and of centred states."""
     rows = table[table["split"] == _TRAIN]
     looks = {
         "": Look(SERIES[0], "o", "states as they are"),
@@ -228,8 +216,4 @@ def _by_layer(
 
 
 def _seeds(saes: pd.DataFrame) -> Iterator[str]:
-    yield seeds_note(
-        saes.groupby(["model", "hook", "sae"]).size(), mean="Lines go through",
-        one="Upright strokes are 95 % intervals.",
-        several="upright strokes reach from the lowest to the highest end of their 95 % intervals.",
-    )  # fmt: skip
+    yield seeds_note(saes.groupby(["model", "hook", "sae"]).size())

@@ -20,13 +20,7 @@ _WIDE, _TALL = 10, 5  # of the post's figures, in inches
 
 
 def as_published(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per model and site: test accuracy of states, and of the codes of one SAE.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.post.tables.probes`.
-    """
+    """Draw a panel per model and site: test accuracy of states, and of the codes of one SAE."""
     from matplotlib.figure import Figure
 
     kept = (table["setting"] == NORMAL) & (table["probe"] == PUBLISHED)

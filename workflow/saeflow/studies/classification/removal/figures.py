@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from saeflow.figures.axes import few_ticks, limit, span_of
+from saeflow.figures.axes import few_ticks, limit, span_of, strokes
 from saeflow.figures.drawing import Drawing, finite, seeds_note
 from saeflow.figures.legends import legend_above, method_legend
 from saeflow.figures.panels import panel_grid
@@ -28,7 +28,6 @@ from saeflow.studies.classification.removal.shown import (
     of_tasks,
     on_texts,
     recipe_looks,
-    strokes,
 )
 
 _MOST_TASKS = 3
@@ -40,15 +39,7 @@ _RANDOM = {"linestyle": (0, (1, 1.5)), "fillstyle": "none"}
 
 
 def frontier(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Drawing:
-    """Draw a panel per task and hook: what a fresh reader finds against the cost of removal.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.removal.tables.removal`.
-    labels
-        The axis label of the cost.
-    """
+    """Draw a panel per task and hook: what a fresh reader finds against the cost of removal."""
     table, fewer = of_tasks(table[table["of"] == table["task"]], _MOST_TASKS)
     table, hooks = shown_hooks(table, 2 * table[ABOUT].nunique())
     table, odd = finite(table, ["auc", _COST])
@@ -69,11 +60,7 @@ def frontier(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Drawing:
         random = {"features as frequent, at random": {"color": INK, "marker": "o", **_RANDOM}}
         lines = {"no removal": _CLEAN, "chance": REFERENCE}
         legend_above(grid.figure, handles({**looks, **random, **dense, **lines}))
-    counts = table.groupby(["model", "hook", "sae"])["seed"].nunique()
-    seeds = seeds_note(
-        counts, mean="Lines go through", one="Upright strokes are 95 % intervals.",
-        several="upright strokes reach from the lowest to the highest end of their 95 % intervals.",
-    )  # fmt: skip
+    seeds = seeds_note(table.groupby(["model", "hook", "sae"])["seed"].nunique())
     return Drawing(grid.figure, table, (seeds, on_texts(table), *odd, *fewer, *hooks))
 
 
@@ -113,10 +100,8 @@ def _cost_axis(ax: Axes, costs: pd.Series) -> None:
 def old_readers(table: pd.DataFrame) -> Drawing:
     """Draw a panel per task: what a fresh reader finds against what the old one finds."""
     own = table[table["of"] == table["task"]]
-    return _scatter(
-        own, "old_auc", "auc", x_label="AUC of the old reader", y_label="AUC of a fresh reader",
-        guides=(CHANCE, CHANCE), diagonal="both find as much",
-    )  # fmt: skip
+    labels = {"old_auc": "AUC of the old reader", "auc": "AUC of a fresh reader"}
+    return _scatter(own, labels, CHANCE, "both find as much")
 
 
 def damage(table: pd.DataFrame) -> Drawing:
@@ -127,24 +112,27 @@ def damage(table: pd.DataFrame) -> Drawing:
     lost = lost.groupby([*keys, "other"], sort=False)["auc_lost"].mean().unstack("other")
     lost = lost.reindex(columns=[False, True]).set_axis(["own_lost", "others_lost"], axis=1)
     lost["n_test"] = table.groupby(keys, sort=False)["n_test"].min()
-    return _scatter(
-        lost.reset_index(), "own_lost", "others_lost",
-        x_label="AUC lost of the concept itself", y_label="AUC lost of other concepts",
-        guides=(0.0, 0.0), diagonal="others lose as much",
-    )  # fmt: skip
+    labels = {
+        "own_lost": "AUC lost of the concept itself", "others_lost": "AUC lost of other concepts",
+    }  # fmt: skip
+    return _scatter(lost.reset_index(), labels, 0.0, "others lose as much")
 
 
 def _scatter(
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    *,
-    x_label: str,
-    y_label: str,
-    guides: tuple[float, float],
-    diagonal: str,
+    table: pd.DataFrame, labels: Mapping[str, str], guide: float, diagonal: str
 ) -> Drawing:
-    """Draw a panel per task with a point per hook, SAE, way and number of features."""
+    """Draw a panel per task with a point per hook, SAE, way and number of features.
+
+    Parameters
+    ----------
+    table
+        A row per point.
+    labels
+        The two columns that are drawn, and what their axes are called.
+    guide, diagonal
+        Where thin lines stand on both axes, and what the dashed one says.
+    """
+    x, y = labels
     table, fewer = of_tasks(table, 2 * _MOST_TASKS)
     table, odd = finite(table, [x, y])
     with use_style():
@@ -154,21 +142,20 @@ def _scatter(
             for (model, about), rows in table.groupby(["model", ABOUT], sort=False)
         ]
         grid = panel_grid(places, size=(2.5, 2.4))
-        ends = [table[[x, y]].min().min(), table[[x, y]].max().max(), *guides]
+        ends = [table[[x, y]].min().min(), table[[x, y]].max().max(), guide]
         low, high = min(ends), max(ends)
         margin = 0.05 * (high - low or 1.0)
         for (ax,), place in zip(grid.panels, places, strict=True):
-            ax.axvline(guides[0], **GUIDE)
-            ax.axhline(guides[1], **GUIDE)
+            ax.axvline(guide, **GUIDE)
+            ax.axhline(guide, **GUIDE)
             ax.plot([low, high], [low, high], zorder=1.5, **REFERENCE)
             for way, look in looks.items():
                 own = place.rows[place.rows["way"] == way]
                 if not (own["n_features"] > 0).any():
                     own = own.drop_duplicates(["hook"])
                 ax.plot(own[x], own[y], alpha=0.8, zorder=3, **look.point(4.0))
-            ax.set_xlim(low - margin, high + margin)
-            ax.set_ylim(low - margin, high + margin)
+            ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
             few_ticks(ax)
-        grid.label(x=x_label, y=y_label)
+        grid.label(x=labels[x], y=labels[y])
         method_legend(grid.figure, looks, Line2D([], [], label=diagonal, **REFERENCE))
     return Drawing(grid.figure, table, (on_texts(table), *odd, *fewer))

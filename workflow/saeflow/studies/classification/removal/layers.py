@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from saeflow.figures.drawing import Drawing, seeds_note
-from saeflow.figures.lines import Level, lines_by_layer
+from saeflow.figures.lines import Level, lines_by_layer, of_level
 from saeflow.figures.style import INK, Look
 from saeflow.metrics.erasure import FEATURES, RANDOM_FEATURES
 from saeflow.studies.classification.removal.shown import ABOUT, CHANCE, WAYS, of_tasks, on_texts
@@ -21,11 +21,7 @@ _LEVELS = {
 def by_layer(table: pd.DataFrame) -> Drawing:
     """Draw a panel per recipe and task: by layer, what a fresh reader finds and what that costs.
 
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.removal.tables.removal`; of numbers of features the
-        largest is drawn.
+    Of numbers of features the largest is drawn.
     """
     own = table[table["of"] == table["task"]]
     n_recipes = own[["model", "sae"]].drop_duplicates().shape[0]
@@ -36,25 +32,14 @@ def by_layer(table: pd.DataFrame) -> Drawing:
     several = own[ABOUT].nunique() > 1
     panel = own["sae"] + ", " + own[ABOUT] if several else own["sae"]
     parts = [
-        _drawn(own, "auc", own["way"]),
-        _drawn(own, "edit_delta_ce", own["way"]),
-        _drawn(own.drop_duplicates(["hook", "sae", "seed", ABOUT]), "clean_auc", _CLEAN),
+        of_level(own, own["way"], "auc"),
+        of_level(own, own["way"], "edit_delta_ce"),
+        of_level(own.drop_duplicates(["hook", "sae", "seed", ABOUT]), _CLEAN, "clean_auc", "auc"),
     ]
     rows = pd.concat(parts)
     looks = {_CLEAN: Look(INK, "d", "no removal"), **WAYS}
     for way, words in ((FEATURES, "features"), (RANDOM_FEATURES, "random features")):
         looks[way] = looks[way]._replace(label=f"{most} {words}")
     drawing = lines_by_layer(rows.assign(sae=panel.loc[rows.index]), looks, _LEVELS, height=1.7)
-    counts = own.groupby(["model", "hook", "sae"])["seed"].nunique()
-    seeds = seeds_note(
-        counts, mean="Lines go through", one="Upright strokes are 95 % intervals.",
-        several="upright strokes reach from the lowest to the highest end of their 95 % intervals.",
-    )  # fmt: skip
+    seeds = seeds_note(own.groupby(["model", "hook", "sae"])["seed"].nunique())
     return drawing._replace(rows=own, notes=(seeds, on_texts(own), *drawing.notes, *fewer))
-
-
-def _drawn(rows: pd.DataFrame, value: str, series: pd.Series | str) -> pd.DataFrame:
-    """Return rows with what is drawn of them: level, series, and the value with its ends."""
-    level = "auc" if value == "clean_auc" else value
-    ends = {f"value{end}": rows[f"{value}{end}"] for end in ("", "_low", "_high")}
-    return rows.assign(level=level, series=series, **ends)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from saeflow.figures.places import Place, by_recipe_and_hook, spread
@@ -89,12 +88,3 @@ def handles(looks: Mapping[str, Mapping[str, Any]]) -> list[Line2D]:
     return [
         Line2D([], [], label=name, **{"markersize": 3.5, **look}) for name, look in looks.items()
     ]
-
-
-def strokes(ax: Axes, rows: pd.DataFrame, x: str, y: str, colour: str) -> None:
-    """Draw intervals of rows as upright strokes, from the lowest to the highest end at each x."""
-    own = rows.dropna(subset=[f"{y}_low", f"{y}_high"])
-    if len(own):
-        at = own.groupby(x)
-        ends = at[f"{y}_low"].min(), at[f"{y}_high"].max()
-        ax.vlines(ends[0].index, *ends, color=colour, linewidth=0.6, zorder=2)

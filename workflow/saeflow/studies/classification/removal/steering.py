@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from saeflow.figures.axes import few_ticks, limit, span_of
+from saeflow.figures.axes import few_ticks, limit, span_of, strokes
 from saeflow.figures.drawing import Drawing, finite, seeds_note
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
@@ -24,7 +24,6 @@ from saeflow.studies.classification.removal.shown import (
     of_tasks,
     on_texts,
     recipe_looks,
-    strokes,
 )
 
 LEVELS = {
@@ -37,13 +36,7 @@ _MOST_TASKS = 3
 
 
 def steering(table: pd.DataFrame) -> Drawing:
-    """Draw a panel per task and hook: effects and cost against the strength of steering.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.removal.tables.steering`.
-    """
+    """Draw a panel per task and hook: effects and cost against the strength of steering."""
     table, without = _worded(table)
     table, fewer = of_tasks(table, _MOST_TASKS)
     table, odd = finite(table, ["edit_end_score", "edit_delta_ce"])
@@ -65,11 +58,7 @@ def steering(table: pd.DataFrame) -> Drawing:
         dense = {look.label: look.point(3.5) for way, look in DENSE.items() if way != "leace"}
         named = {f"first feature of {name}": look for name, look in looks.items()}
         legend_above(grid.figure, handles({**dense, **named}))
-    counts = table.groupby(["model", "hook", "sae"])["seed"].nunique()
-    seeds = seeds_note(
-        counts, mean="Lines go through", one="Upright strokes are 95 % intervals.",
-        several="upright strokes reach from the lowest to the highest end of their 95 % intervals.",
-    )  # fmt: skip
+    seeds = seeds_note(table.groupby(["model", "hook", "sae"])["seed"].nunique())
     return Drawing(grid.figure, table, (seeds, on_texts(table), *odd, *without, *fewer, *hooks))
 
 
@@ -86,19 +75,15 @@ def _worded(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 def _lines(ax: Axes, rows: pd.DataFrame, name: str, looks: Mapping[str, Any]) -> None:
     """Draw a line per way through the points that are there, and through none at strength 0."""
-    for own, look in _series(rows, looks):
-        at = own.groupby("strength")[name].mean()
-        at[0.0] = 0.0
-        ax.plot(at.sort_index(), linewidth=0.8, zorder=2.5, **look)
-        strokes(ax, own, "strength", name, look["color"])
-
-
-def _series(
-    rows: pd.DataFrame, looks: Mapping[str, Any]
-) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
-    for way, look in DENSE.items():
-        own = rows[rows["way"] == way].drop_duplicates("strength")
+    series = [
+        (rows[rows["way"] == way].drop_duplicates("strength"), look.point(3) | {"linestyle": "-"})
+        for way, look in DENSE.items()
+    ]
+    for recipe, own in rows[rows["way"] == FEATURES].groupby(RECIPE, sort=False):
+        series.append((own, {"markersize": 3, **looks[recipe]}))
+    for own, look in series:
         if len(own):
-            yield own, {**look.point(3), "linestyle": "-"}
-    for name, own in rows[rows["way"] == FEATURES].groupby(RECIPE, sort=False):
-        yield own, {"markersize": 3, **looks[name]}
+            at = own.groupby("strength")[name].mean()
+            at[0.0] = 0.0
+            ax.plot(at.sort_index(), linewidth=0.8, zorder=2.5, **look)
+            strokes(ax, own, "strength", name, look["color"])

@@ -15,13 +15,7 @@ _WAYS = {LEACE: "LEACE", MEAN_DIFFERENCE: "the projection along the difference o
 
 
 def removed(table: pd.DataFrame) -> Iterator[str]:
-    """Say what readers find after removals, of concepts that are found without.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.removal.tables.removal`.
-    """
+    """Say what readers find after removals, of concepts that are found without."""
     own = _of_found(table)
     if own.empty:
         return
@@ -69,13 +63,7 @@ def _left(rows: pd.DataFrame) -> str:
 
 
 def steered(table: pd.DataFrame, removal: pd.DataFrame) -> Iterator[str]:
-    """Say what steering by the distance between the classes does, where concepts are found.
-
-    Parameters
-    ----------
-    table, removal
-        Of `saeflow.studies.classification.removal.tables`: ``steering`` and ``removal``.
-    """
+    """Say what steering by the distance between the classes does, where concepts are found."""
     table = table.merge(_of_found(removal)[_PLACE].drop_duplicates(), on=_PLACE)
     up = table[table["strength"] > 0]
     if up.empty:
@@ -90,15 +78,9 @@ def steered(table: pd.DataFrame, removal: pd.DataFrame) -> Iterator[str]:
         rows = up[up["way"] == way]
         rows = rows if way == FEATURES else rows.drop_duplicates(_PLACE)
         if len(rows):
-            parts.append(
-                f"{_median(rows['edit_end_score'], '+.2f')}"
-                f" ({_median(rows['edit_delta_ce'], '+.3f')} nats per token) {name}"
-            )
+            score, cost = rows[["edit_end_score", "edit_delta_ce"]].astype(float).median()
+            parts.append(f"{score:+.2f} ({cost:+.3f} nats per token) {name}")
     yield (
         f"A move by {up['strength'].iloc[0]:g} times the distance between the classes changes the"
         " log-odds that are read at the model's end by a median of " + ", ".join(parts) + "."
     )
-
-
-def _median(values: pd.Series, form: str) -> str:
-    return format(values.astype(float).median(), form)

@@ -6,15 +6,18 @@ Edits that need no SAE stand beside those of each SAE of their hook, and are for
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
 from saeflow.metrics.erasure import REMOVAL, STEERING
 from saeflow.studies.classification.removal.edited import AUCS, Edited, Forming
-from saeflow.tables.builders import KEY
+from saeflow.tables.builders import KEY, with_ends
 from saeflow.tables.runs import Run
 
 LABELLED = "labelled"
+_OF_EDIT = ("task", "way", "n_features")
+_KEY = (*KEY, LABELLED, *_OF_EDIT)
 _EXTENT = ("n_texts", "n_text_tokens")
 
 
@@ -44,24 +47,17 @@ def removal(
     rows = []
     for run, edited in _measured(runs, metrics, bootstrap, seed):
         for edit in edited.of_kind(REMOVAL):
-            which = {"task": edit.task, "way": edit.way, "n_features": edit.n_features}
             done = edited.done(edit)
             for of in edited.read:
-                rows.append({**_key(run), **which, "of": of, **edited.found(edit, of), **done})
-    ends = [f"{name}{end}" for name in (*AUCS, *metrics) for end in ("", "_low", "_high")]
-    names = [*KEY, LABELLED, "task", "way", "n_features", "of", *ends, "n_test", *_EXTENT]
-    return pd.DataFrame(rows, columns=names)
+                rows.append({**_key(run, edit), "of": of, **edited.found(edit, of), **done})
+    last = [*with_ends([*AUCS, *metrics]), "n_test", *_EXTENT]
+    return pd.DataFrame(rows, columns=[*_KEY, "of", *last])
 
 
 def steering(
     runs: Sequence[Run], *, metrics: Sequence[str], bootstrap: int, seed: int
 ) -> pd.DataFrame:
     """Return what steering does to the texts that the model reads.
-
-    Parameters
-    ----------
-    runs, metrics, bootstrap, seed
-        As of `removal`.
 
     Returns
     -------
@@ -73,12 +69,10 @@ def steering(
     rows = []
     for run, edited in _measured(runs, metrics, bootstrap, seed):
         for edit in edited.of_kind(STEERING):
-            which = {"task": edit.task, "way": edit.way, "n_features": edit.n_features}
             size = {"strength": edit.strength, "distance": edit.distance}
-            rows.append({**_key(run), **which, **size, **edited.done(edit)})
-    ends = [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
-    which = ["task", "way", "n_features", "strength", "distance"]
-    return pd.DataFrame(rows, columns=[*KEY, LABELLED, *which, *ends, *_EXTENT])
+            rows.append({**_key(run, edit), **size, **edited.done(edit)})
+    last = [*with_ends(metrics), *_EXTENT]
+    return pd.DataFrame(rows, columns=[*_KEY, "strength", "distance", *last])
 
 
 def _measured(
@@ -91,5 +85,6 @@ def _measured(
         yield run, Edited(run, own)
 
 
-def _key(run: Run) -> dict:
-    return {**run.key.columns(), LABELLED: run.key.eval_dataset}
+def _key(run: Run, edit: Any) -> dict[str, Any]:
+    own = {name: getattr(edit, name) for name in _OF_EDIT}
+    return {**run.key.columns(), LABELLED: run.key.eval_dataset, **own}

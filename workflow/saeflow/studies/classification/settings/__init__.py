@@ -15,15 +15,11 @@ _READS = ("dense_probes", "sparse_probes", "sae")
 
 def is_along(config: Config, section: Config) -> bool:  # noqa: ARG001
     """Say whether probes are fitted to training sets of several sizes, shares or noises."""
-    probing = config["measures"]["probing"] or {}
-    return any(
-        len(probing.get(levels, ())) > least and both
-        for levels, setting, least in (
-            ("sizes", "scarcity", 1),
-            ("shares", "imbalance", 1),
-            ("flips", "noise", 0),
-        )
-        for both in [all(probing[of][setting] for of in ("states", "codes"))]
+    probing = config["measures"]["probing"]
+    least = {"scarcity": ("sizes", 2), "imbalance": ("shares", 2), "noise": ("flips", 1)}
+    return probing is not None and any(
+        len(probing[levels]) >= n and probing["states"][setting] and probing["codes"][setting]
+        for setting, (levels, n) in least.items()
     )
 
 
@@ -38,9 +34,7 @@ def is_shifted(config: Config, section: Config) -> bool:
 def is_shuffled(config: Config, section: Config) -> bool:  # noqa: ARG001
     """Say whether probes are fitted to permuted labels."""
     probing = config["measures"]["probing"]
-    return probing is not None and bool(
-        probing["states"]["shuffled"] or probing["codes"]["shuffled"]
-    )
+    return probing is not None and any(probing[of]["shuffled"] for of in ("states", "codes"))
 
 
 TABLES: dict[str, Table] = {

@@ -8,17 +8,12 @@ import numpy as np
 import pandas as pd
 
 from saeflow.probing.draws import NOISE, NORMAL, SHIFT, SHUFFLED
-from saeflow.studies.classification.averages import Average, ByTask
+from saeflow.studies.classification.averages import EXTENT, Average, ByTask
 from saeflow.studies.classification.choosing import CONDITION, Fits
 from saeflow.studies.classification.scoring import AUC, Resamples
 from saeflow.studies.classification.settings.compared import PLACE, comparisons
-from saeflow.studies.classification.settings.tables import (
-    BEST,
-    BEST_SPARSE,
-    ENDS,
-    EXTENT,
-    conditions,
-)
+from saeflow.studies.classification.settings.tables import BEST, BEST_SPARSE, conditions
+from saeflow.tables.builders import with_ends
 from saeflow.tables.runs import Run
 
 FEW_LATENTS, MORE_LATENTS = 16, 128
@@ -42,11 +37,9 @@ def curves(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Data
     resamples = Resamples(bootstrap, seed)
     rows = []
     for one in comparisons(runs):
-        k_sparse = {
-            f"k = {k}": one.sparse.where(method="k_sparse", k=k)
-            for k in (FEW_LATENTS, MORE_LATENTS)
-        }
-        series = {BEST: one.baselines, BEST_SPARSE: one.sparse, **k_sparse}
+        series = {BEST: one.baselines, BEST_SPARSE: one.sparse}
+        for k in (FEW_LATENTS, MORE_LATENTS):
+            series[f"k = {k}"] = one.sparse.where(method="k_sparse", k=k)
         series = {name: fits for name, fits in series.items() if len(fits.table)}
         chance = {name: one.shuffled(fits) for name, fits in series.items()}
         best = [fits.best() for fits in series.values()]
@@ -63,8 +56,8 @@ def curves(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Data
                     found = {**average.columns(AUC), **average.extent(), "n_tasks_of_all": n}
                     place = {**one.place, "setting": setting, "level": level, "series": name}
                     rows.append({**place, **found, SHUFFLED: chance[name]})
-    last = [f"{AUC}{end}" for end in ENDS]
-    wanted = [*PLACE, *CONDITION, "series", *last, *EXTENT, "n_tasks_of_all", SHUFFLED]
+    last = [*with_ends([AUC]), *EXTENT, "n_tasks_of_all", SHUFFLED]
+    wanted = [*PLACE, *CONDITION, "series", *last]
     return pd.DataFrame(rows, columns=wanted)
 
 

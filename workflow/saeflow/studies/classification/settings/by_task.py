@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -13,12 +12,12 @@ from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import spread
 from saeflow.figures.style import INK, REFERENCE, use_style
-from saeflow.figures.texts import inches, shortened
 from saeflow.probing.draws import NORMAL, SHIFT
 from saeflow.studies.classification.settings.curves import LOOKS
 from saeflow.studies.classification.settings.shown import (
     by_texts_and_hook,
     few_hooks,
+    name_rows,
     one_pooling,
     together,
 )
@@ -32,16 +31,11 @@ _MOST_ROWS = 40  # tasks of a panel under a shift
 _MOST_SHIFTED = 4  # hooks
 _ROW, _ROOM = 0.2, 0.4  # inches: of a task, and of what a panel has besides
 _NAMES = 1.7
+_HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 0.8, "zorder": 3}
 
 
 def tasks_scatter(table: pd.DataFrame) -> Drawing:
-    """Draw the AUC of the best SAE probe against that of the best baseline, a point per task.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.settings.tables.tasks`.
-    """
+    """Draw the AUC of the best SAE probe against that of the best baseline, a point per task."""
     table, notes = _of_setting(table, NORMAL, _MOST_HOOKS)
     with use_style():
         places = by_texts_and_hook(table)
@@ -86,13 +80,7 @@ def _named(points: pd.DataFrame) -> list[Label]:
 
 
 def shifted(table: pd.DataFrame) -> Drawing:
-    """Draw AUC on texts of another source beside that on the task's own: a row per task.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.settings.tables.tasks`.
-    """
+    """Draw AUC on texts of another source beside that on the task's own: a row per task."""
     table, notes = _of_setting(table, SHIFT, _MOST_SHIFTED)
     lost = (table["own_baselines"] - table["auc_baselines"]).groupby(table["task"]).mean()
     tasks = list(lost.sort_values(ascending=False, kind="stable").index)
@@ -104,15 +92,15 @@ def shifted(table: pd.DataFrame) -> Drawing:
     with use_style():
         places = by_texts_and_hook(table)
         grid = panel_grid(places, size=(2.0, _ROW * len(names) + _ROOM))
-        size = mpl.rcParams["ytick.labelsize"]
-        short = [shortened(name, size, _NAMES) for name in names]
-        grid.add_beside(max(inches(name, size) for name in short))
+        name_rows(grid, names, _NAMES)
         for (ax,), place in zip(grid.panels, places, strict=True):
             _pairs(ax, place.rows, names)
-        grid.axes[0].set_yticks(range(len(names)), short)
-        grid.axes[0].set_ylim(len(names) - 0.4, -0.6)
         grid.label(x="AUC", y="")
-        legend_above(grid.figure, _handles())
+        looks = [LOOKS[BEST], LOOKS[BEST_SPARSE]]
+        handles = [Line2D([], [], label=look.label, **look.point(3.2)) for look in looks]
+        hollow = {"color": INK, "marker": "o", "markersize": 3.2, "linestyle": "", **_HOLLOW}
+        handles.append(Line2D([], [], label="hollow: another source", **hollow))
+        legend_above(grid.figure, handles)
     return Drawing(grid.figure, table, notes)
 
 
@@ -127,13 +115,3 @@ def _pairs(ax: Axes, rows: pd.DataFrame, names: list[str]) -> None:
         ax.hlines(y, means[value], means[own], color=look.colour, linewidth=0.8, zorder=2)
         ax.plot(means[own], y, **look.point(3.2) | {"markeredgewidth": 0})
         ax.plot(means[value], y, **look.point(3.2) | _HOLLOW | {"markeredgecolor": look.colour})
-
-
-_HOLLOW = {"markerfacecolor": "white", "markeredgewidth": 0.8, "zorder": 3}
-
-
-def _handles() -> list[Line2D]:
-    looks = [LOOKS[BEST], LOOKS[BEST_SPARSE]]
-    handles = [Line2D([], [], label=look.label, **look.point(3.2)) for look in looks]
-    hollow = {"color": INK, "marker": "o", "markersize": 3.2, "linestyle": "", **_HOLLOW}
-    return [*handles, Line2D([], [], label="hollow: another source", **hollow)]

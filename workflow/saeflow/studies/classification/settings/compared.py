@@ -42,11 +42,6 @@ class Comparison(NamedTuple):
     sparse: Fits
     sae: Run | None
 
-    @property
-    def added(self) -> Fits:
-        """All of them: where the probes of codes are added to the choice."""
-        return self.baselines | self.sparse
-
     def shuffled(self, *fits: Fits) -> float:
         """Return the mean AUC of fits to shuffled labels, over tasks; NaN for none."""
         tables = [
@@ -102,15 +97,12 @@ def _comparison(
 
 def at_hooks(runs: Sequence[Run]) -> Iterator[tuple[Run, list[Run]]]:
     """Yield each hook's run of probes of states, on each labelled texts, and those of its SAEs."""
+    saes = [run for run in runs if "sparse_probes" in run.records]
     for run in runs:
         if "dense_probes" in run.records:
-            where = (run.key.eval_dataset, run.key.model, run.key.hook)
-            yield (
-                run,
-                [
-                    other
-                    for other in runs
-                    if "sparse_probes" in other.records
-                    and (other.key.eval_dataset, other.key.model, other.key.hook) == where
-                ],
-            )
+            yield run, [sae for sae in saes if place_of(sae) == place_of(run)]
+
+
+def place_of(run: Run) -> tuple[str, str, str]:
+    """Return the labelled texts, the model and the hook that a run is about."""
+    return run.key.eval_dataset, run.key.model, run.key.hook

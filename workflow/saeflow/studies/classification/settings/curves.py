@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from saeflow.figures.axes import arms, few_ticks, log_ticks
-from saeflow.figures.drawing import Drawing, finite
+from saeflow.figures.axes import few_ticks, log_ticks, strokes
+from saeflow.figures.drawing import Drawing, finite, seeds_note
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import Place
@@ -39,13 +41,7 @@ _APART = 0.012  # of the axis, between the points of two series at most
 
 
 def auc_curves(table: pd.DataFrame) -> Drawing:
-    """Draw AUC along what training sets have: a row of panels per hook, a column per setting.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.settings.along.curves`.
-    """
+    """Draw AUC along what training sets have: a row of panels per hook, a column per setting."""
     table, pooled = one_pooling(together(table))
     table, odd = finite(table, ["auc"])
     table, fewer = few_hooks(table, _MOST_HOOKS)
@@ -67,22 +63,13 @@ def auc_curves(table: pd.DataFrame) -> Drawing:
                 ax.set_xscale("log")
                 log_ticks(ax.xaxis)
         looks = [look for name, look in LOOKS.items() if name in set(table["series"])]
-        legend_above(grid.figure, [_handle(look) for look in looks])
+        legend_above(grid.figure, [Line2D([], [], label=k.label, **_line(k)) for k in looks])
     left = table["n_tasks"] < table["n_tasks_of_all"]
     some = ("Shown are the tasks that have all sizes of a panel, so that all points of a line are"
             f" of the same tasks: {int(table.loc[left, 'n_tasks'].min())} or more of"
             f" {int(table.loc[left, 'n_tasks_of_all'].max())}.",) if left.any() else ()  # fmt: skip
-    strokes = _strokes(table["seed"].nunique())
-    return Drawing(grid.figure, table, (strokes, over(table), *some, *pooled, *odd, *fewer))
-
-
-def _strokes(n_seeds: int) -> str:
-    if n_seeds == 1:
-        return "Upright strokes are 95 % intervals."
-    return (
-        f"Lines go through means over {n_seeds} seeds of SAEs; upright strokes reach from the"
-        " lowest to the highest end of their 95 % intervals."
-    )
+    seeds = seeds_note([table["seed"].nunique()]).replace("seeds;", "seeds of SAEs;")
+    return Drawing(grid.figure, table, (seeds, over(table), *some, *pooled, *odd, *fewer))
 
 
 def _curves(ax: Axes, rows: pd.DataFrame) -> None:
@@ -93,15 +80,11 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     names = [name for name in LOOKS if name in set(rows["series"])]
     for index, name in enumerate(names):
         own = rows[rows["series"] == name]
-        below, above = arms(own, "auc")
-        points = own.assign(low=own["auc"] - below, high=own["auc"] + above).groupby("level")
         shift = (index - (len(names) - 1) / 2) * step
-        x = points["auc"].mean().index.to_numpy()
-        x = x * np.exp(shift) if log else x + shift
-        look = LOOKS[name]
-        ax.plot(x, points["auc"].mean(), linewidth=0.9, **look.point(3.5) | {"linestyle": "-"})
-        ax.vlines(x, points["low"].min(), points["high"].max(), color=look.colour, linewidth=0.6)
+        own = own.assign(x=own["level"] * np.exp(shift) if log else own["level"] + shift)
+        ax.plot(own.groupby("x")["auc"].mean(), linewidth=0.9, **_line(LOOKS[name]))
+        strokes(ax, own, "x", "auc", LOOKS[name].colour)
 
 
-def _handle(look: Look) -> Line2D:
-    return Line2D([], [], label=look.label, **look.point(3.5) | {"linestyle": "-"})
+def _line(look: Look) -> dict[str, Any]:
+    return look.point(3.5) | {"linestyle": "-"}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,13 +16,13 @@ from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import spread
 from saeflow.figures.style import INK, MUTED, REFERENCE, SERIES, use_style
-from saeflow.figures.texts import inches, shortened
 from saeflow.probing.draws import NORMAL, SHIFT
 from saeflow.studies.classification.averages import DATASETS, PERMUTATIONS, TEXTS
 from saeflow.studies.classification.settings.compared import ALL
 from saeflow.studies.classification.settings.shown import (
     by_texts_and_hook,
     few_hooks,
+    name_rows,
     one_pooling,
     together,
 )
@@ -38,23 +36,8 @@ _POINT = ["labelled", "model", "hook", "row", "series"]
 _GAIN = "Gain in AUC by SAE probes"
 
 
-class _Rows(NamedTuple):
-    """What panels have in common: rows from the top, the reference line, a colour per series."""
-
-    names: Sequence[str]
-    line: float
-    colours: dict[str, str]
-    right: bool
-
-
 def gains_by_sae(table: pd.DataFrame) -> Drawing:
-    """Draw what each SAE's probes add under the setting "normal": a row per SAE, a panel per hook.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.settings.tables.choices`.
-    """
+    """Draw what each SAE's probes add to all examples: a row per SAE, a panel per hook."""
     table, pooled = one_pooling(table[table["setting"] == NORMAL])
     recipes = [name for name in dict.fromkeys(table["sae"]) if name != ALL]
     controls = set(table.loc[table["baseline"] != "", "sae"])
@@ -148,18 +131,15 @@ def _forest(
     with use_style():
         places = by_texts_and_hook(table)
         grid = panel_grid(places, size=(_WIDTH, _ROW * len(names) + _ROOM))
-        size = mpl.rcParams["ytick.labelsize"]
-        short_names = [shortened(name, size, _NAMES) for name in names]
-        grid.add_beside(max(inches(name, size) for name in short_names))
-        rows = _Rows(names, line, colours, right)
+        name_rows(grid, names, _NAMES)
         for (ax,), place in zip(grid.panels, places, strict=True):
-            _panel(ax, place.rows, rows)
-        ax = grid.axes[0]
-        ax.set_yticks(range(len(names)), short_names)
-        ax.set_ylim(len(names) - 0.4, -0.6)
-        low, high = _ends(table, line)
+            ax.axvline(line, **REFERENCE)
+            _panel(ax, place.rows, names, colours, right=right)
+        below, above = arms(table, "value")
+        low = min(line, (table["value"] - below).min())
+        high = max(line, (table["value"] + above).max())
         room = (high - low) or 0.02
-        ax.set_xlim(low - MARGIN * room, high + (0.3 if right else MARGIN) * room)
+        grid.axes[0].set_xlim(low - MARGIN * room, high + (0.3 if right else MARGIN) * room)
         grid.label(x=label, y="")
         if len(colours) > 1:
             handles = [
@@ -177,31 +157,28 @@ def _forest(
     return Drawing(grid.figure, drawn, (*said, *notes, *odd, *fewer))
 
 
-def _ends(table: pd.DataFrame, line: float) -> tuple[float, float]:
-    below, above = arms(table, "value")
-    low, high = (table["value"] - below).min(), (table["value"] + above).max()
-    return min(line, float(low)), max(line, float(high))
-
-
-def _panel(ax: Axes, chosen: pd.DataFrame, rows: _Rows) -> None:
-    ax.axvline(rows.line, **REFERENCE)
+def _panel(
+    ax: Axes, chosen: pd.DataFrame, names: Sequence[str], colours: dict[str, str], *, right: bool
+) -> None:
     ax.grid(axis="x")
     ax.grid(axis="y", visible=False)
     ax.xaxis.set_major_locator(MaxNLocator(4))
-    series = [name for name in rows.colours if name in set(chosen["series"])]
     for row, own in chosen.groupby("row", sort=False):
-        here = [name for name in series if name in set(own["series"])]
-        points = [(name, one) for name in here for _, one in own[own["series"] == name].iterrows()]
+        points = [
+            (colour, one)
+            for name, colour in colours.items()
+            for _, one in own[own["series"] == name].iterrows()
+        ]
         offsets = (np.arange(len(points)) - (len(points) - 1) / 2) * 0.7 / len(points)
-        for (name, one), offset in zip(points, offsets, strict=True):
+        for (colour, one), offset in zip(points, offsets, strict=True):
             both = arms(pd.DataFrame([one]), "value")
             ax.errorbar(
-                one["value"], rows.names.index(row) + offset, xerr=both, color=rows.colours[name],
+                one["value"], names.index(row) + offset, xerr=both, color=colour,
                 marker="o", markersize=3 if len(points) < 4 else 2, elinewidth=0.8,
             )  # fmt: skip
-        if rows.right:
+        if right:
             ax.text(
-                0.99, rows.names.index(row), f"{own['picked'].mean():.0%}", fontsize=5.5,
+                0.99, names.index(row), f"{own['picked'].mean():.0%}", fontsize=5.5,
                 color=MUTED, ha="right", va="center", transform=ax.get_yaxis_transform(),
             )  # fmt: skip
 

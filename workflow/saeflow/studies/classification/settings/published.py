@@ -19,11 +19,7 @@ from saeflow.probing.draws import IMBALANCE, NOISE, NORMAL, SCARCITY, SHIFT
 from saeflow.studies.claims import Claim, Values
 from saeflow.studies.classification.settings.along import FEW_LATENTS, MORE_LATENTS
 from saeflow.studies.classification.settings.compared import ALL
-from saeflow.studies.classification.settings.tables import (
-    BEST,
-    BEST_SPARSE,
-    choices,
-)
+from saeflow.studies.classification.settings.tables import BEST, BEST_SPARSE, choices
 from saeflow.studies.classification.settings.wins import LOGISTIC, wins
 from saeflow.tables.runs import Run
 from saeflow.tables.statistics import rank_correlation
@@ -41,22 +37,10 @@ _HOOK = ["labelled", "model", "hook", "seed", "pooling"]
 
 
 def published(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
-    """Return one row per statement; intervals that a rule speaks of are those of the tables.
-
-    Parameters
-    ----------
-    runs
-        Of "dense_probes" and "sparse_probes", with the SAEs themselves.
-    bootstrap, seed
-        Number of resamples, and their seed.
-    """
+    """Return one row per statement; intervals that a rule speaks of are those of the tables."""
     won = learned(wins(runs, bootstrap=bootstrap, seed=seed))
-    found = [
-        *_gains(learned(choices(runs, bootstrap=bootstrap, seed=seed))),
-        *_wins(won),
-        *_sizes(won),
-    ]
-    return pd.DataFrame(found, columns=Claim._fields)
+    chosen = learned(choices(runs, bootstrap=bootstrap, seed=seed))
+    return pd.DataFrame([*_gains(chosen), *_wins(won), *_sizes(won)], columns=Claim._fields)
 
 
 def _gains(table: pd.DataFrame) -> Iterator[Claim]:
@@ -74,22 +58,24 @@ def _gains(table: pd.DataFrame) -> Iterator[Claim]:
 
 def _wins(won: pd.DataFrame) -> Iterator[Claim]:
     """Yield whether few latents lose, more lose less, and whether some tasks are won."""
-    few, more = (_of(won, f"k = {k}", LOGISTIC, "won") for k in (FEW_LATENTS, MORE_LATENTS))
-    found = Values.mean(few)
-    yield found.claim(
-        f"share of tasks won by {FEW_LATENTS} latents against logistic regression", np.nan,
-        "below one half", holds=found.ours < _HALF,
-    )  # fmt: skip
-    found = Values.mean((more - few).dropna())
-    yield found.claim(
-        f"share of tasks won by {MORE_LATENTS} latents minus that by {FEW_LATENTS}", np.nan,
-        "positive", holds=found.ours > 0,
-    )  # fmt: skip
-    found = Values.mean(_of(won, BEST_SPARSE, BEST, "won"))
-    yield found.claim(
-        "share of tasks won by the best SAE probe against the best baseline", np.nan,
-        "above zero and below one half", holds=0 < found.ours < _HALF,
-    )  # fmt: skip
+    few, more = (_of(won, f"k = {k}", LOGISTIC) for k in (FEW_LATENTS, MORE_LATENTS))
+    best = Values.mean(_of(won, BEST_SPARSE, BEST))
+    lost, apart = Values.mean(few), Values.mean((more - few).dropna())
+    for found, name, rule, holds in (
+        (
+            lost, f"share of tasks won by {FEW_LATENTS} latents against logistic regression",
+            "below one half", lost.ours < _HALF,
+        ),
+        (
+            apart, f"share of tasks won by {MORE_LATENTS} latents minus that by {FEW_LATENTS}",
+            "positive", apart.ours > 0,
+        ),
+        (
+            best, "share of tasks won by the best SAE probe against the best baseline",
+            "above zero and below one half", 0 < best.ours < _HALF,
+        ),
+    ):  # fmt: skip
+        yield found.claim(name, np.nan, rule, holds=holds)
 
 
 def _sizes(won: pd.DataFrame) -> Iterator[Claim]:
@@ -107,7 +93,7 @@ def _sizes(won: pd.DataFrame) -> Iterator[Claim]:
         )  # fmt: skip
 
 
-def _of(won: pd.DataFrame, probe: str, opponent: str, value: str) -> pd.Series:
-    """Return a number of a kind of probe against an opponent, by SAE."""
+def _of(won: pd.DataFrame, probe: str, opponent: str) -> pd.Series:
+    """Return the share of tasks that a kind of probe wins against an opponent, by SAE."""
     rows = won[(won["probe"] == probe) & (won["opponent"] == opponent)]
-    return rows.groupby(_SAE)[value].mean()
+    return rows.groupby(_SAE)["won"].mean()

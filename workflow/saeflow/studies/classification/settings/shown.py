@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import matplotlib as mpl
 import pandas as pd
 
+from saeflow.figures.panels import Grid
 from saeflow.figures.places import Place, hooks_of, learned, spread
+from saeflow.figures.texts import inches, shortened
 from saeflow.studies.classification.settings.compared import ALL
 
 
@@ -42,6 +47,15 @@ def few_hooks(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, tuple[str, 
         f"Shown are {len(chosen)} of {len(hooks)} hooks, spread over the model; the table has all."
     )
     return table[table["hook"].isin(chosen)], (note,)
+
+
+def name_rows(grid: Grid, names: Sequence[str], room: float) -> None:
+    """Name the rows of panels, from the top, in at most so many inches."""
+    size = mpl.rcParams["ytick.labelsize"]
+    short = [shortened(name, size, room) for name in names]
+    grid.add_beside(max(inches(name, size) for name in short))
+    grid.axes[0].set_yticks(range(len(names)), short)
+    grid.axes[0].set_ylim(len(names) - 0.4, -0.6)
 
 
 def by_texts_and_hook(table: pd.DataFrame) -> list[Place]:

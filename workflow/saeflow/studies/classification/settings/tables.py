@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.metrics.intervals import form, resample
+from saeflow.metrics.intervals import mean_of
 from saeflow.probing.draws import NORMAL, SHIFT, SHUFFLED
-from saeflow.studies.classification.averages import PERMUTATIONS
+from saeflow.studies.classification.averages import EXTENT, PERMUTATIONS
 from saeflow.studies.classification.choosing import CONDITION, SPARSE, Fits
 from saeflow.studies.classification.scoring import AUC, Resamples, scored
 from saeflow.studies.classification.settings.compared import (
@@ -22,13 +22,11 @@ from saeflow.studies.classification.settings.compared import (
     at_hooks,
     comparisons,
 )
-from saeflow.tables.builders import columns
+from saeflow.tables.builders import columns, with_ends
 from saeflow.tables.runs import Run
 
-EXTENT = ("n_tasks", "n_datasets", "resampled")
 BEST, BEST_SPARSE = "best baseline", "best SAE probe"
 ALL_LATENTS = "all latents"
-ENDS = ("", "_low", "_high")
 
 
 def choices(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
@@ -52,33 +50,26 @@ def choices(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
     """
     resamples = Resamples(bootstrap, seed)
     rows = [
-        {**one.place, **_condition(key), **_choice(*both, resamples), SHUFFLED: chance}
+        {
+            **one.place, **dict(zip(CONDITION, key, strict=True)), **_choice(*both, resamples),
+            SHUFFLED: chance,
+        }
         for one in comparisons(runs)
         for chance in [one.shuffled()]
-        for key, *both in conditions(one.baselines.best(), one.added.best())
+        for key, *both in conditions(one.baselines.best(), (one.baselines | one.sparse).best())
         if key[0] != SHUFFLED
-    ]
-    ends = [f"{n}{end}" for n in ("auc_baselines", "auc_added", "gain") for end in ENDS]
+    ]  # fmt: skip
+    ends = with_ends(("auc_baselines", "auc_added", "gain"))
     shares = ["picked", "better", "worse"]
     return pd.DataFrame(rows, columns=[*PLACE, *CONDITION, *ends, *shares, *EXTENT, SHUFFLED])
 
 
 def conditions(*fits: Fits) -> Iterator[tuple[Any, ...]]:
     """Yield each condition that all have, with their fits under it."""
-    groups = [
-        {
-            (setting, f"{level}"): (level, own)
-            for (setting, level), own in one.by(*CONDITION).items()
-        }
-        for one in fits
-    ]
-    for key, (level, first) in groups[0].items():
-        if all(key in other for other in groups[1:]):
-            yield ((key[0], level), first, *(other[key][1] for other in groups[1:]))
-
-
-def _condition(key: tuple[str, float]) -> dict[str, Any]:
-    return dict(zip(CONDITION, key, strict=True))
+    groups = [{str(key): (key, own) for key, own in one.by(*CONDITION).items()} for one in fits]
+    for name, (key, _) in groups[0].items():  # by their names: no NaN is equal to another
+        if all(name in other for other in groups):
+            yield (key, *(other[name][1] for other in groups))
 
 
 def _choice(baselines: Fits, added: Fits, resamples: Resamples) -> dict[str, Any]:
@@ -120,17 +111,9 @@ def tasks(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataF
             found = _of_tasks(*(fits.best() for fits in (*both, both[0] | both[1])), resamples)
             own = {"own_baselines": np.nan, "own_sparse": np.nan}
             if setting == SHIFT:
-                states, codes = (
-                    fits.where(setting=NORMAL).of_kinds(shifted).best()
-                    for fits, shifted in zip((one.baselines, one.sparse), both, strict=True)
-                )
-                own = {
-                    name: found["task"].map(pd.Series(by.values, by.tasks))
-                    for name, by in (
-                        ("own_baselines", states.by_task(resamples)),
-                        ("own_sparse", codes.by_task(resamples)),
-                    )
-                }
+                for name, fits, shifted in zip(own, (one.baselines, one.sparse), both, strict=True):
+                    there = fits.where(setting=NORMAL).of_kinds(shifted).best().by_task(resamples)
+                    own[name] = found["task"].map(pd.Series(there.values, there.tasks))
             place = {**one.place, "setting": setting, "shuffled": found["task"].map(chance)}
             rows.append(found.assign(**place, **own))
     wanted = [*PLACE, "setting", "task", "dataset", *_OF_TASKS, "shuffled"]
@@ -138,17 +121,17 @@ def tasks(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataF
 
 
 _OF_TASKS = (
-    *(f"{n}{e}" for n in ("auc_baselines", "auc_sparse", "auc_added", "gain") for e in ENDS),
+    *with_ends(("auc_baselines", "auc_sparse", "auc_added", "gain")),
     "own_baselines", "own_sparse", "method_baselines", "method_sparse", "picked", "n_train",
     "n_test",
 )  # fmt: skip
 
 
 def _of_tasks(baselines: Fits, sparse: Fits, added: Fits, resamples: Resamples) -> pd.DataFrame:
-    three = [fits.by_task(resamples) for fits in (baselines, sparse, added)]
-    named = zip(("auc_baselines", "auc_sparse", "auc_added"), three, strict=True)
-    parts = [one.estimates(name) for name, one in named]
-    parts.append(three[2].minus(three[0]).estimates("gain"))
+    without, codes, with_ = (fits.by_task(resamples) for fits in (baselines, sparse, added))
+    named = {"auc_baselines": without, "auc_sparse": codes, "auc_added": with_}
+    named["gain"] = with_.minus(without)
+    parts = [one.estimates(name) for name, one in named.items()]
     first = {
         name: fits.table.sort_values("seed").drop_duplicates("task").set_index("task")
         for name, fits in (("baselines", baselines), ("sparse", sparse))
@@ -195,11 +178,12 @@ def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
             own = Fits.of(scored(run.records[measure])).where(setting=SHUFFLED)
             place = {"labelled": run.key.eval_dataset, **run.key.columns()}
             place["baseline"] = run.baseline if run.key.sae else ""
-            for (pooling, read, method, k), fits in own.by(*_PROBE).items():
+            kinds = own.by("pooling", "input", "method", "asked")
+            for (pooling, read, method, k), fits in kinds.items():
                 probe = {"pooling": pooling, "input": read, "probe": probe_name(method, k, read)}
                 rows.append({**place, **probe, **_of_permutations(fits.table, bootstrap, seed)})
-    last = [f"{AUC}{end}" for end in ENDS]
-    return pd.DataFrame(rows, columns=[*PLACE, "input", "probe", *last, "n_fits", *EXTENT])
+    wanted = [*PLACE, "input", "probe", *with_ends([AUC]), "n_fits", *EXTENT]
+    return pd.DataFrame(rows, columns=wanted)
 
 
 def _of_permutations(fits: pd.DataFrame, bootstrap: int, seed: int) -> dict[str, Any]:
@@ -209,13 +193,6 @@ def _of_permutations(fits: pd.DataFrame, bootstrap: int, seed: int) -> dict[str,
     labels well, which resampled texts do not know.
     """
     known = fits[fits[AUC].notna()]
-    sums = {"sum": known[AUC].to_numpy(float), "n": np.ones(len(known))}
-    totals = {name: column.sum() for name, column in sums.items()}
-    drawn = resample(sums, samples=bootstrap, seed=seed) if bootstrap else {}
-    estimate = form(lambda s: s["sum"] / s["n"], totals, drawn)
     extent = {"n_fits": len(known), "resampled": PERMUTATIONS}
     extent |= {f"n_{name}s": known[name].nunique() for name in ("task", "dataset")}
-    return {**columns({AUC: estimate}), **extent}
-
-
-_PROBE = ("pooling", "input", "method", "asked")
+    return {**columns({AUC: mean_of(known[AUC].to_numpy(float), bootstrap, seed)}), **extent}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
@@ -11,9 +10,13 @@ from saeflow.figures.drawing import Drawing, finite
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import Place
 from saeflow.figures.style import INK, use_style
-from saeflow.figures.texts import inches, shortened
 from saeflow.studies.classification.settings.forest import over
-from saeflow.studies.classification.settings.shown import by_texts_and_hook, few_hooks, one_pooling
+from saeflow.studies.classification.settings.shown import (
+    by_texts_and_hook,
+    few_hooks,
+    name_rows,
+    one_pooling,
+)
 from saeflow.studies.classification.settings.tables import ALL_LATENTS, BEST_SPARSE
 from saeflow.studies.classification.settings.wins import LOGISTIC, OPPONENTS
 from saeflow.tables.runs import natural
@@ -29,13 +32,7 @@ _AGAINST = {LOGISTIC: "against logistic regression", OPPONENTS[1]: "against the 
 
 
 def win_rates(table: pd.DataFrame) -> Drawing:
-    """Draw the shares of tasks won: a row per SAE, a column per probe, colours by the share.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.classification.settings.wins.wins`.
-    """
+    """Draw the shares of tasks won: a row per SAE, a column per probe, colours by the share."""
     table, pooled = one_pooling(table)
     table, odd = finite(table, ["won"])
     recipes = sorted(dict.fromkeys(table["sae"]), key=lambda name: _order(table, name))
@@ -50,15 +47,12 @@ def win_rates(table: pd.DataFrame) -> Drawing:
             if len(rows := place.rows[place.rows["opponent"] == opponent])
         ]
         grid = panel_grid(places, size=(_CELL * len(probes) + 0.2, tall))
-        font = mpl.rcParams["ytick.labelsize"]
-        names = [shortened(_name(table, name), font, _NAMES) for name in recipes]
-        grid.add_beside(max(inches(name, font) for name in names))
+        name_rows(grid, [_name(table, name) for name in recipes], _NAMES)
         for (ax,), place in zip(grid.panels, places, strict=True):
             _cells(ax, place.rows, recipes, probes)
             ax.set_xticks(
                 range(len(probes)), [_SHORT.get(p, p.removeprefix("k = ")) for p in probes]
             )
-        grid.axes[0].set_yticks(range(len(recipes)), names)
         grid.label(x="Latents that the probe reads", y="")
     unsure = (table["won_low"] <= 0.5) & (table["won_high"] >= 0.5)
     seeds = table["seed"].nunique()
@@ -94,6 +88,7 @@ def _cells(ax: Axes, rows: pd.DataFrame, recipes: list[str], probes: list[str]) 
     ax.set_facecolor(_NOTHING)
     ax.grid(visible=False)
     ax.imshow(values, cmap=_MAP, norm=Normalize(0, 1), aspect="auto")
+    ax.set_ylim(len(recipes) - 0.5, -0.5)
     for (recipe, probe), value in won.items():
         text = f"{value:.2f}".removeprefix("0")
         dark = abs(value - 0.5) > _DARK / 2

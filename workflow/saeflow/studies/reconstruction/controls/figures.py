@@ -84,10 +84,7 @@ def controls_by_layer(table: pd.DataFrame) -> Drawing:
         grid.label(x=layers.label, y="Added loss (nats/token)")
         method_legend(grid.figure, looks)
     counts = learned(table).groupby(["model", "hook", "sae"]).size()
-    seeds = seeds_note(
-        counts, mean="Lines go through", one="Upright strokes are 95 % intervals.",
-        several="upright strokes reach from the lowest to the highest end of their 95 % intervals.",
-    )  # fmt: skip
+    seeds = seeds_note(counts)
     return Drawing(grid.figure, learned(table), (seeds, *sizes, *notes, *cut_note(n_cut)))
 
 
