@@ -9,16 +9,7 @@ from __future__ import annotations
 
 from saeflow.studies.classification import facts, post, removal, settings
 from saeflow.studies.classification.rows import at_hooks, erased, on_labelled
-from saeflow.studies.study import Figure, Study, Table
-
-TABLES: dict[str, Table] = {**post.TABLES, **settings.TABLES, **facts.TABLES, **removal.TABLES}
-
-FIGURES: dict[str, Figure] = {
-    **post.FIGURES,
-    **settings.FIGURES,
-    **facts.FIGURES,
-    **removal.FIGURES,
-}
+from saeflow.studies.study import Study
 
 STUDY = Study(
     title="Classification from sparse codes",
@@ -28,16 +19,11 @@ STUDY = Study(
     fits probes to both on labelled texts, with the controls that say what a difference means, and
     asks what becomes of a concept that is taken out of the model, or put in.
     """,
-    tables=TABLES,
-    figures=FIGURES,
+    tables={**post.TABLES, **settings.TABLES, **facts.TABLES, **removal.TABLES},
+    figures={**post.FIGURES, **settings.FIGURES, **facts.FIGURES, **removal.FIGURES},
     key_figure="accuracy_by_layer",
     summary="saeflow.studies.classification.summary:summary",
     section="saeflow.studies.classification.section:Section",
     rows=on_labelled,
-    rows_of={
-        "states": at_hooks,
-        "dense_probes": at_hooks,
-        "lenses": at_hooks,
-        "erasure": erased,
-    },
+    rows_of={**dict.fromkeys(("states", "dense_probes", "lenses"), at_hooks), "erasure": erased},
 )

@@ -96,7 +96,7 @@ class ByTask:
         columns = (column[at] for column in (self.tasks, self.datasets, self.values))
         return ByTask(*columns, lambda: self.drawn()[at], self.resamples)
 
-    def with_(
+    def _with(
         self, other: ByTask, combine: Callable[[np.ndarray, np.ndarray], np.ndarray]
     ) -> ByTask:
         """Return what two numbers make of each task that has both; resampled texts are the same."""
@@ -105,19 +105,18 @@ class ByTask:
         )
         one, two = self._at(first), other._at(second)
         values = combine(one.values, two.values)
-
-        def draw() -> np.ndarray:
-            return combine(one.drawn(), two.drawn())
-
-        return ByTask(one.tasks, one.datasets, values, draw, self.resamples)
+        return ByTask(
+            one.tasks, one.datasets, values, lambda: combine(one.drawn(), two.drawn()),
+            self.resamples,
+        )  # fmt: skip
 
     def minus(self, other: ByTask) -> ByTask:
         """Return the difference."""
-        return self.with_(other, np.subtract)
+        return self._with(other, np.subtract)
 
     def wins(self, other: ByTask) -> ByTask:
         """Return 1 where this number is the larger one, and 1/2 where they are the same."""
-        return self.with_(other, _wins)
+        return self._with(other, _wins)
 
     def estimates(self, name: str) -> pd.DataFrame:
         """Return name, name_low and name_high of each task, with intervals over texts."""

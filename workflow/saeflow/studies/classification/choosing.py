@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from saeflow.studies.classification.averages import ByTask
-from saeflow.studies.classification.scoring import AUC, Resamples, Scored
+from saeflow.studies.classification.scoring import AUC, Resamples, Scored, scored
+from saeflow.tables.runs import Run
 
 BASELINES = ("logistic", "pca", "knn", "boosting", "mlp")
 """Methods that read states, of which the best is chosen."""
@@ -75,10 +76,8 @@ class Fits:
 
     def of_kinds(self, other: Fits) -> Fits:
         """Return the fits of kinds of probes (measurement, method, asked) that another has."""
-        kinds = pd.MultiIndex.from_frame(other.table[_KIND])
-        return Fits(
-            self._scored, self.table[pd.MultiIndex.from_frame(self.table[_KIND]).isin(kinds)]
-        )
+        own, kinds = (pd.MultiIndex.from_frame(fits.table[_KIND]) for fits in (self, other))
+        return Fits(self._scored, self.table[own.isin(kinds)])
 
     def best(self) -> Fits:
         """Return of each training set the fit of the highest validation AUC.
@@ -95,17 +94,8 @@ class Fits:
         return Fits(self._scored, self.table.loc[np.sort(first)])
 
     def by_task(self, resamples: Resamples, *, value: str = AUC) -> ByTask:
-        """Return a number of each task, the mean over the seeds of its training sets.
-
-        Parameters
-        ----------
-        resamples
-            How texts are resampled.
-        value
-            `AUC` or `ACCURACY`.
-        """
-        columns = (self.table[name].to_numpy() for name in ("task", "dataset", value))
-        of, datasets, values = columns
+        """Return a number (`AUC`, `ACCURACY`) of each task, the mean over its training sets."""
+        of, datasets, values = (self.table[n].to_numpy() for n in ("task", "dataset", value))
         tasks, first, at = np.unique(of, return_index=True, return_inverse=True)
         means = np.bincount(at, values, len(tasks)) / np.bincount(at, minlength=len(tasks))
 
@@ -116,3 +106,13 @@ class Fits:
             return found / np.bincount(at)[:, None]
 
         return ByTask(tasks, datasets[first], means, draw, resamples)
+
+
+def fits_of(run: Run, measure: str) -> Fits:
+    """Return the fits of a measure of a run."""
+    return Fits.of(scored(run.records[measure]))
+
+
+def place_of(run: Run) -> tuple[str, str, str]:
+    """Return the labelled texts, the model and the hook that a run is about."""
+    return run.key.eval_dataset, run.key.model, run.key.hook

@@ -24,7 +24,8 @@ def on_labelled(config: Config, section: Config) -> Iterator[Row]:
 
 def of_domain(config: Config, section: Config) -> Iterator[Row]:
     """Yield SAEs of the texts' own domain, and of the same recipes those of other text."""
-    there = {**section, "hooks": _some(section, "in_domain_hooks", "hooks")}
+    hooks = section["in_domain_hooks"]
+    there = section if hooks is None else {**section, "hooks": hooks}
     places = (section["in_domain_against"] or section["train_on"], section["in_domain_on"])
     for labelled in section["labelled"]:
         for place in places:
@@ -39,14 +40,9 @@ def erased(config: Config, section: Config) -> Iterator[Row]:
     """
     names = [
         name
-        for name in _some(section, "erase_with")
+        for name in (section["saes"] if section["erase_with"] is None else section["erase_with"])
         if config["saes"][name.partition("~")[0]].get("target") is None
     ]
     for labelled in section["labelled"]:
         for row in every_sae(config, section, saes=names):
             yield {**row, LABELLED: labelled}
-
-
-def _some(section: Config, key: str, of: str = "saes") -> list[str]:
-    """Return the names of a key; all that the study has where it is null."""
-    return section[of] if section[key] is None else section[key]

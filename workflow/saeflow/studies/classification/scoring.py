@@ -74,10 +74,7 @@ class Scored:
                 expected=f"scores of {len(fits):,} fits, those of {FITS}",
                 got=f"scores of {len(numbers):,} fits",
             )
-        self._slices = {
-            number: slice(start, start + n)
-            for number, start, n in zip(numbers, starts, counts, strict=True)
-        }
+        self._slices = dict(zip(numbers, map(slice, starts, starts + counts), strict=True))
         datasets = {name: facts["dataset"] for name, facts in record.facts["tasks"].items()}
         if unknown := set(fits["task"]) - set(datasets):
             raise DamagedError(
@@ -200,12 +197,7 @@ def text_weights(examples: np.ndarray, resamples: Resamples) -> np.ndarray:
     Poisson numbers of mean one stand for drawing with replacement (Chamandy et al. 2012, Estimating
     uncertainty for massive data streams).
 
-    Parameters
-    ----------
-    examples
-        (n,) numbers of texts among the labelled ones.
-    resamples
-        How many, and the seed, which with a text's number alone decides.
+    The seed and a text's number (n,) among the labelled ones alone decide.
     """
     return np.stack([_weights(int(example), *resamples) for example in examples])
 

@@ -17,15 +17,7 @@ Tables = Mapping[str, pd.DataFrame]
 def summary(tables: Tables) -> str:
     """Return what was found: codes against states, choices, removal, known facts.
 
-    Parameters
-    ----------
-    tables
-        Name -> table, of those that the study has; it says nothing of those that are missing.
-
-    Returns
-    -------
-    str
-        Paragraphs, with the lowest and the highest SAE.
+    It says nothing of tables that are missing.
     """
     parts: dict[str, Say] = {
         "probes": _codes,
@@ -42,9 +34,13 @@ def summary(tables: Tables) -> str:
     return "\n\n".join(filter(None, [*found, " ".join(known(tables))]))
 
 
+def _normal(table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table["setting"] == "normal") & (table["pooling"] == "last")]
+
+
 def _codes(table: pd.DataFrame) -> Iterator[str]:
     """Yield how well the post's classifier does on states and on codes, and few features do."""
-    normal = table[(table["setting"] == "normal") & (table["pooling"] == "last")]
+    normal = _normal(table)
     post = normal[normal["probe"] == "published"]
     codes = learned(post[post["input"] == "codes"])
     for labelled, states in post[post["input"] == "states"].groupby("labelled", sort=False):
@@ -67,7 +63,7 @@ def _codes(table: pd.DataFrame) -> Iterator[str]:
 
 def _tasks(table: pd.DataFrame) -> Iterator[str]:
     """Yield the tasks that probes of codes do worst and best beside those of states."""
-    rows = learned(table[(table["setting"] == "normal") & (table["pooling"] == "last")])
+    rows = learned(_normal(table))
     of_tasks = rows.groupby("task")[["auc_sparse", "auc_baselines"]].mean()
     if len(of_tasks) < 2:
         return
@@ -85,9 +81,8 @@ def _tasks(table: pd.DataFrame) -> Iterator[str]:
 
 def _choices(table: pd.DataFrame) -> Iterator[str]:
     """Yield what probes of codes add to the choice among probes of states."""
-    own = learned(table[(table["setting"] == "normal") & (table["pooling"] == "last")])
-    for labelled, rows in own.groupby("labelled", sort=False):
-        more, less = ((rows["gain_low"] > 0).sum(), (rows["gain_high"] < 0).sum())
+    for labelled, rows in learned(_normal(table)).groupby("labelled", sort=False):
+        more, less = (rows["gain_low"] > 0).sum(), (rows["gain_high"] < 0).sum()
         yield (
             f"With an SAE's probes to choose from as well, the test AUC of the chosen probe on"
             f" {labelled} changes by {span(rows['gain'], '+.4f')}; its interval is above zero in"

@@ -28,12 +28,12 @@ def known_facts_on_shuffled(config: Config, section: Config) -> Iterator[Row]:
 
 def has_facts(config: Config, section: Config) -> bool:
     """Say whether there are such SAEs."""
-    return any(True for _ in known_facts(config, section))
+    return next(known_facts(config, section), None) is not None
 
 
 def has_shuffled(config: Config, section: Config) -> bool:
     """Say whether there are such SAEs on shuffled models."""
-    return any(True for _ in known_facts_on_shuffled(config, section))
+    return next(known_facts_on_shuffled(config, section), None) is not None
 
 
 def tells_facts(config: Config, row: Row, on: Mapping[str, str]) -> bool:

@@ -15,13 +15,7 @@ _GATED = (LEXICAL, ROLE)
 
 
 def known(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
-    """Yield sentences on the SAE that tells most, on what it is held against, and on the gate.
-
-    Parameters
-    ----------
-    tables
-        Name -> table; nothing is said of those that are missing.
-    """
+    """Yield sentences on the SAE that tells most, on what it is held against, and on the gate."""
     if "facts_captured" not in tables or tables["facts_captured"].empty:
         return
     table = named(tables["facts_captured"])

@@ -41,7 +41,6 @@ _PUBLISHED = {"color": INK, "linestyle": (0, (4, 2)), "linewidth": 0.9}
 _AT_K = "pca_at_k"
 _MARKERS = "oDs^vP<>"
 _APART = 1.1  # times the k: so that strokes do not hide one another
-_ENDS = ("auc_low", "auc_high")
 
 
 def k_sparse_curves(table: pd.DataFrame) -> Drawing:
@@ -49,7 +48,9 @@ def k_sparse_curves(table: pd.DataFrame) -> Drawing:
     table = of_several(table[(table["setting"] == NORMAL) & (table["pooling"] == "last")])
     table, fewer = shown_hooks(_with_saes(table))
     sparse = table[(table["input"] == CODES) & (table["probe"] == K_SPARSE)]
-    whole = _of_all_features(table)
+    whole = table[(table["input"] == CODES) & (table["probe"] == LOGISTIC)]
+    if whole.empty:  # else of the penalty that is chosen
+        whole = table[(table["input"] == CODES) & (table["probe"] == PUBLISHED)]
     best = table[table["probe"] == BEST]
     pca = table[table["probe"] == _AT_K]
     ks = sorted(sparse["k"].astype(int).unique())
@@ -69,26 +70,18 @@ def k_sparse_curves(table: pd.DataFrame) -> Drawing:
                 own = rows[(rows["sae"] == sae) & (rows["input"] == CODES)]
                 own = own.assign(k=own["k"] * _APART ** (index - (len(colours) - 1) / 2))
                 look = {"color": colour, "marker": _MARKERS[index % len(_MARKERS)]}
-                at_k = own[own["probe"] == K_SPARSE]
-                n_cut += _through(ax, at_k, "k", "auc", span, look | {"linestyle": style})
-                last = own[own["probe"] != K_SPARSE]
-                n_cut += _through(ax, last, "k", "auc", span, look | {"linestyle": ""})
-            _through(ax, rows[rows["probe"] == _AT_K], "k", "auc", span, _PUBLISHED)
+                at_k = own["probe"] == K_SPARSE
+                n_cut += _through(ax, own[at_k], "k", span, look | {"linestyle": style})
+                n_cut += _through(ax, own[~at_k], "k", span, look | {"linestyle": ""})
+            _through(ax, rows[rows["probe"] == _AT_K], "k", span, _PUBLISHED)
             limit(ax, span)
             few_ticks(ax)
             _k_axis(ax, ks, most)
         grid.label(x="Features that a probe reads (k)", y=AUC)
         legend_above(grid.figure, _named(colours, best, pca))
     counts = sparse.groupby(["model", "hook", "sae"])["seed"].nunique()
-    notes = (*_seeds(counts), *over_note(sparse), *notes, *fewer, *cut_note(n_cut))
+    notes = (seeds_note(counts), *over_note(sparse), *notes, *fewer, *cut_note(n_cut))
     return Drawing(grid.figure, of_saes(drawn), notes)
-
-
-def _of_all_features(table: pd.DataFrame) -> pd.DataFrame:
-    """Select the probes of whole codes whose penalty is chosen, or else the post's."""
-    codes = table[table["input"] == CODES]
-    chosen = codes[codes["probe"] == LOGISTIC]
-    return chosen if len(chosen) else codes[codes["probe"] == PUBLISHED]
 
 
 def _with_saes(table: pd.DataFrame) -> pd.DataFrame:
@@ -141,7 +134,7 @@ def sparsity_curves(table: pd.DataFrame) -> Drawing:
             for name, look in looks.items():
                 rows = own[own["series"] == name]
                 rows = rows.assign(l0=rows.groupby("sae")["l0"].transform("mean"))
-                n_cut += _through(ax, rows, "l0", "auc", span, look)
+                n_cut += _through(ax, rows, "l0", span, look)
             limit(ax, span)
             few_ticks(ax)
             l0_axis(ax, codes["l0"])
@@ -150,7 +143,7 @@ def sparsity_curves(table: pd.DataFrame) -> Drawing:
         legend_above(grid.figure, [*named, Line2D([], [], label="states", **_BEST)])
     counts = codes.groupby(["model", "hook", "sae"])["seed"].nunique()
     drawn = both.drop(columns="series")
-    notes = (*_seeds(counts), *over_note(codes), *notes, *fewer, *cut_note(n_cut))
+    notes = (seeds_note(counts), *over_note(codes), *notes, *fewer, *cut_note(n_cut))
     return Drawing(grid.figure, of_saes(drawn), notes)
 
 
@@ -177,17 +170,11 @@ def _first(series: str, order: Sequence[str]) -> int:
     return order.index(series.rpartition(", ")[0])
 
 
-def _through(ax: Axes, rows: pd.DataFrame, x: str, y: str, span: Span, look: Mapping) -> int:
+def _through(ax: Axes, rows: pd.DataFrame, x: str, span: Span, look: Mapping) -> int:
     """Draw a line through the means at each x, with strokes for intervals; return what is cut."""
     if rows.empty:
         return 0
-    means = rows.groupby(x)[y].mean()
+    means = rows.groupby(x)["auc"].mean()
     ax.plot(means, zorder=2.5, **{"markersize": 3, "linewidth": 0.9, **look})
-    strokes(ax, rows, x, y, look["color"])
-    return mark_cut(ax, rows[x], rows, y, span)
-
-
-def _seeds(counts: pd.Series) -> tuple[str, ...]:
-    return (
-        seeds_note(counts),
-    )  # fmt: skip
+    strokes(ax, rows, x, "auc", look["color"])
+    return mark_cut(ax, rows[x], rows, "auc", span)

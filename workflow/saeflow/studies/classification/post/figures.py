@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from saeflow.figures.drawing import Drawing, seeds_note
-from saeflow.figures.lines import Level, lines_by_layer
+from saeflow.figures.lines import Level, lines_by_layer, of_level
 from saeflow.figures.style import MUTED, SERIES, Look
 from saeflow.studies.classification.averages import DATASETS
 from saeflow.studies.classification.post.tables import (
@@ -25,6 +24,7 @@ from saeflow.studies.classification.post.tables import (
     SHUFFLED,
     STATES,
 )
+from saeflow.studies.saying import span
 
 CHANCE = (0.5, "chance")
 AUC = "AUC"
@@ -51,8 +51,8 @@ def accuracy_by_layer(table: pd.DataFrame) -> Drawing:
     """Draw test and training accuracy of states and codes, with the post's classifier."""
     rows = _published(table)
     rows = rows[rows["input"].isin((STATES, CODES))]
-    test = _drawn(rows, rows["input"], "accuracy")
-    train = _drawn(rows, rows["input"] + _TRAIN, "train_accuracy", "accuracy")
+    test = of_level(rows, rows["input"], "accuracy")
+    train = of_level(rows, rows["input"] + _TRAIN, "train_accuracy", "accuracy")
     looks = {
         f"{name}{split}": LOOKS[name]._replace(
             variant=int(bool(split)), label=f"{LOOKS[name].label}, {words}"
@@ -69,7 +69,7 @@ def controls_by_layer(table: pd.DataFrame) -> Drawing:
     series = rows["input"].where(rows["setting"] == NORMAL, SHUFFLED)
     kept = (rows["setting"] == NORMAL) | (rows["input"] == CODES)
     others = _last(table[(table["setting"] == NORMAL) & table["probe"].isin(LOOKS)])
-    drawn = [_drawn(rows[kept], series[kept], "auc"), _drawn(others, others["probe"], "auc")]
+    drawn = [of_level(rows[kept], series[kept], "auc"), of_level(others, others["probe"], "auc")]
     return _by_layer(drawn, LOOKS, {"auc": Level(AUC, line=CHANCE)}, height=2.3)
 
 
@@ -84,7 +84,7 @@ def pooling_by_layer(table: pd.DataFrame) -> Drawing:
             zip(POOLINGS.items(), "oD^v", strict=True)
         )
     }  # fmt: skip
-    drawn = _drawn(rows, rows["input"] + " " + rows["pooling"], "auc")
+    drawn = of_level(rows, rows["input"] + " " + rows["pooling"], "auc")
     return _by_layer([drawn], looks, {"auc": Level(AUC, line=CHANCE)}, height=2.1)
 
 
@@ -97,8 +97,8 @@ def in_domain_by_layer(table: pd.DataFrame) -> Drawing:
         PUBLISHED: Look(SERIES[1], "D", "all features"),
         K_SPARSE: Look(SERIES[0], "o", f"the best {most:.0f} features" if most > 0 else ""),
     }
-    level = Level("Gain in AUC", line=(0.0, "as an SAE of other text"))
-    return _by_layer([_drawn(rows, rows["probe"], "auc_gap")], looks, {"auc_gap": level})
+    levels = {"auc_gap": Level("Gain in AUC", line=(0.0, "as an SAE of other text"))}
+    return _by_layer([of_level(rows, rows["probe"], "auc_gap")], looks, levels)
 
 
 def error_by_layer(table: pd.DataFrame) -> Drawing:
@@ -109,7 +109,7 @@ def error_by_layer(table: pd.DataFrame) -> Drawing:
         f"_{CENTRED}": Look(SERIES[1], "s", "states, centred", 1),
     }
     drawn = [
-        _drawn(rows, pd.Series(series, rows.index), f"{value}{series}", value)
+        of_level(rows, series, f"{value}{series}", value)
         for value in ("probed_mse", "probed_cosine")
         for series in looks
     ]  # fmt: skip
@@ -127,7 +127,7 @@ def features_on_by_layer(table: pd.DataFrame) -> Drawing:
         "always": Look(SERIES[2], "^", "for every training text"),
     }
     drawn = [
-        _drawn(rows, pd.Series(series, rows.index), value, "on")
+        of_level(rows, series, value, "on")
         for series, rows, value in (
             ("any train", train, "features_on"), ("any test", test, "features_on"),
             ("l0", train, "probed_l0"), ("always", train, "features_always_on"),
@@ -171,12 +171,9 @@ def over_note(table: pd.DataFrame) -> tuple[str, ...]:
     n = table["n_tasks"].dropna().astype(int)
     if n.empty or n.max() == 0:
         return ()
-    datasets = (table["resampled"] == DATASETS).any()
-    over = "datasets" if datasets else "test texts"
-    if n.max() == 1:
-        return (f"One task; intervals are over {over}.",)
-    said = f"{n.max()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
-    return (f"Means over {said} tasks; intervals are over {over}.",)
+    over = "datasets" if (table["resampled"] == DATASETS).any() else "test texts"
+    said = "One task" if n.max() == 1 else f"Means over {span(n, 'd')} tasks"
+    return (f"{said}; intervals are over {over}.",)
 
 
 def _published(table: pd.DataFrame, settings: Sequence[str] = (NORMAL,)) -> pd.DataFrame:
@@ -186,15 +183,6 @@ def _published(table: pd.DataFrame, settings: Sequence[str] = (NORMAL,)) -> pd.D
 
 def _last(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["pooling"] == "last") & (table["probe"] != BEST)]
-
-
-def _drawn(rows: pd.DataFrame, series: pd.Series, value: str, level: str = "") -> pd.DataFrame:
-    """Return rows with what `lines_by_layer` draws of them: a column, its interval, a series."""
-    ends = {
-        f"value{end}": pd.to_numeric(rows[f"{value}{end}"]) if f"{value}{end}" in rows else np.nan
-        for end in ("", "_low", "_high")
-    }
-    return rows.assign(series=series, level=level or value, **ends)
 
 
 def _by_layer(
@@ -212,8 +200,5 @@ def _by_layer(
     added = ["series", "level", "value", "value_low", "value_high", "counted"]
     drawn = of_saes(found.rows.assign(sae=found.rows["counted"])).drop(columns=added)
     shown = drawn.drop_duplicates(["model", "hook", "sae", "seed"])
-    return Drawing(found.figure, drawn, (*_seeds(shown), *over_note(rows), *found.notes))
-
-
-def _seeds(saes: pd.DataFrame) -> Iterator[str]:
-    yield seeds_note(saes.groupby(["model", "hook", "sae"]).size())
+    seeds = seeds_note(shown.groupby(["model", "hook", "sae"]).size())
+    return Drawing(found.figure, drawn, (seeds, *over_note(rows), *found.notes))

@@ -23,7 +23,7 @@ from saeflow.studies.classification.post.tables import (
     STATES,
     probed,
     probes,
-)
+)  # fmt: skip
 from saeflow.tables.runs import ORIGINAL, SAE, Run
 
 _SERIES = ["model", "labelled", "sae", "seed"]
@@ -32,15 +32,7 @@ _SITE = "resid_post"
 
 
 def published(runs: Sequence[Run], *, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return one row per claim.
-
-    Parameters
-    ----------
-    runs
-        Probes of hooks and of SAEs; baselines do not count.
-    metrics
-        Names of the metrics of what SAEs give back of the probed tokens.
-    """
+    """Return one row per claim; baselines do not count."""
     kept = [run for run in runs if run.key.method == ORIGINAL and not run.baseline]
     table = probes(kept)
     table = table[(table["setting"] == NORMAL) & (table["probe"] == PUBLISHED)]
@@ -66,18 +58,16 @@ def _statements(table: pd.DataFrame) -> Iterator[Row]:
     name = "accuracy of codes - of states"
     yield Row(gap.claim(name, theirs, "negative for every SAE", holds=holds), YES)
     large = numbers.POST["pythia-410m-deduped"]
-    at_states, at_codes = ({b: v for b, v in own.items() if b != large.n_blocks - 1}
-                           for own in (large.states, large.codes))  # fmt: skip
-    for name, rows, column, own in (
-        ("accuracy of states, rank correlation with the layer", states, "accuracy", at_states),
-        ("accuracy of codes, rank correlation with the layer", codes, "accuracy", at_codes),
-        (
-            "accuracy of codes - of states, rank correlation with the layer",
-            codes, "accuracy_gap", _gaps(large),
-        ),
-    ):  # fmt: skip
-        found, theirs = Values.trends(rows, column, _SERIES), _trend(own)
+    for of, rows, column, own in (
+        ("states", states, "accuracy", large.states),
+        ("codes", codes, "accuracy", large.codes),
+        ("codes - of states", codes, "accuracy_gap", _gaps(large)),
+    ):
+        own = {block: value for block, value in own.items() if block != large.n_blocks - 1}
+        found = Values.trends(rows, column, _SERIES)
+        theirs = rank_correlation(list(own), list(own.values()))
         holds = bool(np.sign(found.ours) == np.sign(theirs))
+        name = f"accuracy of {of}, rank correlation with the layer"
         yield Row(found.claim(name, theirs, "same sign, of three layers or more", holds=holds), YES)
 
 
@@ -98,10 +88,6 @@ def _gaps(of: OfModel) -> dict[int, float]:
     """Return the accuracy of codes less that of states by block, without the last."""
     last = of.n_blocks - 1
     return {b: value - of.states[b] for b, value in of.codes.items() if b != last}
-
-
-def _trend(by_block: dict[int, float]) -> float:
-    return rank_correlation(list(by_block), list(by_block.values()))
 
 
 def _posts_models(runs: Sequence[Run]) -> dict[str, str]:
@@ -157,9 +143,8 @@ def _errors(table: pd.DataFrame, model: str, theirs: OfModel, runs: Sequence[Run
         yield from _by_block(own, column, f"{model}: {words}", by_block, theirs, least=0.0)
     large, block, n = numbers.ALWAYS_ON
     if model == large:
-        found = {block: float(n)}
         name = f"{model}: features on over the training texts"
-        yield from _by_block(own, "features_on", name, found, theirs, least=0.0)
+        yield from _by_block(own, "features_on", name, {block: float(n)}, theirs, least=0.0)
 
 
 def _by_block(

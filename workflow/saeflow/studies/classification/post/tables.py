@@ -14,10 +14,10 @@ import pandas as pd
 
 from saeflow.metrics.intervals import form, resample
 from saeflow.metrics.registry import METRICS
-from saeflow.studies.classification.averages import ByTask
-from saeflow.studies.classification.choosing import BASELINES, Fits
-from saeflow.studies.classification.scoring import ACCURACY, AUC, Resamples, scored
-from saeflow.tables.builders import KEY, columns
+from saeflow.studies.classification.averages import EXTENT, ByTask
+from saeflow.studies.classification.choosing import BASELINES, Fits, fits_of, place_of
+from saeflow.studies.classification.scoring import ACCURACY, AUC, Resamples
+from saeflow.tables.builders import KEY, columns, with_ends
 from saeflow.tables.runs import ORIGINAL, Run
 
 STATES, CODES, CENTRED = "states", "codes", "centred"
@@ -30,30 +30,20 @@ EXAMPLES, FEATURES = "examples.parquet", "features.parquet"
 OF_SAE = ("architecture", "baseline", "d_sae", "l0")
 _WHAT = ("setting", "probe", "input", "pooling", "k")
 _VALUES = (ACCURACY, AUC)
-_ENDS = ("", "_low", "_high")
 _OTHERS = ("pca_active", "pca_on", "random_active", "logit_lens", "tuned_lens")
 """What is made of states by another way than by a probe of them."""
 _MEANS = ("n_train", "n_test", "n_features", "converged", "train_accuracy", "train_auc")
 PROBES = (
-    *KEY, "labelled", *OF_SAE, *_WHAT, "n_tasks", "n_datasets", "resampled", *_MEANS,
-    *(f"{value}{end}" for value in _VALUES for end in _ENDS),
-    *(f"{value}_gap{end}" for value in _VALUES for end in _ENDS),
+    *KEY, "labelled", *OF_SAE, *_WHAT, *EXTENT, *_MEANS,
+    *with_ends((*_VALUES, *(f"{value}_gap" for value in _VALUES))),
 )  # fmt: skip
 
-Place = tuple[str, str, str]
 ByTasks = Mapping[str, ByTask]
 """Of each value its numbers by task."""
 
 
 def probes(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
     """Return one row per hook or SAE and way to classify by it: means over tasks.
-
-    Parameters
-    ----------
-    runs
-        Probes of hooks and of SAEs.
-    bootstrap, seed
-        Number of resamples, and their seed.
 
     Returns
     -------
@@ -66,7 +56,11 @@ def probes(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Data
         the baselines which validates best for each task.
     """
     resamples = Resamples(bootstrap, seed)
-    states = {place: States(fits, resamples) for place, fits in of_states(runs).items()}
+    states = {
+        place_of(run): States(fits_of(run, DENSE), resamples)
+        for run in runs
+        if DENSE in run.records
+    }
     found: list[dict[str, Any]] = []
     for run in runs:
         if run.key.method != ORIGINAL:
@@ -78,21 +72,6 @@ def probes(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Data
             by_task = {value: fits.by_task(resamples, value=value) for value in _VALUES}
             found.append(row | _numbers(by_task, own.like(what) if own else None))
     return pd.DataFrame(found, columns=list(PROBES))
-
-
-def place_of(run: Run) -> Place:
-    """Return the model, the hook and the labelled texts that a run is about."""
-    return run.key.model, run.key.hook, run.key.eval_dataset
-
-
-def of_states(runs: Sequence[Run]) -> dict[Place, Fits]:
-    """Return the probes of hooks by their place."""
-    return {place_of(run): fits_of(run, DENSE) for run in runs if DENSE in run.records}
-
-
-def fits_of(run: Run, kind: str) -> Fits:
-    """Return the fits of a measure of a run."""
-    return Fits.of(scored(run.records[kind]))
 
 
 class States:
@@ -195,15 +174,6 @@ def probed(
 ) -> pd.DataFrame:
     """Return what SAEs give back of the probed tokens, a row per SAE and split.
 
-    Parameters
-    ----------
-    runs
-        Runs of the measure ``sparse_probes``.
-    metrics
-        Its metrics.
-    bootstrap, seed
-        Number of resamples of the texts, and their seed.
-
     Returns
     -------
     DataFrame
@@ -217,10 +187,9 @@ def probed(
         examples, on = record.table(EXAMPLES), record.table(FEATURES)
         for split in ("train", "test"):
             own = examples[examples["split"] == split]
-            sums = {
-                name: own[name].to_numpy(float)
-                for name in own.columns.difference(["example", "dataset", "split"])
-            } | {"examples": np.ones(len(own))}
+            summed = own.columns.difference(["example", "dataset", "split"])
+            sums = {name: own[name].to_numpy(float) for name in summed}
+            sums["examples"] = np.ones(len(own))
             constants = {"d_in": float(record.facts["d_in"])}
             totals = constants | {name: column.sum() for name, column in sums.items()}
             drawn = resample(sums, samples=bootstrap, seed=seed) | constants if bootstrap else {}
@@ -234,9 +203,8 @@ def probed(
                     "share_on": counts["on"] / run.sae["d_sae"],
                 }
             )  # fmt: skip
-    names = [f"{name}{end}" for name in metrics for end in _ENDS]
-    last = ("features_on", "features_always_on", "share_on")
-    wanted = [*KEY, "labelled", *OF_SAE, "split", "n_documents", *names, *last]
+    last = [*with_ends(metrics), "features_on", "features_always_on", "share_on"]
+    wanted = [*KEY, "labelled", *OF_SAE, "split", "n_documents", *last]
     return pd.DataFrame(rows, columns=wanted)
 
 
@@ -247,12 +215,10 @@ def in_domain(
 
     Parameters
     ----------
-    runs
-        Probes of SAEs of both kinds.
+    runs, bootstrap, seed
+        Probes of SAEs of both kinds, and how often texts are resampled.
     domain
         ``dataset`` and ``packing`` that those of the domain are trained on.
-    bootstrap, seed
-        Number of resamples, and their seed.
 
     Returns
     -------
@@ -264,32 +230,29 @@ def in_domain(
     resamples = Resamples(bootstrap, seed)
     place = domain["dataset"], domain["packing"]
     kept = [run for run in runs if SPARSE in run.records and run.key.method == ORIGINAL]
-    trained = {(*place_of(run), run.key.sae, run.key.seed, _trained(run)): run for run in kept}
+    trained: dict[tuple, dict[tuple[str, str], Run]] = {}
+    for run in kept:
+        what = (*place_of(run), run.key.sae, run.key.seed)
+        trained.setdefault(what, {})[run.key.dataset, run.key.packing] = run
     rows = []
-    for (*what, where), run in trained.items():
-        elsewhere = [r for (*w, on), r in trained.items() if w == what and on != place]
-        if where != place or not elsewhere:
+    for by_place in trained.values():
+        elsewhere = [run for where, run in by_place.items() if where != place]
+        if place not in by_place or not elsewhere:
             continue
+        run = by_place[place]
         general = fits_of(elsewhere[0], SPARSE).where(setting=NORMAL, input=CODES)
         about = {**run.key.columns(), "labelled": run.key.eval_dataset, **_of_sae(run)}
-        for (method, pooling, k), own in fits_of(run, SPARSE).where(
-            setting=NORMAL, input=CODES
-        ).by("method", "pooling", "k").items():  # fmt: skip
+        of_domain = fits_of(run, SPARSE).where(setting=NORMAL, input=CODES)
+        for (method, pooling, k), own in of_domain.by("method", "pooling", "k").items():
             other = general.where(method=method, pooling=pooling, k=k)
             if not len(other.table):
                 continue
             row = {**about, "probe": method, "pooling": pooling, "k": k}
             row["l0_elsewhere"] = _of_sae(elsewhere[0])["l0"]
             rows.append(row | _beside(own, other, resamples))
-    names = [f"{v}{part}{end}" for v in _VALUES for part in ("", "_elsewhere", "_gap")
-             for end in _ENDS]  # fmt: skip
-    extent = ("n_tasks", "n_datasets", "resampled")
-    wanted = [*KEY, "labelled", *OF_SAE, "l0_elsewhere", "probe", "pooling", "k", *extent, *names]
+    names = with_ends(f"{v}{part}" for v in _VALUES for part in ("", "_elsewhere", "_gap"))
+    wanted = [*KEY, "labelled", *OF_SAE, "l0_elsewhere", "probe", "pooling", "k", *EXTENT, *names]
     return pd.DataFrame(rows, columns=wanted)
-
-
-def _trained(run: Run) -> tuple[str, str]:
-    return run.key.dataset, run.key.packing
 
 
 def _beside(own: Fits, other: Fits, resamples: Resamples) -> dict[str, Any]:

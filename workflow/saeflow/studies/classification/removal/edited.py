@@ -23,12 +23,7 @@ _SAME = ("task", "kind", "way", "n_features", "strength")
 class Forming:
     """How numbers are formed, and those of a hook that need no SAE, which its SAEs share.
 
-    Parameters
-    ----------
-    metrics
-        Names, of what is formed of sums over texts.
-    bootstrap, seed
-        Number of resamples of texts, and their seed.
+    ``metrics`` are formed of sums over texts, which are resampled ``bootstrap`` times.
     """
 
     def __init__(self, metrics: Sequence[str], bootstrap: int, seed: int) -> None:
@@ -54,8 +49,8 @@ class Forming:
         """Return the AUCs of readers of the same examples, edited and as they are."""
         labels = edited["label"].to_numpy()
         one = np.zeros(len(labels), dtype=int)
-        given = {"auc": edited["fresh"], "old_auc": edited["old"], "clean_auc": clean["old"]}
-        scores = {name: values.to_numpy() for name, values in given.items()}
+        given = zip(AUCS, (edited["fresh"], edited["old"], clean["old"]), strict=False)
+        scores = {name: values.to_numpy() for name, values in given}
         values = {name: aucs(one, labels, own)[0] for name, own in scores.items()}
         drawn = dict.fromkeys(values, np.empty(0))
         if self._resamples.n:
@@ -68,14 +63,7 @@ class Forming:
 
 
 class Edited:
-    """What one SAE's measurement has of each edit.
-
-    Parameters
-    ----------
-    run
-        With a record of the measure ``erasure``.
-    forming
-        Of its model, hook and texts.
+    """What one SAE's measurement has of each edit; ``forming`` is of its model, hook and texts.
 
     Attributes
     ----------

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from saeflow.probing.draws import SHUFFLED
-from saeflow.studies.classification.choosing import BASELINES, SPARSE, Fits
-from saeflow.studies.classification.scoring import AUC, scored
+from saeflow.studies.classification.choosing import BASELINES, SPARSE, Fits, fits_of, place_of
+from saeflow.studies.classification.scoring import AUC
 from saeflow.tables.builders import KEY
 from saeflow.tables.runs import ORIGINAL, Run
 
@@ -61,14 +61,11 @@ def comparisons(runs: Sequence[Run], *, together: bool = True) -> Iterator[Compa
         Whether all SAEs of a hook are wanted too, where there are several.
     """
     for dense, saes in at_hooks(runs):
-        states = Fits.of(scored(dense.records["dense_probes"]))
-        states = states.where(method=BASELINES, input="states")
-        codes = [Fits.of(scored(run.records["sparse_probes"])) for run in saes]
-        codes = [fits.where(method=SPARSE, input="codes") for fits in codes]
+        states = fits_of(dense, "dense_probes").where(method=BASELINES, input="states")
+        codes = [fits_of(run, "sparse_probes").where(method=SPARSE, input="codes") for run in saes]
         for (pooling,), baselines in states.by("pooling").items():
-            own = [
-                (run, fits.where(pooling=pooling)) for run, fits in zip(saes, codes, strict=True)
-            ]
+            both = zip(saes, codes, strict=True)
+            own = [(run, fits.where(pooling=pooling)) for run, fits in both]
             groups = [[one] for one in own]
             if together:
                 learned = [o for o in own if not o[0].baseline and o[0].key.method == ORIGINAL]
@@ -101,8 +98,3 @@ def at_hooks(runs: Sequence[Run]) -> Iterator[tuple[Run, list[Run]]]:
     for run in runs:
         if "dense_probes" in run.records:
             yield run, [sae for sae in saes if place_of(sae) == place_of(run)]
-
-
-def place_of(run: Run) -> tuple[str, str, str]:
-    """Return the labelled texts, the model and the hook that a run is about."""
-    return run.key.eval_dataset, run.key.model, run.key.hook

@@ -26,6 +26,7 @@ from saeflow.studies.classification.settings.shown import (
     one_pooling,
     together,
 )
+from saeflow.studies.saying import span
 
 _ROW, _ROOM = 0.15, 0.4  # inches: of a row, and of what a panel has besides
 _WIDTH = 1.9
@@ -191,9 +192,8 @@ def over(table: pd.DataFrame) -> str:
         PERMUTATIONS: "tasks and their permutations",
     }
     what = " or ".join(kinds[kind] for kind in dict.fromkeys(table["resampled"]))
-    low, high = int(table["n_tasks"].min()), int(table["n_tasks"].max())
-    n = f"{high}" if low == high else f"{low} to {high}"
-    if high == 1:
+    if table["n_tasks"].max() == 1:
         kind = PERMUTATIONS if PERMUTATIONS in set(table["resampled"]) else "resampled texts"
         return f"Of one task; intervals are over {kind}."
+    n = span(table["n_tasks"], ".0f")
     return f"Means over {n} tasks; intervals are over {what}."

@@ -1,6 +1,7 @@
 """Tables of probes under many conditions: choices, tasks, controls; `along` and `wins` have others.
 
-Everything that is compared has the same training sets, and is tested on the same texts.
+Everything that is compared has the same training sets, and is tested on the same texts. Tables are
+made of "dense_probes" and "sparse_probes", with the SAEs themselves, and of `bootstrap` resamples.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import pandas as pd
 from saeflow.metrics.intervals import mean_of
 from saeflow.probing.draws import NORMAL, SHIFT, SHUFFLED
 from saeflow.studies.classification.averages import EXTENT, PERMUTATIONS
-from saeflow.studies.classification.choosing import CONDITION, SPARSE, Fits
-from saeflow.studies.classification.scoring import AUC, Resamples, scored
+from saeflow.studies.classification.choosing import CONDITION, SPARSE, Fits, fits_of
+from saeflow.studies.classification.scoring import AUC, Resamples
 from saeflow.studies.classification.settings.compared import (
     PLACE,
     Comparison,
@@ -31,13 +32,6 @@ ALL_LATENTS = "all latents"
 
 def choices(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
     """Return what adding the probes of codes to the choice gives, a row per SAE and condition.
-
-    Parameters
-    ----------
-    runs
-        Of "dense_probes" and "sparse_probes", with the SAEs themselves.
-    bootstrap, seed
-        Number of resamples, and their seed.
 
     Returns
     -------
@@ -175,7 +169,7 @@ def control(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Dat
     for dense, saes in at_hooks(runs):
         measured = [(dense, "dense_probes"), *((run, "sparse_probes") for run in saes)]
         for run, measure in measured:
-            own = Fits.of(scored(run.records[measure])).where(setting=SHUFFLED)
+            own = fits_of(run, measure).where(setting=SHUFFLED)
             place = {"labelled": run.key.eval_dataset, **run.key.columns()}
             place["baseline"] = run.baseline if run.key.sae else ""
             kinds = own.by("pooling", "input", "method", "asked")
