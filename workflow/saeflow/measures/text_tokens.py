@@ -71,8 +71,7 @@ class TextTokens(NamedTuple):
         lengths = self.lengths[texts]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         tokens = np.repeat(self.offsets[texts] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        columns = (self.ordinary, self.in_text, self.in_concept)
-        own = (column[tokens] for column in columns)
+        own = (column[tokens] for column in (self.ordinary, self.in_text, self.in_concept))
         return TextTokens(self.ids[tokens], offsets, *own, self.facts)
 
 
@@ -110,7 +109,11 @@ def tokenize_labelled(
         If a text has no ordinary token, or is too long and that is refused.
     """
     first = bos_of(tokenizer, bos, where=where)
-    special = _special(tokenizer)
+    special = {
+        "bos_id": tokenizer.bos_token_id,
+        "eos_id": tokenizer.eos_token_id,
+        "special_ids": tokenizer.all_special_ids,
+    }
     parts: list[tuple[np.ndarray, ...]] = []
     n_cut, n_longest = 0, 0
     for number, ids, bounds in _encoded(tokenizer, labelled.texts):
@@ -151,14 +154,6 @@ def tokenize_labelled(
     return TextTokens(columns[0], offsets, *columns[1:], facts)
 
 
-def _special(tokenizer: PreTrainedTokenizerBase) -> dict:
-    return {
-        "bos_id": tokenizer.bos_token_id,
-        "eos_id": tokenizer.eos_token_id,
-        "special_ids": tokenizer.all_special_ids,
-    }
-
-
 def _encoded(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -185,13 +180,8 @@ def _encoded(
 class _Inside:
     """Says which tokens of a text touch some of its characters.
 
-    Parameters
-    ----------
-    text
-        The text.
-    bounds : (n, 2) int64
-        First character of each token and the one after its last, without the spaces that a
-        tokenizer trims.
+    ``bounds`` (n, 2) are the first character of each token and the one after its last, without the
+    spaces that a tokenizer trims.
     """
 
     def __init__(self, text: str, bounds: np.ndarray) -> None:

@@ -135,10 +135,10 @@ class Sparse:
 
 def varying(x: Matrix) -> np.ndarray:
     """Return which columns (d,) bool of a matrix (n, d) are not constant."""
-    if not issparse(x):
-        return (x != x[:1]).any(0) if len(x) else np.zeros(x.shape[1], dtype=bool)
     if not x.shape[0]:
         return np.zeros(x.shape[1], dtype=bool)
+    if not issparse(x):
+        return (x != x[:1]).any(0)
     high, low = (np.asarray(part.todense()).ravel() for part in (x.max(0), x.min(0)))
     return high != low
 

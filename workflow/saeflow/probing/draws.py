@@ -75,16 +75,16 @@ def draw(
     """
     draws: list[Draw] = []
     left_out: dict[str, str] = {}
+    nan, most = float("nan"), settings["train"]
     if not 0 < positive.sum() < len(positive):
         return draws, left_out
     for seed in settings["seeds"]:
-        normal = _normal(positive, settings["train"], seed)
-        nan = float("nan")
+        normal = _normal(positive, most, seed)
         draws.append(Draw(NORMAL, nan, seed, normal, positive[normal]))
         if shift:
             draws.append(Draw(SHIFT, nan, seed, normal, positive[normal]))
-        draws += _scarce(positive, settings["sizes"], settings["train"], seed, left_out)
-        draws += _imbalanced(positive, settings["shares"], settings["train"], seed, left_out)
+        draws += _scarce(positive, settings["sizes"], most, seed, left_out)
+        draws += _imbalanced(positive, settings["shares"], most, seed, left_out)
         for share, labels in _flipped(positive[normal], settings["flips"], seed):
             draws.append(Draw(NOISE, share, seed, normal, labels))
         for number in range(settings["permutations"]):
@@ -104,19 +104,15 @@ def _normal(positive: np.ndarray, most: int, seed: int) -> np.ndarray:
     if n <= most:
         return rng.permutation(n)
     n_positive = round(most * positive.mean())
-    return _shuffled(rng, *_some(rng, positive, n_positive, most - n_positive))
+    return _some(rng, positive, n_positive, most - n_positive)
 
 
 def _some(
     rng: np.random.Generator, positive: np.ndarray, n_positive: int, n_negative: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first rows of either class in a random order of all of them."""
-    ordered = (rng.permutation(np.flatnonzero(of)) for of in (positive, ~positive))
-    return tuple(rows[:n] for rows, n in zip(ordered, (n_positive, n_negative), strict=True))
-
-
-def _shuffled(rng: np.random.Generator, *parts: np.ndarray) -> np.ndarray:
-    return rng.permutation(np.concatenate(parts))
+) -> np.ndarray:
+    """Return the first rows of either class in a random order of all of them, mixed."""
+    ordered = [rng.permutation(np.flatnonzero(of)) for of in (positive, ~positive)]
+    return rng.permutation(np.concatenate([ordered[0][:n_positive], ordered[1][:n_negative]]))
 
 
 def _scarce(
@@ -131,8 +127,7 @@ def _scarce(
                 f"there are {n_positive} positive and {n_negative} negative training examples"
             )
             continue
-        rng = _generator(seed, SCARCITY)
-        rows = _shuffled(rng, *_some(rng, positive, *wanted))
+        rows = _some(_generator(seed, SCARCITY), positive, *wanted)
         yield Draw(SCARCITY, float(size), seed, rows, positive[rows])
 
 
@@ -149,8 +144,7 @@ def _imbalanced(
         if not 0 < n_own < n:
             left_out[f"{IMBALANCE} {share:g}"] = f"the training sets have {n} examples"
             continue
-        rng = _generator(seed, IMBALANCE)
-        rows = _shuffled(rng, *_some(rng, positive, n_own, n - n_own))
+        rows = _some(_generator(seed, IMBALANCE), positive, n_own, n - n_own)
         yield Draw(IMBALANCE, float(share), seed, rows, positive[rows])
 
 

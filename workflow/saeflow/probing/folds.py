@@ -6,7 +6,8 @@ fewer than 128, and of more the last fifth, at most 100 examples.
 
 from __future__ import annotations
 
-import itertools
+import warnings
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -37,37 +38,23 @@ def folds_of(positive: np.ndarray, *, seed: int = 0) -> list[Fold]:
     list
         Empty where there is no such fold, as of fewer than four examples.
     """
+    from sklearn.model_selection import LeavePOut, StratifiedKFold
+
     n, few = len(positive), min(positive.sum(), (~positive).sum())
     if n < 4 or few < 2:
         return []
-    if n <= _PAIRS_UP_TO:
-        folds = _left_out(n, map(list, itertools.combinations(range(n), 2)))
-    elif n < _FOLDS_BELOW or not (last := _usable([_last_part(n)], positive)):
-        folds = _stratified(positive, seed)
-    else:
-        return last
-    return _usable(folds, positive)
-
-
-def _usable(folds: list[Fold], positive: np.ndarray) -> list[Fold]:
-    return [f for f in folds if all(0 < positive[part].sum() < len(part) for part in f)]
-
-
-def _left_out(n: int, parts) -> list[Fold]:
-    return [Fold(np.setdiff1d(np.arange(n), part), np.asarray(part)) for part in parts]
-
-
-def _last_part(n: int) -> Fold:
-    fit = n - min(int(_HELD_OUT * n), _MOST_HELD_OUT)
-    return Fold(np.arange(fit), np.arange(fit, n))
-
-
-def _stratified(positive: np.ndarray, seed: int) -> list[Fold]:
-    import warnings
-
-    from sklearn.model_selection import StratifiedKFold
-
-    splitter = StratifiedKFold(_N_FOLDS, shuffle=True, random_state=seed)
+    if n >= _FOLDS_BELOW:
+        fit = n - min(int(_HELD_OUT * n), _MOST_HELD_OUT)
+        if last := _usable([(np.arange(fit), np.arange(fit, n))], positive):
+            return last
+    few_rows = n <= _PAIRS_UP_TO
+    six = StratifiedKFold(_N_FOLDS, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class in fewer folds than there are
-        return [Fold(*parts) for parts in splitter.split(positive, positive)]
+        return _usable((LeavePOut(2) if few_rows else six).split(positive, positive), positive)
+
+
+def _usable(parts: Iterable[tuple[np.ndarray, np.ndarray]], positive: np.ndarray) -> list[Fold]:
+    """Return the folds whose parts have both classes."""
+    folds = (Fold(*both) for both in parts)
+    return [fold for fold in folds if all(0 < positive[own].sum() < len(own) for own in fold)]

@@ -39,8 +39,8 @@ def logistic(
     else:
 
         def fit(training: Training, parts: list[np.ndarray], grid: Sequence[float]) -> Fits:
-            at = _stacked_parts(training, parts, standardise=standardise)
-            return at.fit(_labels(training, parts, at), grid)
+            at, labels = _stacked_parts(training, parts, standardise=standardise)
+            return at.fit(labels, grid)
 
     return [_chosen(training, fit, penalties, UNCHOSEN)]
 
@@ -53,13 +53,12 @@ def pca(training: Training) -> list[Fitted]:
     """
 
     def fit(training: Training, parts: list[np.ndarray], grid: Sequence[int]) -> Fits:
-        at = _stacked_parts(training, parts, standardise=True)
-        return at.fit_components(_labels(training, parts, at), grid)
+        at, labels = _stacked_parts(training, parts, standardise=True)
+        return at.fit_components(labels, grid)
 
     most = min(*training.x.shape, MOST_COMPONENTS)
     grid = np.unique(np.geomspace(1, most, _N_GRID).astype(int))
-    found = _chosen(training, fit, grid.tolist(), most)
-    return [found]
+    return [_chosen(training, fit, grid.tolist(), most)]
 
 
 class Fits(NamedTuple):
@@ -134,18 +133,10 @@ def ridge_of(penalties: Sequence[float], p: int) -> np.ndarray:
 def best_of(
     grid: Sequence[float], training: Training, fits: Sequence[Linear], otherwise: float
 ) -> tuple[float, float]:
-    """Return what of a grid has the best mean AUC on the folds, and that AUC.
+    """Return what of a grid has the best mean AUC on the folds, of equals the first; and that AUC.
 
-    Parameters
-    ----------
-    grid
-        Of equals the first is taken.
-    training
-        What has the folds.
-    fits
-        What was fitted to the part of each fold, for each item of the grid.
-    otherwise
-        What is taken where there is no fold.
+    ``fits`` are to the part of each fold, for each item of the grid; ``otherwise`` is taken where
+    there is no fold.
     """
     if not fits:
         return otherwise, float("nan")
@@ -169,31 +160,23 @@ def _chosen(
 
 def _stacked_parts(
     training: Training, parts: Sequence[np.ndarray], *, standardise: bool
-) -> Stacked:
-    """Return parts of the rows at their axes; made once for all labels and methods."""
+) -> tuple[Stacked, np.ndarray]:
+    """Return parts of the rows at their axes, made once for all methods; and their labels."""
     key = (standardise, *(part.tobytes() for part in parts))
     if key not in training.kept:
         x = dense(training.x)
         training.kept[key] = Stacked.of([x[part] for part in parts], standardise=standardise)
-    return training.kept[key]
-
-
-def _labels(training: Training, parts: Sequence[np.ndarray], at: Stacked) -> np.ndarray:
-    return at.stack([training.positive[part] for part in parts])
+    at = training.kept[key]
+    return at, at.stack([training.positive[part] for part in parts])
 
 
 def _fit_sparse(
     training: Training, parts: Sequence[np.ndarray], penalties: Sequence[float]
 ) -> Fits:
     """Fit with each C to each part of sparse rows, one part after the other."""
-    found, converged = [], True
-    for part in parts:
-        linear, done = fit_sparse(
-            training.x[part], training.positive[part], ridge_of(penalties, training.x.shape[1])
-        )
-        found.append(linear)
-        converged &= done
-    return Fits(found, converged)
+    ridge = ridge_of(penalties, training.x.shape[1])
+    found = [fit_sparse(training.x[part], training.positive[part], ridge) for part in parts]
+    return Fits([linear for linear, _ in found], all(done for _, done in found))
 
 
 def fit_sparse(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -65,8 +67,7 @@ class _Neighbours:
     """The rows of a training set, standardised by it."""
 
     def __init__(self, x: np.ndarray, positive: np.ndarray) -> None:
-        mean, scale = size_of(x[None], np.ones((1, len(x))))
-        self._mean, self._scale = mean[0], scale[0]
+        (self._mean,), (self._scale,) = size_of(x[None], np.ones((1, len(x))))
         self._x, self._positive = self._sized(x), positive
         self._norms = (self._x**2).sum(1)
 
@@ -87,53 +88,39 @@ class _Neighbours:
         return counts[:, np.asarray(grid) - 1] / np.asarray(grid)
 
 
-def boosting(training: Training, *, seed: int = 0) -> list[Fitted]:
+def boosting(training: Training) -> list[Fitted]:
     """Fit 50 small trees by gradient boosting, each split among a random part of the columns."""
     from sklearn.ensemble import GradientBoostingClassifier
 
-    return _model(
-        training,
-        lambda: GradientBoostingClassifier(
-            n_estimators=50,
-            learning_rate=0.2,
-            max_depth=3,
-            subsample=0.8,
-            max_features="sqrt",
-            random_state=seed,
-        ),
-        lambda model, x: model.decision_function(x),
-    )
+    model = GradientBoostingClassifier(
+        n_estimators=50, learning_rate=0.2, max_depth=3, subsample=0.8, max_features="sqrt",
+        random_state=0,
+    )  # fmt: skip
+    return _model(training, model, lambda fitted, x: fitted.decision_function(x))
 
 
-def mlp(training: Training, *, seed: int = 0) -> list[Fitted]:
+def mlp(training: Training) -> list[Fitted]:
     """Fit a network with one layer of 32 ReLU units to standardised inputs."""
     from scipy.special import logit
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    def make():
-        network = MLPClassifier(
-            (_HIDDEN,),
-            alpha=_DECAY,
-            solver="lbfgs",
-            max_iter=_MOST_STEPS,
-            tol=_TOLERANCE,
-            random_state=seed,
-        )
-        return make_pipeline(StandardScaler(), network)
+    network = MLPClassifier(
+        (_HIDDEN,), alpha=_DECAY, solver="lbfgs", max_iter=_MOST_STEPS, tol=_TOLERANCE,
+        random_state=0,
+    )  # fmt: skip
 
     def score(model, x):
         share = model.predict_proba(x)[:, 1].astype(np.float64)
         return logit(np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE))
 
-    return _model(training, make, score)
+    return _model(training, make_pipeline(StandardScaler(), network), score)
 
 
-def _model(training: Training, make, score) -> list[Fitted]:
+def _model(training: Training, unfitted, score) -> list[Fitted]:
     """Fit a model of scikit-learn; its mean AUC on the folds is that of fits to their parts."""
-    import warnings
-
+    from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
 
     x, positive, folds = _single(training.x), training.positive, training.folds
@@ -141,7 +128,7 @@ def _model(training: Training, make, score) -> list[Fitted]:
     def fitted(rows) -> tuple:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ConvergenceWarning)
-            model = make().fit(x[rows], positive[rows])
+            model = clone(unfitted).fit(x[rows], positive[rows])
         return model, not any(issubclass(one.category, ConvergenceWarning) for one in said)
 
     (model, converged), *fits = map(fitted, [slice(None), *(fold.fit for fold in folds)])

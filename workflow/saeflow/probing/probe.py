@@ -73,15 +73,9 @@ class Probed(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """What is computed in one go: an input of a task's examples.
+    """What is computed in one go: an input with a row for each of a task's examples, in order.
 
-    Attributes
-    ----------
-    owner : int
-        Whose it is, such as the place of a hook.
-    task : LabelledTask
-    input : Input
-        With a row for each of the task's examples, in their order.
+    ``owner`` is whose it is, such as the place of a hook.
     """
 
     owner: int
@@ -95,9 +89,8 @@ def units_of(owner: int, tasks: Iterable[LabelledTask], inputs: Sequence[Input])
         for one in inputs:
             there = np.ones(one.x.shape[0], dtype=bool) if one.known is None else one.known
             there = there[task.examples]
-            own = task._replace(
-                examples=task.examples[there], labels=task.labels[there], splits=task.splits[there]
-            )
+            columns = {n: getattr(task, n)[there] for n in ("examples", "labels", "splits")}
+            own = task._replace(**columns)
             yield Unit(owner, own, one._replace(x=one.x[own.examples], known=None))
 
 
@@ -155,14 +148,8 @@ def _probe_safely(unit: Unit, settings: Mapping[str, Any]) -> tuple[int, Probed]
 def probe_task(task: LabelledTask, given: Input, settings: Mapping[str, Any]) -> Probed:
     """Fit every method of an input to every training set of a task, and score its test examples.
 
-    Parameters
-    ----------
-    task
-        The task.
-    given
-        A row for each of its examples, in their order.
-    settings
-        As of `saeflow.probing.draws.draw`.
+    The input has a row for each of its examples, in their order; ``settings`` are as of
+    `saeflow.probing.draws.draw`.
     """
     if not np.isfinite(given.x.data if issparse(given.x) else given.x).all():
         raise DataError(
@@ -186,11 +173,9 @@ def probe_task(task: LabelledTask, given: Input, settings: Mapping[str, Any]) ->
         tested = rows[SHIFT if one.setting == draws.SHIFT else TEST]
         x_test = given.x[tested]
         training = Training(
-            given.x[rows[TRAIN][one.rows]],
-            one.positive,
-            folds_of(one.positive, seed=one.seed),
+            given.x[rows[TRAIN][one.rows]], one.positive, folds_of(one.positive, seed=one.seed),
             of_rows.setdefault(one.rows.tobytes(), {}),
-        )
+        )  # fmt: skip
         n_features = int(varying(training.x).sum())
         for name, method in given.methods.get(one.setting, {}).items():
             for fitted in _fits(kept, one, name, method, training):
@@ -235,21 +220,19 @@ def tasks_of(labelled: Labelled) -> dict[str, dict[str, str]]:
 
 
 def write_probes(directory: Path, probed: Probed | None) -> dict[str, Any]:
-    """Write ``fits.parquet`` and ``scores.parquet``; return what the record says of them.
-
-    Parameters
-    ----------
-    directory
-        Of a result.
-    probed
-        Its fits, which are numbered in their order; None for none.
-    """
+    """Write fits, numbered by their order, and scores; return what the record says of them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     probed = probed or Probed([], [], {})
     numbers = np.arange(len(probed.fits), dtype=np.int64)
-    kinds = _columns()
+    texts, whole, number = pa.string(), pa.int64(), pa.float64()
+    kinds = {
+        "task": texts, "setting": texts, "level": number, "seed": whole, "method": texts,
+        "input": texts, "pooling": texts, "k": whole, "n_train": whole, "n_features": whole,
+        "validation_auc": number, "train_accuracy": number, "train_auc": number,
+        "converged": pa.bool_(), "latents": pa.list_(whole),
+    }  # fmt: skip
     columns = {name: pa.array([fit[name] for fit in probed.fits], kinds[name]) for name in kinds}
     pq.write_table(pa.table({"fit": numbers, **columns}), directory / FITS)
     of = np.repeat(numbers, [len(examples) for examples, _, _ in probed.scores])
@@ -263,16 +246,3 @@ def write_probes(directory: Path, probed: Probed | None) -> dict[str, Any]:
         "n_not_converged": sum(not fit["converged"] for fit in probed.fits),
         "left_out": probed.left_out,
     }
-
-
-def _columns() -> dict[str, Any]:
-    """Return the columns of ``fits.parquet`` and their types."""
-    import pyarrow as pa
-
-    texts, whole, number = pa.string(), pa.int64(), pa.float64()
-    return {
-        "task": texts, "setting": texts, "level": number, "seed": whole, "method": texts,
-        "input": texts, "pooling": texts, "k": whole, "n_train": whole, "n_features": whole,
-        "validation_auc": number, "train_accuracy": number, "train_auc": number,
-        "converged": pa.bool_(), "latents": pa.list_(whole),
-    }  # fmt: skip

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from saeflow.errors import ModelError
-from saeflow.measures.erasure.clean_texts import read_clean
 from saeflow.measures.erasure.edited_texts import EditedTexts
 from saeflow.measures.erasure.edits import Coded, Edit
 from saeflow.measures.erasure.erasers import projection
+from saeflow.measures.erasure.prepare import read_clean
 from saeflow.models.hooks import Hook, capture
 from saeflow.models.patched import PatchedModel
 from saeflow.models.slices import final_states
@@ -115,6 +115,6 @@ def test_clean_texts_are_read_as_they_are(model, texts):
 
 
 def test_the_states_kept_are_spread_over_the_texts(model, texts, monkeypatch):
-    monkeypatch.setattr("saeflow.measures.erasure.clean_texts._MOST_TOKENS", 6)
+    monkeypatch.setattr("saeflow.measures.erasure.prepare._MOST_TOKENS", 6)
     clean = read_clean(model, texts, [Hook("resid_post", 0)])
     assert clean.at_hooks[Hook("resid_post", 0)].shape == (6, D)  # every third of 17

@@ -10,10 +10,9 @@ from sklearn.preprocessing import StandardScaler
 
 from measured import measure, table
 from saeflow.labelled.labelled import Labelled, LabelledTask, write_labelled
-from saeflow.measures.erasure.clean_texts import read_clean
 from saeflow.measures.erasure.concepts import concepts_of
 from saeflow.measures.erasure.erasers import leace
-from saeflow.measures.erasure.prepare import alternating
+from saeflow.measures.erasure.prepare import alternating, read_clean
 from saeflow.measures.states import open_states
 from saeflow.measures.states.measure import measure_states
 from saeflow.models.hooks import Hook

@@ -39,8 +39,7 @@ class Examples(NamedTuple):
     @property
     def fewest(self) -> int:
         """How many there are of the rarer class."""
-        positive = int(self.labels.sum())
-        return min(positive, len(self.labels) - positive)
+        return int(np.bincount(self.labels, minlength=2).min())
 
 
 class Concept(NamedTuple):
@@ -92,7 +91,9 @@ def concepts_of(
     for task in tasks:
         if len(found) == n_wanted:
             break
-        concept = _concept(task, settings["examples"], settings["seed"])
+        rng, most = np.random.default_rng(settings["seed"]), settings["examples"]
+        edit, read = _drawn(rng, *task.of(TRAIN), most, parts=2)
+        concept = Concept(task.name, edit, read, *_drawn(rng, *task.of(TEST), most, parts=1))
         fewest = min(part.fewest for part in (concept.edit, concept.read, concept.test))
         if fewest >= LEAST:
             found.append(concept)
@@ -108,13 +109,6 @@ def concepts_of(
             remedy="Give labelled texts more examples, or set measures > erasure to null.",
         )
     return found[: settings["tasks"]], found, left_out
-
-
-def _concept(task: LabelledTask, most: int, seed: int) -> Concept:
-    rng = np.random.default_rng(seed)
-    edit, read = _drawn(rng, *task.of(TRAIN), most, parts=2)
-    (test,) = _drawn(rng, *task.of(TEST), most, parts=1)
-    return Concept(task.name, edit, read, test)
 
 
 def _drawn(

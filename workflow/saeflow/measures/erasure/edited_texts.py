@@ -13,7 +13,6 @@ import torch
 
 from saeflow.errors import ModelError
 from saeflow.measures.encoders import Coder
-from saeflow.measures.erasure.clean_texts import at_ends
 from saeflow.measures.erasure.edits import Coded, Edit
 from saeflow.measures.exchange import Exchange, Marked
 from saeflow.models.patched import PatchedModel
@@ -53,28 +52,20 @@ class EditedTexts:
 
     def __init__(self, patched: PatchedModel, texts: Sequences) -> None:
         self._patched, self._n = patched, len(texts.offsets) - 1
-        self._parts = [_part(patched, batch) for batch in texts.batches()]
+        marked = [Marked(batch.to(patched.model.device)) for batch in texts.batches()]
+        self._parts = [Exchange(patched, m, patched.clean(m.batch.input_ids)) for m in marked]
         self.n_tokens = np.zeros(self._n)
         for part in self._parts:
             np.add.at(self.n_tokens, _texts_of(part.tokens), 1.0)
 
     @torch.no_grad()
     def under(self, edits: Sequence[Edit], coder: Coder | None = None) -> list[Outcome]:
-        """Return what becomes of the texts under each of some edits.
-
-        Parameters
-        ----------
-        edits
-            What is done to the hook.
-        coder
-            The SAE whose features edits take out, on the model's device.
-        """
+        """Return what becomes of the texts under each of some edits, of features of ``coder``."""
         head, width = self._patched.head, self._parts[0].own.new_zeros
         ce = np.zeros((len(edits), self._n))
         ends: list[torch.Tensor | None] = [None] * len(edits)
         for part in self._parts:
-            needed = any(edit.of_sae for edit in edits)
-            coded = Coded.of(coder, part.x) if needed else None
+            coded = Coded.of(coder, part.x) if any(edit.of_sae for edit in edits) else None
             batch, places = part.tokens.batch, _texts_of(part.tokens)
             for number, edit in enumerate(edits):
                 value = edit.of(part.own, coded)
@@ -101,14 +92,16 @@ class EditedTexts:
             )
 
 
-def _part(patched: PatchedModel, batch: Batch) -> Exchange:
-    marked = Marked(batch.to(patched.model.device))
-    return Exchange(patched, marked, patched.clean(marked.batch.input_ids))
-
-
 def _texts_of(tokens: Marked) -> np.ndarray:
     """Return the text of each scored token, (n_scored,) int64."""
     batch = tokens.batch
     order = np.argsort(batch.tokens.ravel(), kind="stable")
     at = np.searchsorted(batch.tokens.ravel()[order], tokens.scored)
     return batch.documents.ravel()[order][at]
+
+
+def at_ends(batch: Batch, states: torch.Tensor) -> torch.Tensor:
+    """Return of states (batch, seq, d) those at the last ordinary token of each row, (batch, d)."""
+    places = torch.arange(states.shape[1], device=states.device)
+    last = torch.where(batch.ordinary, places, -1).amax(1)
+    return states[torch.arange(len(states), device=states.device), last]

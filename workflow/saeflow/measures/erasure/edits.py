@@ -110,17 +110,13 @@ def dense_edits(
 
     Parameters
     ----------
-    x : (n, d)
-        Activations of examples.
-    labels : (n,)
-        1 where the concept is there, else 0.
+    x, labels : (n, d) and (n,)
+        Activations of examples, and 1 where the concept is there, else 0.
     tokens : (n_tokens, d)
         Activations of the tokens at which edits stand: what they change as little as they can, and
         whose mean is left as it is.
-    strengths
-        Of steering.
-    seed
-        Of the random direction, which has the same norm in steering.
+    strengths, seed
+        Of steering, and of the random direction, which has the same norm in it.
     """
     centre, difference = tokens.mean(0, dtype=np.float64), mean_difference(x, labels)
     drawn = np.random.default_rng(seed).standard_normal(x.shape[1])

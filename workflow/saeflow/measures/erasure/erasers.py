@@ -81,7 +81,8 @@ def leace(
     crossed = (x - x.mean(0)).T @ (z - z.mean(0)) / len(x)
     rows = x if changed is None else np.asarray(changed, dtype=np.float64)
     centre = rows.mean(0)
-    covariance = ledoit_wolf(rows)[0] if shrunk else _covariance(rows - centre)
+    apart = rows - centre
+    covariance = ledoit_wolf(rows)[0] if shrunk else apart.T @ apart / len(rows)
     values, vectors = np.linalg.eigh(covariance)
     real = values > _SMALLEST * values.max()
     root, vectors = np.sqrt(values[real]), vectors[:, real]
@@ -107,10 +108,6 @@ def mean_difference(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mean of the positive examples of x (n, d) minus that of the others, (d,)."""
     x = np.asarray(x, dtype=np.float64)
     return x[labels == 1].mean(0) - x[labels != 1].mean(0)
-
-
-def _covariance(deviation: np.ndarray) -> np.ndarray:
-    return deviation.T @ deviation / len(deviation)
 
 
 def _columns(a: np.ndarray) -> np.ndarray:

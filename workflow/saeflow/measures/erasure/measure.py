@@ -1,7 +1,7 @@
 """Removing concepts from a model's activations and steering with them, as a job.
 
-The parts: `concepts` (whose examples), `edits` (what is done), `concept_readers` (who still finds
-the concept), `edited_texts` (what the model makes of it). Read `measure_erasure`.
+The parts: `concepts` (whose examples), `edits` (what is done), `readers` (who still finds the
+concept), `edited_texts` (what the model makes of it). Read `measure_erasure`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from saeflow.measures.erasure.edits import Coded, Edit, dense_edits, feature_edi
 from saeflow.measures.erasure.erasers import mean_difference
 from saeflow.measures.erasure.prepare import Asked, Prepared, prepare
 from saeflow.measures.erasure.readers import Bench, Reading
-from saeflow.measures.erasure.rows import Rows
 from saeflow.measures.states import LAST, open_states
-from saeflow.metrics.erasure import STEERING
+from saeflow.metrics.erasure import EDITS, READINGS, STEERING, TEXTS
 from saeflow.models.patched import PatchedModel
 from saeflow.sae.model import SAE
 from saeflow.task import Task, attempting
@@ -75,6 +74,67 @@ class _Dense(NamedTuple):
     done: list[tuple[Edit, Outcome, list[Reading]]]
 
 
+class Rows:
+    """Gathers what is measured of edits, one after the other.
+
+    ``edits.parquet`` has a row per edit: its number ``edit``, the ``task`` whose concept it is
+    about, ``kind``, ``way``, ``n_features``, ``strength`` and ``latents`` of
+    `saeflow.measures.erasure.edits.Edit`, and ``distance``, the norm of the difference of the
+    classes' means. ``readings.parquet`` has one per edit, task that is looked for (``of``) and test
+    ``example``: its ``label``, and the log-odds ``old`` and ``fresh`` of readers. ``texts.parquet``
+    has one per edit and text that the model read: ``example`` and ``label``, ``tokens`` and ``ce``,
+    the cross-entropy summed over these, in nats; ``logit_difference`` of the words of the classes,
+    NaN where there are none; and ``end_score``, the log-odds read at the model's end.
+    """
+
+    def __init__(self) -> None:
+        self._edits: list[dict] = []
+        self._readings: list[dict[str, np.ndarray]] = []
+        self._texts: list[dict[str, np.ndarray]] = []
+
+    def add(self, of: _Dense, edit: Edit, outcome: Outcome, readings: Sequence[Reading]) -> None:
+        """Add an edit of a concept, with what came of it and what readers made of it."""
+        asked, number = of.asked, len(self._edits)
+        self._edits.append(
+            {
+                "edit": number, "task": asked.concept.name, "kind": edit.kind, "way": edit.way,
+                "n_features": edit.n_features, "strength": edit.strength, "distance": of.distance,
+                "latents": list(edit.latents),
+            }
+        )  # fmt: skip
+        for one in readings:
+            own, n = one.concept.test, len(one.old)
+            self._readings.append(
+                {
+                    "edit": np.full(n, number), "of": np.full(n, one.concept.name, dtype=object),
+                    "example": own.numbers, "label": own.labels, "old": one.old.astype(np.float32),
+                    "fresh": one.fresh.astype(np.float32),
+                }
+            )  # fmt: skip
+        ends = outcome.ends
+        self._texts.append(
+            {
+                "edit": np.full(len(ends), number), "example": asked.texts.numbers,
+                "label": asked.texts.labels, "tokens": of.texts.n_tokens, "ce": outcome.ce,
+                "logit_difference": asked.spoken(ends),
+                "end_score": asked.end(ends.double().cpu().numpy()),
+            }
+        )  # fmt: skip
+
+    def write(self, directory: Path) -> None:
+        """Write the three tables into a directory."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        latents = pa.array([one["latents"] for one in self._edits], pa.list_(pa.int64()))
+        names = [name for name in self._edits[0] if name != "latents"]
+        edits = {name: pa.array([one[name] for one in self._edits]) for name in names}
+        pq.write_table(pa.table({**edits, "latents": latents}), directory / EDITS)
+        for file, parts in ((READINGS, self._readings), (TEXTS, self._texts)):
+            joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            pq.write_table(pa.table(joined), directory / file)
+
+
 def _measure(tasks: Sequence[Task], prepared: Prepared, patched: PatchedModel) -> None:
     """Measure the SAEs of one hook on one labelled entry."""
     machine = patched.model.device
@@ -86,13 +146,8 @@ def _measure(tasks: Sequence[Task], prepared: Prepared, patched: PatchedModel) -
             rows, coded = Rows(), bench.coded(sae)
             for of in dense:
                 edits = _feature_edits(of, bench, sae, task)
-                outcomes = of.texts.under(edits, sae)
-                own = [
-                    (edit, outcome, _readings(edit, bench, coded))
-                    for edit, outcome in zip(edits, outcomes, strict=True)
-                ]
-                for edit, outcome, readings in (*of.done, *own):
-                    rows.add(of.asked, edit, of.distance, outcome, of.texts.n_tokens, readings)
+                for one in (*of.done, *_done(edits, of.texts, bench, sae, coded)):
+                    rows.add(of, *one)
             rows.write(task.work.path)
             task.finish(_facts(prepared, dense))
 
@@ -103,12 +158,8 @@ def _dense(asked: Asked, bench: Bench, patched: PatchedModel, task: Task) -> _De
     tokens = asked.at_hooks[patched.hook]
     edits = [Edit(), *dense_edits(x, own.labels, tokens, settings["strengths"], settings["seed"])]
     texts = EditedTexts(patched, asked.tokens)
-    done = [
-        (edit, outcome, _readings(edit, bench))
-        for edit, outcome in zip(edits, texts.under(edits), strict=True)
-    ]
     distance = float(np.linalg.norm(mean_difference(x, own.labels)))
-    return _Dense(asked, texts, distance, done)
+    return _Dense(asked, texts, distance, _done(edits, texts, bench))
 
 
 def _load(task: Task, hook: Hook) -> SAE:
@@ -134,16 +185,25 @@ def _feature_edits(of: _Dense, bench: Bench, sae: SAE, task: Task) -> list[Edit]
     )  # fmt: skip
 
 
-def _readings(edit: Edit, bench: Bench, coded: Coded | None = None) -> list[Reading]:
-    """Return what readers make of an edit; nothing of steering, which moves all states alike."""
-    return [] if edit.kind == STEERING else list(bench.read(edit, coded))
+def _done(
+    edits: Sequence[Edit],
+    texts: EditedTexts,
+    bench: Bench,
+    sae: SAE | None = None,
+    coded: Coded | None = None,
+) -> list[tuple[Edit, Outcome, list[Reading]]]:
+    """Return what the model and readers make of edits; none reads steering, which moves all alike."""
+    return [
+        (edit, outcome, [] if edit.kind == STEERING else list(bench.read(edit, coded)))
+        for edit, outcome in zip(edits, texts.under(edits, sae), strict=True)
+    ]
 
 
 def _facts(prepared: Prepared, dense: Sequence[_Dense]) -> dict[str, object]:
-    texts = [of.texts.n_tokens for of in dense]
+    tokens = np.concatenate([of.texts.n_tokens for of in dense])
     return {
-        "n_tokens": int(sum(own.sum() for own in texts)),
-        "n_documents": sum(map(len, texts)),
+        "n_tokens": int(tokens.sum()),
+        "n_documents": len(tokens),
         "tasks": [of.asked.concept.name for of in dense],
         "read": [concept.name for concept in prepared.read],
         "left_out": prepared.left_out,

@@ -12,17 +12,21 @@ from torch import nn
 
 from saeflow.files import read_json
 from saeflow.labelled.labelled import Labelled, read_labelled
-from saeflow.measures.erasure.clean_texts import read_clean
 from saeflow.measures.erasure.concepts import Concept, Examples, concepts_of
+from saeflow.measures.erasure.edited_texts import at_ends
 from saeflow.measures.erasure.readers import fit_readers
 from saeflow.measures.lenses.words import directions
 from saeflow.measures.text_tokens import tokenize_labelled
-from saeflow.models.hooks import Hook
+from saeflow.models.hooks import Hook, capture
+from saeflow.models.slices import final_states
 from saeflow.probing.fitted import Linear
 from saeflow.tokens.sequences import Sequences
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_MOST_TOKENS = 2048
+"""Whose states are kept of each hook."""
 
 
 class Asked(NamedTuple):
@@ -94,10 +98,8 @@ def prepare(
     ----------
     model, tokenizer
         The model, in evaluation mode.
-    inputs
-        ``labelled``; ``model``; ``states``, of any hook.
-    settings
-        Of the measure.
+    inputs, settings
+        ``labelled``; ``model``; ``states``, of any hook; and those of the measure.
     hooks
         Where edits are made.
     """
@@ -145,3 +147,40 @@ def _some(labelled: Labelled, numbers: Sequence[int]) -> Labelled:
         spans=labelled.spans[numbers],
         concepts=[labelled.concepts[number] for number in numbers],
     )
+
+
+class CleanTexts(NamedTuple):
+    """Texts as an untouched model reads them.
+
+    Attributes
+    ----------
+    ends : ndarray (n_texts, d_model) float32
+        What the LM head reads at the last ordinary token of each.
+    at_hooks : dict
+        Hook -> states (n_tokens, d) float32 at ordinary tokens, evenly spread over the texts.
+    """
+
+    ends: np.ndarray
+    at_hooks: dict[Hook, np.ndarray]
+
+
+@torch.no_grad()
+def read_clean(model: nn.Module, texts: Sequences, hooks: Sequence[Hook]) -> CleanTexts:
+    """Run a model in evaluation mode on texts, a sequence each, and keep the states at hooks."""
+    ordinary = np.flatnonzero(~texts.special)
+    step = -(-len(ordinary) // _MOST_TOKENS)
+    wanted = np.zeros(len(texts.special), dtype=bool)
+    wanted[ordinary[::step]] = True
+    order, ends, parts = [], [], {hook: [] for hook in hooks}
+    for batch in texts.batches():
+        moved = batch.to(model.device)
+        kept = torch.from_numpy((batch.tokens >= 0) & wanted[batch.tokens]).to(model.device)
+        with capture(model, hooks, lambda _, x, kept=kept: x[kept].float().cpu().numpy()) as found:
+            states = final_states(model, moved.input_ids)
+        order.append(batch.numbers)
+        ends.append(at_ends(moved, states).float().cpu().numpy())
+        for hook in hooks:
+            parts[hook].append(found[hook])
+    back = np.argsort(np.concatenate(order))
+    at_hooks = {hook: np.concatenate(own) for hook, own in parts.items()}
+    return CleanTexts(np.concatenate(ends)[back], at_hooks)

@@ -37,31 +37,19 @@ class Probe(NamedTuple):
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1, user_api="blas"):
-            logits = _wide(x) @ self.weights.T + self.bias
+            logits = x.astype(np.float64) @ self.weights.T + self.bias
         return log_softmax(logits, axis=1)
 
     def answers(self, x: np.ndarray | csr_matrix, labels: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what the probe gets of each input.
-
-        Parameters
-        ----------
-        x : (n, d)
-        labels : (n,) integers
-            The true classes.
-
-        Returns
-        -------
-        dict
-            ``correct``: (n,) float64, 1 where the likeliest class is the true one; ``loss``: (n,)
-            float64, minus the log-probability of the true class, in nats.
-        """
+        """Return what the probe gets of each input x (n, d), as `answers`."""
         return answers(self.log_probabilities(x), labels)
 
 
 def answers(log_probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return ``correct`` and ``loss`` (n,) of log-probabilities (n, n_classes) and true classes.
+    """Return what log-probabilities (n, n_classes) say of true classes (n,).
 
-    Of classes that are equally likely the first is taken.
+    ``correct`` (n,) float64 is 1 where the likeliest class is the true one, of equals the first;
+    ``loss`` (n,) float64 minus the log-probability of the true class, in nats.
     """
     true = np.take_along_axis(log_probabilities, labels[:, None], axis=1)[:, 0]
     correct = log_probabilities.argmax(axis=1) == labels
@@ -86,7 +74,7 @@ def fit_probe(
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    x = _wide(x)
+    x = x.astype(np.float64)
     mean, scale = _size(x)
     model = LogisticRegression(C=inverse_penalty, max_iter=_MAX_STEPS)
     with threadpool_limits(1, user_api="blas"):
@@ -96,10 +84,6 @@ def fit_probe(
         weights, bias = (np.concatenate([np.zeros_like(a), a]) for a in (weights, bias))
     weights = weights / scale
     return Probe(weights, bias - weights @ mean)
-
-
-def _wide(x: np.ndarray | csr_matrix) -> np.ndarray | csr_matrix:
-    return x.astype(np.float64)
 
 
 def _size(x: np.ndarray | csr_matrix) -> tuple[np.ndarray, np.ndarray]:

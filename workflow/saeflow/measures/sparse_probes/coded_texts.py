@@ -51,10 +51,7 @@ class Read(NamedTuple):
 
 
 def read_states(
-    coders: Sequence[Coder],
-    x: np.ndarray,
-    means: Means,
-    machine: torch.device | str = "cpu",
+    coders: Sequence[Coder], x: np.ndarray, means: Means, machine: torch.device | str = "cpu"
 ) -> Iterator[tuple[list[int], list[Read | SaeflowError]]]:
     """Yield of one encoder after the other the places of its SAEs, and what each makes of states.
 
@@ -78,16 +75,13 @@ def read_states(
 
 @torch.no_grad()
 def _read(
-    coders: Sequence[Coder],
-    x: np.ndarray,
-    means: Means,
-    machine: torch.device | str,
+    coders: Sequence[Coder], x: np.ndarray, means: Means, machine: torch.device | str
 ) -> list[Read | SaeflowError]:
     """Read states with SAEs of one encoder."""
     from scipy.sparse import vstack
 
     encoders, codes = Encoders(coders), []
-    parts = [_Parts(has_error=_gives_back(coder)) for coder in coders]
+    parts = [_Parts(coder) for coder in coders]
     for rows, mean in ((rows, mean) for part, mean in means for rows in _batches(part)):
         own = torch.from_numpy(np.array(x[rows], dtype=np.float32)).to(machine)
         mu = torch.from_numpy(mean).to(machine)
@@ -117,16 +111,11 @@ def _add(
     return None if codes is None else matrix(codes)
 
 
-def _gives_back(coder: Coder) -> bool:
-    """Return whether what an SAE gives is to be what it reads; that of a transcoder is not."""
-    return "target" not in getattr(coder, "metadata", {})
-
-
 class _Parts:
-    """What an SAE makes of states, batch after batch."""
+    """What an SAE makes of states, batch after batch; a transcoder has no error."""
 
-    def __init__(self, *, has_error: bool) -> None:
-        self._has_error = has_error
+    def __init__(self, coder: Coder) -> None:
+        self._has_error = "target" not in getattr(coder, "metadata", {})
         self._decoded: list[np.ndarray] = []
         self._sums: dict[str, list[np.ndarray]] = {}
 
@@ -156,14 +145,10 @@ def pooled_codes(
 
     Parameters
     ----------
-    coder
+    coder, machine
         An SAE on the device ``machine``.
-    states
-        States of all tokens.
-    poolings
-        Of `saeflow.measures.states.POOLINGS`.
-    machine
-        Where to encode.
+    states, poolings
+        States of all tokens, and some of `saeflow.measures.states.POOLINGS`.
 
     Returns
     -------
@@ -206,17 +191,7 @@ def _among_all(parts: Sequence[csr_matrix], rows: slice, n_rows: int) -> csr_mat
 
 
 class FeaturesOn(NamedTuple):
-    """How many features are on over some texts.
-
-    Attributes
-    ----------
-    n : int
-        Texts.
-    on : int
-        Features that are on for any of them.
-    always : int
-        Those that are on for all of them.
-    """
+    """How many features are on for any of ``n`` texts, and for all of them."""
 
     n: int
     on: int

@@ -20,6 +20,7 @@ from saeflow.errors import SaeflowError
 from saeflow.files import read_json
 from saeflow.labelled.labelled import TRAIN, Labelled, LabelledTask, read_labelled
 from saeflow.measures.sparse_probes.coded_texts import (
+    FeaturesOn,
     Means,
     Read,
     features_on,
@@ -75,7 +76,12 @@ def measure_sparse_probes(tasks: Sequence[Task]) -> None:
     for place, task in enumerate(tasks):
         if task.error is None:
             with task.attempt():
-                probed = _joined(found.get(_of_codes(shares[place])), found.get(place))
+                none = Probed([], [], {})
+                codes, rest = (found.get(p, none) for p in (_of_codes(shares[place]), place))
+                probed = Probed(
+                    codes.fits + rest.fits, codes.scores + rest.scores,
+                    codes.left_out | rest.left_out,
+                )  # fmt: skip
                 facts = write_probes(task.work.path, probed)
                 d_in = read_json(task.inputs["states"])["d_in"]
                 own = tasks_of(known[task.inputs["labelled"]])
@@ -85,14 +91,6 @@ def measure_sparse_probes(tasks: Sequence[Task]) -> None:
 def _of_codes(place: int) -> int:
     """Return the owner of the probes of codes that SAEs share with the one in a place."""
     return -1 - place
-
-
-def _joined(*parts: Probed | None) -> Probed:
-    """Return the fits of all parts."""
-    there = [part for part in parts if part is not None]
-    fits, scores = (sum((part[i] for part in there), []) for i in (0, 1))
-    left_out = {name: why for part in there for name, why in part.left_out.items()}
-    return Probed(fits, scores, left_out)
 
 
 def _units(
@@ -140,15 +138,9 @@ def _loaded(
 
 
 class Texts(NamedTuple):
-    """The states of labelled texts, one of each.
+    """The states x (n_examples, d_in) float32 of labelled texts at their last tokens.
 
-    Attributes
-    ----------
-    x : ndarray (n_examples, d_in) float32
-        At last tokens.
-    means
-        Of texts of one dataset beside each other the mean over its training texts.
-    labelled : Labelled
+    ``means`` are of texts of one dataset beside each other the mean over its training texts.
     """
 
     x: np.ndarray
@@ -169,17 +161,7 @@ class Texts(NamedTuple):
 
 
 class Probing(NamedTuple):
-    """What is probed of one SAE.
-
-    Attributes
-    ----------
-    settings : Mapping
-        As of `saeflow.config.probing.Probing`.
-    texts : Texts
-    read : Read
-        What the SAE makes of them.
-    sae : SAE
-    """
+    """What is probed of one SAE; ``read`` is what it makes of the texts."""
 
     settings: Mapping[str, Any]
     texts: Texts
@@ -189,25 +171,18 @@ class Probing(NamedTuple):
     def of_codes(self, owner: int, states: States) -> Iterator[Unit]:
         """Yield what is probed of the codes, which SAEs with the same encoder share."""
         of, others = self.settings["codes"], [how for how in states.poolings if how != LAST]
-        methods = {
-            setting: methods_of(
-                of[setting], self.settings, ks=of["ks"] if setting == NORMAL else of["few_ks"]
-            )
-            for setting in SETTINGS
-        }
+        ks = {**dict.fromkeys(SETTINGS, of["few_ks"]), NORMAL: of["ks"]}
+        methods = {name: methods_of(of[name], self.settings, ks=own) for name, own in ks.items()}
         pooled = {LAST: self.read.codes}
         if others:
             pooled |= pooled_codes(self.sae, states, others, device.pick())
-        inputs = [
-            Input(
-                CODES, how, x, at_pooling(methods, first=how == states.poolings[0]), states.has(how)
-            )
-            for how, x in pooled.items()
-        ]
+        inputs = []
+        for how, x in pooled.items():
+            own = at_pooling(methods, first=how == states.poolings[0])
+            inputs.append(Input(CODES, how, x, own, states.has(how)))
         yield from units_of(owner, self.texts.labelled.tasks, inputs)
         for task in self.texts.labelled.tasks:
-            sizes = {name: k for name, k in self._sizes(task).items() if name in of["controls"]}
-            projected = {name: _projection(name, k) for name, k in sizes.items() if k > 0}
+            projected = {n: m for n, m in self._projections(task).items() if n in of["controls"]}
             if projected:
                 given = Input(STATES, LAST, self.texts.x, {NORMAL: projected})
                 yield from units_of(owner, [task], [given])
@@ -226,23 +201,20 @@ class Probing(NamedTuple):
         ]
         yield from units_of(owner, self.texts.labelled.tasks, inputs)
 
-    def _sizes(self, task: LabelledTask) -> dict[str, int]:
-        """Return how many directions stand for the features, by the task's training texts alone."""
+    def _projections(self, task: LabelledTask) -> dict[str, Method]:
+        """Return what fits to directions as many as features, by the task's training texts alone."""
         train, _ = task.of(TRAIN)
         if not len(train):
             return {}
         most = min(self.texts.x.shape[1], len(train) - 1)
-        active = round(float(self.read.sums["active"][train].mean()))
-        on = features_on(self.read.codes[train]).on
-        sizes = {PCA_ACTIVE: active, RANDOM_ACTIVE: active, PCA_ON: on}
-        return {name: min(size, most) for name, size in sizes.items()}
-
-
-def _projection(name: str, k: int) -> Method:
-    """Return what fits to as many directions."""
-    if name == RANDOM_ACTIVE:
-        return partial(random_directions, k=k)
-    return partial(components, ks=(k,))
+        active = min(round(float(self.read.sums["active"][train].mean())), most)
+        on = min(features_on(self.read.codes[train]).on, most)
+        found = {
+            PCA_ACTIVE: (active, partial(components, ks=(active,))),
+            RANDOM_ACTIVE: (active, partial(random_directions, k=active)),
+            PCA_ON: (on, partial(components, ks=(on,))),
+        }
+        return {name: method for name, (k, method) in found.items() if k > 0}
 
 
 def _write(directory: Path, read: Read, labelled: Labelled) -> None:
@@ -255,6 +227,5 @@ def _write(directory: Path, read: Read, labelled: Labelled) -> None:
         for split in dict.fromkeys(labelled.splits.tolist()):
             own = (labelled.datasets == dataset) & (labelled.splits == split)
             found.append((dataset, split, *features_on(read.codes[own])))
-    names = ("dataset", "split", "n", "on", "always")
-    columns = dict(zip(names, zip(*found, strict=True), strict=True))
-    write_table(directory / FEATURES, columns)
+    names = ("dataset", "split", *FeaturesOn._fields)
+    write_table(directory / FEATURES, dict(zip(names, zip(*found, strict=True), strict=True)))

@@ -7,7 +7,6 @@ text by the same rules. Read `open_states`; nothing here needs torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,12 +91,8 @@ class States:
         -------
         ndarray or csr_matrix (n_examples, d)
             In the kind and dtype of ``values``, which itself is returned where it has nothing but
-            last tokens and these are asked for. Zeros where a text has no such token (`has`).
-
-        Notes
-        -----
-        Means are summed in float64. A maximum is over all tokens: a
-        latent that is not active on one of them counts as 0 there.
+            last tokens and these are asked for. Zeros where a text has no such token (`has`). Means
+            are summed in float64; in a maximum a latent counts as 0 where it is not active.
         """
         rows = self._rows(how)
         if how == LAST:
@@ -130,24 +125,13 @@ def open_states(record: Path) -> States:
 
 
 class _Groups:
-    """Rows of texts, one text after the other.
-
-    Parameters
-    ----------
-    examples : (n,)
-        The text of each row, rising.
-    n_examples
-        Number of texts, of which some may have no row.
-    """
+    """Rows of texts ``examples`` (n,), rising; some of the ``n_examples`` texts may have none."""
 
     def __init__(self, examples: np.ndarray, n_examples: int) -> None:
         self.n_examples, self.of = n_examples, examples
-        self.there, self.starts = np.unique(examples, return_index=True)
-
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """The number of rows of each text that has some."""
-        return np.diff(np.append(self.starts, len(self.of)))
+        self.there, self.starts, self.sizes = np.unique(
+            examples, return_index=True, return_counts=True
+        )
 
     def parts(self) -> Iterator[tuple[slice, slice]]:
         """Yield slices of the texts that are there, and of their rows, a few thousand at a time."""

@@ -70,25 +70,15 @@ def measure_states(tasks: Sequence[Task]) -> None:
         how = own[0].settings
         with attempting(own):
             labelled = read_labelled(record)
-            options = {name: how[name] for name in ("bos", "long")}
             tokens = tokenize_labelled(
-                tokenizer, labelled, max_positions=most, where=record, **options
-            )
+                tokenizer, labelled, max_positions=most, bos=how["bos"], long=how["long"],
+                where=record,
+            )  # fmt: skip
             take_states(model, own, tokens)
 
 
 def take_states(model: torch.nn.Module, tasks: Sequence[Task], tokens: TextTokens) -> None:
-    """Run a model on texts, and finish the tasks of their hooks; one that fails is left out.
-
-    Parameters
-    ----------
-    model
-        It has all the hooks.
-    tasks
-        As of `measure_states`, of these texts.
-    tokens
-        The texts.
-    """
+    """Run a model on texts, and finish the tasks of their hooks; one that fails is left out."""
     settings = tasks[0].settings
     kept = kept_tokens(tokens, settings["pooling"])
     writers = {_hook(task): (task, StateWriter(task.work.path, len(kept))) for task in tasks}
@@ -137,9 +127,9 @@ def _fill(
     with Progress(len(tokens.ids), desc="states", unit="tokens", done=done) as bar:
         for window, end in missing:
             wanting = {
-                hook: own
-                for hook, own in writers.items()
-                if own[0].error is None and own[1].n_done < end
+                hook: (task, writer)
+                for hook, (task, writer) in writers.items()
+                if task.error is None and writer.n_done < end
             }
             for texts in window.batches if wanting else ():
                 batch = batch_of(tokens, texts)
