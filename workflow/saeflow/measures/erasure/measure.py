@@ -192,7 +192,7 @@ def _done(
     sae: SAE | None = None,
     coded: Coded | None = None,
 ) -> list[tuple[Edit, Outcome, list[Reading]]]:
-    """Return what the model and readers make of edits; none reads steering, which moves all alike."""
+    """Return what the model and readers make of edits; steering moves all alike: none reads it."""
     return [
         (edit, outcome, [] if edit.kind == STEERING else list(bench.read(edit, coded)))
         for edit, outcome in zip(edits, texts.under(edits, sae), strict=True)

@@ -202,7 +202,7 @@ class Probing(NamedTuple):
         yield from units_of(owner, self.texts.labelled.tasks, inputs)
 
     def _projections(self, task: LabelledTask) -> dict[str, Method]:
-        """Return what fits to directions as many as features, by the task's training texts alone."""
+        """Return what fits to as many directions as features, by the task's training texts."""
         train, _ = task.of(TRAIN)
         if not len(train):
             return {}
