@@ -50,14 +50,16 @@ def measure(
     return tasks
 
 
-def measure_hooks(root: Path, activations: Mapping[str, Path], **inputs: Any) -> dict[str, Task]:
+def measure_hooks(
+    root: Path, activations: Mapping[str, Path], n_tokens: int | None = None, **inputs: Any
+) -> dict[str, Task]:
     """Measure with ``clean`` what stands at hooks, in one pass, and return their tasks by hook."""
-    tasks = {}
+    tasks, settings = {}, {"measure": "clean", "tokens": n_tokens}
     with ExitStack() as stack:
         for hook, record in activations.items():
             work = stack.enter_context(hold(root / hook / "clean.json", hook.ljust(64, "0")))
             own = {"activations": record, **inputs}
-            tasks[hook] = Task(work.output, work.identity, {"measure": "clean"}, own, work=work)
+            tasks[hook] = Task(work.output, work.identity, settings, own, work=work)
         registry.function(MEASURES["clean"].compute)(list(tasks.values()))
     return tasks
 

@@ -25,6 +25,7 @@ from dag.jobs import (
     FROM_TEXTS,
     HOOKS,
     MEASURES,
+    OF_LANGUAGE,
     OF_MEASURES,
     OF_PROBES,
     REPORT,
@@ -141,6 +142,11 @@ CONFIGURATION = (
         "the number of resamples (`bootstrap`)",
         lambda tree: tree.configure(lambda c: c["measures"].update(bootstrap=200)),
         outputs(OF_MEASURES - {"kept", "frequencies", "published"}),
+    ),
+    Change(
+        "on how many tokens the model is run with SAEs in it (`measures.clean`)",
+        lambda tree: tree.configure(lambda c: c["measures"].update(clean={"tokens": 99})),
+        clean() | measures(ALL_SAES, kinds=["language"]) | outputs(OF_LANGUAGE),
     ),
     Change(
         "what probes are asked (`measures.probes`)",

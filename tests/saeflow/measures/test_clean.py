@@ -162,7 +162,7 @@ def test_an_sae_without_error_on_stored_activations_has_the_kept_losses_bit_for_
     sources, stores, tasks = made
     tokens = evaluated_tokens(sources["tokens"])
     patched = PatchedModel(load_model(sources["model"]), Hook.parse(hook))
-    clean = Losses.of(tasks[hook].output, tokens)
+    clean = Losses(tasks[hook].work.final, tokens)
     store = stored(sources["tokens"], stores[hook])
     (sums,) = predictions(patched, [Identity()], tokens, clean, store)
     np.testing.assert_array_equal(sums["ce_sae"], sums["ce_clean"])
@@ -200,7 +200,7 @@ def test_kept_losses_are_arrays_in_the_order_of_the_scored_tokens(made):
     array = np.load(task.work.final / "ce_zero.npy")
     assert array.dtype == np.float32 and array.shape == (N_TEST,) == tokens.scored.shape
     some = tokens.scored[[5, 2, 60]]
-    found = Losses.of(task.output, tokens).at(some)["ce_zero"]
+    found = Losses(task.work.final, tokens).at(some)["ce_zero"]
     np.testing.assert_array_equal(found, array[[5, 2, 60]].astype(np.float64))
     special = set(range(len(tokens.special))) - set(tokens.scored.tolist())
     assert special == set(tokens.offsets[:-1].tolist())

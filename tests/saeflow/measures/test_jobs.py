@@ -96,6 +96,17 @@ def test_controls_are_of_the_first_sequences_that_have_enough_tokens(made, tmp_p
         assert documents[name].tolist() == pytest.approx(language[name].tolist()[:2])
 
 
+@pytest.mark.parametrize("name", ["language", "controls"])
+def test_no_more_tokens_are_measured_than_clean_losses_were_kept_of(made, tmp_path, name):
+    sources = {key: made[key] for key in ("model", "tokens")}
+    clean = measure_hooks(tmp_path, {"resid_post.1": made["activations"]}, 50, **sources)
+    some = {**made, "clean": clean["resid_post.1"].output}
+    documents, whole = (table(run(own, tmp_path / at, name)[0])
+                        for own, at in ((some, "some"), (made, "whole")))  # fmt: skip
+    assert documents["predictions"].tolist() == [n - 1 for n in LENGTHS["test"][:2]]
+    pd.testing.assert_frame_equal(documents, whole[:2], rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["reconstruction", "language", "controls"])
 def test_together_and_alone_give_the_same_bytes(made, tmp_path, name):
     together = run(made, tmp_path / "together", name)

@@ -21,6 +21,15 @@ class Probes(Section):
     where they are measured has no training split."""
 
 
+class Clean(Section):
+    """What the model's losses with its own activations, and with ablations, are taken on."""
+
+    tokens: Count | None = None
+    """Tokens of the test split that are enough: its first sequences, until they have so many; null
+    for all. All that puts something else in the place of activations on these texts (language,
+    positions, controls) is measured on these tokens, or fewer."""
+
+
 class Controls(Section):
     """What SAEs are held against in the model: random errors, and ablations."""
 
@@ -206,6 +215,8 @@ class Measures(Section):
     """Resamples of the documents for an interval."""
     seed: Whole = 0
     """Seed of the resampling."""
+    clean: Clean = Clean()
+    """On which tokens it is measured what SAEs do to the model's predictions."""
     positions: Positions | None = Positions()
     """How SAEs are measured at each position of the context. null for no such measurement."""
     probes: Probes | None = None

@@ -295,8 +295,9 @@ class Works:
         if model is None or tokens is None:
             return small
         rows, shape = self.tokens(tokens).splits["test"], self.shape(model)
-        limit = results[0].settings.get("tokens") or math.inf
-        rows = rows._replace(value=min(rows.value, limit))
+        told = [results[0], *([inputs["clean"]] if "clean" in inputs else [])]
+        limits = [one.settings["tokens"] for one in told if one.settings.get("tokens")]
+        rows = rows._replace(value=min(rows.value, *limits, math.inf))
         saes = [one.inputs["sae"] for one in results if "sae" in one.inputs]
         # others read what arrives of a change twice, of its whole and of its direct effect
         read = [*saes, *(2 * [other for one in results for other in one.inputs.get("others", ())])]

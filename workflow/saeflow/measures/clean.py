@@ -38,15 +38,15 @@ def measure_clean(tasks: Sequence[Task]) -> None:
     ----------
     tasks
         Of one pass. Inputs: ``model`` and the ``tokens`` to predict; ``activations`` of each
-        task's hook on these tokens. Works get `Losses`; records say how much the losses with
-        stored activations differ from the running model's: ``storage_error_max``, the largest
-        absolute difference of a token's log-probability, and ``storage_error_mean``, the mean
-        added loss, both in nats.
+        task's hook on these tokens. Settings: ``tokens``, how many; None for all. Works get
+        `Losses`; records say how much the losses with stored activations differ from the running
+        model's: ``storage_error_max``, the largest absolute difference of a token's
+        log-probability, and ``storage_error_mean``, the mean added loss, both in nats.
     """
     from saeflow.models.load import load_model_once
 
-    inputs = tasks[0].inputs
-    tokens = evaluated_tokens(inputs["tokens"])
+    inputs, limit = tasks[0].inputs, tasks[0].settings["tokens"]
+    tokens = evaluated_tokens(inputs["tokens"], limit)
     model = load_model_once(inputs["model"], device.pick())
     usable, sources = [], []
     for task in tasks:
@@ -59,7 +59,7 @@ def measure_clean(tasks: Sequence[Task]) -> None:
 
     def write(task: Task, source: Source) -> None:
         source.losses.flush()
-        task.finish({"n_documents": n_documents, **source.facts})
+        task.finish({"limit": limit, "n_documents": n_documents, **source.facts})
         logger.info(
             "%s: activations as they are stored add %.2g nats/token to the model's own loss,"
             " and change the log-probability of a token by at most %.2g",

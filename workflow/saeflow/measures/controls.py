@@ -32,13 +32,12 @@ from saeflow.measures.encoders import (
 from saeflow.measures.exchange import (
     Exchange,
     Stored,
-    evaluated_tokens,
     exchanges,
     no_numbers,
     stored,
 )
 from saeflow.measures.language import write
-from saeflow.measures.losses import Losses
+from saeflow.measures.losses import Losses, open_losses
 from saeflow.measures.sums import DocumentSums
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
@@ -63,11 +62,11 @@ def measure_controls(tasks: Sequence[Task]) -> None:
 
 def _measure(tasks: Sequence[Task]) -> None:
     inputs, settings = tasks[0].inputs, tasks[0].settings
-    tokens = evaluated_tokens(inputs["tokens"])
     at = load_at_hook(tasks)
     if at is None:
         return
-    clean, stores = Losses.of(inputs["clean"], tokens), stored(inputs["tokens"], *at.stores)
+    tokens, clean = open_losses(inputs)
+    stores = stored(inputs["tokens"], *at.stores)
     some, seed = tokens.first(settings["tokens"]), settings["seed"]
     found = controlled(at.patched, at.saes, some, clean, stores, seed=seed)
     finish_each(at.tasks, found, write)

@@ -245,8 +245,8 @@ def stored(tokens: Path, *records: Path, rows: np.ndarray | None = None) -> dict
     }
 
 
-def evaluated_tokens(record: Path) -> Sequences:
-    """Return the tokens of the test split of a token store.
+def evaluated_tokens(record: Path, n_tokens: int | None = None) -> Sequences:
+    """Return the tokens of the test split of a token store; the first sequences, for so many.
 
     Raises
     ------
@@ -254,6 +254,7 @@ def evaluated_tokens(record: Path) -> Sequences:
         If none of them can be predicted.
     """
     tokens = sequences_of(open_tokens(record), SPLIT)
+    tokens = tokens if n_tokens is None else tokens.first(n_tokens)
     require_scored(tokens)
     return tokens
 

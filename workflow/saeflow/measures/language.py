@@ -16,8 +16,8 @@ import torch
 from saeflow.errors import SaeflowError
 from saeflow.logs import progress
 from saeflow.measures.encoders import Coder, Encoders, finish_each, load_at_hook
-from saeflow.measures.exchange import Stored, evaluated_tokens, exchanges, no_numbers, stored
-from saeflow.measures.losses import Losses
+from saeflow.measures.exchange import Stored, exchanges, no_numbers, stored
+from saeflow.measures.losses import Losses, open_losses
 from saeflow.measures.sums import DocumentSums, write_table
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
@@ -37,11 +37,11 @@ def measure_language(tasks: Sequence[Task]) -> None:
         ``documents.parquet``.
     """
     inputs = tasks[0].inputs
-    tokens = evaluated_tokens(inputs["tokens"])
     at = load_at_hook(tasks)
     if at is None:
         return
-    clean, stores = Losses.of(inputs["clean"], tokens), stored(inputs["tokens"], *at.stores)
+    tokens, clean = open_losses(inputs)
+    stores = stored(inputs["tokens"], *at.stores)
     finish_each(at.tasks, predictions(at.patched, at.saes, tokens, clean, stores), write)
 
 

@@ -1,15 +1,18 @@
 """Losses that are kept token by token: an array for each kind, in the order of scored tokens.
 
-Read `KeptLosses` to write them, `Losses` to look them up.
+Read `Losses`; `open_losses` opens those that the measure ``clean`` kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from saeflow.files import read_json
+from saeflow.measures.exchange import evaluated_tokens
 from saeflow.tokens.sequences import Sequences
 from saeflow.work import bulk_of
 
@@ -35,11 +38,6 @@ class Losses:
         self._arrays = {kind: np.load(directory / f"{kind}.npy", mmap_mode=mode) for kind in KINDS}
 
     @classmethod
-    def of(cls, record: Path, tokens: Sequences) -> Losses:
-        """Return those that a record of the measure ``clean`` names."""
-        return cls(bulk_of(record), tokens)
-
-    @classmethod
     def make(cls, directory: Path, tokens: Sequences) -> Losses:
         """Return new ones, to be filled."""
         for kind in KINDS:
@@ -62,3 +60,15 @@ class Losses:
         """Write what was put."""
         for kept in self._arrays.values():
             kept.flush()
+
+
+def open_losses(inputs: Mapping[str, Any]) -> tuple[Sequences, Losses]:
+    """Return the tokens whose losses were kept, and these.
+
+    Parameters
+    ----------
+    inputs
+        ``tokens``, and ``clean``, the record of that measure.
+    """
+    tokens = evaluated_tokens(inputs["tokens"], read_json(inputs["clean"])["limit"])
+    return tokens, Losses(bulk_of(inputs["clean"]), tokens)

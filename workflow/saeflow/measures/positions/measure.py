@@ -19,15 +19,8 @@ from torch.linalg import vecdot
 from saeflow.errors import SaeflowError
 from saeflow.logs import progress
 from saeflow.measures.encoders import Encoders, finish_each, load_at_hook, measure_each_hook
-from saeflow.measures.exchange import (
-    Exchange,
-    Stored,
-    evaluated_tokens,
-    exchanges,
-    no_numbers,
-    stored,
-)
-from saeflow.measures.losses import Losses
+from saeflow.measures.exchange import Exchange, Stored, exchanges, no_numbers, stored
+from saeflow.measures.losses import Losses, open_losses
 from saeflow.measures.positions.places import Columns, Places, Truth, sides
 from saeflow.measures.positions.seen import Part, held_out, seen, trained_share, why_unseen
 from saeflow.measures.sums import Entries, write_table
@@ -90,8 +83,8 @@ def _measure(tasks: Sequence[Task]) -> None:
         for place, one in zip(places, results, strict=True):
             found[place][part.name] = one
 
-    part = held_out(store, tasks[0].settings["tokens"])
-    clean = Losses.of(inputs["clean"], evaluated_tokens(inputs["tokens"]))
+    tokens, clean = open_losses(inputs)
+    part = held_out(store, tokens, tasks[0].settings["tokens"])
     run(part, range(len(saes)), clean)
     for trained_on, places in _with_seen(tasks, facts).items():
         own = seen(store, open_tokens(trained_on), len(part.rows))

@@ -14,7 +14,7 @@ import numpy as np
 from saeflow.measures.exchange import SPLIT, require_scored
 from saeflow.metrics.positions import HELD_OUT, SEEN
 from saeflow.tokens.flags import excluded
-from saeflow.tokens.sequences import Sequences, sequences_of
+from saeflow.tokens.sequences import Sequences
 from saeflow.tokens.store import TokenStore
 
 TRAINED_SPLIT = "train"
@@ -45,15 +45,16 @@ class Part(NamedTuple):
         return np.arange(len(self.rows)) - np.repeat(starts, np.diff(self.tokens.offsets))
 
 
-def held_out(store: TokenStore, n_tokens: int | None = None) -> Part:
-    """Return the first sequences of the test split, until they have so many tokens; None for all.
+def held_out(store: TokenStore, tokens: Sequences, n_tokens: int | None = None) -> Part:
+    """Return the first of some sequences of the test split, which begin with its first.
+
+    They are as many as have ``n_tokens``; None for all.
 
     Raises
     ------
     DataError
         If none of its tokens can be predicted.
     """
-    tokens = sequences_of(store, SPLIT)
     if n_tokens is not None:
         tokens = tokens.first(n_tokens)
     require_scored(tokens)
