@@ -23,8 +23,7 @@ from saeflow.models.load import load_model, load_tokenizer
 from saeflow.models.loss import scored_tokens, token_losses
 from saeflow.models.slices import Head, final_states
 from saeflow.task import Task
-from saeflow.tokens.flags import excluded
-from saeflow.tokens.sequences import Sequences
+from saeflow.tokens.sequences import Sequences, sequences_of
 from saeflow.tokens.store import TokenStore, open_tokens
 from saeflow.work import bulk_of
 from saeflow.world.dataset import read_prompts
@@ -83,34 +82,20 @@ def held_out_losses(model: nn.Module, store: TokenStore) -> dict[str, np.ndarray
         nats summed over them: ``loss`` of the model, and ``loss_`` with the name of an n-gram
         model, or of the uniform distribution.
     """
-    held_out, vocab_size = _sequences(store, "test", HELD_OUT_TOKENS), model.config.vocab_size
-    scored = ~held_out.special
-    scored[held_out.offsets[:-1]] = False
-    sums = DocumentSums(held_out.documents[scored])
+    held_out, train = (
+        sequences_of(store, "test").first(HELD_OUT_TOKENS),
+        sequences_of(store, "train"),
+    )
+    scored, vocab_size = held_out.scored, model.config.vocab_size
+    documents = held_out.documents[scored]
+    sums = DocumentSums(documents)
     _add_losses(sums, model, held_out)
-    train = _sequences(store, "train")
     models = NGrams(train.token_ids, train.offsets, vocab_size=vocab_size, highest=max(ORDERS))
     found = models.log_probabilities(held_out.token_ids, held_out.offsets)
     losses = {f"loss_{name}": -found[order][scored] for order, name in ORDERS.items()}
-    losses[f"loss_{UNIFORM}"] = np.full(int(scored.sum()), math.log(vocab_size))
-    sums.add(held_out.documents[scored], losses)
+    losses[f"loss_{UNIFORM}"] = np.full(len(scored), math.log(vocab_size))
+    sums.add(documents, losses)
     return sums.columns()
-
-
-def _sequences(store: TokenStore, split: str, limit: int | None = None) -> Sequences:
-    """Return the sequences of a split, or as many of the first ones as hold ``limit`` tokens."""
-    start, stop = store.sequence_range(split)
-    offsets = store.columns.read("sequence_offsets", start, stop + 1).astype(np.int64)
-    if limit is not None:
-        n = int(np.searchsorted(offsets - offsets[0], limit, side="left"))
-        offsets = offsets[: max(n, 1) + 1]
-    first, end = int(offsets[0]), int(offsets[-1])
-    return Sequences(
-        token_ids=store.columns.read("token_id", first, end),
-        documents=store.columns.read("document", first, end),
-        special=excluded(store.columns.read("flags", first, end)),
-        offsets=offsets - first,
-    )
 
 
 @torch.no_grad()
