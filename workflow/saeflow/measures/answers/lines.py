@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from saeflow.tokens.sequences import BATCH_TOKENS
+from saeflow.tokens.sequences import BATCH_TOKENS, Sequences
 
 # Lines in a batch, whose predictions after the prompt are held at once. A constant, as
 # `BATCH_TOKENS` is: the shape of a matrix product can move its last bits.
@@ -171,38 +171,41 @@ class Lines:
 
     def _take(self, chosen: np.ndarray) -> Batch:
         """Return the batch of these lines."""
-        ids = [
-            np.concatenate([self.questions[self._of[i]].ids, self._targets[i][:-1]]) for i in chosen
-        ]
-        shape = len(chosen), max(map(len, ids))
-        input_ids = np.zeros(shape, dtype=np.int64)
-        real, ordinary, scored = (np.zeros(shape, dtype=bool) for _ in range(3))
-        question_of = np.full(shape, -1, dtype=np.int64)
-        rows, before, targets = [], [], []
-        for row, (line, own) in enumerate(zip(chosen, ids, strict=True)):
-            number = self._of[line]
-            question, n = self.questions[number], len(self.questions[number].ids)
-            input_ids[row, : len(own)] = own
-            real[row, : len(own)] = True
-            ordinary[row, : len(own)] = True
-            ordinary[row, :n] = ~question.special
-            if self.main[number] == line:
-                question_of[row, :n] = number
-                # a token that follows a special one was predicted by what nothing replaces
-                scored[row, 1:n] = ~question.special[1:] & ~question.special[:-1]
+        prompts = np.array([self._of[line] for line in chosen])
+        texts, rows, before, targets = [], [], [], []
+        for line, number in zip(chosen, prompts, strict=True):
+            question, own = self.questions[number], self._targets[line]
+            n, rest = len(question.ids), len(own) - 1
+            mine = np.full(n, number if self.main[number] == line else -1)
+            texts.append(
+                (
+                    np.concatenate([question.ids, own[:-1]]),
+                    np.concatenate([mine, np.full(rest, -1)]),
+                    np.concatenate([question.special, np.zeros(rest, dtype=bool)]),
+                )
+            )
             rows.append(np.arange(self.first[line], self.first[line + 1]))
-            before.append(row * shape[1] + n - 1 + np.arange(len(self._targets[line])))
-            targets += self._targets[line]
+            before.append(n - 1 + np.arange(len(own)))
+            targets += own
+        offsets = np.cumsum([0, *(len(ids) for ids, *_ in texts)])
+        columns = map(np.concatenate, zip(*texts, strict=True))
+        padded = Sequences(*columns, offsets).take(np.arange(len(chosen)))
+        question_of, longest = padded.documents, padded.real.shape[1]
+        scored = torch.from_numpy(question_of >= 0) & padded.ordinary
+        # a token that follows a special one was predicted by what nothing replaces
+        scored[:, 1:] &= padded.ordinary[:, :-1]
+        scored[:, 0] = False
         numbers = np.concatenate(rows)
         asked = np.flatnonzero(np.isin(self.asked[:, 0], numbers))
         order = np.argsort(numbers)
         at = order[np.searchsorted(numbers, self.asked[asked, 0], sorter=order)]
         return Batch(
-            *(torch.from_numpy(one) for one in (input_ids, real, ordinary, scored)),
-            np.array([self._of[line] for line in chosen]),
+            *padded[:3],
+            scored,
+            prompts,
             question_of,
             numbers,
-            np.concatenate(before),
+            np.concatenate([row * longest + own for row, own in enumerate(before)]),
             torch.tensor(targets),
             asked,
             at,

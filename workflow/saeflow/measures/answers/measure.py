@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,7 @@ def measure_answers(tasks: Sequence[Task]) -> None:
             window=found.window,
             published_mode=settings["published_mode"],
         )
-        shared = _Written(found, encoded, tokenizer)
-        finish_each(own, results, shared.write)
+        finish_each(own, results, partial(_write, found, encoded, tokenizer))
 
 
 def load_patch(record: Path, model: Path, machine: torch.device) -> Patch:
@@ -125,41 +125,34 @@ def _ids(ids: np.ndarray) -> tuple[int, ...]:
     return tuple(ids.tolist())
 
 
-class _Written:
-    """Writes what SAEs of one prompt set have in common beside what is each one's own."""
-
-    def __init__(
-        self, prompts: PromptSet, encoded: Encoded, tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        self._prompts, self._encoded, self._tokenizer = prompts, encoded, tokenizer
-
-    def write(self, task: Task, found: Answers) -> None:
-        """Write the tables of a task and finish it."""
-        directory, prompts = task.work.path, self._prompts.prompts
-        texts = {
-            "prompt": found.prompts["document"],
-            "end": [prompt.text[-_END_CHARACTERS:] for prompt in prompts],
-            "answer": [prompt.answer for prompt in prompts],
-            "top_clean": self._decoded(found.top_clean),
-            "top": self._decoded(found.top),
+def _write(
+    asked: PromptSet,
+    encoded: Encoded,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    found: Answers,
+) -> None:
+    directory, prompts = task.work.path, asked.prompts
+    tops = {"top_clean": found.top_clean, "top": found.top}
+    texts = {
+        "prompt": found.prompts["document"],
+        "end": [prompt.text[-_END_CHARACTERS:] for prompt in prompts],
+        "answer": [prompt.answer for prompt in prompts],
+        **{name: [tokenizer.decode([one]) for one in ids.tolist()] for name, ids in tops.items()},
+    }
+    write_table(directory / DOCUMENTS, found.prompts)
+    write_table(directory / PROMPTS, texts)
+    write_table(directory / FEATURES, found.features)
+    n_special = len(prompts) * int(encoded.has_bos)
+    task.finish(
+        {
+            "n_documents": len(prompts),
+            "n_tokens": sum(len(one.ids) for one in encoded.prompts) - n_special,
+            "kind": asked.kind,
+            "window": asked.window,
+            "n_not_told_apart": sum(
+                one.distractor is not None and not told_apart(one) for one in encoded.prompts
+            ),
+            **encoded.facts,
         }
-        write_table(directory / DOCUMENTS, found.prompts)
-        write_table(directory / PROMPTS, texts)
-        write_table(directory / FEATURES, found.features)
-        alike = [p.distractor is not None and not told_apart(p) for p in self._encoded.prompts]
-        n_tokens = sum(len(one.ids) for one in self._encoded.prompts)
-        n_special = len(prompts) * int(self._encoded.has_bos)
-        task.finish(
-            {
-                "n_documents": len(prompts),
-                "n_tokens": n_tokens - n_special,
-                "kind": self._prompts.kind,
-                "window": self._prompts.window,
-                "n_not_told_apart": sum(alike),
-                **self._encoded.facts,
-            }
-        )
-
-    def _decoded(self, ids: np.ndarray) -> list[str]:
-        """Return tokens (n,) as text."""
-        return [self._tokenizer.decode([one]) for one in ids.tolist()]
+    )
