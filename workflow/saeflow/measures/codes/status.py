@@ -45,56 +45,43 @@ def status_of(
     twin, nearest = np.full(d_sae, -1), np.full(d_sae, np.nan)
     kept = np.flatnonzero(active >= max(least, 1))
     kept = kept[np.argsort(-active[kept], kind="stable")]
-    found = _largest(W_dec, kept)
-    double = found.before >= duplicate - _ROUNDING
+    before, before_of, nearest[kept] = _largest(W_dec, kept)
+    double = before >= duplicate - _ROUNDING
     if double.any():
-        status[kept[double]] = DUPLICATE
-        twin[kept[double]] = kept[found.before_of[double]]
+        status[kept[double]], nearest[kept[double]] = DUPLICATE, np.nan
+        twin[kept[double]] = kept[before_of[double]]
         kept = kept[~double]
-        found = _largest(W_dec, kept)
-    nearest[kept] = found.any
+        nearest[kept] = _largest(W_dec, kept)[2]
     nearest[np.isinf(nearest)] = np.nan  # of one that is alone
     return {"status": status, "twin": twin, "nearest": nearest}
 
 
-class _Largest:
-    """The largest cosines of each row with another.
+def _largest(W_dec: torch.Tensor, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the largest cosine of each of some rows with those before it, which, and with any.
 
-    Attributes
-    ----------
-    before, before_of : ndarray (n,)
-        With those before it, and which of them; -inf and -1 where none is.
-    any : ndarray (n,) float64
-        With any; -inf where there is none.
+    (n,) each; -inf and -1 where there is none. Each tile of cosines is formed once.
     """
-
-    def __init__(self, n: int) -> None:
-        self.before, self.any = np.full(n, -np.inf), np.full(n, -np.inf)
-        self.before_of = np.full(n, -1)
-
-
-def _largest(W_dec: torch.Tensor, rows: np.ndarray) -> _Largest:
-    """Return the largest cosines of some rows with each other; each tile of them once."""
-    found, starts = _Largest(len(rows)), range(0, len(rows), _TILE_ROWS)
-    for start in starts:
-        own = slice(start, min(start + _TILE_ROWS, len(rows)))
+    before, nearest = np.full((2, len(rows)), -np.inf)
+    before_of = np.full(len(rows), -1)
+    for start in range(0, len(rows), _TILE_ROWS):
+        own = slice(start, start + _TILE_ROWS)
         directions = _directions(W_dec, rows[own])
         for first in range(0, start + 1, _TILE_ROWS):
-            others = slice(first, min(first + _TILE_ROWS, len(rows)))
+            others = slice(first, first + _TILE_ROWS)
             cosines = directions @ _directions(W_dec, rows[others]).T
             if first == start:
                 cosines.fill_diagonal_(-torch.inf)
-                _raise(found.any[own], cosines.amax(1))
+            else:
+                _raise(nearest[others], cosines.amax(0))
+            _raise(nearest[own], cosines.amax(1))
+            if first == start:
                 above = torch.triu(torch.ones_like(cosines, dtype=torch.bool))
                 cosines.masked_fill_(above, -torch.inf)
-            else:
-                _raise(found.any[own], cosines.amax(1))
-                _raise(found.any[others], cosines.amax(0))
             largest, which = (part.cpu().numpy() for part in cosines.max(1))
-            better = largest > found.before[own]
-            found.before[own][better] = largest[better]
-            found.before_of[own][better] = which[better] + first
-    return found
+            better = largest > before[own]
+            before[own][better] = largest[better]
+            before_of[own][better] = which[better] + first
+    return before, before_of, nearest
 
 
 def _raise(found: np.ndarray, values: torch.Tensor) -> None:
