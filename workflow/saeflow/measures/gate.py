@@ -15,7 +15,6 @@ What fails is not measured further. `measure_gate` is the job, `check` the verdi
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,20 +57,14 @@ def measure_gate(tasks: Sequence[Task]) -> None:
     inputs, machine = tasks[0].inputs, device.pick()
     model = load_model_once(inputs["model"], machine)
     tokens = evaluated_tokens(inputs["tokens"])
-    by_hook: dict[str, list[tuple[Task, SAE]]] = defaultdict(list)
     for task in tasks:
         with task.attempt():
             sae = load_for_model(task.inputs["sae"], inputs["model"], machine)
-            by_hook[sae.metadata["hook"]].append((task, sae))
-    for hook, own in by_hook.items():
-        patched = PatchedModel(model, Hook.parse(hook))
-        for task, sae in own:
-            with task.attempt():
-                part = trained_on(sae.metadata, tokens, tasks[0].settings["tokens"])
-                columns = held_against(patched, sae, part)
-                stated = stated_l0(sae.metadata)
-                check(sae, columns, stated, where=task.inputs["sae"])
-                write(task, columns, {} if stated is None else {"l0_stated": stated})
+            patched = PatchedModel(model, Hook.parse(sae.metadata["hook"]))
+            part = trained_on(sae.metadata, tokens, task.settings["tokens"])
+            columns, stated = held_against(patched, sae, part), stated_l0(sae.metadata)
+            check(sae, columns, stated, where=task.inputs["sae"])
+            write(task, columns, {} if stated is None else {"l0_stated": stated})
 
 
 def trained_on(metadata: Mapping[str, Any], tokens: Sequences, n_tokens: int) -> Sequences:
