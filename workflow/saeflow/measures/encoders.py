@@ -7,9 +7,9 @@ the beginning and the end of every measurement of SAEs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
@@ -72,9 +72,13 @@ class Encoders:
             else:
                 yield first, found
 
+    def alike(self, first: int) -> list[int]:
+        """Return the places of all SAEs with the encoder of the one in place ``first``."""
+        return [place for place, own in enumerate(self.first) if own == first]
+
     def fail(self, first: int, error: SaeflowError) -> None:
         """Leave out all SAEs with the encoder of the one in place ``first``."""
-        self.errors |= {place: error for place, own in enumerate(self.first) if own == first}
+        self.errors |= dict.fromkeys(self.alike(first), error)
 
     def run(self, x: torch.Tensor) -> Iterator[tuple[int, Codes, torch.Tensor]]:
         """Yield each SAE's place, its codes and its reconstruction (n, d_in) of x (n, d_in).
@@ -202,13 +206,17 @@ def measure_each_hook(tasks: Sequence[Task], measure: Callable[[Sequence[Task]],
 
 
 def finish_each(
-    tasks: Sequence[Task],
-    results: Sequence[Result | SaeflowError],
-    write: Callable[[Task, Result], None],
+    tasks: Iterable[Task],
+    results: Iterable[Result | SaeflowError],
+    write: Callable[..., None],
+    *others: Iterable[Any],
 ) -> None:
-    """Write the result of each task, or let it fail with the error that stands in its place."""
-    for task, result in zip(tasks, results, strict=True):
+    """Write the result of each task, or let it fail with the error that stands in its place.
+
+    ``write`` is called with the task, its result, and what each of ``others`` has for it.
+    """
+    for task, result, *more in zip(tasks, results, *others, strict=True):
         if isinstance(result, SaeflowError):
             task.fail(result)
         else:
-            write(task, result)
+            write(task, result, *more)

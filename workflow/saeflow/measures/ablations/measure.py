@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,14 +19,14 @@ from saeflow.files import read_json
 from saeflow.measures.ablations.ablate import Found, Plan, ablate
 from saeflow.measures.ablations.feature_facts import logit_effects, mean_final_stream
 from saeflow.measures.ablations.feature_texts import contexts, described
-from saeflow.measures.answers.asking import Patch
 from saeflow.measures.answers.lines import Question
 from saeflow.measures.answers.measure import load_patch, questions_of
 from saeflow.measures.encoders import finish_each
 from saeflow.measures.sums import write_table
 from saeflow.models.patched import PatchedModel
 from saeflow.prompts.encode import encode_prompts
-from saeflow.prompts.prompt import PromptSet, read_prompts
+from saeflow.prompts.prompt import read_prompts
+from saeflow.sae.model import SAE
 from saeflow.task import Task, attempting
 from saeflow.work import bulk_of
 
@@ -55,9 +56,7 @@ def measure_ablations(tasks: Sequence[Task]) -> None:
         by_set.setdefault(Path(task.inputs["prompts"]), []).append(task)
     for prompts, own in by_set.items():
         with attempting(own):
-            found = read_prompts(prompts)
-            encoded = encode_prompts(tokenizer, found.prompts, read_json(record)["max_positions"])
-            shared = _Set(model, tokenizer, found, questions_of(encoded, after=False))
+            shared = _Set.read(model, tokenizer, prompts, read_json(record)["max_positions"])
             for group in _by_hook(own):
                 with attempting(group):
                     _measure(group, shared, record)
@@ -74,45 +73,47 @@ def _by_hook(tasks: Sequence[Task]) -> list[list[Task]]:
     return list(groups.values())
 
 
-class _Set:
+class _Set(NamedTuple):
     """A model and a prompt set, which all SAEs share."""
 
-    def __init__(
-        self, model: Any, tokenizer: Any, prompts: PromptSet, questions: list[Question]
-    ) -> None:
-        self.model, self.tokenizer, self.prompts = model, tokenizer, prompts
-        self.questions = questions
-        ids = [torch.from_numpy(q.ids).to(model.device) for q in questions[:_STREAM_PROMPTS]]
-        with torch.no_grad():
-            self._stream = mean_final_stream(model, ids)
+    model: Any
+    tokenizer: Any
+    questions: list[Question]
+    window: int
+    stream: torch.Tensor
 
+    @classmethod
     @torch.no_grad()
-    def write(self, task: Task, patch: Patch, plan: Plan, found: Found) -> None:
-        """Write the tables of a task and finish it."""
-        rows = patch.sae.W_dec[torch.tensor(plan.latents, device=patch.sae.W_dec.device)]
-        effects = logit_effects(self.model, self._stream, rows).cpu().numpy()
-        about = described(plan.latents, found.seen.purity(), effects, self.tokenizer)
-        shown = contexts(
-            found.seen, plan.shown, self.questions, self.tokenizer, self.prompts.window
-        )
-        answers = _answers(task.inputs["answers"])
-        shown = shown.join(answers, on="prompt")
-        tables = {
-            "effects": found.effects,
-            "sets": found.sets,
-            "features": plan.chosen.merge(about, on="latent", validate="one_to_one"),
-            "contexts": shown,
+    def read(cls, model: Any, tokenizer: Any, record: Path, max_positions: int) -> _Set:
+        found = read_prompts(record)
+        encoded = encode_prompts(tokenizer, found.prompts, max_positions)
+        questions = questions_of(encoded, after=False)
+        ids = [torch.from_numpy(q.ids).to(model.device) for q in questions[:_STREAM_PROMPTS]]
+        return cls(model, tokenizer, questions, found.window, mean_final_stream(model, ids))
+
+
+@torch.no_grad()
+def _write(shared: _Set, task: Task, found: Found, sae: SAE, plan: Plan) -> None:
+    rows = sae.W_dec[torch.tensor(plan.latents, device=sae.W_dec.device)]
+    effects = logit_effects(shared.model, shared.stream, rows).cpu().numpy()
+    about = described(plan.latents, found.seen.purity(), effects, shared.tokenizer)
+    shown = contexts(found.seen, plan.shown, shared.questions, shared.tokenizer, shared.window)
+    tables = {
+        "effects": found.effects,
+        "sets": found.sets,
+        "features": plan.chosen.merge(about, on="latent", validate="one_to_one"),
+        "contexts": shown.join(_answers(task.inputs["answers"]), on="prompt"),
+    }
+    for name, table in tables.items():
+        write_table(task.work.path / f"{name}.parquet", table)
+    task.finish(
+        {
+            "n_prompts": len(shared.questions),
+            "n_prompts_run": len(plan.prompts),
+            "n_features": len(plan.latents),
+            "n_ablated": len(found.effects) // 2,
         }
-        for name, table in tables.items():
-            write_table(task.work.path / f"{name}.parquet", {c: table[c] for c in table})
-        task.finish(
-            {
-                "n_prompts": len(self.questions),
-                "n_prompts_run": len(plan.prompts),
-                "n_features": len(plan.latents),
-                "n_ablated": len(found.effects) // 2,
-            }
-        )
+    )
 
 
 def _measure(tasks: Sequence[Task], shared: _Set, model: Path) -> None:
@@ -130,13 +131,9 @@ def _measure(tasks: Sequence[Task], shared: _Set, model: Path) -> None:
     if not usable:
         return
     patched = PatchedModel(shared.model, patches[0].hook, patches[0].reads)
-    results = ablate(patched, [patch.sae for patch in patches], shared.questions, plans)
-    of = {id(task): at for at, task in enumerate(usable)}
-
-    def write(task: Task, found: Found) -> None:
-        shared.write(task, patches[of[id(task)]], plans[of[id(task)]], found)
-
-    finish_each(usable, results, write)
+    saes = [patch.sae for patch in patches]
+    results = ablate(patched, saes, shared.questions, plans)
+    finish_each(usable, results, partial(_write, shared), saes, plans)
 
 
 def _answers(record: Path) -> pd.DataFrame:

@@ -95,8 +95,7 @@ def _measure(tasks: Sequence[Task]) -> None:
     }
     kept = keep_codes(saes, [task.work.path for task in tasks], tokens, machine)
 
-    def write(task: Task, own: tuple[SAE, Kept]) -> None:
-        sae, kept = own
+    def write(task: Task, kept: Kept, sae: SAE) -> None:
         limits = {name: settings[name] for name in ("least", "duplicate")}
         W_dec = scaled_decoder(sae)
         status = status_of(W_dec, kept.latents["active"], **limits)
@@ -107,8 +106,7 @@ def _measure(tasks: Sequence[Task]) -> None:
         counts = {name: int((status["status"] == name).sum()) for name in STATUSES}
         task.finish({"d_in": sae.d_in, "d_sae": sae.d_sae, **facts, "counts": counts})
 
-    found = zip(saes, kept, strict=True)
-    finish_each(tasks, [k if isinstance(k, SaeflowError) else (s, k) for s, k in found], write)
+    finish_each(tasks, kept, write, saes)
 
 
 def _tokens(inputs: dict[str, Any], n: int) -> Evaluated:
@@ -187,7 +185,7 @@ def keep_codes(
                 documents.add(of, {"active": entries.sums["active"]}, of=first)
                 counts = torch.bincount(entries.rows, minlength=len(x))
                 found = (entries.values, entries.index, counts)
-                for place in np.flatnonzero(np.equal(encoders.first, first)):
+                for place in encoders.alike(first):
                     writers[place].append(*(part.numpy() for part in found))
                     _carry(carried[place], saes[place], codes)
     order = np.argsort(np.unique(tokens.documents, return_index=True)[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -140,12 +140,12 @@ def effects(
     parts = partial(exchanges, patched, tokens, stores, batch_tokens=batch_tokens)
     for part in progress(parts(), desc="effects", unit="batches"):
         slope = gradient(patched, part)
-        for place, codes in _codes(encoders, part.x):
+        for place, codes in _codes(encoders, part.x).items():
             found[place].add(saes[place], codes, slope)
     chosen = [_chosen(own, n_exact, seed) for own in found]
     without = Without(patched, saes, chosen, n_sequences)
     for part in progress(parts() if without.wants_more else (), desc="exact effects"):
-        without.add(part, dict(_codes(encoders, part.x)), batch_tokens)
+        without.add(part, _codes(encoders, part.x), batch_tokens)
         if not without.wants_more:
             break
 
@@ -159,12 +159,9 @@ def effects(
     return encoders.results(result)
 
 
-def _codes(encoders: Encoders, x: torch.Tensor) -> Iterator[tuple[int, Codes]]:
-    """Yield each SAE's place and its codes of x (n, d_in), one object where the encoder is one."""
-    for first, codes in encoders.codes(x):
-        for place, own in enumerate(encoders.first):
-            if own == first:
-                yield place, codes
+def _codes(encoders: Encoders, x: torch.Tensor) -> dict[int, Codes]:
+    """Return by place each SAE's codes of x (n, d_in), one object where the encoder is one."""
+    return {p: codes for first, codes in encoders.codes(x) for p in encoders.alike(first)}
 
 
 def _chosen(found: Estimate, n: int, seed: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.linalg import vecdot
 
@@ -93,7 +94,8 @@ def _measure(tasks: Sequence[Task]) -> None:
             continue
         for place in places:
             facts[place] |= {"why_unseen": _NONE_WHOLE, "trained_share": None}
-    finish_each(tasks, [_whole(*both) for both in zip(found, facts, strict=True)], _write)
+    results = [next((e for e in f.values() if isinstance(e, SaeflowError)), f) for f in found]
+    finish_each(tasks, results, _write, facts)
 
 
 def _with_seen(tasks: Sequence[Task], facts: Sequence[Mapping[str, Any]]) -> dict[Path, list[int]]:
@@ -201,39 +203,18 @@ def _facts(task: Task, sae: SAE, store: TokenStore) -> dict[str, Any]:
     }
 
 
-def _whole(
-    found: Mapping[str, Gathered | SaeflowError], facts: Mapping[str, Any]
-) -> tuple[Mapping[str, Gathered], Mapping[str, Any]] | SaeflowError:
-    """Return an SAE's parts and facts, or why one of them failed."""
-    errors = [one for one in found.values() if isinstance(one, SaeflowError)]
-    return errors[0] if errors else (found, facts)
-
-
-def _write(task: Task, result: tuple[Mapping[str, Gathered], Mapping[str, Any]]) -> None:
-    parts, facts = result
+def _write(task: Task, parts: Mapping[str, Gathered], facts: Mapping[str, Any]) -> None:
     length = facts["context_length"]
     border = facts["training_context"] and min(facts["training_context"], length)
     documents = sides(parts[HELD_OUT].ranges, border)
     write_table(task.work.path / "documents.parquet", documents)
     for name, which in (("positions", "ranges"), ("exact", "exact")):
-        own = {part: getattr(one, which) for part, one in parts.items()}
-        write_table(task.work.path / f"{name}.parquet", _stacked(own))
-    task.finish({**facts, **_extent(parts)})
-
-
-def _stacked(parts: Mapping[str, Columns]) -> Columns:
-    """Return the tables of parts one under the other, with their names."""
-    names = next(iter(parts.values()))
-    lengths = [len(next(iter(columns.values()))) for columns in parts.values()]
-    column = np.repeat(np.array(list(parts)), lengths)
-    return {"part": column} | {n: np.concatenate([c[n] for c in parts.values()]) for n in names}
-
-
-def _extent(parts: Mapping[str, Gathered]) -> dict[str, int]:
-    found = {}
+        own = [pd.DataFrame({"part": p, **getattr(one, which)}) for p, one in parts.items()]
+        write_table(task.work.path / f"{name}.parquet", pd.concat(own))
+    extent = {}
     for part, one in parts.items():
         own, end = one.ranges, "" if part == HELD_OUT else f"_{part}"
         ordinary = ~own["special"]
-        found[f"n_tokens{end}"] = int(own["tokens"][ordinary].sum())
-        found[f"n_documents{end}"] = len(np.unique(own["document"][ordinary]))
-    return found
+        extent[f"n_tokens{end}"] = int(own["tokens"][ordinary].sum())
+        extent[f"n_documents{end}"] = len(np.unique(own["document"][ordinary]))
+    task.finish({**facts, **extent})

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from saeflow import device
-from saeflow.errors import SaeflowError
-from saeflow.measures.encoders import load_for_model
+from saeflow.measures.encoders import finish_each, load_for_model
 from saeflow.measures.propagation.following import Placed, Propagated, propagate
 from saeflow.measures.reconstruction import SPLIT
 from saeflow.measures.sums import write_table
@@ -56,11 +56,8 @@ def measure_propagation(tasks: Sequence[Task]) -> None:
         return
     model = load_model_once(inputs["model"], machine)
     tokens = sequences_of(open_tokens(inputs["tokens"]), SPLIT).first(tasks[0].settings["tokens"])
-    for place, found in propagate(model, saes, upstream, tokens, machine).items():
-        if isinstance(found, SaeflowError):
-            by_place[place].fail(found)
-        else:
-            _write(by_place[place], found)
+    found = propagate(model, saes, upstream, tokens, machine)
+    finish_each((by_place[place] for place in found), found.values(), _write)
 
 
 def _load(record: Path, model: Path, machine: torch.device) -> Placed:
@@ -70,7 +67,8 @@ def _load(record: Path, model: Path, machine: torch.device) -> Placed:
 
 def _write(task: Task, result: Propagated) -> None:
     write_table(task.work.path / "documents.parquet", result.documents)
-    write_table(task.work.path / PAIRS, _stacked(_sums_of(result)))
+    pairs = [{"hook": str(o.hook), "sae": o.name, **sums} for o, sums, _ in result.pairs]
+    write_table(task.work.path / PAIRS, _stacked(pairs))
     write_table(task.work.path / RATIOS, _stacked(_counts_of(result)))
     task.finish(
         {
@@ -78,11 +76,6 @@ def _write(task: Task, result: Propagated) -> None:
             "n_documents": len(result.documents["document"]),
         }
     )
-
-
-def _sums_of(result: Propagated) -> Iterator[dict[str, Any]]:
-    for later, sums, _ in result.pairs:
-        yield {"hook": str(later.hook), "sae": later.name, **sums}
 
 
 def _counts_of(result: Propagated) -> Iterator[dict[str, Any]]:
@@ -95,11 +88,6 @@ def _counts_of(result: Propagated) -> Iterator[dict[str, Any]]:
                 yield {"hook": str(later.hook), "sae": later.name, **names, **own}
 
 
-def _stacked(parts: Iterator[dict[str, Any]]) -> dict[str, np.ndarray]:
+def _stacked(parts: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Put columns of several tables one under the other; names are repeated in each row."""
-    columns: dict[str, list[np.ndarray]] = {}
-    for part in parts:
-        n = max(np.size(column) for column in part.values())
-        for name, column in part.items():
-            columns.setdefault(name, []).append(np.broadcast_to(np.asarray(column), n))
-    return {name: np.concatenate(found) for name, found in columns.items()}
+    return pd.concat([pd.DataFrame(), *map(pd.DataFrame, parts)])
