@@ -13,6 +13,7 @@ from torch.linalg import vecdot
 
 from saeflow.errors import ModelError
 from saeflow.measures.encoders import Coder
+from saeflow.measures.exchange import Marked
 from saeflow.measures.sums import Entries, ratio
 from saeflow.metrics.propagation import FULL, INDEX, N_BINS, QUANTITIES, RANGE, WAYS, bins_of
 from saeflow.models.loss import scored_tokens, token_losses
@@ -42,19 +43,16 @@ class Look:
 
     def __init__(self, batch: Batch, model: Propagation) -> None:
         self.clean = model.clean(batch.input_ids)
-        self._batch, self._head = batch, model.head
-        self._rows = batch.ordinary.flatten().nonzero().squeeze(1)
+        self._marked, self._ids, self._head = Marked(batch), batch.input_ids, model.head
         self._scored = scored_tokens(batch.real, ~batch.ordinary)
-        self.documents = batch.documents[batch.ordinary.cpu().numpy()]
         self.scored_documents = batch.documents[self._scored.cpu().numpy()]
-        self._index = np.broadcast_to(np.arange(batch.input_ids.shape[1]), batch.documents.shape)[
-            batch.ordinary.cpu().numpy()
-        ]
+        rows, self._index = batch.ordinary.cpu().numpy().nonzero()
+        self.documents = batch.documents[rows, self._index]
         self.ce_clean = self.losses(self.clean.states, "clean")
 
     def losses(self, states: torch.Tensor, name: str) -> np.ndarray:
         """Return the loss (n_scored,) float64 of each scored token from final states."""
-        found = token_losses(self._head, states, self._batch.input_ids, self._scored)
+        found = token_losses(self._head, states, self._ids, self._scored)
         found = found[self._scored]
         if not found.isfinite().all():
             raise ModelError(
@@ -67,7 +65,7 @@ class Look:
 
     def read(self, coder: Coder, x: torch.Tensor) -> tuple[dict[str, np.ndarray], torch.Tensor]:
         """Return each quantity (n,) of activations (batch, seq, d), and the SAE's x_hat (n, d)."""
-        x = x.flatten(0, 1).index_select(0, self._rows)
+        x = self._marked.taken(x)
         codes = coder.encode_sparse(x)
         x_hat = coder.decode(codes)
         exact, error = x.double(), x_hat.double() - x.double()
@@ -77,16 +75,11 @@ class Look:
 
     def exchange(self, x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Return activations (batch, seq, d) with ``value`` (n, d) in the ordinary rows."""
-        return x.flatten(0, 1).index_copy(0, self._rows, value).view_as(x)
+        return self._marked.put(x, value)
 
     def exchanging(self, coder: Coder) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return the function that puts an SAE's reconstructions in the ordinary rows."""
-
-        def function(x: torch.Tensor) -> torch.Tensor:
-            rows = x.flatten(0, 1).index_select(0, self._rows)
-            return self.exchange(x, coder.decode(coder.encode_sparse(rows)))
-
-        return function
+        return lambda x: self.exchange(x, coder.decode(coder.encode_sparse(self._marked.taken(x))))
 
     def compare(
         self,
