@@ -62,8 +62,7 @@ def measure_controls(tasks: Sequence[Task]) -> None:
 
 def _measure(tasks: Sequence[Task]) -> None:
     inputs, settings = tasks[0].inputs, tasks[0].settings
-    at = load_at_hook(tasks)
-    if at is None:
+    if (at := load_at_hook(tasks)) is None:
         return
     tokens, clean = open_losses(inputs)
     stores = stored(inputs["tokens"], *at.stores)

@@ -193,16 +193,23 @@ def measure_each_hook(tasks: Sequence[Task], measure: Callable[[Sequence[Task]],
     measure
         Measures the tasks that read the same ones, and finishes them.
     """
-    groups: dict[tuple, list[Task]] = {}
-    for task in tasks:
-        key = (task.inputs["activations"], task.inputs.get("target"), joined(task.inputs))
-        groups.setdefault(key, []).append(task)
+    read = ("activations", "target")
+    groups = grouped(tasks, lambda t: (*map(t.inputs.get, read), joined(t.inputs)))
     for group in groups.values():
         try:
             measure(group)
         except SaeflowError as error:
             for task in group:
                 task.fail(error)
+
+
+def grouped(tasks: Iterable[Task], key: Callable[[Task], Any]) -> dict[Any, list[Task]]:
+    """Return tasks that have something in common together; one without a key fails alone."""
+    groups: dict[Any, list[Task]] = {}
+    for task in tasks:
+        with task.attempt():
+            groups.setdefault(key(task), []).append(task)
+    return groups
 
 
 def finish_each(

@@ -37,8 +37,7 @@ def measure_language(tasks: Sequence[Task]) -> None:
         ``documents.parquet``.
     """
     inputs = tasks[0].inputs
-    at = load_at_hook(tasks)
-    if at is None:
+    if (at := load_at_hook(tasks)) is None:
         return
     tokens, clean = open_losses(inputs)
     stores = stored(inputs["tokens"], *at.stores)

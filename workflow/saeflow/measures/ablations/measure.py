@@ -21,7 +21,7 @@ from saeflow.measures.ablations.feature_facts import logit_effects, mean_final_s
 from saeflow.measures.ablations.feature_texts import contexts, described
 from saeflow.measures.answers.lines import Question
 from saeflow.measures.answers.measure import load_patch, questions_of
-from saeflow.measures.encoders import finish_each
+from saeflow.measures.encoders import finish_each, grouped
 from saeflow.measures.sums import write_table
 from saeflow.models.patched import PatchedModel
 from saeflow.prompts.encode import encode_prompts
@@ -51,26 +51,17 @@ def measure_ablations(tasks: Sequence[Task]) -> None:
     record = tasks[0].inputs["model"]
     model = load_model_once(record, device.pick())
     tokenizer = load_tokenizer(tasks[0].inputs["tokenizer"])
-    by_set: dict[Path, list[Task]] = {}
-    for task in tasks:
-        by_set.setdefault(Path(task.inputs["prompts"]), []).append(task)
-    for prompts, own in by_set.items():
+    for prompts, own in grouped(tasks, lambda task: Path(task.inputs["prompts"])).items():
         with attempting(own):
             shared = _Set.read(model, tokenizer, prompts, read_json(record)["max_positions"])
-            for group in _by_hook(own):
+            for group in grouped(own, _hooks).values():  # so few SAEs are in memory at once
                 with attempting(group):
                     _measure(group, shared, record)
 
 
-def _by_hook(tasks: Sequence[Task]) -> list[list[Task]]:
-    """Return tasks of one hook together: only so many SAEs are in memory at once."""
-    groups: dict[tuple[str, str], list[Task]] = {}
-    for task in tasks:
-        with task.attempt():
-            facts = read_json(task.inputs["sae"])
-            key = str(facts["hook"]), str(facts.get("target", {}).get("hook"))
-            groups.setdefault(key, []).append(task)
-    return list(groups.values())
+def _hooks(task: Task) -> tuple[str, str]:
+    facts = read_json(task.inputs["sae"])
+    return str(facts["hook"]), str(facts.get("target", {}).get("hook"))
 
 
 class _Set(NamedTuple):

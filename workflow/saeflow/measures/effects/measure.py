@@ -74,13 +74,12 @@ def measure_effects(tasks: Sequence[Task]) -> None:
 def _measure(tasks: Sequence[Task]) -> None:
     inputs, settings = tasks[0].inputs, tasks[0].settings
     tokens = evaluated_tokens(inputs["tokens"]).first(settings["tokens"])
-    at = load_at_hook(tasks)
-    if at is None:
+    if (at := load_at_hook(tasks)) is None:
         return
-    stores = stored(inputs["tokens"], *at.stores)
-    names = {"n_exact": "exact", "n_sequences": "exact_sequences", "seed": "seed"}
-    drawn = {name: settings[key] for name, key in names.items()}
-    found = effects(at.patched, at.saes, tokens, stores, **drawn)
+    found = effects(
+        at.patched, at.saes, tokens, stored(inputs["tokens"], *at.stores),
+        n_exact=settings["exact"], n_sequences=settings["exact_sequences"], seed=settings["seed"],
+    )  # fmt: skip
     finish_each(at.tasks, found, partial(_write, tokens))
 
 

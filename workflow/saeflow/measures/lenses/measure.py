@@ -20,6 +20,7 @@ import torch
 from saeflow import device
 from saeflow.files import read_json
 from saeflow.labelled.labelled import TRAIN, Labelled, read_labelled
+from saeflow.measures.encoders import grouped
 from saeflow.measures.lenses.lens import Lens, best_threshold
 from saeflow.measures.lenses.training import RESIDUAL, chosen_texts, fit_translators
 from saeflow.measures.lenses.translators import Translator
@@ -68,10 +69,7 @@ def measure_lenses(tasks: Sequence[Task]) -> None:
     inputs = tasks[0].inputs
     model = load_model_once(inputs["model"], device.pick())
     tokenizer, lens = load_tokenizer(inputs["tokenizer"]), Lens(model)
-    by_texts: dict[Path, list[Task]] = {}
-    for task in tasks:
-        by_texts.setdefault(Path(task.inputs["labelled"]), []).append(task)
-    for own in by_texts.values():
+    for own in grouped(tasks, lambda task: Path(task.inputs["labelled"])).values():
         with attempting(own):
             read = _read(model, tokenizer, own)
             for task in own:

@@ -52,10 +52,9 @@ def fit_translators(
         batch = batch_of(tokens, part)
         places = np.flatnonzero((batch.tokens >= 0) & tokens.ordinary[batch.tokens])
         of_held = torch.from_numpy(held[batch.tokens[places]]).to(model.device)
-        take = partial(_rows_of, torch.from_numpy(places).to(model.device))
-        ids = batch.ids.to(model.device)
+        rows, ids = torch.from_numpy(places).to(model.device), batch.ids.to(model.device)
         with enough_memory(ids, "measures > states > batch_tokens"):
-            found = run_until(model, ids, None, [*hooks, last], take)
+            found = run_until(model, ids, None, [*hooks, last], partial(_rows_of, rows))
         y = found[last]
         for hook in hooks:
             x = found[hook]

@@ -67,8 +67,7 @@ def measure_positions(tasks: Sequence[Task]) -> None:
 
 
 def _measure(tasks: Sequence[Task]) -> None:
-    at = load_at_hook(tasks)
-    if at is None:
+    if (at := load_at_hook(tasks)) is None:
         return
     tasks, saes, patched, records = at
     inputs, store = tasks[0].inputs, open_tokens(tasks[0].inputs["tokens"])
