@@ -93,8 +93,6 @@ class Source:
 
     Attributes
     ----------
-    hook : Hook
-    losses : Losses
     error : SaeflowError or None
         Why it cannot be measured.
     """
@@ -115,7 +113,7 @@ class Source:
 
     @property
     def facts(self) -> dict[str, float]:
-        """What the record says."""
+        """What the record says; storage errors are explained at `measure_clean`."""
         return {
             "n_tokens": self._n,
             "storage_error_mean": self._added / self._n,
@@ -176,18 +174,10 @@ def clean_losses(
     *,
     batch_tokens: int = BATCH_TOKENS,
 ) -> None:
-    """Measure hooks in one pass over the tokens.
+    """Measure hooks of a model in evaluation mode, in one pass over the tokens.
 
-    Parameters
-    ----------
-    model
-        In evaluation mode.
-    sources
-        Hooks of it; one that fails gets an ``error`` and is left out from then on.
-    tokens
-        What to predict.
-    batch_tokens
-        Tokens in a forward pass; changes nothing but rounding.
+    A source that fails gets an ``error`` and is left out from then on. ``batch_tokens``, tokens in
+    a forward pass, changes nothing but rounding.
     """
     head, hooks = Head(model), list(dict.fromkeys(h for s in sources for h in s.captured))
     for batch in progress(tokens.batches(batch_tokens), desc="clean", unit="batches"):

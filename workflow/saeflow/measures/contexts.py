@@ -49,14 +49,7 @@ def measure_contexts(tasks: Sequence[Task]) -> None:
 
 
 def contexts(codes: StoredCodes, n: int) -> pd.DataFrame:
-    """Return on which tokens live latents are most active.
-
-    Parameters
-    ----------
-    codes
-        Of an SAE.
-    n
-        How many documents of each latent; fewer where it is active in fewer.
+    """Return on which tokens live latents are most active, in ``n`` documents each at most.
 
     Returns
     -------

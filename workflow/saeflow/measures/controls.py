@@ -84,29 +84,10 @@ def controlled(
 ) -> list[dict[str, np.ndarray] | SaeflowError]:
     """Measure SAEs beside random errors and ablations, in one pass over the tokens.
 
-    Parameters
-    ----------
-    patched
-        The model, on the device of ``coders``.
-    coders
-        SAEs.
-    tokens
-        What to predict.
-    clean
-        The losses of these tokens, or more, under ablations.
-    stores
-        As of `saeflow.measures.exchange.exchanges`.
-    seed
-        Of the random errors. A token's is a function of it, of the number of the token's sequence
-        and of its place there.
-    batch_tokens
-        Tokens in a forward pass; changes nothing but rounding.
-
-    Returns
-    -------
-    list
-        For each SAE ``document`` and the sums of `saeflow.metrics.controls`, (n_documents,); or
-        why it failed.
+    Parameters and result are as of `saeflow.measures.language.predictions`, with the sums of
+    `saeflow.metrics.controls`; ``clean`` may have the losses of more tokens. ``seed`` is of the
+    random errors: a token's is a function of it, of the number of the token's sequence and of its
+    place there.
     """
     encoders, sums = Encoders(coders), DocumentSums(tokens.documents[tokens.scored])
     batches = exchanges(patched, tokens, stores, batch_tokens=batch_tokens)

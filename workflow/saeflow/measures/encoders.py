@@ -40,11 +40,6 @@ class Coder(Protocol):
 class Encoders:
     """SAEs that run together; one that fails is left out from then on.
 
-    Parameters
-    ----------
-    coders
-        The SAEs.
-
     Attributes
     ----------
     first : list of int
@@ -111,10 +106,7 @@ def _alike(one: Coder, other: Coder) -> bool:
 def load_saes(tasks: Sequence[Task], machine: torch.device) -> tuple[list[Task], list[SAE]]:
     """Read the SAE of each task and hold it against the activations that the task reads.
 
-    Returns
-    -------
-    tasks, saes : list
-        Those that can be measured; the tasks of the others fail.
+    Return the tasks and SAEs that can be measured; the tasks of the others fail.
     """
     from saeflow.sae.saved.fits import load_fitting
 
@@ -163,11 +155,8 @@ class AtHook(NamedTuple):
 def load_at_hook(tasks: Sequence[Task]) -> AtHook | None:
     """Read the SAEs of some tasks and their model; None where no SAE can be measured.
 
-    Parameters
-    ----------
-    tasks
-        Inputs: ``sae``; ``model``; ``activations`` of the hook, and ``target``, the activations
-        that transcoders predict, at whose hook their answer is put.
+    Inputs of tasks: ``sae``; ``model``; ``activations`` of the hook, and ``target``, the
+    activations that transcoders predict, at whose hook their answer is put.
     """
     from saeflow.models.load import load_model_once
 
@@ -185,13 +174,8 @@ def load_at_hook(tasks: Sequence[Task]) -> AtHook | None:
 def measure_each_hook(tasks: Sequence[Task], measure: Callable[[Sequence[Task]], None]) -> None:
     """Measure the tasks of one hook after the other; what fails there leaves other hooks alone.
 
-    Parameters
-    ----------
-    tasks
-        Of a pass over several hooks. Inputs: ``activations``, ``target`` of transcoders, and
-        ``joined_01`` and so on of crosscoders.
-    measure
-        Measures the tasks that read the same ones, and finishes them.
+    ``measure`` gets tasks that read the same ``activations``, ``target`` of transcoders, and
+    ``joined_01`` and so on of crosscoders, and finishes them.
     """
     read = ("activations", "target")
     groups = grouped(tasks, lambda t: (*map(t.inputs.get, read), joined(t.inputs)))

@@ -42,22 +42,14 @@ _CPU_CHUNK_ROWS = 256
 
 
 class Marked:
-    """A batch of tokens, and which of them are replaced and scored.
-
-    Parameters
-    ----------
-    batch
-        Tokens, on the model's device.
+    """A batch of tokens, on the model's device, and which of them are replaced and scored.
 
     Attributes
     ----------
-    batch : Batch
-    replaced : ndarray (n_replaced,) int64
-        The numbers of the ordinary tokens in `Sequences`.
-    scored : ndarray (n_scored,) int64
-        The numbers of the scored tokens.
+    replaced, scored : ndarray (n_replaced,), (n_scored,) int64
+        The numbers in `Sequences` of the ordinary tokens, and of the scored ones.
     targets : Tensor (n_scored,) int64
-        Their ids.
+        The ids of the scored tokens.
     places : Tensor (n_replaced,) int64
         Where the ordinary tokens are in the flattened batch.
     """
@@ -92,20 +84,8 @@ class Marked:
 class Exchange:
     """A batch of tokens, with what stands at a hook, and what the model makes of it.
 
-    Parameters
-    ----------
-    patched
-        The model.
-    tokens
-        The batch.
-    clean
-        What stands at the hook, and what the model makes of it.
-
     Attributes
     ----------
-    tokens : Marked
-        The batch, with the numbers of what is replaced and scored.
-    clean : CleanPass
     x : Tensor (n_replaced, d_in) float32
         What SAEs read.
     own : Tensor (n_replaced, d_out) float32
@@ -192,15 +172,7 @@ def exchanges(
 
 
 class Stored(NamedTuple):
-    """The rows of a store that belong to some tokens.
-
-    Attributes
-    ----------
-    activations : Activations
-        All rows.
-    rows : ndarray (n_tokens,) int64
-        That of each token.
-    """
+    """The rows of a store that belong to some tokens: all ``activations``, and each token's row."""
 
     activations: Any
     rows: np.ndarray
@@ -216,14 +188,8 @@ class Stored(NamedTuple):
 def stored(tokens: Path, *records: Path, rows: np.ndarray | None = None) -> dict[Hook, Stored]:
     """Return rows in stores of activations, by hook; of live ones none.
 
-    Parameters
-    ----------
-    tokens
-        The record of the tokens that the activations belong to.
-    *records
-        Those of activations.
-    rows : ndarray (n_tokens,) int64, optional
-        Which; those of the test split by default.
+    ``tokens`` is the record of the tokens that the activations belong to, ``records`` are those of
+    activations; ``rows`` are those of the test split by default.
     """
     from saeflow.activations.reader import open_store
 
@@ -246,12 +212,9 @@ def stored(tokens: Path, *records: Path, rows: np.ndarray | None = None) -> dict
 
 
 def evaluated_tokens(record: Path, n_tokens: int | None = None) -> Sequences:
-    """Return the tokens of the test split of a token store; the first sequences, for so many.
+    """Return the tokens of a store's test split; the first sequences, for so many.
 
-    Raises
-    ------
-    DataError
-        If none of them can be predicted.
+    A `DataError` if none of them can be predicted.
     """
     tokens = sequences_of(open_tokens(record), SPLIT)
     tokens = tokens if n_tokens is None else tokens.first(n_tokens)
@@ -282,10 +245,9 @@ def no_numbers(hook: Hook) -> ModelError:
 def _compare(
     head: Head, clean: torch.Tensor, variants: Mapping[Key, torch.Tensor], targets: torch.Tensor
 ) -> tuple[np.ndarray, dict[Key, np.ndarray]]:
-    """Return cross-entropies (n,) of clean states, and for each variant's these and divergences.
+    """Return cross-entropies (n,) of clean states, and each variant's, (2, n), as of `compare`.
 
-    Both are float64, in nats; a variant's are (2, n). Logits of one chunk of tokens at a time
-    exist in memory.
+    Logits of one chunk of tokens at a time exist in memory.
     """
     n = len(targets)
     ce_clean, found = clean.new_empty(n), clean.new_empty(len(variants), 2, n)

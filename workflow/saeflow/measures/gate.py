@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,12 +58,13 @@ def measure_gate(tasks: Sequence[Task]) -> None:
     inputs, machine = tasks[0].inputs, device.pick()
     model = load_model_once(inputs["model"], machine)
     tokens = evaluated_tokens(inputs["tokens"])
+    patched_at = cache(lambda hook: PatchedModel(model, Hook.parse(hook)))
     for task in tasks:
         with task.attempt():
             sae = load_for_model(task.inputs["sae"], inputs["model"], machine)
-            patched = PatchedModel(model, Hook.parse(sae.metadata["hook"]))
             part = trained_on(sae.metadata, tokens, task.settings["tokens"])
-            columns, stated = held_against(patched, sae, part), stated_l0(sae.metadata)
+            columns = held_against(patched_at(sae.metadata["hook"]), sae, part)
+            stated = stated_l0(sae.metadata)
             check(sae, columns, stated, where=task.inputs["sae"])
             write(task, columns, {} if stated is None else {"l0_stated": stated})
 
@@ -106,12 +108,10 @@ def held_against(patched: PatchedModel, sae: SAE, tokens: Sequences) -> dict[str
 def check(
     sae: SAE, columns: Mapping[str, np.ndarray], stated: float | None, *, where: object
 ) -> None:
-    """Raise or warn where an SAE does not do in the model what it must.
+    """Raise or warn where an SAE does not do in the model what it must, as ``columns`` tell.
 
     Parameters
     ----------
-    sae
-        The SAE.
     columns
         What `held_against` found.
     stated

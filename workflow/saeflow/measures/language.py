@@ -31,9 +31,8 @@ def measure_language(tasks: Sequence[Task]) -> None:
     Parameters
     ----------
     tasks
-        Of one pass. Inputs: ``sae``; ``model`` and the ``tokens`` to predict; ``activations`` of
-        the hook on these tokens; ``target``, the activations that transcoders predict, at whose
-        hook their answer is put; ``clean``, the losses with what stands there by itself. Works get
+        Of one pass. Inputs: those of `load_at_hook`; the ``tokens`` to predict, of which the
+        activations are; ``clean``, the losses with what stands there by itself. Works get
         ``documents.parquet``.
     """
     inputs = tasks[0].inputs
@@ -58,18 +57,10 @@ def predictions(
 
     Parameters
     ----------
-    patched
-        The model, on the device of ``coders``.
-    coders
-        SAEs.
-    tokens
-        What to predict.
+    patched, tokens, stores, batch_tokens
+        As of `saeflow.measures.exchange.exchanges`; the SAEs are on the model's device.
     clean
         The losses of these tokens with the hook's own activations and their ablations.
-    stores
-        As of `saeflow.measures.exchange.exchanges`.
-    batch_tokens
-        Tokens in a forward pass; changes nothing but rounding.
 
     Returns
     -------

@@ -21,16 +21,9 @@ KINDS = ("ce_clean", "ce_zero", "ce_mean")
 
 
 class Losses:
-    """Losses of the scored tokens of some sequences, mapped from their files.
+    """Losses of the scored tokens of some sequences, mapped from the files in a directory.
 
-    Parameters
-    ----------
-    directory
-        Where the files are.
-    tokens
-        The sequences.
-    mode
-        Of `numpy.memmap`.
+    ``mode`` is that of `numpy.memmap`.
     """
 
     def __init__(self, directory: Path, tokens: Sequences, mode: str = "r") -> None:

@@ -79,7 +79,6 @@ class Reconstruction(NamedTuple):
     documents : dict
         ``document`` and the sums of `saeflow.metrics.reconstruction`, (n_documents,).
     latents : LatentSums
-        Sums per latent.
     d_in : int
         Width of the activations.
     """
@@ -155,11 +154,7 @@ def reconstruct(
     Parameters
     ----------
     coders
-        SAEs on the device ``target``.
-    tokens
-        What to measure on.
-    target
-        Where to compute.
+        SAEs on the device ``target``, where to compute.
     batch_rows
         Tokens at a time; changes nothing but rounding.
 

@@ -111,10 +111,7 @@ _OF_NARROW = ("kept", "absorbed", "children_active")
 def count(narrow: Side, wide: Side, found: Descent) -> dict[str, np.ndarray]:
     """Return on how many tokens what is active, part of the tokens by part.
 
-    Returns
-    -------
-    dict
-        (n,) of the narrower SAE: kept, absorbed, children_active; (m,) of the wider one: together.
+    (n,) of the narrower SAE: kept, absorbed, children_active; (m,) of the wider one: together.
     """
     n, m = len(narrow.latents), len(wide.latents)
     going_on, born = np.flatnonzero(found.main >= 0), np.flatnonzero(found.parent >= 0)

@@ -124,10 +124,7 @@ def add_at(sums: np.ndarray, index: torch.Tensor, values: torch.Tensor) -> None:
 class DocumentSums:
     """Sums of named values over the tokens of each document, of several SAEs at once.
 
-    Parameters
-    ----------
-    documents : ndarray (n_tokens,)
-        The document of every evaluated token, in any order.
+    ``documents`` (n_tokens,) are those of every evaluated token, in any order.
     """
 
     def __init__(self, documents: np.ndarray) -> None:
@@ -139,14 +136,7 @@ class DocumentSums:
     ) -> None:
         """Add values (n,) of tokens of ``documents`` (n,), one token after the other.
 
-        Parameters
-        ----------
-        documents
-            The document of each token.
-        values
-            Name -> values of the tokens.
-        of
-            The number of the SAE whose values they are; None for values that all share.
+        ``of`` is the number of the SAE whose values they are; None for values that all share.
         """
         index = np.searchsorted(self._ids, documents)
         sums = self._sums.setdefault(of, {})
@@ -160,20 +150,15 @@ class DocumentSums:
 
 
 class LatentSums:
-    """Sums over tokens for each latent.
-
-    Parameters
-    ----------
-    d_sae
-        Number of latents.
+    """Sums over tokens for each latent, (d_sae,) each.
 
     Attributes
     ----------
-    fired : ndarray (d_sae,) int64
+    fired : int64
         Tokens on which the latent is unequal zero.
-    activation_sum, activation_squared_sum : ndarray (d_sae,) float64
+    activation_sum, activation_squared_sum : float64
         Sums of the latent and of its square.
-    activation_max : ndarray (d_sae,) float64
+    activation_max : float64
         The largest value; -inf for a latent that never fired.
     """
 

@@ -35,12 +35,8 @@ class Plan:
 
     Parameters
     ----------
-    delta : (n_prompts,) float64
-        As of `score_features`.
-    active
-        The same; ``max_activation`` besides.
-    d_sae
-        Number of latents.
+    delta, active, d_sae
+        As of `score_features`; ``active`` has ``max_activation`` besides.
     settings
         ``features``, ``prompts`` and ``seed`` of `saeflow.config.sections.Ablations`.
 
@@ -48,10 +44,8 @@ class Plan:
     ----------
     scores : DataFrame
         Of all features.
-    chosen : DataFrame
-        As `choose` returns it.
-    sets : dict
-        As `sets_of` returns it.
+    chosen, sets
+        As `choose` and `sets_of` return them.
     shown : DataFrame
         ``latent`` and ``prompt`` of each context that is kept, the strongest first.
     """
@@ -115,23 +109,10 @@ def ablate(
     questions: Sequence[Question],
     plans: Sequence[Plan],
 ) -> list[Found | SaeflowError]:
-    """Ablate features of SAEs of one hook.
+    """Ablate features of SAEs of one hook, as ``plans`` say of each.
 
-    Parameters
-    ----------
-    patched
-        The model and the hook.
-    coders
-        SAEs, on the model's device.
-    questions
-        All prompts; those that no plan wants are not run.
-    plans
-        What is ablated of each SAE.
-
-    Returns
-    -------
-    list
-        What was measured of each SAE, or why it failed.
+    Return what was measured of each, or why it failed. The SAEs are on the model's device; prompts
+    that no plan wants are not run.
     """
     found: list[_Rows | SaeflowError] = [_Rows(plan) for plan in plans]
     wanted = sorted(set().union(*(plan.prompts for plan in plans)))

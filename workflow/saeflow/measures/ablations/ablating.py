@@ -59,15 +59,7 @@ class Outcome(NamedTuple):
 
 
 class Ablated:
-    """The untouched model on a prompt, which serves every SAE and every set of features.
-
-    Parameters
-    ----------
-    patched
-        The model and the hook.
-    asked
-        The prompt, on the model's device.
-    """
+    """The untouched model on a prompt, which serves every SAE and every set of features."""
 
     def __init__(self, patched: PatchedModel, asked: Asked) -> None:
         self._patched, self._asked = patched, asked
@@ -90,10 +82,8 @@ class Ablated:
 
         Parameters
         ----------
-        coder
-            The SAE.
         codes
-            What `codes` returned of it.
+            What `codes` returned of the SAE.
         sets
             Latents (n,) int64 that are ablated together, everywhere in the prompt. What is the
             same to this prompt, since no other latent of it is active here, is run once.
@@ -129,18 +119,9 @@ class Ablated:
 def reconstruction_without(
     coder: Coder, codes: Codes, x_hat: torch.Tensor, latents: Sequence[int] | np.ndarray
 ) -> torch.Tensor:
-    """Return the reconstruction (n, d_in) of codes in which some latents are zero.
+    """Return the reconstruction (n, d_in) of codes in which some latents (n_latents,) are zero.
 
-    Parameters
-    ----------
-    coder
-        The SAE.
-    codes
-        Of n tokens.
-    x_hat : Tensor (n, d_in)
-        Their reconstruction; what is returned where none of the latents is active.
-    latents : (n_latents,) int64
-        Those that become zero.
+    It is ``x_hat``, that of the codes as they are, where none of the latents is active.
     """
     index = codes.index.long()
     taken = torch.isin(index, torch.tensor(latents, dtype=torch.int64, device=index.device))

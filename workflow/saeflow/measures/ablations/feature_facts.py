@@ -21,30 +21,14 @@ _STEP = 1e-2  # of the length of the stream: far above float32's rounding, far b
 
 
 class Occurrences:
-    """The activations of some latents on the tokens that were seen, and each one's strongest.
-
-    Parameters
-    ----------
-    latents : (n_latents,) int64
-        Which, in rising order.
-    """
+    """The activations of some latents, given rising, on the tokens that were seen."""
 
     def __init__(self, latents: np.ndarray) -> None:
         self._latents = latents
         self._parts: list[pd.DataFrame] = []
 
     def add(self, prompt: int, places: np.ndarray, tokens: np.ndarray, codes: Codes) -> None:
-        """Add the tokens of a prompt.
-
-        Parameters
-        ----------
-        prompt
-            Its number.
-        places, tokens : (n,) int64
-            Of each coded token its place in the prompt, and its id.
-        codes
-            Of these n tokens.
-        """
+        """Add tokens of a prompt (n,): the place of each in it, its id, and its code."""
         index = codes.index.cpu().numpy().astype(np.int64)
         kept = np.isin(index, self._latents)
         rows = codes.rows.cpu().numpy()[kept]
@@ -68,12 +52,9 @@ class Occurrences:
     def purity(self) -> pd.DataFrame:
         """Return of each latent how much of it is about a single token, by ``latent``.
 
-        Returns
-        -------
-        DataFrame
-            ``token``, that with the largest sum of activations; ``token_purity``, its share of the
-            latent's whole sum; ``seen``, the number of tokens on which the latent was active, few
-            of which make the share large by chance. NaN, -1 and 0 for a latent that was not.
+        ``token``, that with the largest sum of activations; ``token_purity``, its share of the
+        latent's whole sum; ``seen``, the number of tokens on which the latent was active, few of
+        which make the share large by chance. NaN, -1 and 0 for a latent that was not.
         """
         sums = self.rows.groupby(["latent", "token"])["activation"].sum()
         found = pd.DataFrame(
@@ -93,16 +74,7 @@ class Occurrences:
 def mean_final_stream(model: nn.Module, prompts: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return the mean residual stream after the last block, at the last token of some prompts.
 
-    Parameters
-    ----------
-    model
-        A causal language model in eval mode.
-    prompts
-        Token ids (n,) of each.
-
-    Returns
-    -------
-    Tensor (d_model,) float32
+    Prompts are token ids (n,); the mean is (d_model,) float32.
     """
     last = Hook("resid_post", len(block_modules(model)) - 1)
     total = 0.0

@@ -91,8 +91,6 @@ def choose(scores: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
 
     Parameters
     ----------
-    scores
-        As `score_features` returns them.
     n
         How many of each of `KINDS`: those with the smallest and the largest sum of delta over the
         prompts where they are active, those active on most prompts, and random ones. Of equals
@@ -138,22 +136,9 @@ def sets_of(chosen: pd.DataFrame) -> dict[tuple[str, int], np.ndarray]:
 def sample(active: pd.DataFrame, latents: np.ndarray, order: np.ndarray, n: int) -> pd.DataFrame:
     """Return the first ``n`` prompts, in a common order, on which each of some latents is active.
 
-    Parameters
-    ----------
-    active
-        As of `score_features`.
-    latents
-        Of which features.
-    order : (n_prompts,)
-        All prompts in the order in which they are taken, the same for all features: what is
-        ablated on the same prompts is compared in pairs.
-    n
-        At most so many of each.
-
-    Returns
-    -------
-    DataFrame
-        ``prompt`` and ``latent`` of each pair, by latent and in the order of the prompts.
+    ``prompt`` and ``latent`` of each pair, by latent and in the ``order`` (n_prompts,) of the
+    prompts; it is the same for all features: what is ablated on the same prompts is compared in
+    pairs.
     """
     rows = active.loc[active["latent"].isin(latents), ["prompt", "latent"]]
     place = np.empty(len(order), dtype=np.int64)

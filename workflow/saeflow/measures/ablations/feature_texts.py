@@ -32,25 +32,14 @@ def contexts(
 ) -> pd.DataFrame:
     """Return where features are most active at the ends of prompts, in words.
 
-    Parameters
-    ----------
-    seen
-        The activations on the prompts.
-    shown
-        ``latent`` and ``prompt`` of each context that is wanted.
-    questions
-        All prompts.
-    tokenizer
-        Of the model.
-    window
-        How many of a prompt's ordinary tokens count as its end.
+    The end of a prompt are its last ``window`` ordinary tokens.
 
     Returns
     -------
     DataFrame
-        A row per row of ``shown`` where the feature is active, in its order: ``latent``,
-        ``prompt``, ``activation``, ``before`` (text up to the token with the largest activation)
-        and ``token`` (its text).
+        A row per row of ``shown`` (``latent`` and ``prompt``) where the feature is active, in its
+        order: ``latent``, ``prompt``, ``activation``, ``before`` (text up to the token with the
+        largest activation) and ``token`` (its text).
     """
     rows = seen.rows.merge(shown, on=["latent", "prompt"])
     start = {p: _start(questions[p], window) for p in rows["prompt"].unique()}
@@ -95,14 +84,10 @@ def described(
 
     Parameters
     ----------
-    latents : (n,) int64
-        Which.
     purity
-        Of these, by ``latent``, as `Occurrences.purity` returns it.
+        Of these latents (n,), as `Occurrences.purity` returns it.
     effects : (n, vocab_size)
-        On the logits.
-    tokenizer
-        Of the model; logits of ids that it does not have are left out.
+        On the logits; those of ids that the tokenizer does not have are left out.
 
     Returns
     -------

@@ -39,14 +39,8 @@ def add_published(
 ) -> None:
     """Add the ``published_`` sums of `saeflow.metrics.answers`, each a mean over one prompt.
 
-    Parameters
-    ----------
-    sums
-        What they are added to, at ``place``.
-    sae
-        The SAE; a transcoder, whose answer is nothing that it could read, has no such numbers.
-    patched, clean, batch
-        The model with a place for the SAE's reconstructions, and the untouched model on a batch.
+    They go to ``place`` of ``sums``. A transcoder, whose answer is nothing that it could read, has
+    no such numbers. ``clean`` is the untouched model on a batch.
     """
     rows = batch.real.flatten().nonzero().squeeze(1)
     if patched.reads != patched.hook:

@@ -95,11 +95,7 @@ def ask(
     Parameters
     ----------
     model
-        In evaluation mode.
-    patches
-        SAEs on the model's device.
-    questions
-        The prompts.
+        In evaluation mode, on the device of the SAEs.
     window
         Last tokens of a prompt over which features count as active.
     published_mode

@@ -86,11 +86,6 @@ class Batch(NamedTuple):
 class Lines:
     """All sequences that answer some prompts.
 
-    Parameters
-    ----------
-    questions
-        The prompts.
-
     Attributes
     ----------
     first : ndarray (n_lines + 1,) int64

@@ -72,17 +72,7 @@ def measure_answers(tasks: Sequence[Task]) -> None:
 
 
 def load_patch(record: Path, model: Path, machine: torch.device) -> Patch:
-    """Read an SAE, hold it against a model, and say where it belongs.
-
-    Parameters
-    ----------
-    record
-        Of the SAE.
-    model
-        That of the language model.
-    machine
-        Where the SAE is put.
-    """
+    """Read an SAE, hold it against the record of a language model, and say where it belongs."""
     sae = load_for_model(record, model, machine)
     reads = sae.metadata["hook"]
     hook = sae.metadata.get("target", {}).get("hook", reads)
@@ -92,12 +82,7 @@ def load_patch(record: Path, model: Path, machine: torch.device) -> Patch:
 def questions_of(encoded: Encoded, *, after: bool) -> list[Question]:
     """Return encoded prompts as what is asked.
 
-    Parameters
-    ----------
-    encoded
-        The prompts.
-    after
-        Whether the rest of the sentence counts where candidates are compared.
+    ``after`` is whether the rest of the sentence counts where candidates are compared.
     """
     found = []
     for one in encoded.prompts:

@@ -49,14 +49,8 @@ class Predictions(NamedTuple):
 class Reader:
     """Reads the predictions of a batch from final states; the clean ones are kept to compare with.
 
-    Parameters
-    ----------
-    head
-        Of the model.
-    batch
-        The batch, with tensors on the model's device.
-    clean : Tensor (batch, seq, d_model)
-        Final states of the untouched model.
+    ``batch`` has its tensors on the model's device; ``clean`` (batch, seq, d_model) are the final
+    states of the untouched model.
     """
 
     def __init__(self, head: Head, batch: Batch, clean: torch.Tensor) -> None:
@@ -91,13 +85,7 @@ class Reader:
 
 
 class Scores:
-    """The predictions of one variant for all prompts.
-
-    Parameters
-    ----------
-    lines
-        What is run.
-    """
+    """The predictions of one variant for all prompts."""
 
     def __init__(self, lines: Lines) -> None:
         n_rows, n_prompts = int(lines.first[-1]), len(lines.questions)

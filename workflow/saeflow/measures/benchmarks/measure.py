@@ -68,12 +68,7 @@ def _measure(task: Task) -> None:
 def held_out_losses(model: nn.Module, store: TokenStore) -> dict[str, np.ndarray]:
     """Return losses on the test split, and those of n-gram models of the training split.
 
-    Parameters
-    ----------
-    model
-        In evaluation mode.
-    store
-        Tokens; about `HELD_OUT_TOKENS` of the test split are scored, special ones never.
+    About `HELD_OUT_TOKENS` of the test split are scored, special ones never.
 
     Returns
     -------

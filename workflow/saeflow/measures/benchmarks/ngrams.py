@@ -28,18 +28,10 @@ class _Counts:
 
 
 class NGrams:
-    """Smoothed models of every order up to a highest one.
+    """Smoothed models of every order up to a highest one: 3 for trigrams.
 
-    Parameters
-    ----------
-    tokens : (n_tokens,) integers
-        Training tokens, sequences one after the other.
-    offsets : (n_sequences + 1,) integers
-        Where sequences start; no n-gram crosses a start.
-    vocab_size : int
-        Number of token ids.
-    highest : int
-        The highest order: 3 for trigrams.
+    Of training tokens (n_tokens,), sequences one after the other, and where these start, offsets
+    (n_sequences + 1,): no n-gram crosses a start.
     """
 
     def __init__(
@@ -57,18 +49,9 @@ class NGrams:
             self._continuations.append(_Counts(self._ngrams[-1].keys // vocab_size))
 
     def log_probabilities(self, tokens: np.ndarray, offsets: np.ndarray) -> dict[int, np.ndarray]:
-        """Return ln P of each token under each order.
+        """Return ln P (n_tokens,) float64, in nats, of each token under each order.
 
-        Parameters
-        ----------
-        tokens : (n_tokens,) integers
-        offsets : (n_sequences + 1,) integers
-            The first tokens of a sequence have shorter contexts.
-
-        Returns
-        -------
-        dict
-            Order -> (n_tokens,) float64, nats.
+        The first tokens of a sequence have shorter contexts.
         """
         tokens, position = np.asarray(tokens, dtype=np.int64), _positions(offsets)
         probability = np.full(len(tokens), 1 / self.vocab_size)

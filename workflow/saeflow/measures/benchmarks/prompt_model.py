@@ -17,17 +17,7 @@ _BATCH_PROMPTS = 32
 
 
 class PromptModel:
-    """Runs a model on texts.
-
-    Parameters
-    ----------
-    model
-        In evaluation mode.
-    tokenizer
-        Its tokenizer.
-    max_positions
-        Longest prompt in tokens, with the BOS.
-    """
+    """Runs a model in evaluation mode on texts of at most ``max_positions`` tokens with the BOS."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_positions: int

@@ -42,11 +42,8 @@ class Answers(NamedTuple):
 def answer_prompts(model: PromptModel, sets: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:
     """Have a model and simple guesses answer all prompt sets of `saeflow.world.prompts`.
 
-    Returns
-    -------
-    dict
-        Columns of one row per ``task``, ``prompt`` and answerer (``by``): whether that was
-        ``correct``, and the ``chance`` of a blind guess.
+    Columns of one row per ``task``, ``prompt`` and answerer (``by``): whether that was ``correct``,
+    and the ``chance`` of a blind guess.
     """
     guesses: dict[str, Guess] = {"most_frequent": most_frequent, "copy_bigram": copied}
     names: dict[str, Guess] = {"first_named": first_named, "most_frequent": most_frequent}
@@ -136,19 +133,9 @@ def most_frequent(words: Sequence[str], candidates: Sequence[str]) -> str:
 
 
 def copied(words: Sequence[str], candidates: Sequence[str] | None = None) -> str | None:
-    """Return the word that followed the latest earlier occurrence of the last word.
+    """Return the word that followed the latest earlier occurrence of the last word, or None.
 
-    Parameters
-    ----------
-    words
-        The prompt.
-    candidates
-        If given, occurrences that are followed by another word do not count.
-
-    Returns
-    -------
-    str or None
-        None if there is no such occurrence.
+    Where there are candidates, occurrences that are followed by another word do not count.
     """
     for place in range(len(words) - 2, -1, -1):
         follower = words[place + 1]

@@ -29,12 +29,7 @@ _PART_ENTRIES = 1 << 16  # read at once: a core's cache has room for what is mad
 
 
 class StoredCodes:
-    """The latents of an SAE on some tokens, mapped from files.
-
-    Parameters
-    ----------
-    record
-        Of the measure ``codes``.
+    """The latents of an SAE on some tokens, mapped from the files that a record of ``codes`` names.
 
     Attributes
     ----------
@@ -84,7 +79,7 @@ class StoredCodes:
     def matrix(
         self, latents: np.ndarray | None = None, tokens: slice | np.ndarray = slice(None)
     ) -> csr_array:
-        """Return latents on tokens as a matrix held in memory.
+        """Return latents on tokens as a matrix held in memory, (n_tokens, n) float32.
 
         Parameters
         ----------
@@ -92,10 +87,6 @@ class StoredCodes:
             Which, one a column, each once; all by default.
         tokens : (n_tokens,)
             Which, one a row: consecutive ones, or their numbers; all by default.
-
-        Returns
-        -------
-        csr_array (n_tokens, n) float32
         """
         chosen = np.arange(self.d_sae) if latents is None else np.asarray(latents, np.int64)
         column = np.full(self.d_sae, -1, dtype=np.int32)
@@ -115,17 +106,10 @@ class StoredCodes:
         return csr_array(parts, shape=(len(offsets) - 1, len(chosen)))
 
     def groups(self, n: int) -> np.ndarray:
-        """Return the borders of groups of whole documents with about as many tokens.
+        """Return the borders of about ``n`` groups of whole documents with about as many tokens.
 
-        Parameters
-        ----------
-        n
-            How many; there are fewer where there are fewer documents.
-
-        Returns
-        -------
-        ndarray (n_groups + 1,) int64
-            The first token of each group, and the end.
+        They are the first token of each group, and the end, (n_groups + 1,) int64; fewer where
+        there are fewer documents.
         """
         ends = np.cumsum(self.documents["n_tokens"].to_numpy())
         aims = np.arange(1, n) * (self.n_tokens / n)

@@ -22,21 +22,8 @@ _GROUPS = 2
 class ByLatent:
     """Latents of an SAE, each with its tokens; threads may ask at once.
 
-    Consecutive ones are read together, and stay until others are read.
-
-    Parameters
-    ----------
-    codes
-        Where they are.
-    latents : ndarray (n,) int64
-        Which.
-    n_tokens
-        On how many tokens, from the first one on.
-
-    Attributes
-    ----------
-    counts : ndarray (n,) int64
-        Tokens, of all, on which each is active.
+    Consecutive ones are read together, and stay until others are read. Of the tokens only the first
+    ``n_tokens`` count; ``counts`` (n,) int64 are those, of all, on which each latent is active.
     """
 
     def __init__(self, codes: StoredCodes, latents: np.ndarray, n_tokens: int) -> None:

@@ -17,20 +17,11 @@ from saeflow.measures.codes.by_latent import MOST_ENTRIES, starts_of
 
 
 class ByToken:
-    """Latents of an SAE token by token, each times a factor.
+    """Latents of an SAE on its first ``n_tokens``, token by token, each times a factor.
 
     All are held where they have few entries; else what is needed is read each time.
 
-    Parameters
-    ----------
-    codes
-        Where they are.
-    latents, scale : ndarray (m,)
-        Which, and the factor of each.
-    n_tokens
-        On how many tokens, from the first one on.
-    n_blocks
-        In how many blocks of consecutive tokens, where all are held.
+    ``n_blocks`` are the blocks of consecutive tokens where all are held.
     """
 
     def __init__(
@@ -51,10 +42,8 @@ class ByToken:
     def portions(self, counts: np.ndarray) -> list[int]:
         """Return borders of as many latents as it is good to go through at once.
 
-        Parameters
-        ----------
-        counts : ndarray (n,)
-            On how many tokens each of n consecutive latents of another SAE is active.
+        ``counts`` (n,) are the tokens on which each of n consecutive latents of another SAE is
+        active.
         """
         if self._n_entries <= MOST_ENTRIES:
             return [0, len(counts)]
@@ -62,17 +51,9 @@ class ByToken:
         return [*starts_of(2 * most).tolist(), len(counts)]
 
     def met(self, latents: csr_array) -> list[tuple[csr_array, slice | np.ndarray]]:
-        """Return on which tokens these are where latents of another SAE are active.
+        """Return on which tokens these are where latents (n, n_tokens) of another SAE are active.
 
-        Parameters
-        ----------
-        latents : (n, n_tokens)
-            The others.
-
-        Returns
-        -------
-        list
-            The others on some tokens, (n, n_some), and which these are, for `matrix`.
+        Parts of the others on some tokens, (n, n_some), and which these are, for `matrix`.
         """
         if self._n_entries <= MOST_ENTRIES:
             blocks = [slice(*ends) for ends in pairwise(self._borders)]

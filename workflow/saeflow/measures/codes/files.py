@@ -19,12 +19,7 @@ _SHORT = 1 << 16
 class CodesWriter:
     """Writes the codes of tokens, one batch after the other; a context that closes the files.
 
-    Parameters
-    ----------
-    directory
-        Where ``values.npy``, ``index.npy`` and ``offsets.npy`` go.
-    d_sae
-        Number of latents.
+    ``values.npy``, ``index.npy`` and ``offsets.npy`` go into a directory.
     """
 
     def __init__(self, directory: Path, d_sae: int) -> None:

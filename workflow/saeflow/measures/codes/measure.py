@@ -135,25 +135,10 @@ def keep_codes(
     *,
     batch_rows: int = BATCH_ROWS,
 ) -> list[Kept | SaeflowError]:
-    """Write the codes of SAEs in one pass over the tokens.
+    """Write the codes of SAEs, each into its directory, in one pass over the tokens.
 
-    Parameters
-    ----------
-    saes
-        On ``machine``.
-    directories
-        Where the codes of each go, as `CodesWriter` writes them.
-    tokens
-        The tokens.
-    machine
-        Where to compute.
-    batch_rows
-        Tokens at a time; changes nothing but rounding.
-
-    Returns
-    -------
-    list
-        What was added up of each, or why it failed.
+    Return what was added up of each, or why it failed. The SAEs are on ``machine``; ``batch_rows``,
+    tokens at a time, changes nothing but rounding.
 
     Notes
     -----

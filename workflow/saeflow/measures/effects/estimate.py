@@ -23,18 +23,9 @@ from saeflow.sae.sparse.codes import Codes
 
 @torch.enable_grad()
 def gradient(patched: PatchedModel, part: Exchange) -> torch.Tensor:
-    """Return the gradient of the summed loss by the activations of the ordinary tokens.
+    """Return the gradient of the summed loss by the activations of the ordinary tokens of a batch.
 
-    Parameters
-    ----------
-    patched
-        The model, whose weights want no gradient.
-    part
-        Some tokens, and what stands at its hook.
-
-    Returns
-    -------
-    Tensor (n_replaced, d_out) float32, in nats per unit of activation.
+    (n_replaced, d_out) float32, in nats per unit of activation; the model's weights want none.
     """
     x = part.own.detach().requires_grad_()
     states = part.states_with(x)
@@ -55,12 +46,7 @@ def shares(codes: Codes) -> torch.Tensor:
 
 
 class Estimate:
-    """What the loss gains without each latent of an SAE, summed over tokens.
-
-    Parameters
-    ----------
-    d_sae
-        Number of latents.
+    """What the loss gains without each of ``d_sae`` latents, summed over tokens.
 
     Attributes
     ----------

@@ -24,10 +24,6 @@ class Without:
 
     Parameters
     ----------
-    patched
-        The model.
-    saes
-        On its device.
     latents
         Of each SAE those that are taken out, rising, (n,) int64.
     n_sequences
@@ -68,14 +64,7 @@ class Without:
     def add(self, part: Exchange, codes: Mapping[int, Codes], batch_tokens: int) -> None:
         """Add the sequences of some tokens, as far as more of them are wanted.
 
-        Parameters
-        ----------
-        part
-            The tokens, and what stands at the hook.
-        codes
-            Of each SAE by its place.
-        batch_tokens
-            Tokens in a forward pass.
+        ``codes`` are those of each SAE by its place; ``batch_tokens`` go through the model at once.
         """
         taken = self._taken(part, codes)  # (n_latents, batch, seq)
         active = taken.ne(0).any(-1)

@@ -45,9 +45,9 @@ class Effects(NamedTuple):
     exact: np.ndarray
 
     def correlations(self) -> dict[str, float | None]:
-        """Return how good the estimate is: ``correlation`` and ``rank_correlation``.
+        """Return how good the estimate is: Pearson's and Spearman's correlation with the exact one.
 
-        Pearson's and Spearman's, with what was computed; None of too few latents.
+        ``correlation`` and ``rank_correlation``; None of too few latents.
         """
         known = np.isfinite(self.exact)
         pair = self.estimate[known], self.exact[known]
@@ -113,22 +113,14 @@ def effects(
 
     Parameters
     ----------
-    patched
-        The model, on the device of ``saes``.
-    saes
-        They read and answer at its hooks.
-    tokens
-        What to predict.
-    stores
-        The activations at the hooks; of a hook that is not among them the model computes them.
+    patched, tokens, stores, batch_tokens
+        As of `saeflow.measures.exchange.exchanges`; the SAEs are on the model's device.
     n_exact
         Latents of each SAE, of those that are active at all, without which the loss is computed.
     n_sequences
         On how many sequences at most: the first ones on which a latent is active.
     seed
-        Of the choice of these.
-    batch_tokens
-        Tokens in a forward pass; changes nothing but rounding.
+        Of the choice of these latents.
 
     Returns
     -------

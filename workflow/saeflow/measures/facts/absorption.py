@@ -62,14 +62,8 @@ def fit_probes(x: np.ndarray, holds: sparse.csr_array) -> Probes:
     """Fit each fact by least squares on standardised activations, with a weak ridge.
 
     The direction is that of linear discriminant analysis, (S + ridge)^-1 (m_fact - m), and has a
-    closed form, which one factorisation gives for all facts.
-
-    Parameters
-    ----------
-    x : ndarray (n, d_in) float32
-        Activations.
-    holds : csr_array (n_facts, n) float64
-        1 where a fact holds.
+    closed form, which one factorisation gives for all facts. ``x`` is (n, d_in) float32; ``holds``
+    (n_facts, n) float64 is 1 where a fact holds.
     """
     n, d_in = x.shape
     by_token = holds.T.tocsr()
@@ -114,18 +108,8 @@ class Absorption:
     def of(self, fact: int, tokens: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return which tokens are absorbed, and by which latent: the one that gives most.
 
-        Parameters
-        ----------
-        fact
-            Its number.
-        tokens : ndarray (m,) int
-            Those on which its probe finds it and all its latents are silent.
-        scores : ndarray (m,) float64
-            <x - m, p> of each.
-
-        Returns
-        -------
-        tokens, latents : ndarray (n_absorbed,) int
+        ``tokens`` (m,) are those on which the probe of ``fact`` finds it and all its latents are
+        silent, ``scores`` (m,) float64 the <x - m, p> of each.
         """
         codes = self._codes[tokens]
         row = np.repeat(np.arange(len(tokens)), np.diff(codes.indptr))

@@ -171,12 +171,8 @@ def best_threshold(
 def auc(values: np.ndarray, labels: np.ndarray, n_positive: int, n: int) -> float:
     """Return how often a token of a fact has a larger activation than another; ties count half.
 
-    Parameters
-    ----------
-    values, labels : ndarray (n_active,)
-        Activations above zero, and whether the fact holds there.
-    n_positive, n
-        Tokens of which the fact holds, and all tokens; the others have an activation of zero.
+    ``values`` (n_active,) are activations above zero, ``labels`` whether the fact holds there. Of
+    the ``n`` tokens it holds of ``n_positive``; the others have an activation of zero.
     """
     _, place = np.unique(values, return_inverse=True)
     held, others = (np.bincount(place[own], minlength=len(values) + 1) for own in (labels, ~labels))
@@ -187,8 +183,5 @@ def auc(values: np.ndarray, labels: np.ndarray, n_positive: int, n: int) -> floa
 
 
 def f1_of(hits: np.ndarray, fired: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Return 2 hits / (fired + positive), the harmonic mean of precision and recall.
-
-    ``positive`` are above zero.
-    """
+    """Return the harmonic mean of precision and recall, 2 hits / (fired + positive)."""
     return 2 * hits / (fired + positive)

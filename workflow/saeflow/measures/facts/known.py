@@ -69,21 +69,11 @@ class AtHook(NamedTuple):
 def read(
     activations: Path, dataset: Path, settings: Mapping[str, Any], known: dict[Any, Facts]
 ) -> AtHook:
-    """Read what the SAEs of a hook are held against.
+    """Read what the SAEs of a hook are held against, of records.
 
-    Parameters
-    ----------
-    activations, dataset
-        Records.
-    settings
-        As of `measure_facts`.
-    known
-        The facts of tokens that were read before; those of these are added.
-
-    Raises
-    ------
-    DataError
-        If a split has no tokens, or no fact holds of enough of them.
+    ``settings`` are as of `measure_facts`; ``known`` are the facts of tokens that were read before,
+    to which those of these are added. A `DataError` if a split has no tokens, or no fact holds of
+    enough of them.
     """
     store = open_store(activations)
     rows = [ordinary_rows(store, split)[: settings["tokens"]] for split in SPLITS]

@@ -74,17 +74,7 @@ def _measure(known: dict[Any, Facts], tasks: Sequence[Task]) -> None:
 
 @torch.no_grad()
 def told(sae: SAE, at: AtHook, machine: torch.device | str = "cpu") -> Told:
-    """Choose the latents of an SAE that tell each fact, and count how well they do.
-
-    Parameters
-    ----------
-    sae
-        On ``machine``.
-    at
-        What is known.
-    machine
-        Where codes are computed.
-    """
+    """Choose the latents of an SAE on ``machine`` that tell each fact, and count how they do."""
     chosen_on, counted_on = (encode(sae, part.x, machine) for part in (at.choose, at.count))
     choosing = Latents(chosen_on.values, at.choose.holds)
     counting = Latents(counted_on.values, at.count.holds)

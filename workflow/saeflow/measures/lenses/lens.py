@@ -22,13 +22,7 @@ def last_hook(model: nn.Module) -> Hook:
 
 
 class Lens:
-    """What a model makes of states that are put in the place of its last ones.
-
-    Parameters
-    ----------
-    model
-        A causal language model in eval mode.
-    """
+    """What a causal language model makes of states that are put in the place of its last ones."""
 
     def __init__(self, model: nn.Module) -> None:
         self._patched = PatchedModel(model, last_hook(model))

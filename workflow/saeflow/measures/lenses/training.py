@@ -31,19 +31,7 @@ _HELD_OUT = 5
 def fit_translators(
     model: nn.Module, hooks: Sequence[Hook], tokens: TextTokens, batch_tokens: int
 ) -> dict[Hook, Translator]:
-    """Fit the translator of each hook on all ordinary tokens of some texts.
-
-    Parameters
-    ----------
-    model
-        In evaluation mode.
-    hooks
-        Of it.
-    tokens
-        The texts.
-    batch_tokens
-        Tokens in a forward pass.
-    """
+    """Fit the translator of each hook on all ordinary tokens of some texts, in one pass."""
     last, texts = last_hook(model), np.arange(len(tokens.lengths))
     held = np.repeat(texts % _HELD_OUT == _HELD_OUT - 1, tokens.lengths)
     sums: dict[Hook, tuple[Moments, Moments]] = {}
@@ -76,14 +64,7 @@ def _rows_of(rows: torch.Tensor, _: Hook, x: torch.Tensor) -> torch.Tensor:
 def chosen_texts(n_tokens: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Return numbers of texts in a random order, until they have ``most`` tokens together.
 
-    Parameters
-    ----------
-    n_tokens : (n_texts,)
-        The length of each.
-    most
-        So many tokens are enough.
-    seed
-        Of the order.
+    ``n_tokens`` (n_texts,) is the length of each.
     """
     order = np.random.default_rng(seed).permutation(len(n_tokens))
     enough = np.searchsorted(np.cumsum(n_tokens[order]), most) + 1

@@ -25,13 +25,6 @@ RIDGES = (1e-6, 1e-4, 1e-2, 1.0, 100.0)
 class Moments:
     """Sums over pairs of a hook's state x and the last state y of the same token, in float64.
 
-    Parameters
-    ----------
-    d_in, d_out
-        Widths.
-    device
-        Where to add up.
-
     Attributes
     ----------
     n : int

@@ -48,12 +48,7 @@ def directions(
 ) -> tuple[list[Asked], dict[str, str]]:
     """Return the tasks with words, and of those whose words cannot be told apart, why.
 
-    Parameters
-    ----------
-    model, tokenizer
-        The model and its tokenizer.
-    tasks
-        Those whose facts have no ``words`` are passed over.
+    Tasks whose facts have no ``words`` are passed over.
     """
     continued, found, left_out = Continuations(tokenizer), [], {}
     rows = model.get_output_embeddings().weight

@@ -122,22 +122,16 @@ def positions(
 
     Parameters
     ----------
-    patched
-        The model, on the device of the SAEs.
     saes
-        SAEs; the context that one was trained at is a border of its ranges of positions.
-    part
-        The sequences.
+        On the model's device; the context that one was trained at is a border of its ranges.
     truth
         What reconstructions are held against.
-    stores
+    stores, batch_tokens
         As of `saeflow.measures.exchange.exchanges`.
     clean
         The losses with the hook's own activations; None where they are computed here.
     length
         Of the longest sequences that there are.
-    batch_tokens
-        Tokens in a forward pass; changes nothing but rounding.
 
     Returns
     -------

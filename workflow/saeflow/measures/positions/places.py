@@ -24,12 +24,7 @@ Columns = dict[str, np.ndarray]
 class Places:
     """Sums over the tokens of a part, special ones apart.
 
-    Parameters
-    ----------
-    part
-        The tokens.
-    ends : ndarray (n + 1,)
-        Of ranges of positions, as `saeflow.metrics.positions.ranges` gives them.
+    ``ends`` (n + 1,) are those of ranges of positions, `saeflow.metrics.positions.ranges`.
     """
 
     def __init__(self, part: Part, ends: np.ndarray) -> None:
@@ -80,14 +75,8 @@ class Places:
 class Truth:
     """What reconstructions of a part's tokens are held against.
 
-    Parameters
-    ----------
-    part
-        The tokens.
-    ends
-        Of ranges of positions.
-    means : Tensor (2 * n_ranges, d) float64
-        The mean in each range: of ordinary tokens, then of special ones.
+    ``means`` (2 * n_ranges, d) float64 are those of ordinary tokens, then of special ones, in each
+    range of positions, of which ``ends`` are the ends.
     """
 
     def __init__(self, part: Part, ends: np.ndarray, means: torch.Tensor) -> None:

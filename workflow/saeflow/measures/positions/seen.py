@@ -50,10 +50,7 @@ def held_out(store: TokenStore, tokens: Sequences, n_tokens: int | None = None) 
 
     They are as many as have ``n_tokens``; None for all.
 
-    Raises
-    ------
-    DataError
-        If none of its tokens can be predicted.
+    A `DataError` if none of these can be predicted.
     """
     if n_tokens is not None:
         tokens = tokens.first(n_tokens)
@@ -65,19 +62,9 @@ def held_out(store: TokenStore, tokens: Sequences, n_tokens: int | None = None) 
 def seen(store: TokenStore, trained: TokenStore, n_tokens: int) -> Part:
     """Return the first sequences of the training split all of whose documents were trained on.
 
-    Parameters
-    ----------
-    store
-        Where they are taken from.
-    trained
-        The tokens that an SAE was trained on, of the same dataset.
-    n_tokens
-        Sequences are taken until they have so many tokens, or all are.
-
-    Returns
-    -------
-    Part
-        Without any sequence where no document was trained on.
+    They are taken from ``store`` until they have ``n_tokens``, or all are; ``trained`` are the
+    tokens that an SAE was trained on, of the same dataset. Without any sequence where no document
+    was.
     """
     known = None if _same(store, trained) else _documents(trained)
     chosen: list[np.ndarray] = []
@@ -107,10 +94,9 @@ def why_unseen(
     ----------
     sae
         What its header says.
-    store
-        The tokens that it is measured on.
-    trained
-        Those that it was trained on, where they are of the same dataset.
+    store, trained
+        The tokens that it is measured on, and those that it was trained on, where they are of the
+        same dataset.
     asked
         Whether they are wanted.
     """

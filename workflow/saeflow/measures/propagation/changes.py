@@ -22,14 +22,7 @@ from saeflow.tokens.sequences import Batch
 
 
 class Look:
-    """One batch: its clean run, and what is asked of changed ones.
-
-    Parameters
-    ----------
-    batch
-        On the device of the model.
-    model
-        The model, with what is exchanged in it.
+    """One batch, on the device of the model: its clean run, and what is asked of changed ones.
 
     Attributes
     ----------

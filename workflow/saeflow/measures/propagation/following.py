@@ -77,14 +77,8 @@ def propagate(
     ----------
     model
         A causal language model, on the device ``target`` as the SAEs are.
-    saes
-        All SAEs.
     upstream
-        Which of them are measured -> which others, at later hooks, read what becomes of it.
-    tokens
-        What to measure on.
-    target
-        Where to compute.
+        Which of the SAEs are measured -> which others, at later hooks, read what becomes of it.
     batch_tokens
         Tokens in a forward pass; changes nothing but rounding.
 
