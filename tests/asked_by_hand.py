@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -21,6 +24,23 @@ def log_p(model, ids, special=None, hook=None, change=None):
 
     with replace(model, Hook.parse(hook), patch):
         return model(ids).logits[0].double().log_softmax(-1)
+
+
+def losses(model, tokens, hook, change):
+    """Return loss, clean loss, KL and document of each scored token of `Sequences`.
+
+    ``change`` gets the number of a sequence and its activations (n, d).
+    """
+    found = []
+    for number, (start, end) in enumerate(pairwise(tokens.offsets)):
+        ids, special = tokens.token_ids[start:end], tokens.special[start:end]
+        clean = log_p(model, ids)
+        changed = log_p(model, ids, special, hook, partial(change, number))
+        before = np.flatnonzero(~special[1:])
+        ce = [-one[before, ids[before + 1]] for one in (changed, clean)]
+        kl = (clean.exp() * (clean - changed)).sum(1)[before]
+        found.append([*(one.numpy() for one in (*ce, kl)), tokens.documents[start + 1 + before]])
+    return [np.concatenate(column) for column in zip(*found, strict=True)]
 
 
 def activations(model, ids, hook):

@@ -10,17 +10,17 @@ from measured import measure_hooks
 from saeflow.activations.reader import open_store
 from saeflow.errors import DamagedError, ModelError
 from saeflow.files import hash_tree
-from saeflow.measures.clean import Source
+from saeflow.measures.clean import Source, clean_losses
 from saeflow.measures.exchange import evaluated_tokens, exchanges, stored
 from saeflow.measures.language import predictions
 from saeflow.measures.losses import KINDS, Losses
 from saeflow.models.hooks import Hook, available_hooks, capture, replace
 from saeflow.models.load import load_model
 from saeflow.models.patched import PatchedModel
-from saeflow.sae.sparse.codes import Codes
 from saeflow.tokens.store import open_tokens
 from saeflow.work import bulk_of
 from tiny_models import make_model
+from tiny_saes import Rescale
 from tiny_stores import harvest_hooks, make_tokens, save_model
 
 LENGTHS = {"train": [32] * 4, "validation": [7], "test": [32, 20, 9, 32, 15]}
@@ -143,20 +143,6 @@ def test_the_look_up_behind_the_last_block_is_what_the_model_gives(made):
             np.testing.assert_array_equal(found["ce_zero"][after_bos], clean)
 
 
-class Identity:
-    """Reconstructs everything; its code says nothing."""
-
-    d_sae = 1
-
-    def encode_sparse(self, x):
-        self.x = x
-        offsets = torch.arange(len(x) + 1, dtype=torch.int32)
-        return Codes(torch.ones(len(x)), torch.zeros(len(x), dtype=torch.int32), offsets, 1)
-
-    def decode(self, codes):
-        return self.x
-
-
 @pytest.mark.parametrize("hook", HOOKS)
 def test_an_sae_without_error_on_stored_activations_has_the_kept_losses_bit_for_bit(made, hook):
     sources, stores, tasks = made
@@ -164,7 +150,7 @@ def test_an_sae_without_error_on_stored_activations_has_the_kept_losses_bit_for_
     patched = PatchedModel(load_model(sources["model"]), Hook.parse(hook))
     clean = Losses(tasks[hook].work.final, tokens)
     store = stored(sources["tokens"], stores[hook])
-    (sums,) = predictions(patched, [Identity()], tokens, clean, store)
+    (sums,) = predictions(patched, [Rescale()], tokens, clean, store)
     np.testing.assert_array_equal(sums["ce_sae"], sums["ce_clean"])
     assert not sums["kl"].any()
 
@@ -185,8 +171,6 @@ def test_losses_that_are_not_numbers_are_an_error_of_their_hook(made, tmp_path):
     patched = PatchedModel(load_model(sources["model"]), hook)
     mean = torch.full((16,), torch.nan)
     source = Source(patched, mean, None, Losses.make(tmp_path, tokens))
-    from saeflow.measures.clean import clean_losses
-
     clean_losses(patched.model, [source], tokens)
     assert isinstance(source.error, ModelError)
     assert "resid_post.1, ce_mean" in str(source.error)

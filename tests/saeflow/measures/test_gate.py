@@ -1,6 +1,7 @@
 """SAEs from elsewhere against the model, and what the gate rests on: centring changes nothing."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,37 +12,21 @@ from saeflow.errors import ModelError
 from saeflow.measures.gate import APART, check, held_against, stated_l0, trained_on
 from saeflow.models.hooks import Hook, capture
 from saeflow.models.patched import PatchedModel
-from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.fits import FitWarning
-from saeflow.sae.saved.save import save
-from saeflow.tokens.sequences import Sequences
-from saeflow.work import hold
 from tiny_models import make_model
+from tiny_saes import make_sae, make_sequences, publish_sae
 from tiny_stores import make_tokens, save_model
 
-D = 16
+D, HOOK = 16, Hook.parse("resid_post.1")
 LENGTHS = {"train": [9], "validation": [5], "test": [12, 7, 12, 9]}
 
 
-def make_sae(input_norm="center", scale=1.0, seed=0, **metadata):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(4 * D, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((4 * D,), -0.3),
-        "W_dec": scale * W_dec, "b_dec": torch.zeros(D),
-    }  # fmt: skip
-    facts = {"hook": "resid_post.1", "input_norm": input_norm, "imported": {"accepted": []}}
-    settings = architecture_settings("relu", {"l1": 0.0})
-    return SAE("relu", settings, weights, facts | metadata)
+TOKENS = make_sequences(LENGTHS["test"])
 
 
-def some_tokens():
-    rng = np.random.default_rng(0)
-    offsets = np.concatenate([[0], np.cumsum(LENGTHS["test"])])
-    special = np.zeros(offsets[-1], dtype=bool)
-    special[offsets[:-1]] = True
-    documents = np.repeat(np.arange(4), LENGTHS["test"])
-    return Sequences(rng.integers(3, 61, offsets[-1]), documents, special, offsets)
+def an_sae(input_norm="center", **options):
+    facts = {"hook": str(HOOK), "input_norm": input_norm, "imported": {"accepted": []}}
+    return make_sae(4 * D, bias=-0.3, **(facts | options))
 
 
 def processed(model):
@@ -83,16 +68,13 @@ def test_processed_weights_have_the_centred_residual_stream_and_the_same_loss():
 
 @torch.no_grad()
 def test_an_sae_of_processed_weights_has_on_raw_ones_the_l0_that_it_has_there():
-    model, tokens, sae = make_model("gpt2"), some_tokens(), make_sae()
-    columns = held_against(PatchedModel(model, Hook.parse("resid_post.1")), sae, tokens)
-    active = []
-    for start, end in zip(tokens.offsets, tokens.offsets[1:], strict=False):
-        hook, ids = Hook.parse("resid_post.1"), torch.from_numpy(tokens.token_ids[start:end])[None]
-        with capture(processed(model), [hook]) as found:
-            processed(model)(ids)
-        with capture(other := processed(model), [hook]) as found:
-            other(ids)
-        z = found[hook][0, 1:] @ sae.W_enc - 0.3
+    model, sae, active = make_model("gpt2"), an_sae(), []
+    columns = held_against(PatchedModel(model, HOOK), sae, TOKENS)
+    other = processed(model)
+    for start, end in pairwise(TOKENS.offsets):
+        with capture(other, [HOOK]) as found:
+            other(torch.from_numpy(TOKENS.token_ids[start:end])[None])
+        z = found[HOOK][0, 1:] @ sae.W_enc - 0.3
         active.append(float((z > 0).sum()))
     np.testing.assert_allclose(columns["active"], active)
     assert columns["tokens"].tolist() == [n - 1 for n in LENGTHS["test"]]
@@ -100,28 +82,26 @@ def test_an_sae_of_processed_weights_has_on_raw_ones_the_l0_that_it_has_there():
 
 
 def test_with_its_error_a_reconstruction_is_the_activation():
-    tokens, patched = some_tokens(), PatchedModel(make_model("gpt2"), Hook.parse("resid_post.1"))
-    columns = held_against(patched, make_sae(), tokens)
+    patched = PatchedModel(make_model("gpt2"), HOOK)
+    columns = held_against(patched, an_sae(), TOKENS)
     assert columns["gap_identity"].sum() / columns["predictions"].sum() < 1e-5
     for scale in (1e9, float("nan")):  # beside so much, float32 has no digit for an activation
-        bad = make_sae(scale=scale)
+        bad = an_sae(scale=scale)
         with pytest.raises(ModelError, match="its error together are not the activation"):
-            check(bad, held_against(patched, bad, tokens), None, where="here")
+            check(bad, held_against(patched, bad, TOKENS), None, where="here")
 
 
 @pytest.mark.parametrize(("family", "fits"), [("gpt2", True), ("gpt_neox", True), ("llama", False)])
 def test_only_models_with_layer_norms_can_have_saes_that_take_the_mean_off(family, fits):
-    tokens, hook = some_tokens(), "resid_post.1"
-    patched = PatchedModel(make_model(family), Hook.parse(hook))
-    sae = make_sae()
-    columns = held_against(patched, sae, tokens)
+    patched, sae = PatchedModel(make_model(family), HOOK), an_sae()
+    columns = held_against(patched, sae, TOKENS)
     if fits:
         check(sae, columns, None, where="here")
     else:
         with pytest.raises(ModelError, match="minds that mean.*center_input: false"):
             check(sae, columns, None, where="here")
-    plain = make_sae(input_norm="none")
-    columns = held_against(patched, plain, tokens)
+    plain = an_sae(input_norm="none")
+    columns = held_against(patched, plain, TOKENS)
     assert "gap_centring" not in columns
     check(plain, columns, None, where="here")
 
@@ -134,7 +114,7 @@ def columns_with(l0):
 
 
 def test_an_l0_unlike_the_stated_one_is_doubted_and_one_that_is_far_off_refused(recwarn):
-    sae = make_sae()
+    sae = an_sae()
     for l0 in (100, 81, 124):
         check(sae, columns_with(l0), 100.0, where="here")
     assert not recwarn
@@ -144,7 +124,7 @@ def test_an_l0_unlike_the_stated_one_is_doubted_and_one_that_is_far_off_refused(
     for l0 in (301, 33, 0):
         with pytest.raises(ModelError, match=f"factor of {APART:g}.*accept: .evidence"):
             check(sae, columns_with(l0), 100.0, where="here")
-    accepted = make_sae(imported={"accepted": ["evidence"]})
+    accepted = an_sae(imported={"accepted": ["evidence"]})
     with pytest.warns(FitWarning):
         check(accepted, columns_with(301), 100.0, where="here")
 
@@ -156,31 +136,20 @@ def test_the_stated_l0_is_that_of_its_files_or_of_its_evidence():
 
 
 def test_tokens_are_those_within_the_trained_context():
-    found = trained_on({"context_length": 8}, some_tokens(), 20)
+    found, ids = trained_on({"context_length": 8}, TOKENS, 20), TOKENS.token_ids
     assert np.diff(found.offsets).tolist() == [8, 7, 8]
-    whole = some_tokens()
-    assert found.token_ids.tolist() == [
-        *whole.token_ids[:8], *whole.token_ids[12:19], *whole.token_ids[19:27]
-    ]  # fmt: skip
-    assert np.diff(trained_on({}, whole, 20).offsets).tolist() == [12, 7, 12]
-
-
-def publish(record, **options):
-    with hold(record, f"sae {record.parent.name}") as work:
-        save(make_sae(**options), work.path)
-        work.finish({})
-    return record
+    assert found.token_ids.tolist() == [*ids[:8], *ids[12:19], *ids[19:27]]
+    assert np.diff(trained_on({}, TOKENS, 20).offsets).tolist() == [12, 7, 12]
 
 
 def test_the_job_lets_each_sae_of_any_hook_pass_or_fail_by_itself(tmp_path):
     model = save_model(make_model("gpt2"), tmp_path / "model" / "model.json")
     tokens = make_tokens(tmp_path / "tokens", LENGTHS)
-    saes = {
-        "good": publish(tmp_path / "good" / "sae.json", l0=20.0),
-        "elsewhere": publish(tmp_path / "elsewhere" / "sae.json", hook="resid_pre.0"),
-        "wrong": publish(tmp_path / "wrong" / "sae.json", l0=1000.0),
-        "huge": publish(tmp_path / "huge" / "sae.json", scale=1e9),
-    }
+    facts = {
+        "good": {"l0": 20.0}, "elsewhere": {"hook": "resid_pre.0"}, "wrong": {"l0": 1000.0},
+        "huge": {"scale": 1e9},
+    }  # fmt: skip
+    saes = {name: publish_sae(tmp_path / name, an_sae(**own)) for name, own in facts.items()}
     done = measure("gate", tmp_path, saes, {"tokens": 20}, model=model, tokens=tokens)
     assert {name for name, task in done.items() if task.finished} == {"good", "elsewhere"}
     assert "by its own files" in str(done["wrong"].error)

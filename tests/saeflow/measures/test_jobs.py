@@ -7,11 +7,10 @@ import torch
 from measured import measure, measure_hooks, table, values
 from saeflow.errors import DataError, SaeflowError
 from saeflow.files import hash_tree, read_json
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
 from saeflow.tokens.store import open_tokens
-from saeflow.work import bulk_of, hold
+from saeflow.work import bulk_of
 from tiny_models import make_model
+from tiny_saes import make_sae, publish_sae
 from tiny_stores import harvest_hooks, make_store, make_tokens, save_model
 
 D = 16
@@ -19,18 +18,8 @@ LENGTHS = {"train": [32] * 4, "validation": [7], "test": [32, 20, 9, 32, 15]}
 N_TEST = sum(LENGTHS["test"]) - len(LENGTHS["test"])  # a BOS in each
 
 
-def publish_sae(record, seed, width=D):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(3 * D, width, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -0.5),
-        "W_dec": W_dec, "b_dec": torch.zeros(width),
-    }  # fmt: skip
-    sae = SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, {"hook": "resid_post.1"})
-    with hold(record, f"sae {seed}") as work:
-        save(sae, work.path)
-        work.finish({})
-    return record
+def publish(root, seed, d=D):
+    return publish_sae(root, make_sae(3 * D, d, seed, hook="resid_post.1"))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +28,7 @@ def made(tmp_path_factory):
     model = save_model(make_model("gpt_neox"), root / "model" / "model.json")
     tokens = make_tokens(root / "tokens", LENGTHS)
     activations = harvest_hooks(root / "hooks", ["resid_post.1"], model, tokens)["resid_post.1"]
-    saes = [publish_sae(root / f"sae-{seed}" / "sae.json", seed) for seed in (0, 1)]
+    saes = [publish(root / f"sae-{seed}", seed) for seed in (0, 1)]
     clean = measure_hooks(root, {"resid_post.1": activations}, model=model, tokens=tokens)
     assert clean["resid_post.1"].error is None
     return {
@@ -118,10 +107,10 @@ def test_together_and_alone_give_the_same_bytes(made, tmp_path, name):
 def break_sae(made, root, how):
     """Return the record of an SAE that cannot be measured on these activations."""
     if how == "damaged":
-        record = publish_sae(root / "sae.json", 7)
+        record = publish(root, 7)
         (bulk_of(record) / "sae_weights.safetensors").write_bytes(b"")
         return record
-    return publish_sae(root / "sae.json", 7, width=D + 1)
+    return publish(root, 7, D + 1)
 
 
 @pytest.mark.parametrize("name", ["reconstruction", "language", "controls"])

@@ -7,50 +7,23 @@ import torch
 from measured import formed
 from saeflow.errors import ModelError
 from saeflow.measures.reconstruction import Evaluated, mean_activation, reconstruct
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.sparse.codes import Codes
+from tiny_saes import Failing, Rescale, make_sae
 
 D_IN, D_SAE, N = 6, 10, 90
 
 
-class Constant:
-    """Reconstructs every token as one vector, with one latent on."""
-
-    d_sae = 3
+class Constant(Rescale):
+    """Reconstructs every token as one vector."""
 
     def __init__(self, vector):
         self.vector = vector
-
-    def encode_sparse(self, x):
-        n = len(x)
-        ones, offsets = torch.ones(n), torch.arange(n + 1, dtype=torch.int32)
-        return Codes(ones, torch.ones(n, dtype=torch.int32), offsets, self.d_sae)
 
     def decode(self, codes):
         return self.vector.expand(len(codes), -1)
 
 
-class Perfect(Constant):
-    """Gives back what it was last asked to encode."""
-
-    def encode_sparse(self, x):
-        self.x = x
-        return super().encode_sparse(x)
-
-    def decode(self, codes):
-        return self.x
-
-
 def random_sae(seed=0, scale=1.0):
-    generator = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(D_SAE, D_IN, generator=generator), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(),
-        "b_enc": torch.full((D_SAE,), -0.5) * scale,
-        "W_dec": W_dec,
-        "b_dec": torch.full((D_IN,), 0.1) * scale,
-    }
-    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights)
+    return make_sae(D_SAE, D_IN, seed, bias=-0.5 * scale, b_dec=0.1 * scale)
 
 
 def tokens(x, documents=None, keep=None):
@@ -75,7 +48,7 @@ def test_predicting_the_mean_gives_fvu_one_also_where_the_mean_is_large(x):
 
 
 def test_a_perfect_reconstruction_gives_fvu_zero_and_ratio_one(x):
-    found = measure(Perfect(None), tokens(x))
+    found = measure(Rescale(), tokens(x))
     assert found["fvu"] == 0 and found["mse"] == 0
     assert found["l2_ratio"] == pytest.approx(1) and found["cosine"] == pytest.approx(1)
 
@@ -178,11 +151,7 @@ def test_covered_and_dead_latents_add_up_to_the_width(x):
 
 
 def test_an_sae_that_fails_stands_beside_the_results_of_the_others(x):
-    class Failing(Constant):
-        def decode(self, codes):
-            raise ModelError("it cannot be decoded")
-
-    failed, made = reconstruct([Failing(None), random_sae()], tokens(x))
+    failed, made = reconstruct([Failing(), random_sae()], tokens(x))
     assert isinstance(failed, ModelError)
     (alone,) = reconstruct([random_sae()], tokens(x))
     np.testing.assert_array_equal(made.documents["squared_error"], alone.documents["squared_error"])

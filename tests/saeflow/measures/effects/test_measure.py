@@ -13,49 +13,32 @@ from saeflow.hooks import Hook
 from saeflow.measures.effects.measure import Effects, effects
 from saeflow.models.hooks import replace
 from saeflow.models.patched import PatchedModel
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
-from saeflow.tokens.sequences import Sequences
-from saeflow.work import hold
 from tiny_models import FAMILIES, make_model
+from tiny_saes import make_sae, make_sequences, publish_sae
 from tiny_stores import harvest_hooks, make_tokens, save_model
 
 D, WIDTH = 16, 24
 
 
-def make_sae(seed=0, **metadata):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(WIDTH, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((WIDTH,), 0.02),
-        "W_dec": W_dec, "b_dec": 0.1 * torch.randn(D, generator=g),
-    }  # fmt: skip
-    weights["b_enc"][:2] = -1e3  # never active
-    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, metadata)
+TOKENS = make_sequences([12, 7, 12, 9], separators=[4])  # whose activations stay
 
 
-@pytest.fixture(scope="module")
-def tokens():
-    rng = np.random.default_rng(0)
-    lengths = [12, 7, 12, 9]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    special = np.zeros(offsets[-1], dtype=bool)
-    special[offsets[:-1]] = True
-    special[4] = True  # one in the middle, whose activations stay
-    documents = np.repeat(np.arange(4), lengths)
-    return Sequences(rng.integers(3, 50, offsets[-1]), documents, special, offsets)
+def an_sae(seed=0, **metadata):
+    sae = make_sae(WIDTH, D, seed, bias=0.02, b_dec=0.1, **metadata)
+    sae.b_enc[:2] = -1e3  # never active
+    return sae
 
 
-def loss_without(model, hook, reads, sae, tokens, latent, factor, most=4):
+def loss_without(model, hook, reads, sae, latent, factor, most=4):
     """Return the summed loss, a sequence at a time, with ``factor`` of a latent taken out.
 
     Only of the first ``most`` sequences on which it is active, the longest ones first.
     """
-    total, lengths = 0.0, np.diff(tokens.offsets)
+    total, lengths = 0.0, np.diff(TOKENS.offsets)
     for number in np.argsort(-lengths, kind="stable"):
-        start, end = tokens.offsets[number : number + 2]
-        ids = torch.from_numpy(tokens.token_ids[start:end])[None]
-        ordinary = torch.from_numpy(~tokens.special[start:end])
+        start, end = TOKENS.offsets[number : number + 2]
+        ids = torch.from_numpy(TOKENS.token_ids[start:end])[None]
+        ordinary = torch.from_numpy(~TOKENS.special[start:end])
         kept = {}
 
         def keep(x, kept=kept):
@@ -82,32 +65,32 @@ def loss_without(model, hook, reads, sae, tokens, latent, factor, most=4):
 
 
 @pytest.mark.parametrize("family", list(FAMILIES))
-def test_an_estimate_is_the_derivative_of_the_loss(family, tokens):
-    check_derivative(make_model(family), "resid_post.1", "resid_post.1", tokens)
+def test_an_estimate_is_the_derivative_of_the_loss(family):
+    check_derivative(make_model(family), "resid_post.1", "resid_post.1")
 
 
 @pytest.mark.parametrize("hook", ["resid_pre.0", "mlp_out.1", "attn_out.0", "resid_post.2"])
-def test_it_is_at_every_hook(hook, tokens):
-    check_derivative(make_model("gpt_neox"), hook, hook, tokens)
+def test_it_is_at_every_hook(hook):
+    check_derivative(make_model("gpt_neox"), hook, hook)
 
 
-def test_a_transcoders_latents_are_taken_out_of_what_it_predicts(tokens):
-    check_derivative(make_model("gpt_neox"), "mlp_out.1", "resid_pre.1", tokens)
+def test_a_transcoders_latents_are_taken_out_of_what_it_predicts():
+    check_derivative(make_model("gpt_neox"), "mlp_out.1", "resid_pre.1")
 
 
 @pytest.mark.parametrize("norm", ["layer_norm", "constant_norm"])
-def test_an_sae_that_prepares_its_inputs_contributes_in_their_units(norm, tokens):
-    sae = make_sae(input_norm=norm)
-    check_derivative(make_model("gpt_neox"), "resid_post.1", "resid_post.1", tokens, sae)
+def test_an_sae_that_prepares_its_inputs_contributes_in_their_units(norm):
+    sae = an_sae(input_norm=norm)
+    check_derivative(make_model("gpt_neox"), "resid_post.1", "resid_post.1", sae)
 
 
-def check_derivative(model, hook, reads, tokens, sae=None):
-    hook, reads, sae = Hook.parse(hook), Hook.parse(reads), sae or make_sae()
-    (found,) = effects(PatchedModel(model, hook, reads), [sae], tokens)
+def check_derivative(model, hook, reads, sae=None):
+    hook, reads, sae = Hook.parse(hook), Hook.parse(reads), sae or an_sae()
+    (found,) = effects(PatchedModel(model, hook, reads), [sae], TOKENS)
     assert found.effect[:2].tolist() == [0, 0] and np.isnan(found.exact).all()
     wide, h = model.double(), 3e-3
     for latent in np.argsort(-found.absolute)[:3]:
-        ends = [loss_without(wide, hook, reads, sae, tokens, latent, f) for f in (h, -h)]
+        ends = [loss_without(wide, hook, reads, sae, latent, f) for f in (h, -h)]
         slope = (ends[0] - ends[1]) / (2 * h)
         assert found.effect[latent] == pytest.approx(slope, rel=2e-3, abs=5e-4)
         assert abs(slope) > 1e-3
@@ -116,14 +99,14 @@ def check_derivative(model, hook, reads, tokens, sae=None):
 @pytest.mark.parametrize(
     ("hook", "most"), [("resid_post.1", 4), ("mlp_out.1", 4), ("mlp_out.1", 2)]
 )
-def test_the_exact_effect_is_what_a_plain_forward_pass_finds(hook, most, tokens):
-    model, hook, saes = make_model("llama"), Hook.parse(hook), [make_sae(0), make_sae(1)]
-    found = effects(PatchedModel(model, hook), saes, tokens, n_exact=5, n_sequences=most, seed=1)
+def test_the_exact_effect_is_what_a_plain_forward_pass_finds(hook, most):
+    model, hook, saes = make_model("llama"), Hook.parse(hook), [an_sae(0), an_sae(1)]
+    found = effects(PatchedModel(model, hook), saes, TOKENS, n_exact=5, n_sequences=most, seed=1)
     for sae, own in zip(saes, found, strict=True):
         computed = np.flatnonzero(np.isfinite(own.exact))
         assert len(computed) == 5 and (own.absolute[computed] > 0).all()
         for latent in computed:
-            of = (model, hook, hook, sae, tokens, latent)
+            of = (model, hook, hook, sae, latent)
             ends = [loss_without(*of, factor, most) for factor in (1, 0)]
             assert own.exact[latent] == pytest.approx(ends[0] - ends[1], rel=1e-3, abs=1e-4)
         if most == 4:
@@ -132,12 +115,12 @@ def test_the_exact_effect_is_what_a_plain_forward_pass_finds(hook, most, tokens)
         assert np.isnan(own.estimate).tolist() == np.isnan(own.exact).tolist()
 
 
-def test_estimates_of_some_sequences_are_derivatives_there(tokens):
-    model, hook, sae = make_model("gpt_neox"), Hook.parse("resid_post.1"), make_sae()
-    (found,) = effects(PatchedModel(model, hook), [sae], tokens, n_exact=3, n_sequences=1)
+def test_estimates_of_some_sequences_are_derivatives_there():
+    model, hook, sae = make_model("gpt_neox"), Hook.parse("resid_post.1"), an_sae()
+    (found,) = effects(PatchedModel(model, hook), [sae], TOKENS, n_exact=3, n_sequences=1)
     wide, h = model.double(), 3e-3
     for latent in np.flatnonzero(np.isfinite(found.exact)):
-        of = (wide, hook, hook, sae, tokens, latent)
+        of = (wide, hook, hook, sae, latent)
         ends = [loss_without(*of, factor, 1) for factor in (h, -h)]
         slope = (ends[0] - ends[1]) / (2 * h)
         assert found.estimate[latent] == pytest.approx(slope, rel=2e-3, abs=5e-4)
@@ -154,35 +137,35 @@ def test_how_good_estimates_are_is_told_by_values_and_by_ranks():
     assert set(Effects(few, few, few, few).correlations().values()) == {None}
 
 
-def test_all_active_latents_are_computed_where_they_are_fewer(tokens):
-    model, sae = make_model("llama"), make_sae()
+def test_all_active_latents_are_computed_where_they_are_fewer():
+    model, sae = make_model("llama"), an_sae()
     patched = PatchedModel(model, Hook.parse("resid_post.1"))
-    few, more = (effects(patched, [sae], tokens, n_exact=n)[0] for n in (4, 100))
+    few, more = (effects(patched, [sae], TOKENS, n_exact=n)[0] for n in (4, 100))
     assert np.isfinite(more.exact).tolist() == (more.absolute > 0).tolist()
     known = np.isfinite(few.exact)
     np.testing.assert_array_equal(few.exact[known], more.exact[known])
-    other = effects(patched, [sae], tokens, n_exact=4, seed=7)[0]
+    other = effects(patched, [sae], TOKENS, n_exact=4, seed=7)[0]
     assert (np.isfinite(other.exact) != known).any()
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 20])
-def test_nothing_depends_on_the_batches(batch_tokens, tokens):
+def test_nothing_depends_on_the_batches(batch_tokens):
     patched = PatchedModel(make_model("gpt_neox"), Hook.parse("mlp_out.1"))
     whole, parts = (
-        effects(patched, [make_sae()], tokens, n_exact=30, n_sequences=2, batch_tokens=n)[0]
+        effects(patched, [an_sae()], TOKENS, n_exact=30, n_sequences=2, batch_tokens=n)[0]
         for n in (4096, batch_tokens)
     )
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
 
 
-def test_an_sae_that_fails_fails_alone(tokens):
+def test_an_sae_that_fails_fails_alone():
     patched = PatchedModel(make_model("gpt_neox"), Hook.parse("resid_post.1"))
-    bad = make_sae()
+    bad = an_sae()
     bad.weights["W_dec"] = bad.W_dec * float("nan")
-    found = effects(patched, [bad, make_sae(), bad], tokens, n_exact=4)
+    found = effects(patched, [bad, an_sae(), bad], TOKENS, n_exact=4)
     assert isinstance(found[0], ModelError) and isinstance(found[2], ModelError)
-    (alone,) = effects(patched, [make_sae()], tokens, n_exact=4)
+    (alone,) = effects(patched, [an_sae()], TOKENS, n_exact=4)
     np.testing.assert_array_equal(found[1].exact, alone.exact)
     np.testing.assert_array_equal(found[1].effect, alone.effect)
 
@@ -200,13 +183,8 @@ def made(tmp_path_factory):
 
 
 def publish(root, seeds):
-    records = {}
-    for seed in seeds:
-        records[f"sae-{seed}"] = root / f"sae-{seed}" / "sae.json"
-        with hold(records[f"sae-{seed}"], f"sae {seed}") as work:
-            save(make_sae(seed, hook="resid_post.1"), work.path)
-            work.finish({})
-    return records
+    saes = {f"sae-{seed}": an_sae(seed, hook="resid_post.1") for seed in seeds}
+    return {name: publish_sae(root / name, sae) for name, sae in saes.items()}
 
 
 def test_the_job_writes_a_row_per_latent_of_the_first_sequences(made, tmp_path):
