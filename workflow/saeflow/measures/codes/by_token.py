@@ -19,9 +19,8 @@ from saeflow.measures.codes.by_latent import MOST_ENTRIES, starts_of
 class ByToken:
     """Latents of an SAE on its first ``n_tokens``, token by token, each times a factor.
 
-    All are held where they have few entries; else what is needed is read each time.
-
-    ``n_blocks`` are the blocks of consecutive tokens where all are held.
+    All are held where they have few entries, and met in ``n_blocks`` of consecutive tokens; else
+    what is needed is read each time.
     """
 
     def __init__(
