@@ -18,9 +18,12 @@ def stored(
     dense: np.ndarray,
     lengths: Sequence[int] | None = None,
     status: Sequence[str] | None = None,
+    *,
+    rows: np.ndarray | None = None,
+    first_document: int = 0,
     **columns: np.ndarray,
 ) -> StoredCodes:
-    """Write codes (n_tokens, d_sae) on documents of some lengths.
+    """Write codes (n_tokens, d_sae) on documents of some lengths, and rows of a store.
 
     ``columns`` stand in the place of those of ``latents.parquet`` that codes alone do not tell.
     """
@@ -37,16 +40,16 @@ def stored(
         "nearest": np.zeros(d_sae), **columns,
     }  # fmt: skip
     documents = {
-        "document": np.arange(len(lengths)), "n_tokens": np.array(lengths),
+        "document": first_document + np.arange(len(lengths)), "n_tokens": np.array(lengths),
         "active": np.array([counts[a:b].sum() for a, b in zip(ends[:-1], ends[1:], strict=True)]),
     }  # fmt: skip
     with hold(root / "codes.json", "c" * 64) as work:
         with CodesWriter(work.path, d_sae) as writer:
-            for rows in np.array_split(dense, 3):
-                token, index = np.nonzero(rows)
-                own = np.bincount(token, minlength=len(rows))
-                writer.append(rows[token, index], index, own)
-        np.save(work.path / ROWS, np.arange(n_tokens))
+            for part in np.array_split(dense, 3):
+                token, index = np.nonzero(part)
+                own = np.bincount(token, minlength=len(part))
+                writer.append(part[token, index], index, own)
+        np.save(work.path / ROWS, np.arange(n_tokens) if rows is None else rows)
         write_table(work.path / DOCUMENTS, documents)
         write_table(work.path / LATENTS, latents)
         facts = {"d_in": 2, "d_sae": d_sae, "n_tokens": n_tokens, "n_documents": len(lengths)}

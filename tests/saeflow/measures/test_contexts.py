@@ -6,12 +6,10 @@ import pytest
 
 from measured import measure, publish_words, table
 from saeflow.files import hash_tree
-from saeflow.measures.codes import DOCUMENTS, LATENTS, ROWS, open_codes
-from saeflow.measures.codes.files import CodesWriter
+from saeflow.measures.codes import open_codes
 from saeflow.measures.contexts import contexts
-from saeflow.measures.sums import write_table
 from saeflow.tokens.store import open_tokens
-from saeflow.work import hold
+from stored_codes import stored
 from tiny_stores import make_tokens
 
 LENGTHS = {"train": [9], "validation": [], "test": [12, 7, 5, 20]}
@@ -29,20 +27,8 @@ def publish(root, dense, status=None):
     starts = FIRST + np.cumsum([0, *LENGTHS["test"][:-1]])
     lengths = np.array(LENGTHS["test"]) - 1
     rows = ordinary + np.repeat(starts, lengths)
-    assert len(dense) == len(rows)
-    record = root / "codes.json"
-    with hold(record, "c" * 64) as work:
-        with CodesWriter(work.path, dense.shape[1]) as writer:
-            token, index = np.nonzero(dense)
-            writer.append(dense[token, index], index, np.bincount(token, minlength=len(dense)))
-        np.save(work.path / ROWS, rows)
-        write_table(work.path / DOCUMENTS, {"document": np.arange(1, 5), "n_tokens": lengths})
-        status = np.full(dense.shape[1], "live") if status is None else np.array(status)
-        write_table(work.path / LATENTS, {"latent": np.arange(dense.shape[1]), "status": status})
-        counts = {"n_tokens": len(rows), "n_documents": 4}
-        work.finish({"d_sae": dense.shape[1], **counts})
-        work.publish()
-    return record
+    stored(root, dense, lengths, status, rows=rows, first_document=1)
+    return root / "codes.json"
 
 
 def slowly(codes, n):

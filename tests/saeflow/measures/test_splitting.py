@@ -1,37 +1,30 @@
 """Who comes from whom in a wider SAE, and where they are active, counted the slow way."""
 
-from contextlib import ExitStack
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from measured import measure
 from pairs_of_saes import coded, of_weights, permuted, random_sae, stores
 from saeflow.measures.codes import open_codes
-from saeflow.measures.splitting import measure_splitting
 from saeflow.metrics.splitting import LEAST, NARROW, WIDE
 from saeflow.sae.saved.load import load_sae
-from saeflow.task import Task
-from saeflow.work import bulk_of, hold
+from saeflow.work import bulk_of
 
 NAMES = ("latent", "active", "main", "n_children", "kept", "absorbed", "children_active")
 
 
 def split(root, pairs):
     """Measure pairs in one pass; return their tables, of the narrower SAE and the wider."""
-    tasks = {}
-    with ExitStack() as stack:
-        for name, (first, second) in pairs.items():
-            work = stack.enter_context(hold(root / name / "splitting.json", name.ljust(64, "0")))
-            both = {key: one for key, one in first.items() if key != "activations"}
-            both |= {f"other_{key}": one for key, one in second.items() if key != "activations"}
-            settings = {"measure": "splitting"}
-            tasks[name] = Task(work.output, work.identity, settings, both, work=work)
-        measure_splitting(list(tasks.values()))
+    each = {
+        name: {"codes": first["codes"], **{f"other_{key}": second[key] for key in ("sae", "codes")}}
+        for name, (first, second) in pairs.items()
+    }
+    saes = {name: first["sae"] for name, (first, _) in pairs.items()}
     return {
         name: tuple(pd.read_parquet(bulk_of(task.output) / file) for file in (NARROW, WIDE))
-        for name, task in tasks.items()
+        for name, task in measure("splitting", root, saes, each=each).items()
     }
 
 

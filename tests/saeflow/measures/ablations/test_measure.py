@@ -3,17 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from measured import measure, table
+from measured import measure, publish_words, table
 from saeflow.errors import DamagedError
 from saeflow.files import hash_tree, read_json
 from saeflow.prompts.prompt import Prompt, write_prompts
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
-from saeflow.tokenizers import publish_tokenizer
 from saeflow.work import bulk_of, hold
-from tiny_models import make_model, make_tokenizer
+from tiny_models import make_model
+from tiny_saes import make_sae, publish_sae
 from tiny_stores import save_model
 
 D, D_SAE, N = 16, 24, 12
@@ -22,27 +19,9 @@ SETTINGS = {"features": 3, "prompts": 5, "seed": 0}
 HOOKS = {"a": "resid_post.1", "b": "resid_post.0", "c": "resid_post.1"}
 
 
-def publish_sae(record, seed, hook):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(D_SAE, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((D_SAE,), -0.5),
-        "W_dec": W_dec, "b_dec": torch.zeros(D),
-    }  # fmt: skip
-    sae = SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, {"hook": hook})
-    with hold(record, f"sae {seed}") as work:
-        save(sae, work.path)
-        work.finish({"hook": hook})
-    return record
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
-    make_tokenizer().save_pretrained(root / "words")
-    with hold(root / "tokenizer.json", "t" * 64) as work:
-        publish_tokenizer(work, root / "words")
-        work.publish()
     rng = np.random.default_rng(0)
     words = [[f"w{i}" for i in rng.integers(3, 61, rng.integers(4, 9))] for _ in range(N)]
     prompts = [Prompt(" ".join(own[:-1]), own[-1]) for own in words]
@@ -51,11 +30,11 @@ def made(tmp_path_factory):
         work.finish({"kind": "last_word", "window": 2, "n_prompts": N})
     shared = {
         "model": save_model(make_model("gpt_neox"), root / "model" / "model.json"),
-        "tokenizer": root / "tokenizer.json",
+        "tokenizer": publish_words(root),
         "prompts": root / "prompts.json",
     }
     saes = {
-        name: publish_sae(root / name / "sae.json", seed, hook)
+        name: publish_sae(root / name, make_sae(D_SAE, D, seed, hook=hook), {"hook": hook})
         for seed, (name, hook) in enumerate(HOOKS.items())
     }
     answers = measure("answers", root / "answers", saes, ANSWERS, **shared)

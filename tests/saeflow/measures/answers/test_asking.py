@@ -11,41 +11,15 @@ from saeflow.measures.answers import lines as lines_module
 from saeflow.measures.answers.asking import Patch, ask
 from saeflow.measures.answers.lines import Question
 from saeflow.models.hooks import Hook
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.sparse.codes import Codes
 from tiny_models import make_model
+from tiny_saes import Rescale, make_sae
 
 D, VOCAB, BOS = 16, 61, 0
 FAMILIES = ["gpt2", "gpt_neox", "llama"]
 WINDOW = 4
 
 
-class Rescale:
-    """Reconstructs x as factor * x; its only latent is always 1."""
-
-    d_sae = 1
-
-    def __init__(self, factor):
-        self.factor = factor
-
-    def encode_sparse(self, x):
-        self.x = x
-        n = len(x)
-        offsets = torch.arange(n + 1, dtype=torch.int32)
-        return Codes(torch.ones(n), torch.zeros(n, dtype=torch.int32), offsets, 1)
-
-    def decode(self, codes):
-        return self.x if self.factor == 1 else self.factor * self.x
-
-
-def make_sae(seed=0, width=40):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(width, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((width,), -0.3),
-        "W_dec": W_dec, "b_dec": torch.zeros(D),
-    }  # fmt: skip
-    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, {})
+SAE = make_sae(40, D, bias=-0.3)
 
 
 def make_question(rng, n, answer, candidates=(), distractor=-1, after=(), bos=True):
@@ -83,7 +57,7 @@ def one(model, sae, questions, hook="resid_post.1", **options):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("hook", ["resid_pre.0", "resid_post.1", "mlp_out.2"])
 def test_every_sum_is_that_of_one_forward_pass_at_a_time(family, hook, questions):
-    model, sae = make_model(family), make_sae()
+    model, sae = make_model(family), SAE
     found = one(model, sae, questions, hook).prompts
     assert found["document"].tolist() == list(range(len(questions)))
     for number, question in enumerate(questions):
@@ -130,15 +104,15 @@ def test_the_loss_on_a_prompt_is_hugging_faces_own(questions):
 def test_without_a_bos_the_second_token_is_the_first_to_be_scored():
     rng = np.random.default_rng(5)
     question, model = make_question(rng, 6, (9,), bos=False), make_model("llama")
-    found = one(model, make_sae(), [question]).prompts
-    hand, _ = asked_by_hand.answers(model, question, "resid_post.1", make_sae())
+    found = one(model, SAE, [question]).prompts
+    hand, _ = asked_by_hand.answers(model, question, "resid_post.1", SAE)
     assert found["ce_tokens"] == 5
     assert found["ce_sae"][0] == pytest.approx(hand["ce"], abs=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_neither_padding_nor_the_size_of_a_batch_changes_anything(family, questions, monkeypatch):
-    model, patches = make_model(family), [patch(make_sae()), patch(Rescale(0.5), "resid_pre.2")]
+    model, patches = make_model(family), [patch(SAE), patch(Rescale(0.5), "resid_pre.2")]
     together = ask(model, patches, questions, window=WINDOW, published_mode=True)
     monkeypatch.setattr(lines_module, "BATCH_LINES", 1)
     for whole, alone in zip(
@@ -153,10 +127,10 @@ def test_neither_padding_nor_the_size_of_a_batch_changes_anything(family, questi
 def test_saes_of_several_hooks_together_give_what_each_gives_alone(questions):
     model = make_model("gpt_neox")
     patches = [
-        patch(make_sae(0), "resid_post.0"),
-        patch(make_sae(1), "mlp_out.1"),
-        patch(make_sae(2), "resid_post.0"),
-        patch(make_sae(3), "mlp_out.1", reads="resid_pre.1"),
+        patch(make_sae(40, seed=0, bias=-0.3), "resid_post.0"),
+        patch(make_sae(40, seed=1, bias=-0.3), "mlp_out.1"),
+        patch(make_sae(40, seed=2, bias=-0.3), "resid_post.0"),
+        patch(make_sae(40, seed=3, bias=-0.3), "mlp_out.1", reads="resid_pre.1"),
     ]
     together = ask(model, patches, questions, window=WINDOW)
     for place, own in enumerate(patches):
@@ -169,9 +143,9 @@ def test_saes_of_several_hooks_together_give_what_each_gives_alone(questions):
 
 def test_what_a_prompt_is_asked_has_no_influence_on_the_others(questions):
     model = make_model("gpt2")
-    whole = one(model, make_sae(), questions).prompts
+    whole = one(model, SAE, questions).prompts
     for number in (0, 3):
-        alone = one(model, make_sae(), [questions[number]]).prompts
+        alone = one(model, SAE, [questions[number]]).prompts
         for name in alone:
             if name != "document":
                 assert alone[name][0] == pytest.approx(whole[name][number], abs=1e-4), name
@@ -186,7 +160,7 @@ def test_the_order_of_candidates_changes_nothing(questions):
         q._replace(candidates=tuple(q.candidates[i] for i in rng.permutation(len(q.candidates))))
         for q in questions
     ]
-    first, other = one(model, make_sae(), questions), one(model, make_sae(), turned)
+    first, other = one(model, SAE, questions), one(model, SAE, turned)
     for name, values in first.prompts.items():
         np.testing.assert_allclose(other.prompts[name], values, atol=1e-5, err_msg=name)
 
@@ -198,7 +172,7 @@ def test_ten_candidates_are_guessed_by_a_model_that_knows_nothing():
     for _ in range(n):
         ten = tuple((int(t),) for t in rng.choice(np.arange(3, VOCAB), 10, replace=False))
         questions.append(make_question(rng, 4, ten[rng.integers(10)], ten))
-    found = one(make_model("gpt2"), make_sae(), questions)
+    found = one(make_model("gpt2"), SAE, questions)
     metrics = formed("answers", {name: v.sum() for name, v in found.prompts.items()})
     error = (0.1 * 0.9 / n) ** 0.5
     assert metrics["chance_of_choice"] == pytest.approx(0.1)
@@ -213,16 +187,16 @@ def test_equally_likely_candidates_share_the_point():
     model = make_model("gpt2")
     model.transformer.ln_f.weight.data.zero_()  # every token has the same logit
     model.transformer.ln_f.bias.data.zero_()
-    assert one(model, make_sae(), [question]).prompts["right_choice_sae"] == 0.25
+    assert one(model, SAE, [question]).prompts["right_choice_sae"] == 0.25
 
 
 def test_the_rest_of_the_sentence_is_summed_where_it_counts(questions):
     """Summed, not averaged: a candidate that is one token longer pays for it."""
     model = make_model("gpt2")
     question = questions[3]
-    with_rest = one(model, make_sae(), [question]).prompts
-    without = one(model, make_sae(), [question._replace(after=())]).prompts
-    hand, _ = asked_by_hand.answers(model, question, "resid_post.1", make_sae())
+    with_rest = one(model, SAE, [question]).prompts
+    without = one(model, SAE, [question._replace(after=())]).prompts
+    hand, _ = asked_by_hand.answers(model, question, "resid_post.1", SAE)
     assert with_rest["right_choice_sae"] == hand["right_choice"]
     # the answer itself is scored the same
     for name in ("log_p_sae", "right_sae", "right_first_sae"):
@@ -233,7 +207,7 @@ def test_the_rest_of_the_sentence_is_summed_where_it_counts(questions):
 
 
 def test_the_ends_of_prompts_are_their_last_ordinary_tokens(questions):
-    model, sae = make_model("llama"), make_sae()
+    model, sae = make_model("llama"), SAE
     found = one(model, sae, questions)
     for number, question in enumerate(questions):
         x = asked_by_hand.activations(model, question.ids, "resid_post.1")
@@ -263,7 +237,7 @@ def test_the_ends_of_prompts_are_their_last_ordinary_tokens(questions):
 
 def test_as_published_the_statistics_are_of_a_second_reconstruction():
     """By hand: five tokens with BOS; the last is in no mean, BOS in all but the loss."""
-    model, sae = make_model("gpt2"), make_sae()
+    model, sae = make_model("gpt2"), SAE
     question = make_question(np.random.default_rng(4), 4, (9,))
     found = one(model, sae, [question], published_mode=True).prompts
     x = asked_by_hand.activations(model, question.ids, "resid_post.1").float()
@@ -293,7 +267,7 @@ def test_as_published_the_statistics_are_of_a_second_reconstruction():
 
 def test_a_prompt_too_short_for_published_means_has_none():
     question = make_question(np.random.default_rng(4), 2, (9,))
-    found = one(make_model("gpt2"), make_sae(), [question], published_mode=True).prompts
+    found = one(make_model("gpt2"), SAE, [question], published_mode=True).prompts
     assert found["published"] == found["published_norm"] == 0
 
 
@@ -310,7 +284,7 @@ def test_predictions_that_are_no_numbers_are_an_error_of_one_sae(questions):
             return x
 
     model = make_model("gpt2")
-    patches = [patch(Broken(1))._replace(name="saes/broken.json"), patch(make_sae())]
+    patches = [patch(Broken(1))._replace(name="saes/broken.json"), patch(SAE)]
     bad, good = ask(model, patches, questions, window=WINDOW)
     (alone,) = ask(model, patches[1:], questions, window=WINDOW)
     assert isinstance(bad, ModelError)

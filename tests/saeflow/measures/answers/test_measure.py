@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from measured import measure, table
+from measured import measure, publish_words, table
 from saeflow.errors import SaeflowError
 from saeflow.files import hash_tree, read_json
 from saeflow.measures.answers.asking import Patch, ask
@@ -15,12 +15,9 @@ from saeflow.measures.answers.measure import questions_of
 from saeflow.models.hooks import Hook
 from saeflow.prompts.encode import encode_prompts
 from saeflow.prompts.prompt import Prompt, write_prompts
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
-from saeflow.sae.sparse.codes import Codes
-from saeflow.tokenizers import publish_tokenizer
 from saeflow.work import bulk_of, hold
 from tiny_models import make_model, make_tokenizer
+from tiny_saes import Rescale, make_sae, publish_sae
 from tiny_stores import save_model
 
 D = 16
@@ -32,18 +29,8 @@ PROMPTS = [
 ]
 
 
-def publish_sae(record, seed, hook="resid_post.1", **header):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(3 * D, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -0.5),
-        "W_dec": W_dec, "b_dec": torch.zeros(D),
-    }  # fmt: skip
-    settings = architecture_settings("relu", {"l1": 0.0})
-    with hold(record, f"sae {seed} {hook}") as work:
-        save(SAE("relu", settings, weights, {"hook": hook, **header}), work.path)
-        work.finish({})
-    return record
+def publish(root, seed, hook="resid_post.1", **header):
+    return publish_sae(root, make_sae(3 * D, D, seed, hook=hook, **header))
 
 
 def publish_prompts(record, prompts, kind="choice", window=2):
@@ -56,17 +43,13 @@ def publish_prompts(record, prompts, kind="choice", window=2):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
-    make_tokenizer().save_pretrained(root / "words")
-    with hold(root / "tokenizer.json", "t" * 64) as work:
-        publish_tokenizer(work, root / "words")
-        work.publish()
     return {
         "model": save_model(make_model("gpt_neox"), root / "model" / "model.json"),
-        "tokenizer": root / "tokenizer.json",
+        "tokenizer": publish_words(root),
         "prompts": publish_prompts(root / "prompts" / "prompts.json", PROMPTS),
         "saes": {
-            "a": publish_sae(root / "a" / "sae.json", 0),
-            "b": publish_sae(root / "b" / "sae.json", 1, "resid_pre.0"),
+            "a": publish(root / "a", 0),
+            "b": publish(root / "b", 1, "resid_pre.0"),
         },
     }
 
@@ -126,11 +109,10 @@ def test_prompt_sets_of_one_pass_do_not_mix(made, tmp_path):
 
 
 def test_an_sae_that_cannot_be_read_or_used_fails_alone(made, tmp_path):
-    bad = publish_sae(tmp_path / "bad" / "sae.json", 7)
+    bad = publish(tmp_path / "bad", 7)
     (bulk_of(bad) / "sae_weights.safetensors").write_bytes(b"")
-    foreign = publish_sae(
-        tmp_path / "foreign" / "sae.json", 8, model={"name": "x", "weights_sha256": "f" * 64}
-    )
+    other = {"name": "x", "weights_sha256": "f" * 64}
+    foreign = publish(tmp_path / "foreign", 8, model=other)
     saes = {"bad": bad, "foreign": foreign, "a": made["saes"]["a"]}
     tasks = run({**made, "saes": saes}, tmp_path / "on", list(saes))
     for name in ("bad", "foreign"):
@@ -142,11 +124,9 @@ def test_an_sae_that_cannot_be_read_or_used_fails_alone(made, tmp_path):
 
 
 def test_a_transcoder_reads_at_its_hook_and_is_put_at_its_target(made, tmp_path):
-    record = publish_sae(
-        tmp_path / "t" / "sae.json", 3, "resid_pre.1", target={"hook": "mlp_out.1"}
-    )
+    record = publish(tmp_path / "t", 3, "resid_pre.1", target={"hook": "mlp_out.1"})
     found = table(run({**made, "saes": {"t": record}}, tmp_path / "on", ["t"])["t"])
-    plain = publish_sae(tmp_path / "p" / "sae.json", 3, "resid_pre.1")
+    plain = publish(tmp_path / "p", 3, "resid_pre.1")
     other = table(run({**made, "saes": {"p": plain}}, tmp_path / "on", ["p"])["p"])
     assert (found["active"] == other["active"]).all()  # they read the same
     assert (found["log_p_sae"] != other["log_p_sae"]).all()
@@ -190,7 +170,7 @@ def test_real_lambada_is_scored_as_hugging_face_scores_whole_texts(real_data):
     prompts = [Prompt(*text.rsplit(" ", 1)) for text in texts]
     questions = questions_of(encode_prompts(tokenizer, prompts, 512), after=False)
     hook = Hook.parse("resid_post.1")
-    (found,) = ask(model, [Patch(Untouched(), hook, hook, "")], questions, window=32)
+    (found,) = ask(model, [Patch(Rescale(), hook, hook, "")], questions, window=32)
     sums = found.prompts
     for number, text in enumerate(texts[:30]):
         whole = [1, *tokenizer(text, add_special_tokens=False)["input_ids"]]
@@ -202,17 +182,3 @@ def test_real_lambada_is_scored_as_hugging_face_scores_whole_texts(real_data):
         assert sums["log_p_sae"][number] == pytest.approx(-n_answer * loss, abs=1e-3)
     assert 0.005 < sums["right_clean"].mean() < 0.03
     np.testing.assert_array_equal(sums["right_sae"], sums["right_clean"])
-
-
-class Untouched:
-    """Gives back what it reads."""
-
-    d_sae = 1
-
-    def encode_sparse(self, x):
-        self.x = x
-        offsets = torch.zeros(len(x) + 1, dtype=torch.int32)
-        return Codes(x.new_zeros(0), torch.zeros(0, dtype=torch.int32), offsets, 1)
-
-    def decode(self, codes):
-        return self.x

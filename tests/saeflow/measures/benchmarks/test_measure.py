@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from measured import table
+from measured import measure, table
 from saeflow.errors import SaeflowError
 from saeflow.files import hash_tree, read_json
-from saeflow.measures.benchmarks.measure import held_out_losses, measure_benchmarks
+from saeflow.measures.benchmarks.measure import held_out_losses
 from saeflow.measures.benchmarks.ngrams import NGrams
 from saeflow.metrics.benchmarks import scores
 from saeflow.models.load import load_model
 from saeflow.models.train_lm import train_lm
-from saeflow.task import Task
 from saeflow.tokens.flags import excluded
 from saeflow.tokens.store import open_tokens
 from saeflow.work import hold
@@ -49,10 +48,7 @@ def model(world, tmp_path_factory):
 def measured(world, model, root):
     """Return the task of a model's benchmarks."""
     inputs = {"model": model, **world._asdict()}
-    with hold(root / "benchmarks.json", "b" * 64) as work:
-        task = Task(work.output, work.identity, {"measure": "benchmarks"}, inputs, work=work)
-        measure_benchmarks([task])
-    return task
+    return measure("benchmarks", root, {"model": model}, **inputs)["model"]
 
 
 @pytest.fixture(scope="module")

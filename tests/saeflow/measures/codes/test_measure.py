@@ -13,8 +13,7 @@ from saeflow.measures.codes import STATUSES, open_codes
 from saeflow.measures.codes.measure import keep_codes
 from saeflow.measures.reconstruction import Evaluated
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
-from saeflow.work import hold
+from tiny_saes import publish_sae
 from tiny_stores import make_store
 
 D_IN, D_SAE = 6, 20
@@ -42,11 +41,7 @@ def activations(tmp_path_factory):
 
 
 def saved(root, **saes):
-    for name, sae in saes.items():
-        with hold(root / name / "sae.json", name) as work:
-            save(sae, work.path)
-            work.finish({})
-    return {name: root / name / "sae.json" for name in saes}
+    return {name: publish_sae(root / name, sae) for name, sae in saes.items()}
 
 
 def run(root, activations, saes, **settings):

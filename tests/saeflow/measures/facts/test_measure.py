@@ -14,10 +14,9 @@ from saeflow.measures.facts.known import AtHook, Tokens, read
 from saeflow.measures.facts.measure import encode, told
 from saeflow.metrics.facts import COLUMNS
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
 from saeflow.tokens.store import open_tokens
-from saeflow.work import hold
 from saeflow.world.facts import Facts
+from tiny_saes import publish_sae
 from tiny_stores import harvest_hooks, make_store, save_model
 from tiny_world import make_world
 
@@ -162,11 +161,10 @@ def world(tmp_path_factory):
     record = save_model(model, root / "model" / "model.json", vocabulary["vocabulary_sha256"])
     activations = harvest_hooks(root / "activations", [HOOK], record, made.tokens)[HOOK]
     rng = np.random.default_rng(0)
-    saes = {name: root / name / "sae.json" for name in ("one", "two")}
-    for name, path in saes.items():
-        with hold(path, name) as work:
-            save(relu(rng.normal(size=(16, 24)), hook=HOOK), work.path)
-            work.finish({})
+    saes = {
+        name: publish_sae(root / name, relu(rng.normal(size=(16, 24)), hook=HOOK))
+        for name in ("one", "two")
+    }
     return {"dataset": made.dataset, "activations": activations}, saes
 
 

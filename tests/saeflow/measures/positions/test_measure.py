@@ -17,25 +17,15 @@ from saeflow.measures.positions.seen import Part
 from saeflow.metrics.positions import ranges
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
-from saeflow.tokens.sequences import Sequences
-from saeflow.work import hold
 from tiny_models import make_model
+from tiny_saes import make_sae, make_sequences, publish_sae
 from tiny_stores import harvest_hooks, make_tokens, save_model
 
 D, HOOK, LENGTH = 16, "resid_post.1", 12
 
 
-def make_sae(seed=0, **metadata):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(3 * D, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -0.5),
-        "W_dec": W_dec, "b_dec": torch.full((D,), 0.1),
-    }  # fmt: skip
-    metadata = {"hook": HOOK, **metadata}
-    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, metadata)
+def an_sae(seed=0, **metadata):
+    return make_sae(3 * D, D, seed, b_dec=0.1, hook=HOOK, **metadata)
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +36,10 @@ def model():
 @pytest.fixture(scope="module")
 def part():
     """Sequences with BOS, one with a separator and two documents, one cut short."""
-    lengths = [12, 12, 7, 2]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    special = np.zeros(offsets[-1], dtype=bool)
-    special[offsets[:-1]] = True
-    special[5] = True
-    documents = np.repeat([3, 4, 8, 9], lengths)
-    documents[6:12] = 4  # begins behind the separator and goes on in the next sequence
-    ids = np.random.default_rng(0).integers(3, 61, offsets[-1])
-    return Part("held_out", Sequences(ids, documents, special, offsets), 100 + np.arange(33))
+    # document 4 begins behind the separator and goes on in the next sequence
+    of = {3: slice(0, 6), 4: slice(6, 24), 8: slice(24, 31), 9: slice(31, 33)}
+    tokens = make_sequences([12, 12, 7, 2], separators=[5], documents=of)
+    return Part("held_out", tokens, 100 + np.arange(33))
 
 
 def one_by_one(model, part, sae, ends):
@@ -118,7 +103,7 @@ def truth_of(part, taken):
 
 @pytest.mark.parametrize("batch_tokens", [24, 4096])
 def test_sums_are_those_of_one_token_at_a_time(model, part, batch_tokens):
-    sae, ends = make_sae(), ranges(LENGTH)
+    sae, ends = an_sae(), ranges(LENGTH)
     expected, taken = one_by_one(model, part, sae, ends)
     patched = PatchedModel(model, Hook.parse(HOOK))
     (found,) = positions(
@@ -145,7 +130,7 @@ def test_sums_are_those_of_one_token_at_a_time(model, part, batch_tokens):
 
 
 def test_the_context_of_a_training_is_a_border_of_ranges(model, part):
-    sae = make_sae(context_length=5)
+    sae = an_sae(context_length=5)
     _, taken = one_by_one(model, part, sae, ranges(LENGTH))
     patched = PatchedModel(model, Hook.parse(HOOK))
     (found,) = positions(patched, [sae], part, truth_of(part, taken), length=LENGTH)
@@ -156,13 +141,6 @@ def test_the_context_of_a_training_is_a_border_of_ranges(model, part):
 LENGTHS = {"train": [12] * 6, "validation": [7], "test": [12, 12, 8, 5]}
 TRAINED = {"train": [5] * 3, "validation": [5], "test": [5]}
 """Documents 0 to 2 of the long sequences' training split, in short ones."""
-
-
-def publish(record, seed, **metadata):
-    with hold(record, f"sae {seed} {sorted(metadata)}") as work:
-        save(make_sae(seed, **metadata), work.path)
-        work.finish({})
-    return record
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +158,7 @@ def made(tmp_path_factory, model):
     }
     lengths = {"short": 5, "long": 12}
     saes = {
-        name: publish(root / name / "sae.json", seed, context_length=lengths.get(name), **facts)
+        name: publish_sae(root / name, an_sae(seed, context_length=lengths.get(name), **facts))
         for seed, (name, facts) in enumerate(own.items())
     }
     inputs = {"activations": activations, "model": record, "tokens": tokens, "clean": clean.output}

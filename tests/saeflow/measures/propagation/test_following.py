@@ -20,6 +20,7 @@ from saeflow.metrics.propagation import (
 from saeflow.sae.sparse.codes import Codes
 from saeflow.tokens.sequences import Sequences
 from tiny_models import make_model
+from tiny_saes import make_sequences
 
 VOCAB = 61
 
@@ -45,15 +46,7 @@ class Shrunk:
 
 @pytest.fixture(scope="module")
 def tokens():
-    rng = np.random.default_rng(0)
-    lengths = [12, 7, 12, 9, 3]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    special = np.zeros(offsets[-1], dtype=bool)
-    special[offsets[:-1]] = True  # a BOS
-    special[5] = True  # a separator within the first sequence
-    documents = np.repeat(np.arange(5), lengths)
-    documents[5:12] = 9
-    return Sequences(rng.integers(3, VOCAB, offsets[-1]), documents, special, offsets)
+    return make_sequences([12, 7, 12, 9, 3], separators=[5], documents={9: slice(5, 12)})
 
 
 def placed(*saes):

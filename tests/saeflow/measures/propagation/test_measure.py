@@ -1,21 +1,15 @@
 """The measurement as a job: from saved SAEs at several hooks to sums on disk."""
 
-from contextlib import ExitStack
-
 import pandas as pd
 import pytest
-import torch
 
-from measured import table, values
+from measured import measure, table, values
 from saeflow import paths
 from saeflow.errors import SaeflowError
 from saeflow.files import hash_tree
-from saeflow.measures.propagation.measure import measure_propagation
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
-from saeflow.task import Task
-from saeflow.work import bulk_of, hold
+from saeflow.work import bulk_of
 from tiny_models import make_model
+from tiny_saes import make_sae, publish_sae
 from tiny_stores import make_tokens, save_model
 
 D = 16
@@ -24,21 +18,11 @@ HOOKS = ("resid_post.0", "resid_post.1", "resid_post.2")
 SAES = [(hook, recipe) for hook in HOOKS for recipe in ("weak", "strong")]
 
 
-def publish_sae(root, hook, recipe, **metadata):
+def publish(root, hook, recipe, **metadata):
     place = {"model": "m", "dataset": "d", "packing": "p", "hook": hook, "sae": recipe, "seed": 0}
-    record = root / paths.fill(paths.SAE, **place)
-    g = torch.Generator().manual_seed(len(hook + recipe) + int(hook[-1]))
-    W_dec = torch.nn.functional.normalize(torch.randn(3 * D, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -0.1),
-        "W_dec": W_dec * 0.2, "b_dec": torch.zeros(D),
-    }  # fmt: skip
-    settings = architecture_settings("relu", {"l1": 0.0})
-    sae = SAE("relu", settings, weights, {"hook": hook, **metadata})
-    with hold(record, f"{hook} {recipe}") as work:
-        save(sae, work.path)
-        work.finish({})
-    return record
+    seed = len(hook + recipe) + int(hook[-1])
+    sae = make_sae(3 * D, D, seed, bias=-0.1, scale=0.2, hook=hook, **metadata)
+    return publish_sae((root / paths.fill(paths.SAE, **place)).parent, sae)
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +31,22 @@ def made(tmp_path_factory):
     return {
         "model": save_model(make_model("gpt_neox"), root / "model" / "model.json"),
         "tokens": make_tokens(root / "tokens", LENGTHS),
-        "saes": {key: publish_sae(root, *key) for key in SAES},
+        "saes": {key: publish(root, *key) for key in SAES},
     }
 
 
 def run(made, place, wanted, tokens=1000):
     """Measure some SAEs in one pass, each with all at later hooks; return their tasks."""
-    tasks = {}
-    with ExitStack() as stack:
-        for key in wanted:
-            others = [record for other, record in made["saes"].items() if other[0] > key[0]]
-            work = stack.enter_context(hold(place / "-".join(key) / "propagation.json", "0" * 64))
-            inputs = {"sae": made["saes"][key], "others": others}
-            inputs |= {name: made[name] for name in ("model", "tokens")}
-            settings = {"measure": "propagation", "tokens": tokens}
-            tasks[key] = Task(work.output, work.identity, settings, inputs, work=work)
-        measure_propagation(list(tasks.values()))
-    return tasks
+    saes, names = made["saes"], {key: "-".join(key) for key in wanted}
+    each = {
+        name: {"others": [record for other, record in saes.items() if other[0] > key[0]]}
+        for key, name in names.items()
+    }
+    tasks = measure(
+        "propagation", place, {name: saes[key] for key, name in names.items()}, {"tokens": tokens},
+        each=each, model=made["model"], tokens=made["tokens"],
+    )  # fmt: skip
+    return {key: tasks[name] for key, name in names.items()}
 
 
 def test_each_sae_has_sums_of_itself_and_of_every_later_one(made, tmp_path):
@@ -102,7 +85,7 @@ def test_as_many_tokens_are_measured_as_are_wanted(made, tmp_path):
 def test_an_sae_that_does_not_fit_fails_with_those_that_want_it(made, tmp_path, how):
     foreign = {"model": {"name": "other", "weights_sha256": "f" * 64}}
     key = ("resid_post.1", "weak")
-    bad = publish_sae(tmp_path, *key, **(foreign if how == "of another model" else {}))
+    bad = publish(tmp_path, *key, **(foreign if how == "of another model" else {}))
     if how == "damaged":
         (bulk_of(bad) / "sae_weights.safetensors").write_bytes(b"")
     saes = {**made["saes"], key: bad}
