@@ -34,14 +34,11 @@ logger = logging.getLogger(__name__)
 def measure_clean(tasks: Sequence[Task]) -> None:
     """Measure hooks of one model and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``model`` and the ``tokens`` to predict; ``activations`` of each
-        task's hook on these tokens. Settings: ``tokens``, how many; None for all. Works get
-        `Losses`; records say how much the losses with stored activations differ from the running
-        model's: ``storage_error_max``, the largest absolute difference of a token's
-        log-probability, and ``storage_error_mean``, the mean added loss, both in nats.
+    Inputs: ``model`` and the ``tokens`` to predict; ``activations`` of each task's hook on these
+    tokens. Settings: ``tokens``, how many; None for all. Works get `Losses`; records say how much
+    the losses with stored activations differ from the running model's: ``storage_error_max``, the
+    largest absolute difference of a token's log-probability, and ``storage_error_mean``, the mean
+    added loss, both in nats.
     """
     from saeflow.models.load import load_model_once
 

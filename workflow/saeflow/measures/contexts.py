@@ -24,12 +24,9 @@ from saeflow.tokens.store import open_tokens
 def measure_contexts(tasks: Sequence[Task]) -> None:
     """Show where latents of SAEs are most active, and finish the tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``codes`` of each SAE; ``tokens`` and the ``tokenizer`` that made
-        them. Settings: those of `saeflow.config.sections.Contexts`. Works get
-        ``contexts.parquet``: what `contexts` returns, with ``before``, ``token`` and ``after``.
+    Inputs: ``codes`` of each SAE; ``tokens`` and the ``tokenizer`` that made them. Settings: those
+    of `saeflow.config.sections.Contexts`. Works get ``contexts.parquet``: what `contexts` returns,
+    with ``before``, ``token`` and ``after``.
     """
     from saeflow.models.load import load_tokenizer
 

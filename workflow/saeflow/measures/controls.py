@@ -50,12 +50,8 @@ _SMALLEST = 1e-30
 def measure_controls(tasks: Sequence[Task]) -> None:
     """Measure SAEs of one model beside their controls, hook by hook, and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Settings ``tokens``, how many of the split are enough, and ``seed`` of the
-        random errors; inputs as of `saeflow.measures.language.measure_language`. Works get
-        ``documents.parquet``.
+    Settings ``tokens``, how many of the split are enough, and ``seed`` of the random errors; inputs
+    as of `saeflow.measures.language.measure_language`. Works get ``documents.parquet``.
     """
     measure_each_hook(tasks, _measure)
 

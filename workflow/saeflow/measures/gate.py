@@ -46,12 +46,8 @@ _CENTRED = "center"
 def measure_gate(tasks: Sequence[Task]) -> None:
     """Hold SAEs of any hooks of a model against it, and finish their tasks or let them fail.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Setting ``tokens``, how many of the split are enough; inputs ``sae``, ``model``
-        and ``tokens``. Works get ``documents.parquet``; records have ``l0_stated`` where there is
-        one.
+    Setting ``tokens``, how many of the split are enough; inputs ``sae``, ``model`` and ``tokens``.
+    Works get ``documents.parquet``; records have ``l0_stated`` where there is one.
     """
     from saeflow.models.load import load_model_once
 

@@ -28,12 +28,8 @@ from saeflow.tokens.sequences import BATCH_TOKENS, Sequences
 def measure_language(tasks: Sequence[Task]) -> None:
     """Measure SAEs of one hook in the model and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: those of `load_at_hook`; the ``tokens`` to predict, of which the
-        activations are; ``clean``, the losses with what stands there by itself. Works get
-        ``documents.parquet``.
+    Inputs: those of `load_at_hook`; the ``tokens`` to predict, of which the activations are;
+    ``clean``, the losses with what stands there by itself. Works get ``documents.parquet``.
     """
     inputs = tasks[0].inputs
     if (at := load_at_hook(tasks)) is None:

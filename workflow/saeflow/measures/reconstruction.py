@@ -97,12 +97,8 @@ class Reconstruction(NamedTuple):
 def measure_reconstruction(tasks: Sequence[Task]) -> None:
     """Measure SAEs of one hook and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``sae``, ``activations`` to measure on, and ``target``, the
-        activations that they predict, if they are transcoders. Works get ``documents.parquet`` and
-        ``latents.parquet``.
+    Inputs: ``sae``, ``activations`` to measure on, and ``target``, the activations that they
+    predict, if they are transcoders. Works get ``documents.parquet`` and ``latents.parquet``.
     """
     inputs, machine = tasks[0].inputs, device.pick()
     tokens = evaluated(inputs["activations"], inputs.get("target"))

@@ -55,15 +55,12 @@ class Descent(NamedTuple):
 def measure_splitting(tasks: Sequence[Task]) -> None:
     """Count where descendants are active, and finish tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of pairs of SAEs of two widths. Inputs: ``sae`` and ``codes`` of the first, and
-        ``other_sae`` and ``other_codes``. Works get ``narrow.parquet``, a row per live latent of
-        the narrower SAE: latent, active (tokens), main and main_cosine, n_children; and tokens on
-        which it is active: kept, with its main latent, and absorbed, without that but with a child;
-        and on which a child is active at all, children_active; and ``wide.parquet``: latent,
-        active, parent, cosine, and together, tokens on which both are. -1 for no latent.
+    The pairs are of two widths. Inputs: ``sae`` and ``codes`` of the first, and ``other_sae`` and
+    ``other_codes``. Works get ``narrow.parquet``, a row per live latent of the narrower SAE:
+    latent, active (tokens), main and main_cosine, n_children; and tokens on which it is active:
+    kept, with its main latent, and absorbed, without that but with a child; and on which a child is
+    active at all, children_active; and ``wide.parquet``: latent, active, parent, cosine, and
+    together, tokens on which both are. -1 for no latent.
     """
     sides = Sides()
     with threadpool_limits(1, user_api="blas"):

@@ -37,14 +37,11 @@ _STREAM_PROMPTS = 32
 def measure_ablations(tasks: Sequence[Task]) -> None:
     """Ablate features of SAEs in a model, and finish the tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``sae``; ``prompts``; ``answers`` of this SAE to them; ``model`` and
-        its ``tokenizer``, which all share. Settings: those of
-        `saeflow.config.sections.Ablations`. Works get ``effects.parquet`` and ``sets.parquet``
-        (`saeflow.measures.ablations.ablate.Found`), ``features.parquet`` (why each feature was
-        chosen, and what it is about) and ``contexts.parquet``.
+    Inputs: ``sae``; ``prompts``; ``answers`` of this SAE to them; ``model`` and its ``tokenizer``,
+    which all share. Settings: those of `saeflow.config.sections.Ablations`. Works get
+    ``effects.parquet`` and ``sets.parquet`` (`saeflow.measures.ablations.ablate.Found`),
+    ``features.parquet`` (why each feature was chosen, and what it is about) and
+    ``contexts.parquet``.
     """
     from saeflow.models.load import load_model_once, load_tokenizer
 

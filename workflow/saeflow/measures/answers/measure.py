@@ -35,13 +35,10 @@ _END_CHARACTERS = 160
 def measure_answers(tasks: Sequence[Task]) -> None:
     """Ask a model with SAEs of all its hooks the prompts of some sets, and finish the tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``sae``, ``prompts``, and ``model`` with its ``tokenizer``, which all
-        share. Works get ``documents.parquet`` (the sums of `saeflow.metrics.answers` by prompt),
-        ``prompts.parquet`` (the ends of prompts, and what was answered) and ``features.parquet``
-        (which latents are active at the ends of which prompts).
+    Inputs: ``sae``, ``prompts``, and ``model`` with its ``tokenizer``, which all share. Works get
+    ``documents.parquet`` (the sums of `saeflow.metrics.answers` by prompt), ``prompts.parquet``
+    (the ends of prompts, and what was answered) and ``features.parquet`` (which latents are active
+    at the ends of which prompts).
     """
     from saeflow.models.load import load_model_once, load_tokenizer
 

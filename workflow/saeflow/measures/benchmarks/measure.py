@@ -36,11 +36,8 @@ ORDERS = {1: "unigram", 2: "bigram", 3: "trigram", 4: "fourgram"}
 def measure_benchmarks(tasks: Sequence[Task]) -> None:
     """Measure models and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Inputs: ``model``, its ``tokenizer``, a generated ``dataset`` and its ``tokens``. Works get
-        ``documents.parquet`` (`held_out_losses`) and ``prompts.parquet`` (`answer_prompts`).
+    Inputs: ``model``, its ``tokenizer``, a generated ``dataset`` and its ``tokens``. Works get
+    ``documents.parquet`` (`held_out_losses`) and ``prompts.parquet`` (`answer_prompts`).
     """
     for task in tasks:
         with task.attempt():

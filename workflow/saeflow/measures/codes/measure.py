@@ -66,13 +66,10 @@ class Kept(NamedTuple):
 def measure_codes(tasks: Sequence[Task]) -> None:
     """Write the codes of SAEs of one model, hook by hook, and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``sae`` and ``activations``, of crosscoders also ``joined_01`` and so
-        on. Settings: ``tokens``, how many; ``least`` and ``duplicate`` of `status_of`. Works get
-        the files of `saeflow.measures.codes.StoredCodes`; ``latents.parquet`` has what `Kept` has,
-        the norm of each decoder row, and what `status_of` tells.
+    Inputs: ``sae`` and ``activations``, of crosscoders also ``joined_01`` and so on. Settings:
+    ``tokens``, how many; ``least`` and ``duplicate`` of `status_of`. Works get the files of
+    `saeflow.measures.codes.StoredCodes`; ``latents.parquet`` has what `Kept` has, the norm of each
+    decoder row, and what `status_of` tells.
 
     Notes
     -----

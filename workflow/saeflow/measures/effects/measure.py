@@ -60,13 +60,9 @@ class Effects(NamedTuple):
 def measure_effects(tasks: Sequence[Task]) -> None:
     """Measure the latents of SAEs of one model, hook by hook, and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``sae``; ``model`` and the ``tokens`` to predict; ``activations`` of
-        the hook on these tokens; ``target``, the activations that transcoders predict, from which
-        their latents are taken out. Settings: those of `saeflow.config.sections.Effects`. Works
-        get ``latents.parquet``.
+    Inputs: ``sae``; ``model`` and the ``tokens`` to predict; ``activations`` of the hook on these
+    tokens; ``target``, the activations that transcoders predict, from which their latents are taken
+    out. Settings: those of `saeflow.config.sections.Effects`. Works get ``latents.parquet``.
     """
     measure_each_hook(tasks, _measure)
 

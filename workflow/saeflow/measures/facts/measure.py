@@ -50,12 +50,8 @@ class Told(NamedTuple):
 def measure_facts(tasks: Sequence[Task]) -> None:
     """Measure SAEs of one model, hook by hook, and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``sae``, ``activations`` and the generated ``dataset`` that these are
-        of. Settings: ``tokens``, ``words`` and ``least``. Works get ``facts.parquet`` and
-        ``counts.parquet``.
+    Inputs: ``sae``, ``activations`` and the generated ``dataset`` that these are of. Settings:
+    ``tokens``, ``words`` and ``least``. Works get ``facts.parquet`` and ``counts.parquet``.
     """
     measure_each_hook(tasks, partial(_measure, {}))
 

@@ -56,13 +56,10 @@ class _Read(NamedTuple):
 def measure_lenses(tasks: Sequence[Task]) -> None:
     """Score the tasks of labelled texts with lenses at hooks of a model, and finish the tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Settings ``tokens`` and ``seed`` of `saeflow.config.sections.Lenses`. Inputs:
-        ``states`` of each task's hook, ``labelled``, and ``model`` with its ``tokenizer``, which
-        all share. Works get ``fits.parquet`` and ``scores.parquet`` as those of probes do, with no
-        row where no task has words.
+    Settings ``tokens`` and ``seed`` of `saeflow.config.sections.Lenses`. Inputs: ``states`` of each
+    task's hook, ``labelled``, and ``model`` with its ``tokenizer``, which all share. Works get
+    ``fits.parquet`` and ``scores.parquet`` as those of probes do, with no row where no task has
+    words.
     """
     from saeflow.models.load import load_model_once, load_tokenizer
 

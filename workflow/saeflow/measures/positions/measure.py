@@ -54,14 +54,10 @@ class Gathered(NamedTuple):
 def measure_positions(tasks: Sequence[Task]) -> None:
     """Measure SAEs of one model, hook by hook, and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``sae``; ``model`` and ``tokens``; ``activations`` of the hook on
-        these, and ``target`` of transcoders; ``clean``, the losses with these activations;
-        ``trained_on``, each SAE's own: the tokens of its training, where they are of the same
-        dataset. Settings: ``tokens`` and ``seen``. Works get ``documents.parquet``,
-        ``positions.parquet`` and ``exact.parquet``.
+    Inputs: ``sae``; ``model`` and ``tokens``; ``activations`` of the hook on these, and ``target``
+    of transcoders; ``clean``, the losses with these activations; ``trained_on``, each SAE's own:
+    the tokens of its training, where they are of the same dataset. Settings: ``tokens`` and
+    ``seen``. Works get ``documents.parquet``, ``positions.parquet`` and ``exact.parquet``.
     """
     measure_each_hook(tasks, _measure)
 

@@ -29,12 +29,9 @@ from saeflow.work import published
 def measure_propagation(tasks: Sequence[Task]) -> None:
     """Measure SAEs of all hooks of a model and finish their tasks.
 
-    Parameters
-    ----------
-    tasks
-        Of one pass. Inputs: ``sae``, ``others`` (SAEs at later hooks), ``model`` and ``tokens``.
-        Works get ``documents.parquet``, ``pairs.parquet`` (sums per document, with ``hook`` and
-        ``sae`` of the later SAE) and ``ratios.parquet`` (counts of ratios by bin).
+    Inputs: ``sae``, ``others`` (SAEs at later hooks), ``model`` and ``tokens``. Works get
+    ``documents.parquet``, ``pairs.parquet`` (sums per document, with ``hook`` and ``sae`` of the
+    later SAE) and ``ratios.parquet`` (counts of ratios by bin).
     """
     from saeflow.models.load import load_model_once
 
