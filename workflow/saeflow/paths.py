@@ -28,6 +28,13 @@ MEASUREMENT_OF_PAIR = (
     SAE_DIRECTORY + "/on/{eval_dataset}/{eval_packing}/with/{with_model}/{with_dataset}"
     "/{with_packing}/{with_hook}/{with_sae}/seed-{with_seed}/{measure}.json"
 )
+MEASUREMENTS = {
+    "sae": MEASUREMENT,
+    "model": MEASUREMENT_OF_MODEL,
+    "hook": MEASUREMENT_OF_HOOK,
+    "pair": MEASUREMENT_OF_PAIR,
+}
+"""By what a measure is of."""
 PROMPTS = RESULTS + "/prompts/{prompts}/prompts.json"
 LABELLED = RESULTS + "/labelled/{labelled}/labelled.json"
 ON_PROMPTS, ON_LABELLED = "prompts", "labelled"

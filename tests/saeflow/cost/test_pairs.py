@@ -23,7 +23,7 @@ def pair(plan):
 
     def make(seed=0, measure="similarity", **other):
         second = {paths.WITH[name]: one for name, one in {**SAE, "seed": seed + 1, **other}.items()}
-        return made.measurement_of_pair(measure, **SAE, seed=seed, **second, **ON)
+        return made.measurement(measure, **SAE, seed=seed, **second, **ON)
 
     return make
 

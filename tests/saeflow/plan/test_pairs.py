@@ -30,7 +30,7 @@ def pair(plan, **other):
     name = next(iter(plan.config["saes"]))
     first = {**SAE, "sae": name, "seed": 0}
     second = {paths.WITH[key]: value for key, value in {**first, **other}.items()}
-    return plan.measurement_of_pair("facts", **first, **second, **ON)
+    return plan.measurement("facts", **first, **second, **ON)
 
 
 def test_what_both_saes_of_a_pair_share_is_read_once(plan):

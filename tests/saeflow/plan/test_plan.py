@@ -170,13 +170,13 @@ def test_states_are_of_their_hook_and_lenses_read_them(config):
     plan = make_plan(config)
     on = {"eval_dataset": "reviews", "eval_packing": ON_LABELLED}
     one, other = (
-        plan.measurement_of_hook("states", model="small", hook=hook, **on)
+        plan.measurement("states", model="small", hook=hook, **on)
         for hook in ("resid_post.1", "mlp_out.0")
     )
     assert one.identity != other.identity and one.place == other.place
     assert one.settings["hook"] == "resid_post.1" and one.settings["pooling"] == ["last"]
     assert list(one.inputs) == ["model", "tokenizer", "labelled"]
-    lens = plan.measurement_of_hook("lenses", model="small", hook="resid_post.1", **on)
+    lens = plan.measurement("lenses", model="small", hook="resid_post.1", **on)
     assert lens.inputs["states"] is one and "hook" not in lens.settings
-    clean = plan.measurement_of_hook("clean", model="small", hook="resid_post.1", **ON)
+    clean = plan.measurement("clean", model="small", hook="resid_post.1", **ON)
     assert "hook" not in clean.settings  # its activations are the hook's

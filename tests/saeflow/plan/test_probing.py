@@ -26,13 +26,13 @@ def probes(**probing):
     config["labelled"] = {"reviews": {"path": "reviews.csv"}}
     config.setdefault("measures", {})["probing"] = probing or {}
     plan = Plan(resolve(config, file="study.yaml"), file="study.yaml")
-    return plan, plan.measurement_of_hook("dense_probes", **HOOK, **ON)
+    return plan, plan.measurement("dense_probes", **HOOK, **ON)
 
 
 def test_states_of_the_hook_and_labelled_texts_are_read_in_one_pass_for_all_hooks():
     plan, made = probes()
     assert made.inputs == {
-        "states": plan.measurement_of_hook("states", **HOOK, **ON),
+        "states": plan.measurement("states", **HOOK, **ON),
         "labelled": plan.labelled("reviews"),
     }
     assert made.place["hook"] == OF_A_MODEL
@@ -55,4 +55,4 @@ def test_without_probing_they_are_left_out():
     config.setdefault("measures", {})["probing"] = None
     plan = Plan(resolve(config, file="study.yaml"), file="study.yaml")
     with pytest.raises(ConfigError, match="measures > probing"):
-        plan.measurement_of_hook("dense_probes", **HOOK, **ON)
+        plan.measurement("dense_probes", **HOOK, **ON)

@@ -24,14 +24,11 @@ def find_defined(plan: Plan, record: Path) -> Result | None:
         paths.TOKENS: plan.tokens,
         paths.ACTIVATIONS: plan.activations,
         paths.SAE: plan.sae,
-        paths.MEASUREMENT: plan.measurement,
-        paths.MEASUREMENT_OF_MODEL: plan.measurement_of_model,
-        paths.MEASUREMENT_OF_HOOK: plan.measurement_of_hook,
-        paths.MEASUREMENT_OF_PAIR: plan.measurement_of_pair,
     }
+    if record.stem in MEASURES:
+        finders[paths.MEASUREMENTS[MEASURES[record.stem].of]] = plan.measurement
     for pattern, find in finders.items():
-        wildcards = match(pattern, record)
-        if wildcards and wildcards.get("measure", next(iter(MEASURES))) in MEASURES:
+        if wildcards := match(pattern, record):
             try:
                 return find(**wildcards)
             except ConfigError:

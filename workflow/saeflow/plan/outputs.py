@@ -22,7 +22,6 @@ STYLE = SOURCE_ROOT / "saeflow" / "figures" / "saeflow.mplstyle"
 PAGE = SOURCE_ROOT / "saeflow" / "report"
 SAE, SIMULATION = "sae", "simulation"
 """Kinds of results that tables read, besides measures."""
-_OF_MODEL, _OF_HOOK, _OF_PAIR = "model", "hook", "pair"
 _UNPACKED = {PROMPTS: paths.ON_PROMPTS, LABELLED: paths.ON_LABELLED}
 _ASIDE = (ON, OTHERS, WITH, *_UNPACKED)
 
@@ -138,20 +137,14 @@ class Outputs:
     def _measured(self, study: str, kind: str, row: Row) -> Result:
         """Return what a measure adds up for a row of a study."""
         sae = {name: value for name, value in row.items() if name not in _ASIDE}
-        if MEASURES[kind].of == _OF_MODEL:
+        if MEASURES[kind].of == "model":
             on = {"dataset": row["dataset"], "packing": row["packing"]}
         else:
             on = row.get(ON) or self._section(study)["evaluate_on"]
         place = {"eval_dataset": on["dataset"], "eval_packing": on["packing"]}
         for key in _UNPACKED.keys() & row.keys():
             place = {"eval_dataset": row[key], "eval_packing": _UNPACKED[key]}
-        if MEASURES[kind].of == _OF_MODEL:
-            return self.plan.measurement_of_model(kind, model=row["model"], **place)
-        if MEASURES[kind].of == _OF_HOOK:
-            of = {"model": row["model"], "hook": row["hook"], **place}
-            return self.plan.measurement_of_hook(kind, **of)
-        if MEASURES[kind].of == _OF_PAIR:
-            return self.plan.measurement_of_pair(kind, **place, **sae, **_with(row[WITH]))
+        sae |= {paths.WITH[name]: value for name, value in row.get(WITH, {}).items()}
         return self.plan.measurement(kind, others=row.get(OTHERS, ()), **place, **sae)
 
     def _simulation(self, study: str) -> Result:
@@ -299,11 +292,6 @@ class Outputs:
                 if store.rule == HARVEST:
                     readers.setdefault(store, []).append(result)
         return [_release(store, tuple(after)) for store, after in readers.items()]
-
-
-def _with(other: Row) -> Row:
-    """Return the wildcards of the second SAE of a pair."""
-    return {paths.WITH[name]: value for name, value in other.items()}
 
 
 def _release(store: Result, readers: tuple[Result, ...]) -> Result:

@@ -6,7 +6,7 @@ what people look at, `saeflow.plan.passes` says which jobs make it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from saeflow import paths
@@ -21,7 +21,7 @@ from saeflow.plan.sources import Sources
 from saeflow.sae.formats import is_imported
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
-_OF_EACH = ("trained_on", "others", "gate", "codes")
+_OF_EACH = ("sae", "trained_on", "gate", "codes")
 """What a measure reads that is each SAE's own."""
 
 _OF_A_HOOK = {"activations", "states"}
@@ -32,6 +32,15 @@ GATE = "gate"
 
 _OTHER = "other_"
 """What the inputs of the second SAE of a pair begin with."""
+
+_SAE = tuple(paths.WITH)
+_WILDCARDS = {
+    "model": ("model",),
+    "hook": ("model", "hook"),
+    "sae": _SAE,
+    "pair": (*_SAE, *paths.WITH.values()),
+}
+"""What tells of which model, hook, SAE or pair a measurement is."""
 
 OF_A_MODEL = "model"
 """In the place of the hook where a measurement is of a language model, or of all its hooks."""
@@ -58,7 +67,7 @@ class Plan(Sources):
                 settings={**{name: stored[name] for name in names}, "hook": hook},
                 inputs={
                     "model": self.model(model),
-                    "tokens": self.tokens(self.tokenizer_name(model), dataset, packing),
+                    "tokens": self.tokens_of(model, dataset, packing),
                 },
                 code_roots=_LIVE if stored["live"] else (),
                 suffix=".zarr",
@@ -120,7 +129,7 @@ class Plan(Sources):
         if tuning["solver"] == "kl_mse":
             model, on = place["model"], (place["dataset"], place["packing"])
             inputs["model"] = self.model(model)
-            inputs["tokens"] = self.tokens(self.tokenizer_name(model), *on)
+            inputs["tokens"] = self.tokens_of(model, *on)
         return Result(
             rule="finetune_saes",
             place=place,
@@ -135,7 +144,7 @@ class Plan(Sources):
         """Return the activations that a transcoder predicts."""
         if recipe.get("target") is None:
             return None
-        return self.activations(**{**place, "hook": target_hook(place["hook"], recipe["target"])})
+        return self.activations(**{**place, "hook": _predicted(recipe, place)})
 
     def _joined(self, recipe: Mapping[str, Any], place: Mapping[str, str]) -> dict[str, Result]:
         """Return the activations that a crosscoder reads beside those of its hook."""
@@ -154,9 +163,9 @@ class Plan(Sources):
         eval_dataset: str,
         eval_packing: str,
         others: Iterable[Mapping[str, Any]] = (),
-        **sae: Any,
+        **of: Any,
     ) -> Result:
-        """Return the sums that a measure adds up for an SAE on a dataset's test split.
+        """Return the sums that a measure adds up on a dataset's test split.
 
         Parameters
         ----------
@@ -166,39 +175,62 @@ class Plan(Sources):
             What to measure on; for prompts and labelled texts their name, and one of
             `saeflow.paths.NOT_PACKED`.
         others
-            The wildcards of other SAEs that are read too.
-        **sae
-            The wildcards of `sae`.
+            The wildcards of other SAEs that are read too, where it is of an SAE.
+        **of
+            The wildcards of an SAE, of a pair those of the second besides, by the names in
+            `saeflow.paths.WITH`; of a hook or a model its own are enough.
         """
         on = {"eval_dataset": eval_dataset, "eval_packing": eval_packing}
+        of = {name: of[name] for name in _WILDCARDS[MEASURES[measure].of]}
+        key = (measure, *map(str, of.values()), *on.values())
+        return self._once(key, lambda: self._measurement(measure, of, on, tuple(others)))
 
-        def build() -> Result:
-            recipe = self._entry("saes", sae["sae"].partition("~")[0])
-            made = self.sae(**sae)
-            inputs = self._read_by(measure, recipe, {**sae, **on})
-            together = MEASURES[measure].together
-            place = _place(measure, sae["model"], sae["hook"], on)
-            if gate := self._gate(measure, recipe, sae, on):
+    def _measurement(
+        self,
+        measure: str,
+        of: Mapping[str, Any],
+        on: Mapping[str, str],
+        others: tuple[Mapping[str, Any], ...],
+    ) -> Result:
+        about = MEASURES[measure]
+        sides = {"": {name: of[name] for name in paths.WITH if name in of}}
+        if about.of == "pair":
+            sides[_OTHER] = {name: of[wildcard] for name, wildcard in paths.WITH.items()}
+        inputs: dict[str, Any] = {}
+        modules: list[str] = []
+        for prefix, one in sides.items():
+            recipe, read = {}, {}
+            if "sae" in one:
+                recipe = self._entry("saes", one["sae"].partition("~")[0])
+                read["sae"] = self.sae(**one)
+                modules += architecture_modules(recipe)
+            read |= self._read_by(measure, recipe, {**one, **on})
+            own = {name: result for name, result in read.items() if inputs.get(name) is not result}
+            inputs |= {prefix + name: result for name, result in own.items()}  # the rest is shared
+        settings = self._measuring(measure)
+        if about.of == "hook" and not _OF_A_HOOK & {*about.reads}:
+            settings["hook"] = of["hook"]
+        apart = ()
+        if about.of == "sae":
+            if gate := self._gate(measure, recipe, of, on):
                 inputs["gate"] = gate
-            modules = architecture_modules(recipe)
+            if not about.together:  # those of one pass are measured on the same
+                shared = (str(one.output) for name, one in inputs.items() if name not in _OF_EACH)
+                apart = tuple(shared)
             if others:
                 inputs["others"] = tuple(self.sae(**other) for other in others)
-                names = {other["sae"].partition("~")[0] for other in others}
-                recipes = (self._entry("saes", name) for name in sorted(names))
-                modules = (*modules, *(m for one in recipes for m in architecture_modules(one)))
-            return Result(
-                rule="measure",
-                place=place,
-                output=paths.fill(paths.MEASUREMENT, **sae, **on, measure=measure),
-                settings=self._measuring(measure),
-                inputs={"sae": made, **inputs},
-                code_roots=(MEASURES[measure].compute, *dict.fromkeys(modules)),
-                suffix="",
-                apart=() if together else _shared(inputs),
-            )
-
-        names = tuple(str(value) for value in sae.values())
-        return self._once((measure, *names, *on.values()), build)
+                for name in sorted({other["sae"].partition("~")[0] for other in others}):
+                    modules += architecture_modules(self._entry("saes", name))
+        return Result(
+            rule="measure",
+            place=_place(measure, of, on),
+            output=paths.fill(paths.MEASUREMENTS[about.of], **of, **on, measure=measure),
+            settings=settings,
+            inputs=inputs,
+            code_roots=(about.compute, *dict.fromkeys(modules)),
+            suffix="",
+            apart=apart,
+        )
 
     def _gate(
         self,
@@ -221,131 +253,36 @@ class Plan(Sources):
             return None
         return self.measurement(GATE, **{**sae, "sae": sae["sae"].partition("~")[0]}, **on)
 
-    def measurement_of_model(
-        self, measure: str, *, model: str, eval_dataset: str, eval_packing: str
-    ) -> Result:
-        """Return the sums that a measure adds up for a language model itself."""
-        on = {"eval_dataset": eval_dataset, "eval_packing": eval_packing}
-
-        def build() -> Result:
-            return Result(
-                rule="measure",
-                place={"measure": measure, "model": model, "hook": OF_A_MODEL, **on},
-                output=paths.fill(paths.MEASUREMENT_OF_MODEL, model=model, **on, measure=measure),
-                settings=self._measuring(measure),
-                inputs=self._read_by(measure, {}, {"model": model, **on}),
-                code_roots=(MEASURES[measure].compute,),
-                suffix="",
-            )
-
-        return self._once((measure, model, *on.values()), build)
-
-    def measurement_of_hook(
-        self, measure: str, *, model: str, hook: str, eval_dataset: str, eval_packing: str
-    ) -> Result:
-        """Return the sums that a measure adds up for a hook of a language model."""
-        on = {"eval_dataset": eval_dataset, "eval_packing": eval_packing}
-
-        def build() -> Result:
-            of = {"model": model, "hook": hook, **on}
-            told = {} if _OF_A_HOOK & {*MEASURES[measure].reads} else {"hook": hook}
-            return Result(
-                rule="measure",
-                place=_place(measure, model, hook, on),
-                output=paths.fill(paths.MEASUREMENT_OF_HOOK, **of, measure=measure),
-                settings={**self._measuring(measure), **told},
-                inputs=self._read_by(measure, {}, of),
-                code_roots=(MEASURES[measure].compute,),
-                suffix="",
-            )
-
-        return self._once((measure, model, hook, *on.values()), build)
-
-    def measurement_of_pair(
-        self, measure: str, *, eval_dataset: str, eval_packing: str, **pair: Any
-    ) -> Result:
-        """Return what a measure makes of two SAEs.
-
-        Parameters
-        ----------
-        measure
-            One of pairs.
-        eval_dataset, eval_packing
-            What to measure on.
-        **pair
-            The wildcards of the first SAE, and of the second by the names in `saeflow.paths.WITH`.
-        """
-        on = {"eval_dataset": eval_dataset, "eval_packing": eval_packing}
-
-        def build() -> Result:
-            inputs: dict[str, Result] = {}
-            modules: list[str] = []
-            for prefix, names in (("", {name: name for name in paths.WITH}), (_OTHER, paths.WITH)):
-                sae = {name: pair[wildcard] for name, wildcard in names.items()}
-                recipe = self._entry("saes", sae["sae"].partition("~")[0])
-                read = {"sae": self.sae(**sae), **self._read_by(measure, recipe, {**sae, **on})}
-                own = {name: one for name, one in read.items() if inputs.get(name) is not one}
-                inputs |= {prefix + name: one for name, one in own.items()}  # the rest is shared
-                modules += architecture_modules(recipe)
-            return Result(
-                rule="measure",
-                place=_place(measure, pair["model"], pair["hook"], on),
-                output=paths.fill(paths.MEASUREMENT_OF_PAIR, **pair, **on, measure=measure),
-                settings=self._measuring(measure),
-                inputs=inputs,
-                code_roots=(MEASURES[measure].compute, *dict.fromkeys(modules)),
-                suffix="",
-            )
-
-        names = (pair[wildcard] for wildcard in (*paths.WITH, *paths.WITH.values()))
-        return self._once((measure, *map(str, names), *on.values()), build)
-
     def _read_by(
         self, measure: str, recipe: Mapping[str, Any], of: Mapping[str, Any]
     ) -> dict[str, Result]:
         """Return what a measure reads besides the SAE; the inputs of one pass are the same."""
         model, on = of["model"], (of["eval_dataset"], of["eval_packing"])
+        place = (of.get("dataset"), of.get("packing"))
+        here = not is_imported(recipe) and place[0] == on[0]
+        fitted = ("fitted", "fitted_target")
+        find: dict[str, Callable[[], Result | dict[str, Result]]] = {
+            "activations": lambda: self._stores(recipe, of, *on),
+            "fitted": lambda: (
+                {} if self._has_split(*on, "train") else self._stores(recipe, of, *place, fitted)
+            ),
+            "model": lambda: self.model(model),
+            "tokens": lambda: self.tokens_of(model, *on),
+            "tokenizer": lambda: self.tokenizer(self.tokenizer_name(model)),
+            "dataset": lambda: self.dataset(on[0]),
+            "prompts": lambda: self.prompts(on[0]),
+            "labelled": lambda: self.labelled(on[0]),
+            "trained_on": lambda: self.tokens_of(model, *place) if here else {},
+            "states": lambda: self.measurement("states", **of),
+            "clean": lambda: self.measurement("clean", **{**of, "hook": _predicted(recipe, of)}),
+            "codes": lambda: self.measurement("codes", **of),
+            "answers": lambda: self.measurement("answers", **of),
+            "others": dict,  # a row names them
+        }
         inputs: dict[str, Result] = {}
         for name in MEASURES[measure].reads:
-            if name == "activations":
-                inputs |= self._stores(recipe, of, *on)
-            elif name == "fitted":
-                if not self._has_split(*on, "train"):
-                    names = ("fitted", "fitted_target")
-                    inputs |= self._stores(recipe, of, of["dataset"], of["packing"], names)
-            elif name == "model":
-                inputs["model"] = self.model(model)
-            elif name == "tokens":
-                inputs["tokens"] = self.tokens(self.tokenizer_name(model), *on)
-            elif name == "tokenizer":
-                inputs["tokenizer"] = self.tokenizer(self.tokenizer_name(model))
-            elif name == "dataset":
-                inputs["dataset"] = self.dataset(on[0])
-            elif name == "prompts":
-                inputs["prompts"] = self.prompts(on[0])
-            elif name == "trained_on":
-                if of["dataset"] == on[0] and not is_imported(recipe):
-                    trained = (of["dataset"], of["packing"])
-                    inputs["trained_on"] = self.tokens(self.tokenizer_name(model), *trained)
-            elif name == "labelled":
-                inputs["labelled"] = self.labelled(on[0])
-            elif name == "states":
-                place = {"eval_dataset": on[0], "eval_packing": on[1]}
-                of_hook = {"model": model, "hook": of["hook"], **place}
-                inputs["states"] = self.measurement_of_hook("states", **of_hook)
-            elif name == "clean":
-                target = recipe.get("target")
-                hook = of["hook"] if target is None else target_hook(of["hook"], target)
-                place = {"eval_dataset": on[0], "eval_packing": on[1]}
-                inputs["clean"] = self.measurement_of_hook("clean", model=model, hook=hook, **place)
-            elif name == "codes":
-                inputs["codes"] = self.measurement("codes", **of)
-            elif name == "answers":
-                inputs["answers"] = self.measurement("answers", **of)
-            elif name == "others":
-                pass  # a row names them
-            else:
-                raise ValueError(f"the measure '{measure}' reads '{name}', which nothing gives")
+            found = find[name]()
+            inputs |= {name: found} if isinstance(found, Result) else found
         return inputs
 
     def _stores(
@@ -385,16 +322,17 @@ class Plan(Sources):
         return {name: self.config["measures"][name] for name in ("bootstrap", "seed")}
 
 
-def _place(measure: str, model: str, hook: str, on: Mapping[str, str]) -> dict[str, str]:
-    """Return the place of the pass in which a hook, or an SAE of it, is measured."""
-    place = {"measure": measure, "model": model, "hook": hook, **on}
+def _predicted(recipe: Mapping[str, Any], of: Mapping[str, Any]) -> str:
+    """Return the hook whose activations an SAE gives: of a transcoder another one than it reads."""
+    target = recipe.get("target")
+    return of["hook"] if target is None else target_hook(of["hook"], target)
+
+
+def _place(measure: str, of: Mapping[str, Any], on: Mapping[str, str]) -> dict[str, str]:
+    """Return the place of the pass in which a model, a hook, or an SAE of it, is measured."""
+    place = {"measure": measure, "model": of["model"], "hook": of.get("hook", OF_A_MODEL), **on}
     if MEASURES[measure].together:
         place["hook"] = OF_A_MODEL
         if on["eval_packing"] in paths.NOT_PACKED:  # all of them in one pass
             place["eval_dataset"] = on["eval_packing"]
     return place
-
-
-def _shared(inputs: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what the SAEs of one pass are measured on: the same for all of them."""
-    return tuple(str(one.output) for name, one in inputs.items() if name not in _OF_EACH)

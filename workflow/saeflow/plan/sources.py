@@ -192,6 +192,10 @@ class Sources:
 
         return self._once(("tokens", tokenizer, dataset, packing), build)
 
+    def tokens_of(self, model: str, dataset: str, packing: str) -> Result:
+        """Return the same with the tokenizer that a model reads."""
+        return self.tokens(self.tokenizer_name(model), dataset, packing)
+
     def _fetched(
         self,
         rule: str,
