@@ -15,7 +15,7 @@ from saeflow.plan.passes import describe
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import source
 from saeflow.plan.summary import summary
-from saeflow.plan.texts import check_labelled
+from saeflow.plan.texts import check
 
 WORLD = {"generate": {"n_tokens": 1000, "n_prompts": 30}}
 REVIEWS = {"generate": "sentiment", "dataset": "world"}
@@ -114,10 +114,10 @@ def test_what_cannot_be_read_is_refused_before_anything_runs(plan):
     write("out/c.jsonl", ROW)
     made = plan(mine={"path": "in"}, far={"path": "in/a*", "shift_path": "out"})
     with pytest.raises(SaeflowError, match=r"labelled > mine: in/b.jsonl > line 1: there is no c"):
-        check_labelled(made, made.labelled("mine"))
+        check(made, made.labelled("mine"), ())
     with pytest.raises(ConfigError, match=r"labelled > far > shift_path: none of these files"):
-        check_labelled(made, made.labelled("far"))
-    check_labelled(made, plan(mine={"path": "in/a.jsonl"}).labelled("mine"))
+        check(made, made.labelled("far"), ())
+    check(made, plan(mine={"path": "in/a.jsonl"}).labelled("mine"), ())
 
 
 def test_the_summary_for_the_report_has_settings_and_records(plan):

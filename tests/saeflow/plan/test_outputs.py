@@ -140,7 +140,7 @@ def test_what_a_table_reads_can_be_about_other_saes_and_other_texts(make_outputs
     monkeypatch.setitem(
         outputs.studies, "suppression", study._replace(rows_of={RECONSTRUCTION: first})
     )
-    outputs._made.clear()
+    outputs.table.cache_clear()
     table = outputs.table("suppression", "l0")
     (one,) = table.inputs[RECONSTRUCTION]
     assert len(whole.inputs[RECONSTRUCTION]) == 6 and table.identity != whole.identity

@@ -15,7 +15,7 @@ from saeflow.plan.passes import describe
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import source
 from saeflow.plan.summary import summary
-from saeflow.plan.texts import check_prompts
+from saeflow.plan.texts import check
 from saeflow.studies.reconstruction.rows import on_prompts
 
 WORLD = {"generate": {"n_tokens": 1000, "n_prompts": 30}}
@@ -96,12 +96,12 @@ def test_bad_files_are_refused_before_anything_runs(plan):
     write("a.jsonl.gz", "one two", "word")
     made = plan(mine={"path": "a.jsonl.gz"})
     with pytest.raises(SaeflowError) as refused:
-        check_prompts(made, made.prompts("mine"))
+        check(made, made.prompts("mine"), ())
     text = "config.yaml > prompts > mine: a.jsonl.gz > line 2: the text is a single word"
     assert str(refused.value).startswith(text)
     made = plan(mine={"path": "texts.txt"})
     with pytest.raises(ConfigError, match="prompts > mine > path: prompts are not read from plain"):
-        check_prompts(made, made.prompts("mine"))
+        check(made, made.prompts("mine"), ())
 
 
 def test_what_was_run_names_the_prompt_sets_and_not_where_they_lie(plan):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from saeflow.plan.find import find_defined
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import SOURCE_ROOT, Result, with_upstream
 from saeflow.plan.summary import summary
-from saeflow.studies.study import LABELLED, ON, OTHERS, PROMPTS, WITH, Figure, Row, Study, Table
+from saeflow.studies.study import LABELLED, ON, OTHERS, PROMPTS, WITH, Row, Study, Table
 
 STYLE = SOURCE_ROOT / "saeflow" / "figures" / "saeflow.mplstyle"
 PAGE = SOURCE_ROOT / "saeflow" / "report"
@@ -38,7 +38,9 @@ class Outputs:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.studies: dict[str, Study] = {name: study for name, study in self._find()}
-        self._made: dict[Path, Result] = {}
+        self.table, self.figure, self._simulation = map(
+            cache, (self._table, self._figure, self._simulated)
+        )
         self._by_path: dict[Path, Result] = {}
 
     def _find(self) -> Iterator[tuple[str, Study]]:
@@ -83,14 +85,10 @@ class Outputs:
         measures = self.plan.config["measures"]
         return {name for name, one in MEASURES.items() if measures.get(one.settings, one) is None}
 
-    def table(self, study: str, name: str) -> Result:
+    def _table(self, study: str, name: str) -> Result:
         """Return one table."""
+        table = self.studies[study].tables[name]
         output = paths.fill(paths.TABLE, **self._name, study=study, table=name)
-        if output not in self._made:
-            self._made[output] = self._table(study, output, self.studies[study].tables[name])
-        return self._made[output]
-
-    def _table(self, study: str, output: Path, table: Table) -> Result:
         reads = (*table.reads, *(kind for kind in table.also if kind not in self._left_out))
         metrics = [METRICS[name] for name in table.metrics]
         doubts = [one.doubt for one in metrics if one.doubt]
@@ -147,19 +145,17 @@ class Outputs:
         sae |= {paths.WITH[name]: value for name, value in row.get(WITH, {}).items()}
         return self.plan.measurement(kind, others=row.get(OTHERS, ()), **place, **sae)
 
-    def _simulation(self, study: str) -> Result:
+    def _simulated(self, study: str) -> Result:
+        simulate = self.studies[study].simulation
         output = paths.fill(paths.SIMULATION, **self._name, study=study)
-        if output not in self._made:
-            simulate = self.studies[study].simulation
-            self._made[output] = Result(
-                rule="simulate",
-                place={**self._name, "study": study},
-                output=output,
-                settings={"simulate": simulate, **self._section(study)["theory"]},
-                code_roots=(simulate,),
-                files=(output.with_suffix(".csv"),),
-            )
-        return self._made[output]
+        return Result(
+            rule="simulate",
+            place={**self._name, "study": study},
+            output=output,
+            settings={"simulate": simulate, **self._section(study)["theory"]},
+            code_roots=(simulate,),
+            files=(output.with_suffix(".csv"),),
+        )
 
     # -- figures and the report ---------------------------------------------------------------
 
@@ -172,15 +168,10 @@ class Outputs:
             if figure.table in tables and figure.when(config, section)
         }
 
-    def figure(self, study: str, name: str) -> Result:
+    def _figure(self, study: str, name: str) -> Result:
         """Return one figure."""
+        figure = self.studies[study].figures[name]
         output = paths.fill(paths.FIGURE, **self._name, study=study, figure=name)
-        if output not in self._made:
-            figure = self.studies[study].figures[name]
-            self._made[output] = self._figure(study, output, figure)
-        return self._made[output]
-
-    def _figure(self, study: str, output: Path, figure: Figure) -> Result:
         return Result(
             rule="plot",
             place={**self._name, "study": study},

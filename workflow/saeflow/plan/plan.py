@@ -17,7 +17,7 @@ from saeflow.metrics.registry import MEASURES
 from saeflow.plan.imports import imported_sae
 from saeflow.plan.modules import architecture_modules, training_modules, tuning_modules
 from saeflow.plan.result import Result
-from saeflow.plan.sources import Sources
+from saeflow.plan.sources import Sources, once
 from saeflow.sae.formats import is_imported
 
 _LIVE = ("saeflow.activations.calibration", "saeflow.activations.live")
@@ -49,6 +49,7 @@ OF_A_MODEL = "model"
 class Plan(Sources):
     """The results of one configuration, from its sources to the measurements."""
 
+    @once
     def activations(self, model: str, dataset: str, packing: str, hook: str) -> Result:
         """Return the stored activations of one hook, or what says how to compute them.
 
@@ -56,87 +57,53 @@ class Plan(Sources):
         that read them.
         """
         stored = self.config["activations"]
-
-        def build() -> Result:
-            place = {"model": model, "dataset": dataset, "packing": packing}
-            names = ("dtype", "batch_tokens", "shard_rows", "live")  # what can change its bytes
-            return Result(
-                rule="harvest",
-                place=place,
-                output=paths.fill(paths.ACTIVATIONS, **place, hook=hook),
-                settings={**{name: stored[name] for name in names}, "hook": hook},
-                inputs={
-                    "model": self.model(model),
-                    "tokens": self.tokens_of(model, dataset, packing),
-                },
-                code_roots=_LIVE if stored["live"] else (),
-                suffix=".zarr",
-            )
-
-        return self._once(("activations", model, dataset, packing, hook), build)
+        place = {"model": model, "dataset": dataset, "packing": packing}
+        names = ("dtype", "batch_tokens", "shard_rows", "live")  # what can change its bytes
+        return Result(
+            rule="harvest",
+            place=place,
+            output=paths.fill(paths.ACTIVATIONS, **place, hook=hook),
+            settings={**{name: stored[name] for name in names}, "hook": hook},
+            inputs={"model": self.model(model), "tokens": self.tokens_of(**place)},
+            code_roots=_LIVE if stored["live"] else (),
+            suffix=".zarr",
+        )
 
     # -- SAEs ---------------------------------------------------------------------------------
 
+    @once
     def sae(
         self, model: str, dataset: str, packing: str, hook: str, sae: str, seed: int | str
     ) -> Result:
         """Return a trained SAE, an imported one, or a fine-tuned one (``parent~method``)."""
         place = {"model": model, "dataset": dataset, "packing": packing, "hook": hook}
-        key = ("sae", *place.values(), sae, str(seed))
-        return self._once(key, lambda: self._sae(place, sae, int(seed)))
-
-    def _sae(self, place: Mapping[str, str], sae: str, seed: int) -> Result:
-        output = paths.fill(paths.SAE, **place, sae=sae, seed=seed)
+        output, seed = paths.fill(paths.SAE, **place, sae=sae, seed=int(seed)), int(seed)
         name, _, method = sae.partition("~")
         recipe = self._entry("saes", name)
+        if is_imported(recipe) and not method:
+            where, of = f"{self.file} > saes > {name}", self.model(model)
+            return imported_sae(recipe, output, place=place, model=of, seed=seed, where=where)
+        inputs = {"activations": self.activations(**place)}
         if method:
-            return self._finetuned(
-                place, output, recipe, name, self._entry("methods", method), seed
-            )
-        if is_imported(recipe):
-            where = f"{self.file} > saes > {name}"
-            model = self.model(place["model"])
-            return imported_sae(recipe, output, place=place, model=model, seed=seed, where=where)
-        settings, inputs = {**recipe, "seed": seed}, {"activations": self.activations(**place)}
-        if target := self._target(recipe, place):
-            settings["target"], inputs["target"] = target.settings["hook"], target
-        if joined := self._joined(recipe, place):  # of which models is told by what is read
-            settings["joined"] = [one.settings["hook"] for one in joined.values()]
-            inputs |= joined
+            settings = self._entry("methods", method)
+            inputs["parent"] = self.sae(**place, sae=name, seed=seed)
+            if settings["solver"] == "kl_mse":
+                inputs["model"] = self.model(model)
+                inputs["tokens"] = self.tokens_of(model, dataset, packing)
+        else:
+            settings = {**recipe, "seed": seed}
+            if target := self._target(recipe, place):
+                settings["target"], inputs["target"] = target.settings["hook"], target
+            if joined := self._joined(recipe, place):  # of which models is told by what is read
+                settings["joined"] = [one.settings["hook"] for one in joined.values()]
+                inputs |= joined
         return Result(
-            rule="train_saes",
+            rule="finetune_saes" if method else "train_saes",
             place=place,
             output=output,
             settings=settings,
             inputs=inputs,
-            code_roots=training_modules(recipe),
-            suffix="",
-        )
-
-    def _finetuned(
-        self,
-        place: Mapping[str, str],
-        output: Any,
-        recipe: Mapping[str, Any],
-        parent: str,
-        tuning: Mapping[str, Any],
-        seed: int,
-    ) -> Result:
-        inputs = {
-            "activations": self.activations(**place),
-            "parent": self.sae(**place, sae=parent, seed=seed),
-        }
-        if tuning["solver"] == "kl_mse":
-            model, on = place["model"], (place["dataset"], place["packing"])
-            inputs["model"] = self.model(model)
-            inputs["tokens"] = self.tokens_of(model, *on)
-        return Result(
-            rule="finetune_saes",
-            place=place,
-            output=output,
-            settings=tuning,
-            inputs=inputs,
-            code_roots=tuning_modules(recipe, tuning),
+            code_roots=tuning_modules(recipe, settings) if method else training_modules(recipe),
             suffix="",
         )
 

@@ -7,7 +7,7 @@ refused in `saeflow.config`. Read `require_possible`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from saeflow.plan.plan import Plan
 from saeflow.plan.result import Result
 from saeflow.tokenizers import has_tokenizer
 from saeflow.work import bulk_path
+
+_TEXTS = ("fetch_dataset", "fetch_prompts", "fetch_labelled")
 
 
 def require_possible(outputs: Outputs) -> None:
@@ -47,13 +49,9 @@ def require_possible(outputs: Outputs) -> None:
             _check_width(plan, one)
         elif one.rule == "sample_dataset":
             _check_samples(plan, one)
-        elif one.rule == "fetch_dataset" and "path" in one.arguments:
+        elif one.rule in _TEXTS and "path" in one.arguments:
             # by name: nothing of it is needed where texts were read before
-            registry.load("plan", "texts").check_texts(plan, one, wanted)
-        elif one.rule == "fetch_prompts" and "path" in one.arguments:
-            registry.load("plan", "texts").check_prompts(plan, one)
-        elif one.rule == "fetch_labelled" and "path" in one.arguments:
-            registry.load("plan", "texts").check_labelled(plan, one)
+            registry.load("plan", "texts").check(plan, one, wanted)
 
 
 def facts_of(model: Result) -> ModelFacts | None:
@@ -125,7 +123,8 @@ def _check_directory(plan: Plan, model: Result) -> None:
             expected="a Hugging Face directory with config.json and weights",
             got=path,
         )
-    if plan.tokenizer_name(name) == name and name in _tokenizing(plan) and not has_tokenizer(path):
+    used = any(name in study["models"] for study in plan.config["studies"].values())
+    if used and plan.tokenizer_name(name) == name and not has_tokenizer(path):
         raise ConfigError(
             "the model brings no tokenizer",
             where=where,
@@ -134,12 +133,6 @@ def _check_directory(plan: Plan, model: Result) -> None:
             remedy="Copy the tokenizer's files there, or name one of `tokenizers` with"
             f" models > {name} > tokenizer.",
         )
-
-
-def _tokenizing(plan: Plan) -> Iterator[str]:
-    """Yield the models whose tokenizers studies need."""
-    for study in plan.config["studies"].values():
-        yield from study["models"]
 
 
 def _check_context(plan: Plan, store: Result) -> None:

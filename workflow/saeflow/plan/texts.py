@@ -1,12 +1,12 @@
 """Whether local texts are there, in the column that is named, and enough: by their beginnings.
 
-Read `check_texts`; `check_prompts` and `check_labelled` do the same for those.
+Read `check`.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,76 +26,62 @@ from saeflow.work import bulk_path
 _MOST_DOCUMENTS, _MOST_CHARACTERS = 1000, 1_000_000
 """Up to which texts are counted, which takes less than a second."""
 
+_SECTIONS = {"dataset": "datasets", "prompts": "prompts", "labelled": "labelled"}
 
-def check_texts(plan: Plan, dataset: Result, wanted: Iterable[Result]) -> None:
-    """Raise where a local dataset cannot be read, or has fewer tokens than packings ask for.
+
+def check(plan: Plan, texts: Result, wanted: Iterable[Result]) -> None:
+    """Raise where local texts cannot be read, or are fewer than is asked for.
 
     Parameters
     ----------
     plan
         Of the configuration.
-    dataset
-        The dataset, not read yet.
+    texts
+        A dataset, a prompt set or labelled texts, not read yet.
     wanted
-        Results to be made, its token stores among them.
+        Results to be made, the token stores of a dataset among them.
 
     Raises
     ------
     ConfigError, DataError
         With the place in the configuration, and in the file.
     """
-    name, path = dataset.place["dataset"], dataset.arguments["path"]
-    where, settings = f"{plan.file} > datasets > {name}", dataset.settings
+    ((section, name),) = texts.place.items()
+    where = f"{plan.file} > {_SECTIONS[section]} > {name}"
     try:
-        head = head_of(
-            path,
-            where=f"{where} > path",
-            text=settings.get("text", "text"),
-            separator=settings.get("separator"),
-            n_documents=_MOST_DOCUMENTS,
-        )
+        if section == "dataset":
+            _check_dataset(plan, texts, wanted, f"{where} > path")
+        elif section == "prompts":
+            check_head(texts.arguments["path"], texts.settings, where=f"{where} > path")
+        else:
+            _check_labelled(texts, where)
     except DataError as error:
         error.where = where if error.where is None else f"{where}: {error.where}"
         raise
+
+
+def _check_dataset(plan: Plan, dataset: Result, wanted: Iterable[Result], where: str) -> None:
+    """Raise where a dataset cannot be read, or has fewer tokens than packings ask for."""
+    settings = dataset.settings
+    head = head_of(
+        dataset.arguments["path"],
+        where=where,
+        text=settings.get("text", "text"),
+        separator=settings.get("separator"),
+        n_documents=_MOST_DOCUMENTS,
+    )
     for store in wanted:
         if store.rule == "tokenize_dataset" and store.inputs["dataset"] is dataset:
             for split, most in _most(store, settings, head).items():
                 _check_limit(plan, store, split, most)
 
 
-def check_prompts(plan: Plan, prompts: Result) -> None:
-    """Raise where a local prompt set cannot be read, or its first rows cannot be asked.
-
-    Raises
-    ------
-    ConfigError, DataError
-        With the place in the configuration, and in the file.
-    """
-    where = f"{plan.file} > prompts > {prompts.place['prompts']}"
-    try:
-        check_head(prompts.arguments["path"], prompts.settings, where=f"{where} > path")
-    except DataError as error:
-        error.where = where if error.where is None else f"{where}: {error.where}"
-        raise
-
-
-def check_labelled(plan: Plan, labelled: Result) -> None:
-    """Raise where local files with labelled texts, or the first row of one, cannot be read.
-
-    Raises
-    ------
-    ConfigError, DataError
-        With the place in the configuration, and in the file.
-    """
-    where = f"{plan.file} > labelled > {labelled.place['labelled']}"
+def _check_labelled(labelled: Result, where: str) -> None:
+    """Raise where files with labelled texts, or the first row of one, cannot be read."""
     paths = {key: path for key, path in labelled.arguments.items() if key in PATHS}
-    files = matched_files(paths, where=where).datasets.values()
-    for file in (file for own in files for some in own.values() for file in some):
-        try:
-            texts_of(islice(rows_of([file]), 1), labelled.settings, TRAIN)
-        except DataError as error:
-            error.where = f"{where}: {error.where}"
-            raise
+    for files in matched_files(paths, where=where).datasets.values():
+        for file in itertools.chain(*files.values()):
+            texts_of(itertools.islice(rows_of([file]), 1), labelled.settings, TRAIN)
 
 
 def _check_limit(plan: Plan, store: Result, split: str, most: int) -> None:
