@@ -174,6 +174,25 @@ HubName = Annotated[
 ]
 Revision = Annotated[str, _matching("[0-9a-f]{40}", "a commit on the hub, 40 hexadecimal digits")]
 
+
+class OnHub(Section):
+    """What lies on the Hugging Face hub and is fetched once."""
+
+    hub: HubName
+    """Name on the Hugging Face hub ("EleutherAI/pythia-70m")."""
+    revision: Revision
+    """The commit on the hub, 40 hexadecimal digits, so that the result never changes by itself."""
+
+
+class TextsOnHub(OnHub):
+    """Rows of a dataset there."""
+
+    config: LeftOut[str] = None
+    """The dataset's configuration."""
+    split: str
+    """The hub's split to read."""
+
+
 HookName = Annotated[str, AfterValidator(lambda text: str(Hook.parse(text)))]
 """Ours or TransformerLens' name of a hook; read as ours."""
 

@@ -12,9 +12,9 @@ from saeflow.config.base import (
     Items,
     LeftOut,
     Name,
-    Revision,
     Section,
     Text,
+    TextsOnHub,
     Whole,
     kind,
 )
@@ -120,6 +120,15 @@ class ReadLabelled(LabelledSet):
                 got=", ".join(self.label),
                 remedy="Give the column its own entry.",
             )
+        for key in ("test_path", "test_split"):
+            if self.test is not None and getattr(self, key, None) is not None:
+                raise ConfigError(
+                    "the test texts are given, and a share of the others cannot be them, too",
+                    where="test",
+                    expected=f"`test` or `{key}`",
+                    got=self.test,
+                    remedy="Remove one of them.",
+                )
         return self
 
 
@@ -142,21 +151,12 @@ class LocalLabelled(ReadLabelled):
     """Share of the texts that are test texts, by a hash of each: 0.2 by default. Not with
     `test_path`."""
 
-    @model_validator(mode="after")
-    def _has_one_test_split(self) -> Self:
-        _one_test_split(self.test, self.test_path, "test_path")
-        return self
 
-
-class HubLabelled(ReadLabelled):
+class HubLabelled(TextsOnHub, ReadLabelled):
     """Labelled texts from a dataset on the Hugging Face hub, fetched once."""
 
     hub: HubName
     """Name on the Hugging Face hub ("stanfordnlp/imdb")."""
-    revision: Revision
-    """The commit on the hub, 40 hexadecimal digits, so that the result never changes by itself."""
-    config: LeftOut[str] = None
-    """The dataset's configuration."""
     split: str
     """The hub's split to read, for training where there is a `test_split`."""
     test_split: LeftOut[str] = None
@@ -164,11 +164,6 @@ class HubLabelled(ReadLabelled):
     test: LeftOut[TestShare] = None
     """Share of the texts that are test texts, by a hash of each: 0.2 by default. Not with
     `test_split`."""
-
-    @model_validator(mode="after")
-    def _has_one_test_split(self) -> Self:
-        _one_test_split(self.test, self.test_split, "test_split")
-        return self
 
 
 class GeneratedLabelled(LabelledSet):
@@ -188,14 +183,3 @@ AnyLabelled = Annotated[
     | Annotated[GeneratedLabelled, Tag("generate")],
     kind("hub", "path", "generate"),
 ]
-
-
-def _one_test_split(test: float | None, given: str | None, key: str) -> None:
-    if test is not None and given is not None:
-        raise ConfigError(
-            "the test texts are given, and a share of the others cannot be them, too",
-            where="test",
-            expected=f"`test` or `{key}`",
-            got=test,
-            remedy="Remove one of them.",
-        )

@@ -6,7 +6,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Tag, model_validator
 
-from saeflow.config.base import Count, HubName, LeftOut, Name, Revision, Section, Text, Whole, kind
+from saeflow.config.base import (
+    Count,
+    HubName,
+    LeftOut,
+    Name,
+    Section,
+    Text,
+    TextsOnHub,
+    Whole,
+    kind,
+)
 from saeflow.errors import ConfigError
 
 IOI = "ioi"
@@ -43,17 +53,11 @@ class ReadPrompts(PromptSet):
     """Of choice, the column with the candidate that misleads; `distractor`, if it is there."""
 
 
-class HubPrompts(ReadPrompts):
+class HubPrompts(TextsOnHub, ReadPrompts):
     """Prompts from a dataset on the Hugging Face hub, fetched once."""
 
     hub: HubName
     """Name on the Hugging Face hub ("EleutherAI/lambada_openai")."""
-    revision: Revision
-    """The commit on the hub, 40 hexadecimal digits, so that the result never changes by itself."""
-    config: LeftOut[str] = None
-    """The dataset's configuration."""
-    split: str
-    """The hub's split to read."""
 
 
 class LocalPrompts(ReadPrompts):

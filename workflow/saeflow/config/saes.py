@@ -9,11 +9,10 @@ from pydantic import Tag
 from saeflow.config.architectures import AnyRecipe
 from saeflow.config.base import (
     Count,
-    HubName,
     LeftOut,
     MaybeItems,
+    OnHub,
     Part,
-    Revision,
     Section,
     Text,
     Whole,
@@ -122,13 +121,9 @@ class LocalSAE(Import):
     """The file or directory; relative to the working directory."""
 
 
-class HubSAE(Import):
+class HubSAE(OnHub, Import):
     """An SAE from the Hugging Face hub, fetched once."""
 
-    hub: HubName
-    """Name on the Hugging Face hub ("EleutherAI/pythia-70m")."""
-    revision: Revision
-    """The commit on the hub, 40 hexadecimal digits, so that the result never changes by itself."""
     folder: LeftOut[Text] = None
     """The folder of the repository with the SAE; placeholders as in a path."""
     file: LeftOut[Text] = None

@@ -137,10 +137,8 @@ class Recipe(Training):
     def _can_be_joined(self) -> Self:
         if self.joined is None:
             return self
-        for key, allowed in (
-            ("target", None), ("normalize_input", None), ("resample_tokens", None),
-        ):  # fmt: skip
-            if getattr(self, key) is not allowed:
+        for key in ("target", "normalize_input", "resample_tokens"):
+            if getattr(self, key) is not None:
                 raise ConfigError(
                     "a crosscoder does not have this option",
                     where=key,

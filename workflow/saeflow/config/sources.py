@@ -8,16 +8,16 @@ from pydantic import BeforeValidator, Field, SkipValidation, Tag, model_validato
 
 from saeflow.config.base import (
     Count,
-    HubName,
     Items,
     LeftOut,
     Name,
     NotNegative,
+    OnHub,
     Positive,
-    Revision,
     Section,
     Share,
     Text,
+    TextsOnHub,
     Whole,
     kind,
 )
@@ -26,13 +26,9 @@ from saeflow.errors import ConfigError
 # -- models and tokenizers -----------------------------------------------------------------------
 
 
-class HubModel(Section):
+class HubModel(OnHub):
     """A model from the Hugging Face hub, fetched once."""
 
-    hub: HubName
-    """Name on the Hugging Face hub ("EleutherAI/pythia-70m")."""
-    revision: Revision
-    """The commit on the hub, 40 hexadecimal digits, so that the result never changes by itself."""
     trust_remote_code: bool = False
     """Run Python code that the repository brings. Only for authors you trust."""
     tokenizer: LeftOut[Name] = None
@@ -210,17 +206,9 @@ class Dataset(Section):
     """Seed of the split."""
 
 
-class HubDataset(Dataset):
+class HubDataset(TextsOnHub, Dataset):
     """A dataset from the Hugging Face hub, fetched once."""
 
-    hub: HubName
-    """Name on the Hugging Face hub ("EleutherAI/pythia-70m")."""
-    revision: Revision
-    """The commit on the hub, 40 hexadecimal digits, so that the result never changes by itself."""
-    config: LeftOut[str] = None
-    """The dataset's configuration."""
-    split: str
-    """The hub's split to read."""
     text: str = "text"
     """The column that holds the text; `meta.body` is the field `body` of the column `meta`."""
     n_documents: LeftOut[Count] = None
