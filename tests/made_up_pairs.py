@@ -11,7 +11,7 @@ nothing with others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -249,6 +249,25 @@ def _run_of_pair(first: Key, second: Key, differ: Sequence[str]) -> Run:
     }  # fmt: skip
     sae = _run_of_sae(first).records["sae"]
     return Run(_on(first, second), {"similarity": Record(facts, tables.__getitem__), "sae": sae})
+
+
+def reread(run: Run, change: Callable[[str, pd.DataFrame], pd.DataFrame]) -> Run:
+    """Return the run of a pair with its tables as ``change`` has them, or another as it is."""
+    if not run.key.other:
+        return run
+    record = run.records["similarity"]
+    changed = Record(record.facts, lambda name: change(name, record.table(name)))
+    return Run(run.key, {**run.records, "similarity": changed})
+
+
+def lacking(runs: Sequence[Run], measure: str, seed: int) -> list[Run]:
+    """Return runs without what was measured of the SAEs of a seed."""
+    return [
+        replace(run, records={k: v for k, v in run.records.items() if k != measure})
+        if run.key.seed == seed
+        else run
+        for run in runs
+    ]
 
 
 def _matches(own: Key, other: Key, differ: Sequence[str], names: Sequence[str]) -> pd.DataFrame:

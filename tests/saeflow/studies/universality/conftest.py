@@ -3,6 +3,8 @@ import copy
 import pytest
 import yaml
 
+from saeflow.config.checks import resolve
+
 CONFIG = yaml.safe_load("""
 models:
   small: {train: {dataset: texts, packing: short, tokenizer: words, tokens: 40000}}
@@ -48,3 +50,16 @@ def config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "texts.txt").write_text("one two\n")
     return copy.deepcopy(CONFIG)
+
+
+@pytest.fixture
+def asked(config):
+    """Return a configuration with keys of the study changed, and its section."""
+
+    def of(comparisons=None, **study):
+        study |= {} if comparisons is None else {"comparisons": comparisons}
+        config["studies"]["universality"].update(study)
+        made = resolve(config, file="study.yaml")
+        return made, made["studies"]["universality"]
+
+    return of

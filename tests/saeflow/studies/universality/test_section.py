@@ -2,7 +2,6 @@
 
 import pytest
 
-from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.studies.universality.comparisons import each_sae, pairs
 
@@ -11,154 +10,65 @@ OTHER = {"dataset": "others", "packing": "short"}
 OWN = {"dataset": "texts", "packing": "short"}
 
 
-@pytest.fixture
-def asked(config):
-    """Return a configuration with keys of the study changed, and its section."""
-
-    def of(**study):
-        config["studies"]["universality"].update(study)
-        made = resolve(config, file="study.yaml")
-        return made, made["studies"]["universality"]
-
-    return of
-
-
+COMPARISONS = [
+    ({"vary": []}, "vary", "at least 1"),
+    ({"vary": ["width"]}, "vary", "one of model, train_on, hook, sae, seed; got width"),
+    ({"vary": ["seed"]}, "seeds: there is nothing to compare",
+     "expected two at least, for it varies; got [0]"),
+    ({"vary": ["seed", "hook"], "seeds": [0, 1]}, "hooks: there is nothing to compare",
+     "got ['mlp_out.1']"),
+    ({"vary": ["train_on"]}, "train_on: there is nothing to compare", "two at least"),
+    ({**SEEDS, "train_on": [OWN, OTHER]}, "vary: SAEs are trained at several places",
+     "expected train_on among them; got seed"),
+    ({"vary": ["seed"], "seeds": [0, 0]}, "seeds", "each item once"),
+    ({**SEEDS, "against": 2}, "against: there is no such value", "expected one of 0, 1; got 2"),
+    ({"vary": ["sae"], "saes": ["relu", "topk"], "against": "relu"}, "against",
+     "one of relu-x2, relu-x4, topk; got relu"),
+    ({**SEEDS, "vary": ["seed", "sae"], "saes": ["relu"], "against": 0}, "against",
+     "varies one of model, hook, sae, seed"),
+    ({"vary": ["train_on"], "train_on": [OWN, OTHER], "against": "texts"}, "against",
+     "varies one of model, hook, sae, seed"),
+    ({"vary": ["model"], "models": ["small", "smal"]},
+     "models: there is no 'smal' under models", "'small'"),
+    ({"vary": ["model"], "models": ["small", "small@3"]}, "models", "no such checkpoint"),
+    ({"vary": ["sae"], "saes": ["relu", "tpk"]}, "saes: there is no 'tpk' under saes", "'topk'"),
+    ({"vary": ["train_on"], "train_on": [OWN, {**OWN, "packing": "x"}]},
+     "train_on > packing: there is no 'x'", "short"),
+    ({"vary": ["hook"], "hooks": ["mlp_out.1", "mlp_out.9"]}, "hooks", "has no hook 'mlp_out.9'"),
+    ({"vary": ["model"], "models": ["small", "other"], "hooks": ["mlp_out.1", "mlp_out.3"]},
+     "hooks: the model 'other' has no hook 'mlp_out.3'", "BLOCK from 0 to 1"),
+    ({"vary": ["seed"], "seeds": [0, 1], "saes": ["theirs"]}, "seeds", "'theirs' is one"),
+]  # fmt: skip
+READ_OTHERS = "activations are compared token by token, and these models read different tokens"
 BAD = [
+    *(({"comparisons": {"c": one}}, f"comparisons > c > {at}", said)
+      for one, at, said in COMPARISONS),
     ({"comparisons": {}}, "comparisons", "at least 1"),
-    ({"comparisons": {"c": {"vary": []}}}, "comparisons > c > vary", "at least 1"),
-    (
-        {"comparisons": {"c": {"vary": ["width"]}}},
-        "comparisons > c > vary",
-        "one of model, train_on, hook, sae, seed; got width",
-    ),
     ({"comparisons": {"a b": SEEDS}}, "the name 'a b' cannot be part of a path", "letters"),
-    (
-        {"comparisons": {"c": {"vary": ["seed"]}}},
-        "comparisons > c > seeds: there is nothing to compare",
-        "expected two at least, for it varies; got [0]",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["seed", "hook"], "seeds": [0, 1]}}},
-        "comparisons > c > hooks: there is nothing to compare",
-        "got ['mlp_out.1']",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["train_on"]}}},
-        "comparisons > c > train_on: there is nothing to compare",
-        "two at least",
-    ),
-    (
-        {"comparisons": {"c": {**SEEDS, "train_on": [OWN, OTHER]}}},
-        "comparisons > c > vary: SAEs are trained at several places",
-        "expected train_on among them; got seed",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["seed"], "seeds": [0, 0]}}},
-        "comparisons > c > seeds",
-        "each item once",
-    ),
-    (
-        {"comparisons": {"c": {**SEEDS, "against": 2}}},
-        "comparisons > c > against: there is no such value",
-        "expected one of 0, 1; got 2",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["sae"], "saes": ["relu", "topk"], "against": "relu"}}},
-        "comparisons > c > against",
-        "one of relu-x2, relu-x4, topk; got relu",
-    ),
-    (
-        {"seeds": [0, 1], "comparisons": {"c": {"vary": ["seed"], "against": 3}}},
-        "comparisons > c > against",
-        "one of 0, 1; got 3",
-    ),
-    (
-        {"comparisons": {"c": {**SEEDS, "vary": ["seed", "sae"], "saes": ["relu"], "against": 0}}},
-        "comparisons > c > against",
-        "varies one of model, hook, sae, seed",
-    ),
-    (
-        {"comparisons": {"c": {
-            "vary": ["train_on"], "train_on": [OWN, OTHER], "against": "texts",
-        }}},
-        "comparisons > c > against",
-        "varies one of model, hook, sae, seed",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["model"], "models": ["small", "smal"]}}},
-        "comparisons > c > models: there is no 'smal' under models",
-        "'small'",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["model"], "models": ["small", "small@3"]}}},
-        "comparisons > c > models",
-        "no such checkpoint",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["sae"], "saes": ["relu", "tpk"]}}},
-        "comparisons > c > saes: there is no 'tpk' under saes",
-        "'topk'",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["train_on"], "train_on": [OWN, {**OWN, "packing": "x"}]}}},
-        "comparisons > c > train_on > packing: there is no 'x'",
-        "short",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["hook"], "hooks": ["mlp_out.1", "mlp_out.9"]}}},
-        "comparisons > c > hooks",
-        "has no hook 'mlp_out.9'",
-    ),
-    (
-        {"comparisons": {"c": {
-            "vary": ["model"], "models": ["small", "other"], "hooks": ["mlp_out.1", "mlp_out.3"],
-        }}},
-        "comparisons > c > hooks: the model 'other' has no hook 'mlp_out.3'",
-        "BLOCK from 0 to 1",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["seed"], "seeds": [0, 1], "saes": ["theirs"]}}},
-        "comparisons > c > seeds",
-        "'theirs' is one",
-    ),
-    (
-        {"comparisons": {"c": {"vary": ["model"], "models": ["small", "foreign"]}}},
-        "comparisons > c: activations are compared token by token, and these models read different"
-        " tokens",
-        "expected models with one tokenizer; got foreign with letters and small with words",
-    ),
+    ({"seeds": [0, 1], "comparisons": {"c": {"vary": ["seed"], "against": 3}}},
+     "comparisons > c > against", "one of 0, 1; got 3"),
+    ({"comparisons": {"c": {"vary": ["model"], "models": ["small", "foreign"]}}},
+     f"comparisons > c: {READ_OTHERS}",
+     "expected models with one tokenizer; got foreign with letters and small with words"),
     ({"nulls": {"hooks": ["mlp_out.9"]}}, "nulls > hooks", "has no hook 'mlp_out.9'"),
     ({"nulls": {"saes": ["rely"]}}, "nulls > saes: there is no 'rely' under saes", ""),
     ({"nulls": {"models": ["big"]}}, "nulls > models: there is no 'big' under models", "small"),
-    (
-        {"nulls": {"saes": ["relu"]}},
-        "nulls > saes: the weights of this SAE are not random",
-        "tokens: 0, or architecture: random; got relu-x2",
-    ),
-    (
-        {"nulls": {"models": ["other"]}},
-        "nulls > models: the weights of this model mean something",
-        "models with `shuffle`, or MODEL@0; got other",
-    ),
-    (
-        {"nulls": {"models": ["scrambled"]}},
-        "nulls: activations are compared token by token",
-        "got scrambled with letters and small with words",
-    ),
+    ({"nulls": {"saes": ["relu"]}}, "nulls > saes: the weights of this SAE are not random",
+     "tokens: 0, or architecture: random; got relu-x2"),
+    ({"nulls": {"models": ["other"]}}, "nulls > models: the weights of this model mean something",
+     "models with `shuffle`, or MODEL@0; got other"),
+    ({"nulls": {"models": ["scrambled"]}}, "nulls: activations are compared token by token",
+     "got scrambled with letters and small with words"),
     ({"nulls": {"seeds": [1]}}, "nulls", "seeds"),
-    (
-        {"language_saes": ["topk"]},
-        "language_saes: the study does not have this one among its `saes`",
-        "some of: relu-x2; got topk",
-    ),
+    *(({key: [name]}, f"{key}: the study does not have this one among its `{among}`",
+       f"some of: {there}; got {name}")
+      for key, name, among, there in (
+          ("language_saes", "topk", "saes", "relu-x2"),
+          ("effect_saes", "topk", "saes", "relu-x2"),
+          ("contexts_of", "widths", "comparisons", "seeds"),
+          ("facts_of", "widths", "comparisons", "seeds"),
+      )),
     ({"language_saes": ["none"]}, "language_saes: the study does not have", "got none"),
-    ({"effect_saes": ["topk"]}, "effect_saes: the study does not have", "among its `saes`"),
-    (
-        {"contexts_of": ["widths"]},
-        "contexts_of: the study does not have this one among its `comparisons`",
-        "some of: seeds; got widths",
-    ),
-    ({"facts_of": ["widths"]}, "facts_of: the study does not have", "some of: seeds"),
 ]  # fmt: skip
 
 

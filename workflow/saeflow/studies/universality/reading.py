@@ -17,6 +17,7 @@ from saeflow.hooks import Hook
 from saeflow.metrics.facts import COLUMNS as SUMS
 from saeflow.metrics.facts import COUNTS, FACTS, fact_f1
 from saeflow.studies.universality.comparisons import NULLS
+from saeflow.tables.builders import EXTENT
 from saeflow.tables.runs import ORIGINAL, SAE, Key, Record, Run
 
 FIRST, SECOND = "first", "second"
@@ -148,6 +149,10 @@ class Compared(NamedTuple):
             "differ": ", ".join(self.differ),
             **{f"{side}_{name}": v for side, sae in both for name, v in sae.columns().items()},
         }
+
+    def extent(self) -> dict[str, int]:
+        """Return how many tokens and documents the two were compared on."""
+        return {name: self.record.facts[name] for name in EXTENT}
 
 
 COLUMNS = ("comparison", "differ", *(f"{side}_{name}" for side in SIDES for name in OF_SAE))

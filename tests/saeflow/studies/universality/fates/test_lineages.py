@@ -3,18 +3,10 @@
 import numpy as np
 import pytest
 
-from made_up_fates import changed, counted, widths
+from made_up_fates import changed, counted, family, widths
 from made_up_pairs import study
 from saeflow.studies.universality.fates.lineages import Chain, lineages
 from saeflow.studies.universality.fates.widths import children
-
-
-def family(own, other, table, others):
-    """Give all features of the wider SAE parents by turns, but for the last five, with no one."""
-    wider = len(table) > len(others)
-    at = np.arange(len(table)) // 2 % len(others) if wider else np.arange(len(table))
-    table["cosine_match"] = table["correlation_match"] = others["latent"].to_numpy()[at]
-    table["cosine"] = np.where(np.arange(len(table)) < len(table) - 5, 0.8, 0.2)
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 import copy
 
-import pytest
 import yaml
 
 from saeflow.config.checks import resolve
-from saeflow.errors import ConfigError
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
 
@@ -73,15 +71,3 @@ def test_what_is_left_out_is_not_measured():
     none = {"contexts": None, "facts": None, "effects": None}
     found = outputs(lambda config: config.update(measures=none))
     assert not {"matched_contexts", "facts_found", "effects"} & found.tables("universality").keys()
-
-
-@pytest.mark.parametrize(
-    ("key", "name", "expected"),
-    [
-        ("effect_saes", "wide", "topk"), ("contexts_of", "layers", "seeds, widths"),
-        ("facts_of", "layers", "seeds, widths"), ("language_saes", "wide", "topk"),
-    ],
-)  # fmt: skip
-def test_a_name_that_the_study_does_not_have_is_refused(key, name, expected):
-    with pytest.raises(ConfigError, match=rf"{key}: the study does not have .* of: {expected}"):
-        outputs(**{key: [name]})

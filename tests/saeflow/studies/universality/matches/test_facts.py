@@ -1,11 +1,10 @@
 """Known facts in several SAEs: who finds them, and how far their features match."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import made_up_matches as made_up
+from made_up_pairs import factorial, lacking, reread
 from readable import faults
 from saeflow.studies.classification.facts import EVERY
 from saeflow.studies.universality.matches import fact_figures
@@ -96,17 +95,14 @@ def test_a_latent_that_is_not_compared_tells_nothing_of_matches():
     _, study = found(SEEDS)
 
     def without(run):
-        if not run.key.other:
-            return run
-        record = run.records["similarity"]
-        keys = {"first.parquet": run.key.training, "second.parquet": run.key.other[0].training}
+        keys = dict(
+            zip(("first.parquet", "second.parquet"), (run.key, *run.key.other), strict=False)
+        )
 
-        def read(name):
-            table = record.table(name)
-            return table[table["latent"] != made_up.latent_of(keys[name], 0)]
+        def change(name, table):
+            return table[table["latent"] != made_up.latent_of(keys[name].training, 0)]
 
-        return replace(run, records={**run.records, "similarity": replace(record, read=read,
-                                                                         _tables={})})  # fmt: skip
+        return reread(run, change)
 
     table = facts_found(tuple(map(without, study.runs)), pairs=pairs_of(study))
     row = table[(table["fact"] == "fact 0") & (table["similarity"] == "correlation")].iloc[0]
@@ -115,12 +111,7 @@ def test_a_latent_that_is_not_compared_tells_nothing_of_matches():
 
 def test_an_sae_of_which_nothing_is_known_is_left_out():
     _, study = found(SEEDS)
-    runs = [
-        replace(run, records={k: v for k, v in run.records.items() if k != "facts"})
-        if run.key.seed == 2 else run
-        for run in study.runs
-    ]  # fmt: skip
-    table = facts_found(runs, pairs=pairs_of(study))
+    table = facts_found(lacking(study.runs, "facts", 2), pairs=pairs_of(study))
     assert (table["n_saes"] == 2).all()
     assert facts_found([], pairs=pairs_of(study)).empty
     assert facts_universal([], pairs=[]).empty
@@ -140,7 +131,7 @@ MANY = {
     **SEEDS,
     **LAYERS,
     "widths": {"vary": ["sae"], "saes": [f"topk-x{2**i}" for i in range(1, 6)]},
-    "factorial": made_up.made_up_pairs.factorial(),
+    "factorial": factorial(),
     "models": {"vary": ["model"], "models": ["small", "large", "huge", "shuffled"]},
 }
 

@@ -1,12 +1,11 @@
 """Matched features with the texts of both."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import made_up_matches as made_up
+from made_up_pairs import N_TOKENS, lacking, reread
 from readable import faults
 from saeflow.studies.universality.matches import MATCHED, UNMATCHED
 from saeflow.studies.universality.matches.shown import ALONE, BEST, RANDOM, matched_contexts
@@ -68,7 +67,7 @@ def test_contexts_are_those_of_the_saes_and_frequencies_their_own():
         assert rows["rank"].tolist() == [1, 2, 3, 4]
         assert set(rows["token"]) == {f"token{latent}"}
         active = sae.codes.table("latents.parquet")["active"][latent]
-        assert (rows["frequency"] == active / made_up.made_up_pairs.N_TOKENS).all()
+        assert (rows["frequency"] == active / N_TOKENS).all()
 
 
 def test_a_match_stands_beside_the_feature_that_is_nearest_to_it():
@@ -76,22 +75,18 @@ def test_a_match_stands_beside_the_feature_that_is_nearest_to_it():
     (pair,) = compared(study.runs, pairs)
     side = pair.side("first").sort_values("correlation", ascending=False).reset_index(drop=True)
     side.loc[:2, "correlation_match"] = side.loc[0, "correlation_match"]
-    runs = with_first(study, pair, side)
+    runs = with_first(study, side)
     best = matched_contexts(runs, pairs=pairs, seed=0).query("kind == @BEST")["latent"].unique()
     assert best.tolist() == side.loc[[0, 3, 4, 5, 6], "latent"].tolist()
 
 
-def with_first(study, pair, table):
+def with_first(study, table):
     """Return the runs of a study of one pair with another first.parquet."""
 
-    def read(name):
-        return table if name == "first.parquet" else pair.record.table(name)
+    def change(name, own):
+        return table if name == "first.parquet" else own
 
-    record = replace(pair.record, read=read, _tables={})
-    return [
-        replace(run, records={**run.records, "similarity": record}) if run.key.other else run
-        for run in study.runs
-    ]
+    return [reread(run, change) for run in study.runs]
 
 
 def test_a_seed_draws_other_random_matches_and_leaves_the_rest():
@@ -116,17 +111,13 @@ def test_a_cosine_with_another_feature_than_the_match_is_not_told():
     (pair,) = compared(study.runs, pairs)
     side = pair.side("first")
     changed = side.assign(cosine_match=side["cosine_match"].max() + 1)
-    runs = with_first(study, pair, changed)
+    runs = with_first(study, changed)
     assert matched_contexts(runs, pairs=pairs, seed=0)["cosine"].isna().all()
 
 
 def test_an_sae_without_contexts_is_left_out():
     _, study, pairs = shown(SEEDS)
-    runs = [
-        replace(run, records={k: v for k, v in run.records.items() if k != "contexts"})
-        if run.key.seed == 1 else run
-        for run in study.runs
-    ]  # fmt: skip
+    runs = lacking(study.runs, "contexts", 1)
     assert matched_contexts(runs, pairs=pairs, seed=0).empty
 
 

@@ -6,7 +6,6 @@ import pytest
 import made_up_pairs as made_up
 from saeflow.studies.universality.pairs.distributions import EDGES, MATCHES, distributions
 from saeflow.studies.universality.pairs.tables import BACKWARD, FORWARD
-from saeflow.tables.runs import Record, Run
 
 STUDY = made_up.study({"seeds": {"vary": ["seed"], "seeds": [0, 1]}})
 
@@ -31,16 +30,10 @@ def test_every_live_feature_is_counted_once_and_those_that_are_shared_are_a_hump
 def test_what_lies_beyond_the_bins_is_in_the_last_ones():
     values = np.array([-0.3, 0.0, 0.011, 0.999, 1.0000001])
 
-    def beyond(run):
-        record = run.records["similarity"]
+    def beyond(name, table):  # noqa: ARG001
+        return table.head(5).assign(cosine=values) if "cosine" in table else table
 
-        def read(name):
-            table = record.read(name)
-            return table.head(5).assign(cosine=values) if "cosine" in table else table
-
-        return Run(run.key, {**run.records, "similarity": Record(record.facts, read)})
-
-    runs = [beyond(run) if run.key.other else run for run in STUDY.runs]
+    runs = [made_up.reread(run, beyond) for run in STUDY.runs]
     table = distributions(runs, **STUDY.given)
     own = table[(table["comparison"] == "seeds") & (table["direction"] == FORWARD)]
     own = own[(own["quantity"] == "cosine") & (own["what"] == MATCHES)]

@@ -6,20 +6,17 @@ import pytest
 import made_up_pairs as made_up
 from saeflow.studies.universality.pairs import tables
 from saeflow.studies.universality.pairs.seeds import over_seeds
-from saeflow.tables.runs import Record, Run
 
 T_2 = 4.302652729911275  # Student's t, 2 degrees of freedom, 97.5 %
 
 
 def raised(run, by):
     """Return a run of a pair all of whose cosines are so much higher."""
-    record = run.records["similarity"]
 
-    def read(name):
-        table = record.read(name)
+    def change(name, table):  # noqa: ARG001
         return table.assign(cosine=table["cosine"] + by) if "cosine" in table else table
 
-    return Run(run.key, {**run.records, "similarity": Record(record.facts, read)})
+    return made_up.reread(run, change)
 
 
 def test_three_seeds_give_the_jackknife_over_seeds():

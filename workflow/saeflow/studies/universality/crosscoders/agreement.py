@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from saeflow.metrics.intervals import NORMAL_QUANTILE, interval
+from saeflow.metrics.intervals import NORMAL_QUANTILE, Estimate, interval
 from saeflow.studies.universality import reading
 from saeflow.studies.universality.comparisons import FOUND
 from saeflow.studies.universality.crosscoders import EXCHANGED, MATCHED, WEAK
@@ -24,8 +24,8 @@ from saeflow.studies.universality.crosscoders.tables import (
     directions,
     kinds,
 )
-from saeflow.studies.universality.reading import Compared, Pairs, Sae, compared
-from saeflow.tables.builders import EXTENT, KEY
+from saeflow.studies.universality.reading import Compared, Pairs, compared
+from saeflow.tables.builders import EXTENT, KEY, columns
 from saeflow.tables.runs import Run
 
 _BLOCK_ROWS = 1024
@@ -54,31 +54,26 @@ def agreement(
         the mean by its standard error.
     """
     known = reading.saes_of(runs)
-    found = {(p.first.key, p.second.key): p for p in reversed([*compared(runs, pairs)])}
+    by_keys = {(p.first.key, p.second.key): p for p in reversed([*compared(runs, pairs)])}
     rows = []
     for one in crosscoders_of(runs, crosscoders):
-        for pair in reversed(found.values()):
+        for pair in reversed(by_keys.values()):
             if (at := _places(one, pair)) is None:
                 continue
             for kind, first, second in _kinds(pair, seed):
                 saes = (known[pair.first.key], first), (known[pair.second.key], second)
-                score = _score(one, at, *(_rows(*sae) for sae in saes))
-                above = (score > FOUND).astype(float)
-                low, high = _interval(above, bootstrap, seed)
-                mean, error = _mean(score)
+                score = _score(
+                    one, at, *(directions(sae.run.decoder()[latents]) for sae, latents in saes)
+                )
+                found = {"cosine": _mean(score), "found": _share(score > FOUND, bootstrap, seed)}
                 rows.append(
                     {
                         **one.columns(max(at), shuffled),
                         **pair.columns(),
                         "kind": kind,
                         "n_pairs": len(score),
-                        "cosine": mean,
-                        "cosine_low": mean - error,
-                        "cosine_high": mean + error,
-                        "found": above.mean() if len(score) else np.nan,
-                        "found_low": low,
-                        "found_high": high,
-                        **{name: pair.record.facts[name] for name in EXTENT},
+                        **columns(found),
+                        **pair.extent(),
                     }
                 )
     ends = ("", "_low", "_high")
@@ -111,10 +106,6 @@ def _kinds(pair: Compared, seed: int) -> Iterator[tuple[str, np.ndarray, np.ndar
     yield EXCHANGED, first[strong][mixed] if len(mixed) > 1 else first[:0], others
 
 
-def _rows(sae: Sae, latents: np.ndarray) -> np.ndarray:
-    return directions(sae.run.decoder()[latents])
-
-
 def _score(
     one: Crosscoder, at: tuple[int, int], first: np.ndarray, second: np.ndarray
 ) -> np.ndarray:
@@ -138,17 +129,19 @@ def _score(
     return np.concatenate([np.zeros(0), *scores])
 
 
-def _mean(values: np.ndarray) -> tuple[float, float]:
-    """Return a mean (n,), and how far its 95 % interval reaches; NaN where there are too few."""
+def _mean(values: np.ndarray) -> Estimate:
+    """Return a mean (n,) with its interval; NaN where there are too few."""
     if not len(values):
-        return np.nan, np.nan
+        return Estimate(np.nan, np.nan, np.nan)
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return float(values.mean()), NORMAL_QUANTILE * float(error)
+    mean, reach = float(values.mean()), NORMAL_QUANTILE * float(error)
+    return Estimate(mean, mean - reach, mean + reach)
 
 
-def _interval(above: np.ndarray, bootstrap: int, seed: int) -> tuple[float | None, float | None]:
-    """Return the interval of a share (n,) over resampled pairs: its draws are binomial."""
+def _share(above: np.ndarray, bootstrap: int, seed: int) -> Estimate:
+    """Return a share (n,) with its interval over resampled pairs: its draws are binomial."""
     n = len(above)
-    if not n or not bootstrap:
-        return None, None
-    return interval(np.random.default_rng(seed).binomial(n, above.mean(), bootstrap) / n)
+    if not n:
+        return Estimate(np.nan)
+    drawn = np.random.default_rng(seed).binomial(n, above.mean(), bootstrap) / n
+    return Estimate(float(above.mean()), *interval(drawn))

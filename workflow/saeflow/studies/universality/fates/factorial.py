@@ -5,20 +5,15 @@ Each SAE of a design is the reference once: what becomes of its features in all 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from saeflow.metrics.intervals import Estimate, interval, resample
-from saeflow.studies.universality.fates.designs import (
-    OUTCOMES,
-    QUANTITIES,
-    Design,
-    Reference,
-)
+from saeflow.studies.universality.fates.designs import OUTCOMES, QUANTITIES, Design, Reference
 from saeflow.studies.universality.fates.variance import (
     Differing,
     dividends,
@@ -31,10 +26,13 @@ from saeflow.studies.universality.fates.variance import (
 )
 from saeflow.studies.universality.reading import Pairs
 from saeflow.tables.builders import columns
-from saeflow.tables.runs import Key, Run
+from saeflow.tables.runs import Run
+
+_Means = dict[Differing, np.ndarray]
 
 _ROUNDING = 1e-9
 _PLACE = ("comparison", "model", "hook", "site", "block", "sae", "n_saes")
+_ENDS = ("", "_low", "_high")
 _OF_VALUE = ("reference", "n_features", "quantity", "outcome", "differ", "n_factors", "n_pairs")
 
 
@@ -53,70 +51,62 @@ def factorial(
         ``portion``, what a single factor has of the loss where all differ (`portions`). ``null``
         is the value by chance; ``least`` and ``most`` of ``value`` are over references.
     """
-    rows: list[dict[str, Any]] = []
-    draws = (bootstrap, seed)
-    for design in Design.all(runs, pairs):
-        for quantity, null in QUANTITIES.items():
-            for outcome in OUTCOMES:
-                about = {**design.columns(), "quantity": quantity, "outcome": outcome}
-                rows += (about | row for row in _losses(design, quantity, null, outcome, draws))
+    rows = (
+        about | row
+        for design, quantity, outcome, about in _cases(runs, pairs)
+        for row in _losses(design, quantity, outcome, bootstrap, seed)
+    )
     measured = [f"{one}{end}" for one in ("value", "own", "portion") for end in _ENDS]
     wanted = [*_PLACE, *_OF_VALUE, *measured, "null", "least", "most"]
     return pd.DataFrame(rows, columns=wanted)
 
 
-_ENDS = ("", "_low", "_high")
+def _cases(runs: Sequence[Run], pairs: Pairs) -> Iterator[tuple[Design, str, str, dict[str, Any]]]:
+    """Yield each design with each quantity and outcome, and what tables say of these."""
+    for design in Design.all(runs, pairs):
+        for quantity, outcome in itertools.product(QUANTITIES, OUTCOMES):
+            about = {**design.columns(), "quantity": quantity, "outcome": outcome}
+            yield design, quantity, outcome, about
 
 
-class _Means:
-    """The mean of each reference over features, of all and of drawn ones, by what differs."""
+def _sums(given: Mapping[str, np.ndarray], samples: int, seed: int) -> dict[str, np.ndarray]:
+    """Return the sum of each column over all features, and behind it those over drawn ones."""
+    drawn = resample(given, samples=samples, seed=seed) if samples else {}
+    return {name: np.append(own.sum(), drawn.get(name, ())) for name, own in given.items()}
 
-    def __init__(
-        self, references: Sequence[Reference], column: str, outcome: str, draws: tuple[int, int]
-    ) -> None:
-        samples, seed = draws
-        self.of: list[dict[Differing, np.ndarray]] = []
-        for number, one in enumerate(references):
-            fates = one.fates(column, outcome)
-            named = {f"{cell}": fates[:, cell] for cell in range(len(one.cells))}
-            drawn = resample(named, samples=samples, seed=seed + number) if samples else {}
-            # the mean over all features stands before those over drawn ones
-            whole = {
-                name: np.append(own.sum(), drawn.get(name, ())) / one.n
-                for name, own in named.items()
-            }
-            self.of.append(
-                {
-                    cell: np.mean([whole[f"{c}"] for c, x in enumerate(one.cells) if x == cell], 0)
-                    for cell in dict.fromkeys(one.cells)
-                }
-            )
 
-    @cached_property
-    def together(self) -> dict[Differing, np.ndarray]:
-        """The means over references."""
-        every = dict.fromkeys(cell for own in self.of for cell in own)
-        return {
-            cell: np.mean([own[cell] for own in self.of if cell in own], axis=0) for cell in every
-        }
+def _means(
+    references: Sequence[Reference], column: str, outcome: str, samples: int = 0, seed: int = 0
+) -> tuple[list[_Means], _Means]:
+    """Return the means over features, of all and of drawn ones: of each reference, and of all."""
+    found = []
+    for number, one in enumerate(references):
+        fates = dict(enumerate(one.fates(column, outcome).T))
+        sums = _sums({f"{at}": own for at, own in fates.items()}, samples, seed + number)
+        cells: dict[Differing, list[np.ndarray]] = {}
+        for at, cell in enumerate(one.cells):
+            cells.setdefault(cell, []).append(sums[f"{at}"] / one.n)
+        found.append({cell: np.mean(own, axis=0) for cell, own in cells.items()})
+    every = dict.fromkeys(cell for own in found for cell in own)
+    return found, {cell: np.mean([o[cell] for o in found if cell in o], axis=0) for cell in every}
 
 
 def _losses(
-    design: Design, quantity: str, null: str, outcome: str, draws: tuple[int, int]
+    design: Design, quantity: str, outcome: str, samples: int, seed: int
 ) -> Iterator[dict[str, Any]]:
     references = design.references
-    means = _Means(references, quantity, outcome, draws)
-    chance = _Means(references, null, outcome, (0, 0))
-    parts = [("", references, means.together, chance.together)]
+    means, together = _means(references, quantity, outcome, samples, seed)
+    chance, by_chance = _means(references, QUANTITIES[quantity], outcome)
+    parts = [("", references, together, by_chance)]
     parts += [
-        (_called(one.key), [one], own, by_chance)
-        for one, own, by_chance in zip(references, means.of, chance.of, strict=True)
+        (f"{one.key.sae}, seed {one.key.seed}", [one], own, nulls)
+        for one, own, nulls in zip(references, means, chance, strict=True)
     ]
     for name, own, values, nulls in parts:
         found = dividends({cell: 1 - value for cell, value in values.items()})
         of_factors = portions(found, design.factors)
         for cell in (one for one in subsets(design.factors) if one in values):
-            single = [value[cell][0] for value in means.of if cell in value]
+            single = [value[cell][0] for value in means if cell in value]
             estimates = {"value": _estimate(values[cell])}
             if cell in found:
                 estimates["own"] = _estimate(found[cell])
@@ -132,10 +122,6 @@ def _losses(
                 "null": float(nulls[cell][0]),
                 **({} if name else {"least": min(single), "most": max(single)}),
             }
-
-
-def _called(key: Key) -> str:
-    return f"{key.sae}, seed {key.seed}"
 
 
 def _estimate(values: np.ndarray) -> Estimate:
@@ -159,19 +145,18 @@ def fate_shares(
         references together; ``chance``, what it is where fates have nothing to do with either:
         the share of the degrees of freedom; ``least`` and ``most`` of single references.
     """
-    rows = []
-    for design in Design.all(runs, pairs):
-        for quantity in QUANTITIES:
-            for outcome in OUTCOMES:
-                about = {**design.columns(), "quantity": quantity, "outcome": outcome}
-                rows += (about | row for row in _shares(design, quantity, outcome, bootstrap, seed))
+    rows = (
+        about | row
+        for design, quantity, outcome, about in _cases(runs, pairs)
+        for row in _shares(design, quantity, outcome, bootstrap, seed)
+    )
     shares = [f"share{end}" for end in _ENDS]
     wanted = [*_PLACE, "n_features", "quantity", "outcome", "source", *shares, "chance"]
     return pd.DataFrame(rows, columns=[*wanted, "least", "most"])
 
 
 def _shares(
-    design: Design, quantity: str, outcome: str, bootstrap: int, seed: int
+    design: Design, quantity: str, outcome: str, samples: int, seed: int
 ) -> Iterator[dict[str, Any]]:
     references = design.references
     parts: list[dict[str, np.ndarray]] = []
@@ -179,9 +164,7 @@ def _shares(
     for number, one in enumerate(references):
         matrices = projections(one.cells, design.factors)
         given = sums(one.fates(quantity, outcome), matrices)
-        drawn = resample(given, samples=bootstrap, seed=seed + number) if bootstrap else {}
-        whole = {name: np.append(own.sum(), drawn.get(name, ())) for name, own in given.items()}
-        parts.append(squares(whole, matrices))
+        parts.append(squares(_sums(given, samples, seed + number), matrices))
         free.append(freedom(one.n, matrices))
     all_free = sum(sum(own.values()) for own in free)
     every, single = _share(parts), [_share([own]) for own in parts]

@@ -90,9 +90,11 @@ class Asked(NamedTuple):
         own = self.sae.columns()
         return {name: own[name] for name in PLACE}
 
-    def shares(self, among: str, quantity: str) -> np.ndarray:
-        """Return in which share of others each feature is found, (n_features,)."""
-        return self.others[among][quantity].mean(axis=1)
+    def found(self) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """Yield quantity, among and n_saes, and (n_features, n_saes) bool, where each is found."""
+        for among, by_quantity in self.others.items():
+            for quantity, where in by_quantity.items():
+                yield {"quantity": quantity, "among": among, "n_saes": where.shape[1]}, where
 
 
 def _counts(pair: Compared) -> bool:

@@ -46,10 +46,9 @@ def found(runs: Sequence[Run], *, pairs: Pairs, own: Sequence[Mapping[str, Any]]
     parts = []
     for one in Asked.each(runs, pairs, own):
         table = one.features.assign(**one.columns())
-        for among, by_quantity in one.others.items():
-            table[f"n_{among}"] = next(iter(by_quantity.values())).shape[1]
-            for quantity in by_quantity:
-                table[f"{quantity}_{among}"] = one.shares(among, quantity)
+        for of, where in one.found():
+            table[f"n_{of['among']}"] = of["n_saes"]
+            table[f"{of['quantity']}_{of['among']}"] = where.mean(axis=1)
         parts.append(table)
     numbers = [f"{name}_{among}" for among in (ALL, RETRAINED) for name in ("n", *QUANTITIES)]
     known = ["latent", "active", *PROPERTIES, "activation", "fact"]
@@ -88,15 +87,9 @@ def found_by(
                     "lowest": values[part].min(), "highest": values[part].max(),
                     "n_features": len(part),
                 }  # fmt: skip
-                for among, by_quantity in one.others.items():
-                    for quantity, where in by_quantity.items():
-                        share = mean_of(one.shares(among, quantity)[part], bootstrap, seed)
-                        rows.append(
-                            {
-                                **about, "quantity": quantity, "among": among,
-                                "n_saes": where.shape[1], **columns({"share": share}),
-                            }
-                        )  # fmt: skip
+                for of, where in one.found():
+                    share = mean_of(where[part].mean(axis=1), bootstrap, seed)
+                    rows.append({**about, **of, **columns({"share": share})})
     parts = ["property", "tenth", "n_tenths", "lowest", "highest", "n_features"]
     ends = ["share", "share_low", "share_high"]
     return pd.DataFrame(rows, columns=[*PLACE, *parts, "quantity", "among", "n_saes", *ends])
@@ -125,22 +118,20 @@ def found_ranked(
         weights = {name: one.features[name].to_numpy(float) for name in WEIGHTS}
         weights = {name: own for name, own in weights.items() if np.isfinite(own).all()}
         best = np.append(0.0, np.cumsum(np.sort(weights["carried"])[::-1]))
-        for among, by_quantity in one.others.items():
-            for quantity, where in by_quantity.items():
-                times = where.sum(axis=1)
-                for at_least in range(where.shape[1] + 1):
-                    these = times >= at_least
-                    known = {"features": np.ones(len(these)), **weights}
-                    shares = {
-                        name: _portion(own, these, bootstrap, seed) for name, own in known.items()
+        known = {"features": np.ones(len(one.features)), **weights}
+        for of, where in one.found():
+            times = where.sum(axis=1)
+            for at_least in range(of["n_saes"] + 1):
+                these = times >= at_least
+                shares = {
+                    name: _portion(own, these, bootstrap, seed) for name, own in known.items()
+                }
+                rows.append(
+                    {
+                        **one.columns(), **of, "n_features": len(these), "at_least": at_least,
+                        **columns(shares), "most": best[these.sum()],
                     }
-                    rows.append(
-                        {
-                            **one.columns(), "quantity": quantity, "among": among,
-                            "n_saes": where.shape[1], "n_features": len(these),
-                            "at_least": at_least, **columns(shares), "most": best[these.sum()],
-                        }
-                    )  # fmt: skip
+                )  # fmt: skip
     ends = [f"{name}{end}" for name in ("features", *WEIGHTS) for end in ("", "_low", "_high")]
     about = ["quantity", "among", "n_saes", "n_features", "at_least"]
     return pd.DataFrame(rows, columns=[*PLACE, *about, *ends, "most"])

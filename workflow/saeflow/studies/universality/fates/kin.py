@@ -5,7 +5,7 @@ Read `groups`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from saeflow.studies.universality.reading import Compared, Sae
@@ -35,35 +35,24 @@ class Group(NamedTuple):
         return min((sae.key for sae in self.saes), key=lambda key: (len(key.sae), key.order()))
 
 
-def groups(found: Iterable[Compared], *, apart: bool) -> list[Group]:
-    """Return the SAEs that pairs connect with one another.
-
-    Parameters
-    ----------
-    found
-        The pairs.
-    apart
-        Whether pairs of different comparisons do not belong together.
-    """
-    several: dict[str, list[set[Key]]] = {}
-    saes: dict[Key, Sae] = {}
-    pairs: dict[str, dict[tuple[Key, Key], Compared]] = {}
+def groups(found: Iterable[Compared], *, apart: bool) -> Iterator[Group]:
+    """Yield the SAEs that pairs connect; ``apart``, not through pairs of different comparisons."""
+    by_name: dict[str, list[Compared]] = {}
     for pair in found:
-        name = pair.comparison if apart else ""
-        both = {pair.first.key: pair.first, pair.second.key: pair.second}
-        first, second = both
-        saes |= both
-        pairs.setdefault(name, {}).update({(first, second): pair, (second, first): pair})
-        parts = several.setdefault(name, [])
-        touched = [part for part in parts if part & both.keys()]
-        several[name] = [part for part in parts if part not in touched]
-        several[name].append(set(both).union(*touched))
-    return [
-        Group(
-            name,
-            tuple(saes[key] for key in sorted(part, key=Key.order)),
-            {both: one for both, one in pairs[name].items() if both[0] in part},
-        )
-        for name, parts in several.items()
-        for part in sorted(parts, key=lambda part: min(part, key=Key.order).order())
-    ]
+        by_name.setdefault(pair.comparison if apart else "", []).append(pair)
+    for name, own in by_name.items():
+        saes: dict[Key, Sae] = {}
+        pairs: dict[tuple[Key, Key], Compared] = {}
+        parts: dict[Key, set[Key]] = {}
+        for pair in own:
+            first, second = pair.first.key, pair.second.key
+            saes |= {first: pair.first, second: pair.second}
+            pairs |= {(first, second): pair, (second, first): pair}
+            part = parts.get(first, {first}) | parts.get(second, {second})
+            parts |= dict.fromkeys(part, part)
+        order = sorted(saes, key=Key.order)
+        for least in order:
+            part = [key for key in order if key in parts[least]]
+            if part[0] == least:
+                inside = {both: pair for both, pair in pairs.items() if both[0] in parts[least]}
+                yield Group(name, tuple(saes[key] for key in part), inside)

@@ -29,10 +29,7 @@ def facts_universal(table: pd.DataFrame) -> Drawing:
     """Draw a panel per comparison: features of facts against others that are as frequent."""
     table, odd = finite(table[table["n_matches"] > 0], ["value", "alike"])
     with use_style():
-        places = [
-            Place(("",), comparison, f"{comparison}, {rows['n_saes'].max():.0f} SAEs", rows)
-            for comparison, rows in table.groupby("comparison", sort=False)
-        ]
+        places = _places(table)
         grid = panel_grid(places, size=(2.1, 2.1))
         low = min(0.0, table[["value", "alike"]].min().min())
         for (ax,), place in zip(grid.panels, places, strict=True):
@@ -44,10 +41,18 @@ def facts_universal(table: pd.DataFrame) -> Drawing:
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_locator(MaxNLocator(4))
         grid.label(x="Correlation, others as frequent", y="Correlation, features of facts")
-        handles = [_handle(kind) for kind in KINDS if kind in set(table["kind"])]
-        hollow = {"markerfacecolor": "none", "linestyle": "", "marker": "o", "markersize": 3.5}
-        some = Line2D([], [], color=INK, label="found by some SAEs only", **hollow)
-        legend_above(grid.figure, [*handles, some])
+        mark = {"linestyle": "", "markersize": 3.5}
+        handles = [
+            Line2D(
+                [], [], color=_COLOURS[kind], marker=_MARKERS[kind], label=f"{kind} facts", **mark
+            )
+            for kind in KINDS
+            if kind in set(table["kind"])
+        ]
+        hollow = {"color": INK, "marker": "o", "markerfacecolor": "none", **mark}
+        legend_above(
+            grid.figure, [*handles, Line2D([], [], label="found by some SAEs only", **hollow)]
+        )
     more = table.groupby("comparison", sort=False)["more"].mean()
     said = ", ".join(f"{more[name]:+.2f} ({name})".replace("-", "−", 1) for name in more.index)
     note = f"The mean difference is {said}; the table `facts_universal` has intervals."
@@ -64,18 +69,18 @@ def _points(ax: Axes, rows: pd.DataFrame, kind: str) -> None:
         )  # fmt: skip
 
 
-def _handle(kind: str) -> Line2D:
-    look = {"color": _COLOURS[kind], "marker": _MARKERS[kind], "linestyle": "", "markersize": 3.5}
-    return Line2D([], [], label=f"{kind} facts", **look)
+def _places(table: pd.DataFrame) -> list[Place]:
+    """Return a panel per comparison."""
+    return [
+        Place(("",), comparison, f"{comparison}, {rows['n_saes'].max():.0f} SAEs", rows)
+        for comparison, rows in table.groupby("comparison", sort=False)
+    ]
 
 
 def facts_found(table: pd.DataFrame) -> Drawing:
     """Draw a panel per comparison: how many facts are found by how many SAEs, by kind."""
     with use_style():
-        places = [
-            Place(("",), comparison, f"{comparison}, {rows['n_saes'].max():.0f} SAEs", rows)
-            for comparison, rows in table.groupby("comparison", sort=False)
-        ]
+        places = _places(table)
         widest = max(place.rows["n_saes"].max() for place in places)
         grid = panel_grid(places, size=(max(1.7, 0.18 * widest), 1.8), sharex=False, sharey=False)
         for (ax,), place in zip(grid.panels, places, strict=True):
@@ -86,13 +91,14 @@ def facts_found(table: pd.DataFrame) -> Drawing:
             for kind in KINDS
             if kind in set(table["kind"])
         ]
-        chance = Line2D([], [], color=INK, marker="_", linestyle="", markersize=9)
-        chance.set_label("by chance")
-        legend_above(grid.figure, [*handles, chance])
+        dash = {"color": INK, "marker": "_", "linestyle": "", "markersize": 9}
+        legend_above(grid.figure, [*handles, Line2D([], [], label="by chance", **dash)])
     return Drawing(grid.figure, table)
 
 
 def _histogram(ax: Axes, rows: pd.DataFrame) -> None:
+    from scipy.stats import binom  # slow to import
+
     n_saes, base = int(rows["n_saes"].max()), 0.0
     numbers = np.arange(n_saes + 1)
     for kind in KINDS:
@@ -100,13 +106,7 @@ def _histogram(ax: Axes, rows: pd.DataFrame) -> None:
         ax.bar(numbers, own, bottom=base, width=0.7, color=_COLOURS[kind])
         base = base + own
     share = rows["found"].sum() / rows["n_saes"].sum()
-    expected = len(rows) * _binomial(n_saes, share)
+    expected = len(rows) * binom.pmf(numbers, n_saes, share)
     ax.hlines(expected, numbers - 0.45, numbers + 0.45, color=INK, linewidth=1.0)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-
-
-def _binomial(n: int, p: float) -> np.ndarray:
-    from scipy.stats import binom
-
-    return binom.pmf(np.arange(n + 1), n, p)

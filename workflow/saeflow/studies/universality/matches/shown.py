@@ -27,6 +27,7 @@ BEST, RANDOM, ALONE = KINDS = ("best match", "random match", "no match")
 carries most of the reconstruction of those."""
 
 _CONTEXTS = "contexts"
+_CONTEXT = ("rank", "activation", "document", "before", "token", "after")
 _PER_KIND = 5
 
 
@@ -56,8 +57,7 @@ def matched_contexts(runs: Sequence[Run], *, pairs: Pairs, seed: int) -> pd.Data
         if all(_CONTEXTS in sae.run.records for sae in (pair.first, pair.second)):
             rows += _of_pair(pair, seed)
     own = ("kind", "place", "latent", "match", "correlation", "cosine", "side", "frequency")
-    context = ("rank", "activation", "document", "before", "token", "after")
-    return pd.DataFrame(rows, columns=[*COLUMNS, *own, *context])
+    return pd.DataFrame(rows, columns=[*COLUMNS, *own, *_CONTEXT])
 
 
 def _of_pair(pair: Compared, seed: int) -> Iterator[dict[str, Any]]:
@@ -106,12 +106,4 @@ def _cosine(feature: pd.Series, name: str | None, match: int) -> float:
 def _contexts(sae: Sae, latent: int) -> Iterator[dict[str, Any]]:
     table = sae.run.records[_CONTEXTS].table(FILE)
     own = table[table["latent"] == latent].sort_values("rank")
-    for row in own.itertuples():
-        yield {
-            "rank": row.rank + 1,
-            "activation": row.activation,
-            "document": row.document,
-            "before": row.before,
-            "token": row.token,
-            "after": row.after,
-        }
+    yield from own.assign(rank=own["rank"] + 1)[list(_CONTEXT)].to_dict("records")

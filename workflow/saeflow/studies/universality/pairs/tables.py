@@ -90,9 +90,8 @@ _COLUMNS = (*reading.COLUMNS, *SIZES)
 
 def about(pair: Compared) -> dict[str, Any]:
     """Return what all tables say of a pair: the two SAEs, and `SIZES`."""
-    facts = pair.record.facts
     sizes = {f"n_{side}": len(pair.side(side)) for side in reading.SIDES}
-    return {**pair.columns(), **sizes, **{name: facts[name] for name in EXTENT}}
+    return {**pair.columns(), **sizes, **pair.extent()}
 
 
 def _of_pair(
@@ -200,19 +199,12 @@ def spaces(runs: Sequence[Run], *, pairs: Pairs) -> pd.DataFrame:
     """
     rows = []
     for pair in compared(runs, pairs):
-        own, facts = pair.columns(), pair.record.facts
-        found = facts["spaces"]
+        found = pair.record.facts["spaces"]
+        about = {**pair.columns(), "n_matched": found["matched"], **pair.extent()}
         for name in SPACES:
             values = {"value": name, "null": f"{name}_null", "null_sd": f"{name}_null_sd"}
-            rows.append(
-                {
-                    **own,
-                    "quantity": name,
-                    **{column: found.get(key) for column, key in values.items()},
-                    "n_matched": found["matched"],
-                    **{column: facts[column] for column in EXTENT},
-                }
-            )
+            of_name = {column: found.get(key) for column, key in values.items()}
+            rows.append({**about, "quantity": name, **of_name})
     last = ["quantity", "value", "null", "null_sd", "n_matched", *EXTENT]
     return pd.DataFrame(rows, columns=[*reading.COLUMNS, *last])
 

@@ -82,30 +82,33 @@ def _end(found: Values, statistic: str) -> Values:
     return found._replace(ours=float(ours), statistic=statistic)
 
 
+def _near(found: Values, name: str, theirs: float, within: float, comparable: str = YES) -> Row:
+    """Return whether ours is no further from theirs."""
+    rule = f"within {within:g}".replace("0.", ".")
+    holds = abs(found.ours - theirs) <= within
+    return Row(found.claim(name, theirs, rule, holds=holds), comparable)
+
+
 def _by_chance(rows: pd.DataFrame) -> Iterator[Row]:
     """Yield what random directions, and SAEs that share nothing, give."""
     cosines = rows[(rows["quantity"] == COSINE) & ~rows["comparison"].isin(NULLS)]
-    theirs, rule = numbers.MCS_BY_CHANCE, "within .03"
     for null, words, comparable in (
         ("null_gaussian", "random directions", YES),
         ("null_uniform", "random directions of positive entries, as in the code", BUG),
     ):
         found = _over(cosines, null)
-        holds = abs(found.ours - theirs) <= 0.03
-        yield Row(found.claim(f"MCS of {words}", theirs, rule, holds=holds), comparable)
+        yield _near(found, f"MCS of {words}", numbers.MCS_BY_CHANCE, 0.03, comparable)
     most = _end(_over(cosines, "null_gaussian"), _LARGEST)
     theirs = numbers.MCS_BY_CHANCE_BELOW
     yield Row(
         most.claim("MCS of random directions, the largest", theirs, f"below {theirs:g}",
                    holds=most.ours < theirs), YES,
     )  # fmt: skip
-    theirs = numbers.CORRELATION_BY_CHANCE
     nulls = rows[rows["comparison"].isin(NULLS)]
     for quantity, words in ((UNCENTRED, "as in the code"), (CORRELATION, "corrected")):
         found = _over(nulls[nulls["quantity"] == quantity])
         name = f"correlation of SAEs that should share nothing, {words}"
-        holds = abs(found.ours - theirs) <= 0.1
-        yield Row(found.claim(name, theirs, "within .1", holds=holds), BUG)
+        yield _near(found, name, numbers.CORRELATION_BY_CHANCE, 0.1, BUG)
 
 
 def _slips(rows: pd.DataFrame) -> Iterator[Row]:
@@ -129,10 +132,7 @@ def _trainings(table: pd.DataFrame, of_post: pd.Index) -> Iterator[Row]:
     theirs = numbers.TRAININGS_FIRST_LAYER
     own = rows[rows.index.isin(of_post)]
     first = _over(own[own[f"{OWN}_block"] == 0])
-    yield Row(
-        first.claim("MCS of two trainings of one model, first layer", theirs, "within .1",
-                    holds=abs(first.ours - theirs) <= 0.1), YES,
-    )  # fmt: skip
+    yield _near(first, "MCS of two trainings of one model, first layer", theirs, 0.1)
     above = numbers.TRAININGS_ABOVE
     least = _end(_over(own), _LEAST)
     name = "MCS of two trainings of one model, the least of all layers"
@@ -147,9 +147,7 @@ def _ratios(rows: pd.DataFrame) -> Iterator[Row]:
     rows = rows[(rows["quantity"] == COSINE) & (rows["differ"] == "expansion")]
     for (small, large), theirs in numbers.MCS_OF_RATIOS.items():
         at = (rows[f"{OWN}_expansion"] == small) & (rows[f"{OTHER}_expansion"] == large)
-        found = _over(rows[at])
-        name, holds = f"MCS of features of 1:{small} in 1:{large}", abs(found.ours - theirs) <= 0.05
-        yield Row(found.claim(name, theirs, "within .05", holds=holds), YES)
+        yield _near(_over(rows[at]), f"MCS of features of 1:{small} in 1:{large}", theirs, 0.05)
 
 
 def _one_to_one(table: pd.DataFrame) -> Iterator[Row]:
