@@ -13,14 +13,14 @@ import pandas as pd
 
 from saeflow.studies.universality.crosscoders import ALONE, SHARED
 from saeflow.studies.universality.reading import CODES, key_of
-from saeflow.tables.builders import EXTENT, KEY
+from saeflow.tables.builders import EXTENT, KEY, stack
 from saeflow.tables.runs import SAE, Run
 
 Place = tuple[str, str]
 
 OTHER = ("other_model", "other_hook", "shuffled")
 OF_LATENT = ("latent", "status", "active", "norm", "other_norm", "relative", "cosine")
-OWN, BOTH, OTHERS, BETWEEN = "own", "shared", "other", "between"
+OWN, BOTH, OTHERS, BETWEEN = _KINDS = ("own", "shared", "other", "between")
 """Kinds of latents: of the crosscoder's own place alone, of both, of the other alone, and none of
 these."""
 
@@ -95,15 +95,20 @@ def norms(
         size; ``relative``, the latter over their sum; ``cosine`` of the two rows, NaN where the
         places differ in width.
     """
-    tables = []
+    tables = [
+        _latents(one, which).assign(**one.columns(which, shuffled))
+        for one, which in _each(runs, crosscoders)
+    ]
+    return stack(tables, [*KEY, *OTHER, *OF_LATENT])
+
+
+def _each(
+    runs: Sequence[Run], crosscoders: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[Crosscoder, int]]:
+    """Yield each crosscoder with the number of each place that it joins."""
     for one in crosscoders_of(runs, crosscoders):
         for which in range(1, len(one.places)):
-            found = _latents(one, which)
-            tables.append(found.assign(**one.columns(which, shuffled)))
-    columns = [*KEY, *OTHER, *OF_LATENT]
-    if not tables:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(tables, ignore_index=True)[columns]
+            yield one, which
 
 
 def _latents(one: Crosscoder, which: int) -> pd.DataFrame:
@@ -139,28 +144,24 @@ def shares(
         rows with those of other shared ones; tokens and documents.
     """
     rows = []
-    for one in crosscoders_of(runs, crosscoders):
-        for which in range(1, len(one.places)):
-            found = _latents(one, which)
-            live = (found["status"] == "live").to_numpy()
-            kind = kinds(found["relative"].to_numpy())
-            n = max(1, int(live.sum()))
-            both = np.flatnonzero(live & (kind == BOTH))
-            rows.append(
-                {
-                    **one.columns(which, shuffled),
-                    "width": len(found),
-                    "live": int(live.sum()),
-                    **{
-                        name: (live & (kind == name)).sum() / n
-                        for name in (OWN, BOTH, OTHERS, BETWEEN)
-                    },
-                    "cosine": found["cosine"].to_numpy()[both].mean() if len(both) else np.nan,
-                    "cosine_exchanged": _exchanged(one.decoder[0], one.decoder[which], both),
-                    **one.run.extent(),
-                }
-            )
-    last = ["width", "live", OWN, BOTH, OTHERS, BETWEEN, "cosine", "cosine_exchanged", *EXTENT]
+    for one, which in _each(runs, crosscoders):
+        found = _latents(one, which)
+        live = (found["status"] == "live").to_numpy()
+        kind = kinds(found["relative"].to_numpy())
+        n = max(1, int(live.sum()))
+        both = np.flatnonzero(live & (kind == BOTH))
+        rows.append(
+            {
+                **one.columns(which, shuffled),
+                "width": len(found),
+                "live": int(live.sum()),
+                **{name: (live & (kind == name)).sum() / n for name in _KINDS},
+                "cosine": found["cosine"].to_numpy()[both].mean() if len(both) else np.nan,
+                "cosine_exchanged": _exchanged(one.decoder[0], one.decoder[which], both),
+                **one.run.extent(),
+            }
+        )
+    last = ["width", "live", *_KINDS, "cosine", "cosine_exchanged", *EXTENT]
     return pd.DataFrame(rows, columns=[*KEY, *OTHER, *last])
 
 

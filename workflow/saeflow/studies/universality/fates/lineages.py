@@ -20,12 +20,14 @@ from saeflow.tables.runs import Key, Record, Run
 
 _FACTS, SPLITTING = "facts", "splitting"
 PLACE = ("model", "hook", "site", "block", "family")
-_SAE = ("sae", "seed", "expansion", "width")
-_LATENT = ("latent", "active", "frequency", "carried", "fact")
-_PARENT = (
-    "parent_sae", "parent", "cosine", "correlation_parent", "correlation", "contained",
-)  # fmt: skip
-_TREE = ("root_sae", "root", "n_children", "n_descendants", "kept", "absorbed")
+_OF_SAE = ("sae", "seed", "expansion", "width")
+_OF_LATENT = {
+    "latent": -1, "active": 0, "frequency": np.nan, "carried": np.nan, "fact": "",
+    "parent_sae": "", "parent": -1, "cosine": np.nan, "correlation_parent": -1,
+    "correlation": np.nan, "contained": np.nan, "root_sae": "", "root": -1, "n_children": 0,
+    "n_descendants": 0, "kept": np.nan, "absorbed": np.nan,
+}  # fmt: skip
+"""Columns, and what they have of a latent of which nothing is known."""
 
 
 class Step(NamedTuple):
@@ -113,11 +115,6 @@ def _width(sae: Sae) -> int:
     return sae.facts["d_sae"]
 
 
-def _of_sae(sae: Sae) -> dict[str, Any]:
-    own = sae.columns()
-    return {name: own[name] for name in _SAE[:-1]} | {"width": _width(sae)}
-
-
 def lineages(runs: Sequence[Run], *, pairs: Pairs) -> pd.DataFrame:
     """Return a row per live latent of each SAE of a chain.
 
@@ -136,7 +133,7 @@ def lineages(runs: Sequence[Run], *, pairs: Pairs) -> pd.DataFrame:
         The shares are empty where `saeflow.measures.splitting` did not count.
     """
     parts = [_lineage(chain) for chain in Chain.all(runs, pairs)]
-    return stack(parts, [*PLACE, *_SAE, *_LATENT, *_PARENT, *_TREE])
+    return stack(parts, [*PLACE, *_OF_SAE, *_OF_LATENT])
 
 
 def _lineage(chain: Chain) -> pd.DataFrame:
@@ -174,30 +171,13 @@ def _of_all(table: pd.DataFrame, counts: pd.DataFrame, name: str) -> pd.Series:
 
 def _known(chain: Chain, sae: Sae) -> pd.DataFrame:
     """Return what is known of an SAE's features without the others."""
-    live, told = chain.live[sae.key], {}
-    if _FACTS in sae.run.records:
-        told = told_by(sae.run)
-    latents = live["latent"].to_numpy()
-    return pd.DataFrame(
-        {
-            **chain.columns(),
-            **_of_sae(sae),
-            "latent": latents,
-            "active": live["active"].to_numpy(),
-            "frequency": live["active"].to_numpy(float) / chain.n_tokens,
-            "carried": live["carried"].to_numpy(float) / live["carried"].sum(),
-            "fact": [told.get(latent, "") for latent in latents],
-            "parent_sae": "",
-            "parent": -1,
-            "cosine": np.nan,
-            "correlation": np.nan,
-            "correlation_parent": -1,
-            "contained": np.nan,
-            "root_sae": sae.columns()["sae"],
-            "root": latents,
-            "n_children": 0,
-            "n_descendants": 0,
-            "kept": np.nan,
-            "absorbed": np.nan,
-        }
-    )
+    live, of_sae = chain.live[sae.key], {**sae.columns(), "width": _width(sae)}
+    told = told_by(sae.run) if _FACTS in sae.run.records else {}
+    latents, active, carried = (live[name].to_numpy() for name in ("latent", "active", "carried"))
+    known = {
+        "latent": latents, "active": active, "frequency": active / chain.n_tokens,
+        "carried": carried / carried.sum(), "fact": [told.get(latent, "") for latent in latents],
+        "root_sae": of_sae["sae"], "root": latents,
+    }  # fmt: skip
+    about = {**chain.columns(), **{name: of_sae[name] for name in _OF_SAE}}
+    return pd.DataFrame({**about, **_OF_LATENT, **known})

@@ -52,9 +52,8 @@ def family_trees(table: pd.DataFrame) -> Drawing:
         figure = Figure(figsize=(MAX_WIDTH, sum(heights) + 0.3), layout="constrained")
         axes = figure.subplots(n_rows, n_across, squeeze=False, height_ratios=heights)
         saes = chosen.drop_duplicates("sae").sort_values("width")
-        sizer = _Sizer(chosen["frequency"])
         for ax, tree in zip(axes.flat, trees, strict=False):
-            _tree(ax, tree, saes, sizer, MAX_WIDTH / n_across / (len(saes) + 0.6))
+            _tree(ax, tree, saes, chosen["frequency"], MAX_WIDTH / n_across / (len(saes) + 0.6))
         for ax in axes.flat[len(trees) :]:
             ax.set_visible(False)
         legend_above(figure, _handles())
@@ -126,18 +125,13 @@ def _lay_out(
     return next_leaf if ys else next_leaf + 1
 
 
-class _Sizer:
-    """How large a node is, by the logarithm of a feature's frequency."""
-
-    def __init__(self, frequencies: pd.Series) -> None:
-        self.low, self.high = np.log(frequencies.min()), np.log(frequencies.max())
-
-    def __call__(self, frequency: float) -> float:
-        part = (np.log(frequency) - self.low) / ((self.high - self.low) or 1.0)
-        return _SMALLEST + (_LARGEST - _SMALLEST) * part
+def _size(frequency: float, every: pd.Series) -> float:
+    """Return how large a node is, by the logarithm of a feature's frequency."""
+    low, high = np.log(every.min()), np.log(every.max())
+    return _SMALLEST + (_LARGEST - _SMALLEST) * (np.log(frequency) - low) / ((high - low) or 1.0)
 
 
-def _tree(ax: Axes, tree: list[_Node], saes: pd.DataFrame, sizer: _Sizer, room: float) -> None:
+def _tree(ax: Axes, tree: list[_Node], saes: pd.DataFrame, every: pd.Series, room: float) -> None:
     for node in tree:
         agrees = node.row["correlation_parent"] == node.row["parent"]
         if node.parent is not None:
@@ -149,7 +143,7 @@ def _tree(ax: Axes, tree: list[_Node], saes: pd.DataFrame, sizer: _Sizer, room: 
                 linewidth=_THIN + (_THICK - _THIN) * part, solid_joinstyle="round",
             )  # fmt: skip
         ax.plot(
-            node.x, node.y, "o", markersize=sizer(node.row["frequency"]), color=SERIES[0],
+            node.x, node.y, "o", markersize=_size(node.row["frequency"], every), color=SERIES[0],
             fillstyle="full" if agrees or node.parent is None else "none", zorder=2,
         )  # fmt: skip
         ax.annotate(  # upon the line to its children, in a gap of it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,16 +32,8 @@ def dividends(losses: Mapping[Differing, np.ndarray]) -> dict[Differing, np.ndar
     loss of a set of factors is the sum of the dividends of its parts. A negative one says that
     the factors take the same.
 
-    Parameters
-    ----------
-    losses
-        Set of factors -> what SAEs that differ in just these lose, of any shape. Nothing is lost
-        without a difference.
-
-    Returns
-    -------
-    dict
-        Of the sets whose parts are all known.
+    Of the losses of SAEs that differ in just these, of any shape; nothing is lost without a
+    difference. There is none of sets with a part that is not known.
     """
     found = {}
     for whole in losses:
@@ -57,19 +50,8 @@ def portions(
     """Return what each factor has of the loss where all differ: dividends in equal parts.
 
     These are Shapley values: what a factor adds, on average over all orders of adding factors.
-
-    Parameters
-    ----------
-    found
-        What `dividends` gives.
-    factors
-        All of them.
-
-    Returns
-    -------
-    dict
-        Factor -> its portion; they add up to the loss where all factors differ. Empty where some
-        set is not known.
+    Of what `dividends` gives; they add up to the loss where all factors differ. Empty where some
+    set is not known.
     """
     every = subsets(factors)
     if not all(one in found for one in every):
@@ -123,19 +105,10 @@ def _onto(columns: np.ndarray) -> np.ndarray:
 
 
 def sums(fates: np.ndarray, matrices: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return per feature what adds up to the sums of squares.
+    """Return per feature what adds up to the sums of squares, over all features or drawn ones.
 
-    Parameters
-    ----------
-    fates
-        (n_features, n_cells): what became of each feature in each cell.
-    matrices
-        What `projections` gives.
-
-    Returns
-    -------
-    dict
-        Name -> (n_features,): columns to add up, over all features or over drawn ones.
+    Of fates (n_features, n_cells), what became of each feature in each cell, and what `projections`
+    gives: name -> (n_features,).
     """
     cells = {f"cell {c}": column for c, column in enumerate(np.asarray(fates, float).T)}
     squares = {name: ((fates @ own) * fates).sum(axis=1) for name, own in matrices.items()}
@@ -147,19 +120,10 @@ def squares(
 ) -> dict[str, np.ndarray]:
     """Return the sum of squares of each source.
 
-    Parameters
-    ----------
-    totals
-        Sums over features of what `sums` gives, () or (samples,).
-    matrices
-        What `projections` gives.
-
-    Returns
-    -------
-    dict
-        `FEATURE`, how features differ in their means; each factor and `INTERACTIONS`, how the
-        means of cells differ; "feature with seed" and the like, how features differ in what a
-        factor does; `REST`, all else. They add up to the whole.
+    Of totals over features of what `sums` gives, () or (samples,): `FEATURE`, how features differ
+    in their means; each factor and `INTERACTIONS`, how the means of cells differ; "feature with
+    seed" and the like, how features differ in what a factor does; `REST`, all else. They add up to
+    the whole.
     """
     n_cells = len(matrices[FEATURE])
     cells = np.stack([totals[f"cell {c}"] for c in range(n_cells)], axis=-1)
@@ -167,15 +131,20 @@ def squares(
     for name, own in matrices.items():
         between = ((cells @ own) * cells).sum(axis=-1) / totals["n"]
         found[name] = between, totals[name] - between
-    factors = [name for name in matrices if name not in (FEATURE, INTERACTIONS, REST)]
-    result = {
-        FEATURE: found[FEATURE][1],
+    result = _named(found, found[FEATURE][1], found[INTERACTIONS][1] + sum(found[REST]))
+    return {name: np.maximum(value, 0.0) for name, value in result.items()}  # but for rounding
+
+
+def _named(found: Mapping[str, tuple[Any, Any]], feature: Any, rest: Any) -> dict[str, Any]:
+    """Return by source what lies between cells, and how features differ in what factors do."""
+    factors = [name for name in found if name not in (FEATURE, INTERACTIONS, REST)]
+    return {
+        FEATURE: feature,
         **{name: found[name][0] for name in factors},
         INTERACTIONS: found[INTERACTIONS][0],
         **{f"{WITH_FEATURE}{name}": found[name][1] for name in factors},
-        REST: found[INTERACTIONS][1] + found[REST][0] + found[REST][1],
+        REST: rest,
     }
-    return {name: np.maximum(value, 0.0) for name, value in result.items()}  # but for rounding
 
 
 def freedom(n_features: int, matrices: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -185,12 +154,7 @@ def freedom(n_features: int, matrices: Mapping[str, np.ndarray]) -> dict[str, fl
     variance as of the degrees of freedom.
     """
     traces = {name: float(np.trace(own)) for name, own in matrices.items()}
-    factors = [name for name in matrices if name not in (FEATURE, INTERACTIONS, REST)]
     between = n_features - 1
-    return {
-        FEATURE: float(between),
-        **{name: traces[name] for name in factors},
-        INTERACTIONS: traces[INTERACTIONS],
-        **{f"{WITH_FEATURE}{name}": between * traces[name] for name in factors},
-        REST: between * traces[INTERACTIONS] + n_features * traces[REST],
-    }
+    found = {name: (trace, between * trace) for name, trace in traces.items()}
+    rest = found[INTERACTIONS][1] + n_features * traces[REST]
+    return _named(found, float(between), rest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -131,10 +131,7 @@ def _directions(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Series]]:
             series[sense] = Series(Look(SERIES[0], "o", words, variant), at)
     present = [name for name in NULL if table[name].notna().any()]
     for name in present:
-        own = table[table[name].notna()]
-        own = own.assign(series=name, value=own[name], low=own[name], high=own[name])
-        means = _means(own)
-        points.append(means.assign(low=means["value"], high=means["value"]))
+        points.append(_of_null(table[table[name].notna()], name, table[name]))
         series[name] = Series(NULL[name], _CHANCE if name in CHANCE else _UNRELATED)
     return pd.concat(points), series
 
@@ -146,9 +143,7 @@ def _several(
     own = _with_ends(table).assign(series=table["statistic"])
     largest = table[list(NULL)].mean().dropna().index
     null = table[list(largest)].max(axis=1)
-    of_null = table.assign(series=table["statistic"] + " null", value=null, low=null, high=null)
-    of_null = _means(of_null[null.notna()])
-    of_null = of_null.assign(low=of_null["value"], high=of_null["value"])
+    of_null = _of_null(table[null.notna()], table["statistic"] + " null", null)
     series = {}
     for i, name in enumerate(statistics):
         at = -0.3 + 0.6 * i / max(1, len(statistics) - 1)
@@ -161,6 +156,12 @@ def _with_ends(table: pd.DataFrame) -> pd.DataFrame:
     """Return rows with ``low`` and ``high``: of their intervals, or the value without one."""
     low, high = (table[f"value_{end}"].fillna(table["value"]) for end in ("low", "high"))
     return table.assign(low=low, high=high)
+
+
+def _of_null(table: pd.DataFrame, series: Any, value: pd.Series) -> pd.DataFrame:
+    """Return points of what chance gives: means without strokes."""
+    means = _means(table.assign(series=series, value=value, low=value, high=value))
+    return means.assign(low=means["value"], high=means["value"])
 
 
 def _means(table: pd.DataFrame) -> pd.DataFrame:

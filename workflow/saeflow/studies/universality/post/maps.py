@@ -32,17 +32,7 @@ _NULLS = {
 
 
 class _Cells(NamedTuple):
-    """What the cells of maps are about.
-
-    Attributes
-    ----------
-    differ : str
-        In what the two SAEs of a cell differ.
-    quantity : str
-        The similarity.
-    panel : tuple of str
-        What all cells of a panel have in common, of the SAEs.
-    """
+    """In what the SAEs of cells differ, how they are compared, and what is the same in a panel."""
 
     differ: str
     quantity: str
@@ -60,7 +50,7 @@ def between_models(table: pd.DataFrame) -> Drawing:
     sizes = dict(zip(rows[f"{OWN}_model"], rows[f"{OWN}_d_in"], strict=True))
     order = sorted(sizes, key=lambda model: (sizes[model], natural(model)))
     names = {side: rows[f"{side}_model"] for side in (OWN, OTHER)}
-    return _draw(table, rows.assign(**names), _BY_MODEL, order, ("model", "model"))
+    return _draw(table, rows.assign(**names), _BY_MODEL, order, "model")
 
 
 def between_expansions(table: pd.DataFrame) -> Drawing:
@@ -70,15 +60,11 @@ def between_expansions(table: pd.DataFrame) -> Drawing:
     ratios = {side: rows[f"{side}_expansion"].map("1:{:g}".format) for side in (OWN, OTHER)}
     order = np.unique(rows[[f"{OWN}_expansion", f"{OTHER}_expansion"]])
     named = [f"1:{ratio:g}" for ratio in order]
-    return _draw(table, rows.assign(**ratios), _BY_EXPANSION, named, ("ratio", "ratio"))
+    return _draw(table, rows.assign(**ratios), _BY_EXPANSION, named, "ratio")
 
 
 def _draw(
-    table: pd.DataFrame,
-    rows: pd.DataFrame,
-    cells: _Cells,
-    order: Sequence[str],
-    noun: tuple[str, str],
+    table: pd.DataFrame, rows: pd.DataFrame, cells: _Cells, order: Sequence[str], noun: str
 ) -> Drawing:
     """Draw maps of rows with the names of their SAEs in the columns ``own`` and ``other``."""
     nulls = [name for name in _NULLS[cells.quantity] if rows[name].notna().any()]
@@ -103,7 +89,7 @@ def _draw(
             _panel(ax, place.rows, order)
             ax.set_xticks(range(len(order)), written, rotation=90 * upright)
             ax.set_yticks(range(len(order)), written)
-        grid.label(x=f"… looked for in this {noun[0]}", y=f"Features of this {noun[1]} …")
+        grid.label(x=f"… looked for in this {noun}", y=f"Features of this {noun} …")
     n_pairs = rows.groupby([*panels, OWN, OTHER]).size()
     notes = ["In brackets is the largest of its nulls."]
     if n_pairs.max() > 1:
