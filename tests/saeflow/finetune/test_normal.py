@@ -30,4 +30,4 @@ def test_sums_are_those_of_dense_codes_by_any_road(density, share, mkl, monkeypa
     np.testing.assert_allclose(sums.x, x.sum(0), rtol=1e-12)
     assert sums.xx == pytest.approx(np.square(x).sum(), rel=1e-13)
     assert sums.active.tolist() == (f > 0).sum(0).tolist()
-    assert sums.n == 40 and np.array_equal(sums.ff, sums.G.diagonal())
+    assert sums.n == 40

@@ -65,12 +65,12 @@ def test_a_baseline_is_of_the_architecture_that_computes_it(config):
 
 
 def test_what_a_recipe_does_not_use_is_not_in_its_code(config):
-    names = "saeflow.sae.penalties.", "saeflow.sae.remedies."
+    names = "saeflow.sae.penalties.", "saeflow.sae.training."
     assert not any(m.startswith(names) for m in job(config, {}).code_roots)
     with_both = job(config, {"penalties": {"ghost_gradients": 1}, "resample_tokens": 1000})
     assert "saeflow.sae.penalties.ghost_gradients" in with_both.code_roots
     assert "saeflow.sae.penalties.decoder_cosine" not in with_both.code_roots
-    assert "saeflow.sae.remedies.resample" in with_both.code_roots
+    assert "saeflow.sae.training.resample" in with_both.code_roots
 
 
 def test_a_preset_leaves_no_trace_in_an_identity(config):

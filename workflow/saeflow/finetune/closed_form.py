@@ -36,35 +36,19 @@ _GIVEN_UP = 0.01
 
 
 class Decoder(NamedTuple):
-    """What turns codes into activations: x_hat = f W_dec + b_dec.
-
-    Attributes
-    ----------
-    W_dec : ndarray (d_sae, d_in)
-        In float64, as the bias.
-    b_dec : ndarray (d_in,)
-        The bias.
-    """
+    """What turns codes into x_hat = f W_dec + b_dec, (d_sae, d_in) and (d_in,), in float64."""
 
     W_dec: np.ndarray
     b_dec: np.ndarray
 
 
 class _Problem:
-    """What a method minimises, made ready for any strength of the ridge.
-
-    Parameters
-    ----------
-    sums
-        Of the tokens to fit.
-    parent
-        Where the ridge leads to.
-    """
+    """What a method minimises, made ready for any strength of the ridge toward a parent."""
 
     def __init__(self, sums: NormalEquations, parent: Decoder) -> None:
         self._sums, self._parent = sums, parent
         n_active = int(sums.active.sum())
-        self._mean_square = float(sums.ff.sum()) / n_active if n_active else 0.0
+        self._mean_square = float(sums.G.diagonal().sum()) / n_active if n_active else 0.0
         self._gram, self._change, self._size = self._equations()
         self._diagonal = self._gram.diagonal().copy()
 
@@ -173,19 +157,10 @@ def _best_bias(sums: NormalEquations, W_dec: np.ndarray) -> np.ndarray:
 
 
 def solve(method: str, sums: NormalEquations, parent: Decoder, tau: float) -> Decoder:
-    """Return the best decoder that a method can reach.
+    """Return the best decoder that a method can reach under a ridge of ``tau`` activations.
 
-    Parameters
-    ----------
-    method
-        "scale" (a factor per latent), "unrotated_decoder" (the same and the bias) or "decoder"
-        (directions, sizes and the bias).
-    sums
-        Of the tokens to fit.
-    parent
-        Where the ridge leads to.
-    tau
-        Strength of the ridge, in activations; 0 for none.
+    The methods are "scale" (a factor per latent), "unrotated_decoder" (the same and the bias) and
+    "decoder" (directions, sizes and the bias).
     """
     return _problem(method, sums, parent).solve(tau)
 
@@ -199,16 +174,9 @@ def _problem(method: str, sums: NormalEquations, parent: Decoder) -> _Problem:
 
 
 class Choice(NamedTuple):
-    """The ridge that the validation documents want.
+    """The ridge that the validation documents want, and the solution with it.
 
-    Attributes
-    ----------
-    ridge : float
-        Its strength.
-    decoder : Decoder
-        The solution with it.
-    errors : dict
-        Mean squared error per activation and dimension on the validation documents, by strength.
+    Also the mean squared error per activation and dimension on those documents, by strength.
     """
 
     ridge: float

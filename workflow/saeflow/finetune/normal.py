@@ -28,27 +28,18 @@ _COPIES = 4
 
 
 class NormalEquations:
-    """Second moments of codes f and activations x, in float64.
-
-    Parameters
-    ----------
-    d_sae, d_in
-        Widths.
+    """Second moments of codes f (d_sae,) and activations x (d_in,), in float64.
 
     Attributes
     ----------
     n : int
         Tokens added.
-    G : ndarray (d_sae, d_sae)
-        Sum of f f^T.
-    C : ndarray (d_sae, d_in)
-        Sum of f x^T.
+    G, C : ndarray (d_sae, d_sae), (d_sae, d_in)
+        Sums of f f^T and of f x^T.
     f, x : ndarray (d_sae,), (d_in,)
         Sums of f and of x.
     xx : float
         Sum of |x|^2.
-    ff : ndarray (d_sae,)
-        Sum of f_i^2; the diagonal of G.
     active : ndarray (d_sae,) int64
         Tokens on which each latent is active.
     """
@@ -60,11 +51,6 @@ class NormalEquations:
         self.C = np.zeros((d_sae, d_in))
         self.f, self.x = np.zeros(d_sae), np.zeros(d_in)
         self.active = np.zeros(d_sae, dtype=np.int64)
-
-    @property
-    def ff(self) -> np.ndarray:
-        """Sum of f_i^2, (d_sae,)."""
-        return self.G.diagonal()
 
     def add(self, codes: Codes, x: Tensor) -> None:
         """Add tokens: their codes and their activations ``x`` (n, d_in)."""

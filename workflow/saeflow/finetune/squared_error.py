@@ -31,18 +31,9 @@ _EPSILON = 1e-12
 class Forward(NamedTuple):
     """A forward pass of `SquaredError`.
 
-    Attributes
-    ----------
-    sae : SAE
-        The parent with the trained weights in place, but for the scale.
-    codes : Codes | DenseCodes
-        Its latents.
-    per_entry : Tensor
-        The scale of each latent, in a shape that fits the codes' values.
-    x_hat : Tensor (n, d_out)
-        The reconstruction.
-    pullback : Callable | None
-        Turns d loss / d x_hat into that of the scaled latents; None for a frozen encoder.
+    ``sae`` is the parent with the trained weights in place, but for the scale, of which each
+    latent's ``per_entry`` fits the codes' values; ``x_hat`` (n, d_out); ``pullback`` turns d loss /
+    d x_hat into that of the scaled latents, None for a frozen encoder.
     """
 
     sae: SAE
@@ -55,23 +46,17 @@ class Forward(NamedTuple):
 class SquaredError:
     """The squared error of a parent SAE, fitted in some of its weights and a factor per latent.
 
-    Parameters
-    ----------
-    parent
-        The trained SAE. Where both sides of it move, it must not subtract b_dec from its input.
-    trainable
-        "scale" and any of "W_dec", "b_dec", "W_enc", "b_enc".
+    ``trainable`` is "scale" and any of "W_dec", "b_dec", "W_enc", "b_enc". Where both sides of the
+    SAE move, it must not subtract b_dec from its input.
 
     Attributes
     ----------
     frozen_encoder : bool
         Whether the codes stay the parent's.
-    buffers : tuple of str
-        Weights that no gradient moves.
-    unit_rows : tuple of str
-        Weights whose rows keep norm 1. W_dec does, as in training (the post does not say): the
-        scale holds the size and W_dec the direction, so that a learning rate means for both what
-        it meant there.
+    buffers, unit_rows : tuple of str
+        As of `saeflow.sae.training.descent.Objective`. W_dec keeps rows of norm 1, as in training
+        (the post does not say): the scale holds the size and W_dec the direction, so that a
+        learning rate means for both what it meant there.
     """
 
     buffers = ()

@@ -19,14 +19,10 @@ def finetune_sweep(tasks: Sequence[Task], *, checkpoint_s: float = CHECKPOINT_S)
     Each result is bit-identical to one computed alone with the same number of threads, however
     often either run was killed and started again. One that fails leaves the others alone.
 
-    Parameters
-    ----------
-    tasks
-        With resolved settings; their ``solver`` is a module of `saeflow.finetune.solvers`. Inputs:
-        ``activations``, results/activations/.../{hook}.json; ``parent``, the record of the SAE to
-        start from; for "kl_mse" also ``model`` and ``tokens``.
-    checkpoint_s
-        Seconds between two checkpoints.
+    The tasks' ``solver`` is a module of `saeflow.finetune.solvers`; their inputs are
+    ``activations``, results/activations/.../{hook}.json; ``parent``, the record of the SAE to start
+    from; for "kl_mse" also ``model`` and ``tokens``. ``checkpoint_s``: seconds between two
+    checkpoints.
     """
     each_group(
         tasks,

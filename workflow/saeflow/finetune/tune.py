@@ -38,15 +38,6 @@ class TuneObjective(Objective):
         record of the SAE, and ``activations``.
     parent
         That SAE, as `load_parent` gives it; the tasks of a pass share one in memory.
-
-    Attributes
-    ----------
-    run : Training
-        The settings without the method.
-    fit : SquaredError | OwnLoss
-        The loss and its gradients.
-    d_in, d_sae : int
-        Widths.
     """
 
     def __init__(self, task: Task, parent: SAE) -> None:
@@ -113,16 +104,8 @@ def tuned_header(
 ) -> dict[str, Any]:
     """Return what a fine-tuned SAE says of itself.
 
-    Parameters
-    ----------
-    parent, parent_record
-        What was fine-tuned.
-    origin
-        What `activations_header` says of the activations.
-    settings
-        Of the job.
-    training
-        How it went.
+    ``origin`` is what `activations_header` says of the activations, ``settings`` are the job's,
+    ``training`` says how it went.
     """
     own = ("architecture", "architecture_settings", "settings", "training")
     inherited = {name: value for name, value in parent.metadata.items() if name not in own}

@@ -25,7 +25,7 @@ def training_modules(recipe: Mapping[str, Any]) -> tuple[str, ...]:
         modules.append(f"saeflow.sae.training.baseline:{recipe['architecture']}")
     modules += [f"saeflow.sae.penalties.{name}" for name in sorted(recipe.get("penalties", ()))]
     if recipe.get("resample_tokens") is not None:
-        modules.append("saeflow.sae.remedies.resample")
+        modules.append("saeflow.sae.training.resample")
     if wants_coefficient(recipe):
         modules.append("saeflow.sae.training.target_l0")
     if recipe.get("joined"):

@@ -49,38 +49,12 @@ def factor(kind: str, d: int, *, mean_norm: float, mean_square: float) -> float:
     return (1.0 if kind == "unit" else math.sqrt(d)) / norm
 
 
-def fold_columns(weights: Mapping[str, Tensor], scale: Tensor) -> dict[str, Tensor]:
-    """Return the weights with f'(x) = f(scale x) and x_hat'(x) = x_hat(scale x) / scale.
-
-    Parameters
-    ----------
-    weights
-        Of a crosscoder trained on ``scale`` x.
-    scale
-        (d,): what each column of the activations is multiplied by. No number would undo it in the
-        latents, which keep their unit; decoder rows take it.
-    """
-    return {
-        **weights,
-        "W_enc": weights["W_enc"] * scale[:, None],
-        "W_dec": weights["W_dec"] / scale,
-        "b_dec": weights["b_dec"] / scale,
-    }
-
-
 def fold(weights: Mapping[str, Tensor], scale: float, target_scale: float) -> dict[str, Tensor]:
     """Return the weights that compute of x what ``weights`` compute of the scaled x.
 
-    Parameters
-    ----------
-    weights
-        Of an SAE trained on ``scale`` x to give ``target_scale`` y; y is x for an autoencoder.
-
-    Returns
-    -------
-    dict
-        Weights with f'(x) = f(scale x) / target_scale and
-        x_hat'(x) = x_hat(scale x) / target_scale; decoder rows keep their norm.
+    Of an SAE trained on ``scale`` x to give ``target_scale`` y (y is x for an autoencoder), these
+    have f'(x) = f(scale x) / target_scale and x_hat'(x) = x_hat(scale x) / target_scale; decoder
+    rows keep their norm.
     """
     if scale == target_scale == 1.0:
         return dict(weights)

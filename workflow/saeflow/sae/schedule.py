@@ -21,20 +21,9 @@ def learning_rate(
 ) -> float:
     """Return the learning rate of the step that starts after ``tokens`` of ``total`` tokens.
 
-    Parameters
-    ----------
-    base
-        The highest rate.
-    tokens, batch
-        Tokens seen before the step, and in it.
-    total
-        Tokens of the run.
-    warmup
-        The rate rises linearly over the first so many tokens.
-    decay
-        It falls to zero over the last so many; 0 keeps it constant.
-    shape
-        How it falls: "linear", or "cosine" (half a period).
+    It rises linearly to ``base`` over the first ``warmup`` tokens, those of the step's own
+    ``batch`` among them, and falls to zero over the last ``decay`` (0 keeps it constant), "linear"
+    or by half a period of a "cosine".
     """
     rise = min(1.0, (tokens + batch) / warmup) if warmup else 1.0
     left = min(1.0, (total - tokens) / decay) if decay else 1.0

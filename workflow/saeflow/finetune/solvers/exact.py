@@ -57,9 +57,6 @@ class _Parent:
         """Where the sums are kept while they grow: with the task that is finished last."""
         return self.tasks[-1][0].work.path
 
-    def new_sums(self) -> NormalEquations:
-        return NormalEquations(self.sae.d_sae, self.sae.W_dec.shape[1])
-
 
 def run(tasks: Sequence[Task], *, checkpoint_s: float) -> None:
     """Fine-tune the SAE of each task; see `saeflow.finetune.sweep.finetune_sweep`."""
@@ -167,7 +164,7 @@ def _resumed(parent: _Parent, split: str) -> tuple[NormalEquations, int]:
     """Return the sums of an earlier run and the first row that they lack."""
     saved = checkpoint.load(_directory(parent, split))
     if saved is None:
-        return parent.new_sums(), 0
+        return NormalEquations(*parent.sae.W_dec.shape), 0
     arrays = {name: tensor.numpy() for name, tensor in saved[0].items()}
     return NormalEquations.of(arrays), saved[1]["done"]
 

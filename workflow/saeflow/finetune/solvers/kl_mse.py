@@ -42,14 +42,8 @@ from saeflow.tokens.store import open_tokens
 class ModelBatch(Batch):
     """The ordinary tokens of some sequences, and the model's clean pass over them.
 
-    Attributes
-    ----------
-    input_ids, ordinary : Tensor (batch, seq)
-        Token ids, and which tokens are replaced.
-    before : Tensor (batch, seq) bool
-        The tokens from which the scored ones are predicted.
-    clean : CleanPass
-        The untouched model.
+    Of all tokens (batch, seq), ``ordinary`` are those that are replaced, and ``before`` those from
+    which the scored ones are predicted.
     """
 
     def __init__(self, input_ids: Tensor, real: Tensor, ordinary: Tensor, clean: CleanPass) -> None:
@@ -63,19 +57,9 @@ class ModelBatch(Batch):
 class SequenceLoader:
     """Batches of whole sequences in a random order, each once an epoch.
 
-    Parameters
-    ----------
-    patched
-        The model.
-    sequences
-        Those of the training split.
-    run
-        ``batch_size``: tokens of a batch, special ones included, rounded down to whole sequences
-        of the greatest length (at least one); ``order_seed``: of the order.
-    epochs
-        How often each sequence is given.
-    start
-        A position that `state` gave.
+    A batch is ``run.batch_size`` tokens, special ones included, rounded down to whole sequences of
+    the greatest length (at least one); ``run.order_seed`` is of the order, ``start`` a position
+    that `state` gave.
     """
 
     def __init__(

@@ -43,15 +43,7 @@ def _is_dictionary(held: Holder) -> bool:
 
 
 def read(place: Place, *, entry: int | None = None) -> Foreign:
-    """Return one SAE of the list.
-
-    Parameters
-    ----------
-    place
-        The file.
-    entry
-        Which, from 0; may be left out where there is one.
-    """
+    """Return one SAE of the list; ``entry``, from 0, may be left out where there is one."""
     entries = _entries(place.content)
     if entry is None and len(entries) == 1:
         entry = 0

@@ -18,12 +18,8 @@ _CHUNK = 1024
 class Description(NamedTuple):
     """What is known of an SAE.
 
-    Attributes
-    ----------
-    facts : dict
-        Name -> text, in the order to be shown.
-    metrics : dict
-        (dataset/packing, metric) -> value, of the measures that lie beside its record.
+    Texts by name, in the order to be shown, and the metrics that lie beside its record, by
+    (dataset/packing, metric).
     """
 
     facts: dict[str, str]
@@ -33,12 +29,8 @@ class Description(NamedTuple):
 def describe(sae: SAE, record: Path | None = None) -> Description:
     """Return what an SAE says of itself, and what was measured of it.
 
-    Parameters
-    ----------
-    sae
-        The SAE.
-    record
-        Its ``sae.json``, beside which measures lie under ``on/``; None for one from elsewhere.
+    ``record`` is its ``sae.json``, beside which measures lie under ``on/``; None for one from
+    elsewhere.
     """
     header = sae.metadata
     model = header.get("model") or {}
@@ -98,17 +90,10 @@ def measured(record: Path) -> dict[tuple[str, str], float]:
 
 
 def best_cosines(rows: Tensor, others: Tensor) -> Tensor:
-    """Return each row's largest cosine with any of the others.
+    """Return the largest cosine of each of the rows (n, d) with any of the others (m, d), (n,).
 
-    Parameters
-    ----------
-    rows, others : Tensor (n, d), (m, d)
-        Decoder rows; those of norm 0 have cosine 0 with all.
-
-    Returns
-    -------
-    Tensor (n,)
-        Their mean is the mean max cosine similarity (MCS) of the universality post.
+    Rows of norm 0 have cosine 0 with all. The mean of what is returned is the mean max cosine
+    similarity (MCS) of the universality post.
     """
     a, b = (torch.nn.functional.normalize(w.detach().float(), dim=1) for w in (rows, others))
     return torch.cat([(part @ b.T).amax(1) for part in a.split(_CHUNK)])

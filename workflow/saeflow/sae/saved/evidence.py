@@ -85,14 +85,7 @@ def verify(
 ) -> None:
     """Raise a `ModelError` unless an SAE does on its examples what it did when it was saved.
 
-    Parameters
-    ----------
-    sae
-        As it was read.
-    facts, tensors
-        What `gather` returned.
-    where
-        Named in errors.
+    ``facts`` and ``tensors`` are what `gather` returned.
     """
     x, expected = tensors["x"].to(sae.W_dec), tensors["x_hat"].to(sae.W_dec)
     codes = sae.encode_sparse(x)

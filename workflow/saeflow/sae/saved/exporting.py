@@ -16,7 +16,7 @@ from saeflow.sae.model import SAE
 from saeflow.sae.saved import evidence
 from saeflow.sae.saved.describe import describe, place_of
 from saeflow.sae.saved.foreign import export
-from saeflow.sae.saved.load import header_at
+from saeflow.sae.saved.load import directory_of, header_at
 from saeflow.sae.saved.save import SPARSITY_NAME, save
 from saeflow.work import bulk_of
 
@@ -42,19 +42,11 @@ _LATENTS = "on/*/*/reconstruction.json"
 
 
 def export_sae(sae: SAE, source: Path, directory: Path, name: str) -> None:
-    """Write an SAE in a format of others.
+    """Write an SAE, read from ``source``, in a format of others.
 
-    Parameters
-    ----------
-    sae
-        As it was read from ``source``.
-    source
-        Its record, directory or file.
-    directory
-        Where to.
-    name
-        "saelens": our own directory, with its evidence, and with the density of the latents as it
-        was measured, where it was. Else a module of `saeflow.sae.formats` that writes.
+    ``source`` is its record, directory or file; ``name`` is a module of `saeflow.sae.formats` that
+    writes, or "saelens": our own directory, with its evidence, and with the density of the latents
+    as it was measured, where it was.
 
     Raises
     ------
@@ -66,7 +58,7 @@ def export_sae(sae: SAE, source: Path, directory: Path, name: str) -> None:
     if name != "saelens":
         export(sae, directory, name)
         return
-    place = bulk_of(source) if source.suffix == ".json" else source
+    place = directory_of(source)
     ours = place.is_dir() and header_at(place) is not None
     save(sae, directory, evidence_of=place if ours else None)
     density = measured_density(source) if source.suffix == ".json" else None

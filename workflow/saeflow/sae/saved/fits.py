@@ -19,8 +19,7 @@ from saeflow.errors import ConfigError, ModelError
 from saeflow.files import read_json
 from saeflow.sae.model import SAE
 from saeflow.sae.saved import evidence
-from saeflow.sae.saved.load import load_sae
-from saeflow.work import MANIFEST, bulk_of
+from saeflow.sae.saved.load import directory_of, load_sae
 
 ACCEPTABLE = ("model", "hook", "activations", "center_input", "evidence")
 """What a caller may say that it knows and wants, in ``accept``."""
@@ -35,16 +34,8 @@ def load_fitting(
 ) -> SAE:
     """Read an SAE and hold it against the records of the activations it is used on.
 
-    Parameters
-    ----------
-    sae
-        Its record or directory.
-    activations
-        results/activations/.../{hook}.json.
-    joined
-        The same of the further hooks of a crosscoder.
-    accept
-        As in `check_fits`.
+    ``sae`` is its record or directory, ``activations`` results/activations/.../{hook}.json,
+    ``joined`` the same of the further hooks of a crosscoder, ``accept`` as of `check_fits`.
     """
     found = load_sae(sae, accept=accept)
     record = read_json(activations)
@@ -62,29 +53,16 @@ def check_fits(
 ) -> None:
     """Raise or warn where an SAE says that it belongs elsewhere.
 
-    Parameters
-    ----------
-    sae
-        The SAE; what its header does not say is not checked.
-    record
-        The record of activations: ``d_model``, ``hook`` and ``model`` (name, weights_sha256), or
-        a part of it.
-    where
-        Named in messages.
-    accept
-        Names of `ACCEPTABLE` that shall not be checked: "model", another model or checkpoint on
-        purpose; "hook", another place in the model; "center_input", an SAE for processed weights
-        on raw ones.
+    The ``record`` is that of activations: ``d_model``, ``hook`` and ``model`` (name,
+    weights_sha256), or what of them is known. What either does not say is not checked, nor what
+    ``accept`` names of `ACCEPTABLE`: "model", another model or checkpoint on purpose; "hook",
+    another place in the model; "center_input", an SAE for processed weights on raw ones.
 
     Raises
     ------
     ModelError
-        If the width, the model's weights or their preparation are others.
-
-    Warns
-    -----
-    FitWarning
-        If the hook is another one.
+        If the width, the model's weights or their preparation are others. A hook that is another
+        one is a `FitWarning`.
     """
     _check_names(accept)
     if "d_model" in record:
@@ -170,7 +148,7 @@ def _compare_statistics(sae: SAE, where: Path, activations: Path) -> None:
     facts = sae.metadata.get("evidence")
     if facts is None:
         return
-    std = safetensors.torch.load_file(_directory(where) / evidence.FILE)["std"].numpy()
+    std = safetensors.torch.load_file(directory_of(where) / evidence.FILE)["std"].numpy()
     with open_store(activations) as store:
         found = Fingerprint.of(store)
     own = Fingerprint(std, facts["n_rows"])
@@ -182,13 +160,6 @@ def _compare_statistics(sae: SAE, where: Path, activations: Path) -> None:
             f" most {own.limit(found):.2g})",
             "activations",
         )
-
-
-def _directory(sae: Path) -> Path:
-    path = Path(sae)
-    if path.suffix != ".json":
-        return path
-    return path.parent if path.name == MANIFEST else bulk_of(path)
 
 
 def _warn(where: object, what: str, name: str) -> None:

@@ -22,28 +22,21 @@ _IN_LATENT_UNITS = ("b_enc", "threshold", "b_gate", "b_mag")
 
 
 def input_bias(weights: Mapping[str, Tensor], *, subtracted: bool, wanted: bool) -> Weights:
-    """Return weights of the same SAE that do, or do not, take b_dec off their input.
-
-    Parameters
-    ----------
-    weights
-        As the module says.
-    subtracted
-        Whether these weights expect x - b_dec.
-    wanted
-        Whether the returned ones shall.
-    """
+    """Return weights of the same SAE that, as ``wanted``, take b_dec off their input or do not."""
     if subtracted == wanted:
         return dict(weights)
     product = weights["b_dec"].double() @ weights["W_enc"].double()
     return _shifted(weights, product if wanted else -product)
 
 
-def scale(weights: Mapping[str, Tensor], factor: float) -> Weights:
-    """Return weights that take x where the given ones take ``factor`` x; latents are the same."""
+def scale(weights: Mapping[str, Tensor], factor: float | Tensor) -> Weights:
+    """Return weights that take x where the given ones take ``factor`` x; latents are the same.
+
+    The factor is a number, or one for each column of x, (d_in,).
+    """
     return {
         **weights,
-        "W_enc": weights["W_enc"] * factor,
+        "W_enc": (weights["W_enc"].T * factor).T,
         "W_dec": weights["W_dec"] / factor,
         "b_dec": weights["b_dec"] / factor,
     }
@@ -78,15 +71,8 @@ def affine(
 ) -> Weights:
     """Return weights that take x where the given ones take (x - shift) matrix.
 
-    Parameters
-    ----------
-    weights
-        As the module says.
-    shift : (d_in,)
-    matrix, inverse : (d_in, d_in)
-        The map and what undoes it: x_hat becomes x_hat inverse + shift.
-    subtracted
-        Whether b_dec is subtracted from the input, before and after.
+    ``inverse`` undoes the map, (d_in, d_in): x_hat becomes x_hat inverse + shift. ``subtracted``:
+    whether b_dec is subtracted from the input, before and after.
     """
     shift, matrix, inverse = shift.double(), matrix.double(), inverse.double()
     W_enc = matrix @ weights["W_enc"].double()

@@ -52,11 +52,8 @@ class Foreign(NamedTuple):
 
     Attributes
     ----------
-    cfg : dict
-        Keys of a cfg.json of version 6 that say what is computed: ``architecture``,
-        ``apply_b_dec_to_input``, ``normalize_activations``, ``k``, ...
-    weights : dict
-        Tensors by SAELens' names.
+    cfg, weights : dict
+        Keys of a cfg.json of version 6 that say what is computed, and tensors by SAELens' names.
     facts : dict
         What else the files say: ``hook`` (ours or TransformerLens' name), ``model_name``,
         ``context_length``, ``center_input`` (whether the model's residual stream had its mean
@@ -181,17 +178,7 @@ def read_foreign(
 
 
 def as_sae(foreign: Foreign, *, where: Path, origin: str) -> SAE:
-    """Return the SAE that SAELens' words describe.
-
-    Parameters
-    ----------
-    foreign
-        What a format's reader returned.
-    where
-        Named in errors.
-    origin
-        The format, for the header.
-    """
+    """Return the SAE that SAELens' words describe; ``origin`` is the format, for the header."""
     cfg = foreign.cfg
     name, norm = cfg.get("architecture"), cfg.get("normalize_activations") or "none"
     if name is None:
@@ -306,13 +293,6 @@ def no_architecture(where: Path) -> ModelError:
     )
 
 
-def as_foreign(sae: SAE) -> Foreign:
-    """Return an SAE in SAELens' words, with everything that its cfg.json says."""
-    kept = lasting(sae.weights)
-    weights = {name: w.detach().cpu().contiguous() for name, w in kept.items()}
-    return Foreign(config(sae), weights, dict(sae.metadata))
-
-
 def export(sae: SAE, directory: Path, name: str) -> None:
     """Write an SAE in a format of others.
 
@@ -330,7 +310,8 @@ def export(sae: SAE, directory: Path, name: str) -> None:
         )
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    module.write(as_foreign(sae), directory)
+    weights = {n: w.detach().cpu().contiguous() for n, w in lasting(sae.weights).items()}
+    module.write(Foreign(config(sae), weights, dict(sae.metadata)), directory)
 
 
 def cannot(format_title: str, why: str, remedy: str | None = None) -> ModelError:

@@ -33,16 +33,11 @@ _CENTRED_BIAS, _CENTRED_ROWS = 1e-2, 0.1
 def import_saes(tasks: Sequence[Task]) -> None:
     """Read an SAE of any known format for each unfinished task.
 
-    One that is for another width, hook, model or architecture than asked for, or that the hub
-    does not give, leaves the others alone.
-
-    Parameters
-    ----------
-    tasks
-        Settings: ``hook``, ``format``, ``entry``, ``center_input``, ``accept``, ``architecture``
-        (null where anything will do), and ``hub``, ``revision`` and ``folder`` or ``file`` where
-        the arguments have no ``path``, its local file or directory. Input: ``model``, the record
-        of the model that it belongs to.
+    One that is for another width, hook, model or architecture than asked for, or that the hub does
+    not give, leaves the others alone. The tasks' settings are ``hook``, ``format``, ``entry``,
+    ``center_input``, ``accept``, ``architecture`` (null where anything will do), and ``hub``,
+    ``revision`` and ``folder`` or ``file`` where the arguments have no ``path``, its local file or
+    directory. Input: ``model``, the record of the model that it belongs to.
     """
     for task in tasks:
         if not task.finished:
@@ -60,15 +55,16 @@ def _import(task: Task) -> None:
     header = _header(sae, settings, facts)
     ours = SAE(sae.architecture, sae.settings, sae.weights, header)
     TrainLog(work.path, every=1, d_in=header["d_in"]).start()  # nobody trained it here
-    save(ours, work.path, evidence_of=source if header_or_none(source) else None)
+    save(ours, work.path, evidence_of=source if header_at(source) else None)
     saved = header_of(work.path)
     warn_if_not_sparse(task, saved)
     task.finish(saved)
 
 
 def _header(sae: SAE, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    own = ("identity", "bulk", "parent")  # of the job that made it
     return {
-        **_kept(sae.metadata),
+        **{name: value for name, value in sae.metadata.items() if name not in own},
         "hook": settings["hook"],
         "model": {name: facts[name] for name in _MODEL_FACTS if name in facts},
         "d_in": sae.W_enc.shape[0],
@@ -82,13 +78,8 @@ def _header(sae: SAE, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> 
     }
 
 
-def header_or_none(source: Path) -> dict[str, Any] | None:
-    """Return our header of the files at ``source``, None where others wrote them."""
-    return header_at(source) if source.is_dir() else None
-
-
 def _read(source: Path, settings: Mapping[str, Any]) -> SAE:
-    if settings["format"] in ("auto", "saelens") and header_or_none(source):
+    if settings["format"] in ("auto", "saelens") and header_at(source):
         sae = load_sae(source, accept=settings["accept"])
         if settings["center_input"] is not None:
             raise ConfigError(
@@ -103,11 +94,6 @@ def _read(source: Path, settings: Mapping[str, Any]) -> SAE:
     return foreign.read_foreign(
         source, settings["format"], center_input=settings["center_input"], **options
     )
-
-
-def _kept(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an imported SAE carries on: of the job that made it, not its identity."""
-    return {n: v for n, v in metadata.items() if n not in ("identity", "bulk", "parent")}
 
 
 def _check(sae: SAE, settings: Mapping[str, Any], facts: Mapping[str, Any], where: object) -> None:

@@ -42,11 +42,7 @@ def load_sae(path: Path | str, *, accept: Collection[str] = ()) -> SAE:
         If the header names no architecture or one that is not known, or the SAE is not what it
         was when it was saved.
     """
-    path = Path(path)
-    if path.suffix == ".json":  # a manifest lies in the bulk itself: finished, not yet published
-        directory = path.parent if path.name == MANIFEST else bulk_of(path)
-    else:
-        directory = path
+    directory = directory_of(Path(path))
     if not (directory / CONFIG_NAME).is_file():
         checkpoints = registry.load("sae.training", "checkpoint")
         if checkpoints.exists(directory):  # an SAE that is still in training
@@ -61,6 +57,14 @@ def load_sae(path: Path | str, *, accept: Collection[str] = ()) -> SAE:
         # by name: what reads our own files shall not depend on the readers of others'
         return registry.load("sae.saved", "foreign").read_foreign(directory)
     return _load(directory, header, accept)
+
+
+def directory_of(path: Path) -> Path:
+    """Return where the files of an SAE lie, given its record, or the file or directory itself."""
+    if path.suffix != ".json":
+        return path
+    # a manifest lies in the bulk itself: finished, not yet published
+    return path.parent if path.name == MANIFEST else bulk_of(path)
 
 
 def header_at(directory: Path) -> dict[str, Any] | None:

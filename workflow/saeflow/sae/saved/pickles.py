@@ -22,10 +22,7 @@ from saeflow.errors import DamagedError, ModelError
 class Holder:
     """An object of a class that is not here: its attributes, and no behaviour.
 
-    Attributes
-    ----------
-    kind : str
-        The class's name, with its module.
+    ``kind`` is the class's name, with its module.
     """
 
     kind = "unknown"

@@ -48,19 +48,17 @@ def save(
     rows: str = "the last batch of the training",
     evidence_of: Path | None = None,
 ) -> None:
-    """Write an SAE as a SAELens directory; cfg.json comes last.
+    """Write an SAE as a SAELens directory, which is made; cfg.json comes last.
 
     Parameters
     ----------
     sae
-        Its ``metadata`` becomes the header, with the architecture, its settings and the evidence
-        added.
+        Its ``metadata`` becomes the header, with architecture, settings and evidence.
     directory
-        Where to; it is made.
-    x
-        (n, d_in) raw activations to take evidence from; without them there is none.
-    target
-        (n, d_out) what ``x`` is decoded to, where that is not ``x`` itself.
+        Where to.
+    x, target
+        (n, d_in), (n, d_out) raw activations to take evidence from, without which there is
+        none, and what they are decoded to, where that is not ``x`` itself.
     rows
         In words, which activations these are.
     evidence_of

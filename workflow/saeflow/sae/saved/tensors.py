@@ -23,13 +23,8 @@ _WRAPPERS = frozenset(("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoi
 class Tensors(dict[str, Any]):
     """What a file holds by name; to ask for what is not there is an error that lists what is.
 
-    Parameters
-    ----------
-    content
-        As it was read. The names that torch's wrappers add are taken off, and thresholds that are
-        stored as logarithms become thresholds.
-    where
-        The file.
+    The names that torch's wrappers add are taken off, and thresholds that are stored as logarithms
+    become thresholds.
     """
 
     def __init__(self, content: Mapping[str, Any], where: Path) -> None:
@@ -97,17 +92,9 @@ def require_tensors(
 ) -> None:
     """Raise unless weights are an SAE's, of shapes that fit together, and finite.
 
-    Parameters
-    ----------
-    weights
-        By our names, which are SAELens'.
-    vectors
-        Names of those of shape (d_sae,).
-    where
-        Their file.
-    d_in, d_sae, d_out
-        The widths that the file's configuration says; by default those of ``b_dec`` and of the
-        first of ``vectors``.
+    ``weights`` are by our names, which are SAELens', ``vectors`` the names of those of shape
+    (d_sae,). The widths are those that the file's configuration says; by default those of ``b_dec``
+    and of the first of ``vectors``.
 
     Raises
     ------

@@ -48,17 +48,9 @@ def weighted_sums(
 
 
 class ByLatent:
-    """The entries of codes sorted by latent.
+    """The entries of codes, as of `saeflow.sae.sparse.codes.Codes`, sorted by latent.
 
-    Parameters
-    ----------
-    index, offsets, d_sae
-        As in `saeflow.sae.sparse.codes.Codes`.
-
-    Attributes
-    ----------
-    counts : Tensor (d_sae,) int32
-        Number of inputs on which each latent is active.
+    ``counts`` (d_sae,) int32: number of inputs on which each latent is active.
     """
 
     def __init__(self, index: Tensor, offsets: Tensor, d_sae: int) -> None:

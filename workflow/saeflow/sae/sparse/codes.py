@@ -101,15 +101,8 @@ class Codes:
     def split(self, ends: Sequence[int]) -> Codes:
         """Return the same entries with one row per input and group of latents.
 
-        Parameters
-        ----------
-        ends
-            The first latent after each group, rising; the last is d_sae.
-
-        Returns
-        -------
-        Codes
-            Row t * len(ends) + g holds the latents of group g that are active on input t.
+        ``ends`` are the first latents after each group, rising; the last is d_sae. Row t *
+        len(ends) + g holds the latents of group g that are active on input t.
         """
         device = self.index.device
         group = torch.bucketize(
@@ -164,19 +157,11 @@ def concatenate(parts: Sequence[Codes]) -> Codes:
 def extract(
     pre: Tensor, threshold: Tensor | float, *, at_most: float = 1.0, equal: bool = False
 ) -> Codes | None:
-    """Return as codes the entries of a matrix above a threshold.
+    """Return the entries of ``pre`` (n, d_sae) above a threshold, with ``equal`` also those at it.
 
-    Parameters
-    ----------
-    pre
-        (n, d_sae): pre-activations.
-    threshold
-        A number, one per row (n, 1), or one per latent (d_sae,): entries must be larger.
-    at_most
-        Give up and return None where a larger share of the entries than this is above it, or
-        four times as many of the first rows'.
-    equal
-        Take also entries that equal the threshold.
+    The threshold is a number, one per row (n, 1), or one per latent (d_sae,). None is returned
+    where a larger share of the entries than ``at_most`` is above it, or four times as many of the
+    first rows'.
     """
     d_sae = pre.shape[1]
     if on_cpu(pre):

@@ -23,14 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class DenseCodes:
-    """The latents of n inputs, zeros included.
+    """The latents of n inputs, ``values`` (n, d_sae), zero where not active.
 
-    Attributes
-    ----------
-    values : Tensor (n, d_sae)
-        The latents; zero where not active.
-    workspace : Workspace
-        Scratch memory for the way back, and the precision of products.
+    The workspace has scratch memory for the way back, and the precision of products.
     """
 
     values: Tensor
@@ -87,13 +82,7 @@ class DenseCodes:
 
 
 class DenseByLatent:
-    """Products with the transposed codes, for values (n, d_sae).
-
-    Attributes
-    ----------
-    counts : Tensor (d_sae,) int64
-        Number of inputs on which each latent is active.
-    """
+    """Products with the transposed codes, for values (n, d_sae)."""
 
     def __init__(self, values: Tensor, workspace: Workspace) -> None:
         self._values, self._workspace = values, workspace

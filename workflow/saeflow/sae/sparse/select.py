@@ -22,16 +22,10 @@ _CANDIDATES = 4
 
 
 def top_k(pre: Tensor, k: int, *, bias: Tensor | None = None) -> Codes:
-    """Return the codes ReLU(top_k(pre + bias)) of each row.
+    """Return the codes ReLU(top_k(pre + bias)) of each row, ``pre`` (n, d_sae), ``bias`` (d_sae,).
 
-    Parameters
-    ----------
-    pre
-        (n, d_sae): pre-activations.
-    k
-        At most this many latents are active in a row; fewer where fewer are positive.
-    bias
-        (d_sae,): added to ``pre`` in place, which costs less here than in the product before.
+    At most ``k`` latents are active in a row; fewer where fewer are positive. The bias is added to
+    ``pre`` in place, which costs less here than in the product before.
     """
     if not on_cpu(pre):
         return _top_k_of_device(pre if bias is None else pre.add_(bias), k)
@@ -131,17 +125,10 @@ def keep_top_k(pre: Tensor, k: int) -> Tensor:
 
 
 def batch_top_k(pre: Tensor, n_wanted: int, *, guess: float = 0.0) -> Codes:
-    """Return as codes the ``n_wanted`` largest positive entries of a whole batch.
+    """Return as codes at most ``n_wanted`` largest positive entries of a whole batch (n, d_sae).
 
-    Parameters
-    ----------
-    pre
-        (n, d_sae): pre-activations.
-    n_wanted
-        At most this many latents are active, summed over the batch.
-    guess
-        About where the border will be. A good one saves a look at all entries; the result is the
-        same for any.
+    ``guess`` is about where the border will be. A good one saves a look at all entries; the result
+    is the same for any.
     """
     codes = extract(pre, guess, at_most=_CANDIDATES * n_wanted / pre.numel()) if guess > 0 else None
     if codes is None or codes.n_active < n_wanted:

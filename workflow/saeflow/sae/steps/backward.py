@@ -34,17 +34,11 @@ SPARSE_BELOW = 0.12
 
 
 class Reconstruction(NamedTuple):
-    """A reconstruction's error and the way back from its gradient.
+    """A reconstruction's error x_hat - target (n, d_out), its sum of squares, and the way back.
 
-    Attributes
-    ----------
-    error : Tensor (n, d_out)
-        x_hat - target; may be overwritten.
-    total : float
-        Its sum of squares.
-    pullback : Callable
-        Turns d loss / d x_hat (n, d_out) into d loss / d f, of the shape of the codes' values
-        and defined on active entries alone (see ``masked``); may be overwritten.
+    ``pullback`` turns d loss / d x_hat (n, d_out) into d loss / d f, of the shape of the codes'
+    values and defined on active entries alone (see ``masked``). Error and gradients may be
+    overwritten.
     """
 
     error: Tensor

@@ -14,15 +14,10 @@ _MEDIAN_STEPS = 50
 
 
 def generator_of(seed: int, *names: str | int) -> torch.Generator:
-    """Return what first weights are drawn with.
+    """Return what first weights are drawn with, of a seed and what else tells starts apart.
 
-    Parameters
-    ----------
-    seed
-        As the configuration has it.
-    *names
-        What else tells one start from another. With one start for all, SAEs of two hooks or widths
-        would be alike by that alone, the more the less they are trained.
+    With one start for all, SAEs of two hooks or widths would be alike by that alone, the more the
+    less they are trained.
     """
     number = int(sha256_text(canonical_json([seed, *names]))[:15], 16)
     return torch.Generator().manual_seed(number)

@@ -21,12 +21,9 @@ _TINY = 1e-12
 class Norms(NamedTuple):
     """Norms of decoder rows.
 
-    Attributes
-    ----------
-    sum : Tensor (d_sae,)
-        Over the hooks; where there is one, the norm itself.
-    columns : Tensor (d_sae, d) or (d_sae, 1)
-        In each column the norm at its hook, above zero: a row of zeros has no direction.
+    ``sum`` (d_sae,) is over the hooks; where there is one, the norm itself. ``columns`` (d_sae, d),
+    or (d_sae, 1), has in each column the norm at its hook, above zero: a row of zeros has no
+    direction.
     """
 
     sum: Tensor

@@ -100,15 +100,9 @@ class Workspace:
 class Batch:
     """One batch of activations and what the SAEs that share it have in common.
 
-    Attributes
-    ----------
-    x : Tensor (n, d_in)
-        The activations that are encoded.
-    target : Tensor (n, d_out)
-        What x_hat is compared with: ``x`` itself, or for a transcoder the activations of another
-        hook on the same tokens.
-    memo : dict
-        Results that several trainees of one batch share (the codes of a frozen encoder).
+    ``x`` (n, d_in) is encoded; ``target`` (n, d_out) is what x_hat is compared with: ``x`` itself,
+    or for a transcoder the activations of another hook on the same tokens. ``memo`` has results
+    that several trainees of one batch share (the codes of a frozen encoder).
     """
 
     def __init__(self, x: Tensor, target: Tensor | None = None) -> None:

@@ -31,15 +31,9 @@ WEIGHTS, SAE = "weights/", "sae/"
 
 
 def save(directory: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Write a checkpoint; the newest so far becomes the previous one.
+    """Write a checkpoint of tensors and JSON values; the newest so far becomes the previous one.
 
-    Parameters
-    ----------
-    tensors
-        By name. The transpose of a contiguous tensor comes back as one: how a product rounds
-        depends on the layout.
-    state
-        Everything else, as JSON values.
+    The transpose of a contiguous tensor comes back as one: how a product rounds depends on it.
     """
     contiguous = {}
     for name, tensor in tensors.items():

@@ -24,12 +24,8 @@ from saeflow.sae.training.optim import Adam, clip, normalise, remove_parallel
 class Revived(NamedTuple):
     """Dead latents that an objective gave new weights.
 
-    Attributes
-    ----------
-    latents : Tensor (n,) int64
-        Which.
-    names : tuple[str, ...]
-        The weights, one row of memory per latent, whose running means start anew there.
+    Which, (n,) int64, and the names of the weights, one row of memory per latent, whose running
+    means start anew there.
     """
 
     latents: Tensor
@@ -92,19 +88,10 @@ class Objective(Protocol):
 
 
 class Descent:
-    """The weights of an `Objective` while they are fitted.
-
-    Parameters
-    ----------
-    objective
-        What is fitted.
-    weights
-        The first ones.
+    """The weights of an `Objective` while they are fitted: they are moved in place.
 
     Attributes
     ----------
-    weights : dict
-        Moved in place.
     adam : Adam
         Of those that are no buffers.
     silent : Tensor (d_sae,) int64

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor
 from saeflow.config.base import Section
 from saeflow.files import read_json
 from saeflow.sae.model import SAE
-from saeflow.sae.scale import factor, fold_columns
+from saeflow.sae.saved import fold
+from saeflow.sae.scale import factor
 from saeflow.sae.steps.step import Batch, Weights
 from saeflow.sae.training.rows import Moments, Pairs, TrainingRows
 from saeflow.sae.training.train import SAEObjective
@@ -34,21 +36,10 @@ class Joined(Pairs):
 
 
 class JoinedRows(TrainingRows):
-    """The training split of several hooks.
+    """The training split of several hooks, of the ``records`` of each.
 
-    Parameters
-    ----------
-    records
-        results/activations/.../{hook}.json of each.
-    part
-        As of `TrainingRows`.
-
-    Attributes
-    ----------
-    widths : list of int
-        Of the hooks.
-    d_in, d_out : int
-        Their sum.
+    ``part`` is as of `TrainingRows`; ``widths`` are those of the hooks; ``d_in`` and ``d_out``
+    their sum.
     """
 
     def __init__(self, records: Sequence[Path], part: str | None = None) -> None:
@@ -66,14 +57,8 @@ class JoinedRows(TrainingRows):
 class CrosscoderObjective(SAEObjective):
     """A crosscoder to be trained from the beginning; parameters as of `SAEObjective`.
 
-    Attributes
-    ----------
-    d_in : int
-        The widths of all its hooks together.
-    d_sae : int
-        The recipe's ``expansion`` times the width of the first.
-    scales : tuple of float
-        1, 1: batches are scaled column by column, and judged so.
+    ``d_in`` is the widths of all its hooks together, ``d_sae`` the recipe's ``expansion`` times the
+    width of the first. Batches are scaled column by column, and judged so: ``scales`` are 1.
     """
 
     scales = (1.0, 1.0)
@@ -111,10 +96,8 @@ class CrosscoderObjective(SAEObjective):
     def result(self, weights: Weights, training: Mapping[str, Any]) -> SAE:
         """Return the crosscoder of unscaled activations that the weights make."""
         sae = super().result(weights, training)
-        folded = fold_columns(sae.weights, self._columns(sae.W_dec))
-        borders = [0]
-        for width in self._rows.widths:
-            borders.append(borders[-1] + width)
+        folded = fold.scale(sae.weights, self._columns(sae.W_dec))
+        borders = [0, *accumulate(self._rows.widths)]
         joined = [
             {**hook, "columns": list(columns), "scale": scale}
             for hook, columns, scale in zip(

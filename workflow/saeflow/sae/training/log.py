@@ -15,20 +15,11 @@ _SUMS = ("n", "steps", "loss", "penalty", "error", "variance", "active")
 
 
 class TrainLog:
-    """Writer of log.csv.
+    """Writer of log.csv in a directory: a row after ``every`` tokens.
 
     A row holds means over the steps since the row before: loss and penalty per step; mse = squared
-    error / (tokens * d_in); fvu = squared error / variance about each batch's mean, sums first;
-    l0 = active latents per token; dead = latents silent for the last ``dead_tokens``.
-
-    Parameters
-    ----------
-    directory
-        Where log.csv lies.
-    every
-        Tokens between two rows.
-    d_in
-        Width of the activations.
+    error / (tokens * d_in); fvu = squared error / variance about each batch's mean, sums first; l0
+    = active latents per token; dead = latents silent for the last ``dead_tokens``.
     """
 
     def __init__(self, directory: Path, *, every: int, d_in: int) -> None:
@@ -45,36 +36,27 @@ class TrainLog:
     def add(self, sums: Mapping[str, float], row: Mapping[str, Any], *, last: bool) -> bool:
         """Add one step's sums; end a row where one is due and say whether: it is ``self.last``.
 
-        Parameters
-        ----------
-        sums
-            n, loss, penalty, error, variance, active of the step.
-        row
-            step, tokens, dead, learning_rate after the step.
-        last
-            Whether this is the training's last step, which always ends a row.
+        ``row`` has step, tokens, dead and learning_rate after the step; the training's ``last``
+        step always ends a row.
         """
         for name, value in sums.items():
             self._sums[name] += value
         self._sums["steps"] += 1
         tokens = row["tokens"]
         if last or tokens // self._every > (tokens - sums["n"]) // self._every:
-            self.last = self._row(row)
+            s = self._sums
+            self.last = {
+                **row,
+                "loss": s["loss"] / s["steps"],
+                "penalty": s["penalty"] / s["steps"],
+                "mse": s["error"] / (s["n"] * self._d_in),
+                "fvu": s["error"] / s["variance"] if s["variance"] else 0.0,
+                "l0": s["active"] / s["n"],
+            }
             self._lines.append(",".join(repr(self.last[name]) for name in COLUMNS) + "\n")
             self._sums = dict.fromkeys(_SUMS, 0.0)
             return True
         return False
-
-    def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        s = self._sums
-        return {
-            **row,
-            "loss": s["loss"] / s["steps"],
-            "penalty": s["penalty"] / s["steps"],
-            "mse": s["error"] / (s["n"] * self._d_in),
-            "fvu": s["error"] / s["variance"] if s["variance"] else 0.0,
-            "l0": s["active"] / s["n"],
-        }
 
     def flush(self) -> None:
         """Append the rows made since the last call."""

@@ -16,17 +16,11 @@ _ROWS = 256
 class Adam:
     """Fused Adam over a dictionary of weights, with moments that a checkpoint can hold.
 
+    Weights and gradients, by name, have equal strides; each is contiguous or the transpose of a
+    contiguous one.
+
     NOTE: the kernel of `torch.optim.Adam` without the class, which imports PyTorch's compiler: a
     second, and 800 modules.
-
-    Parameters
-    ----------
-    weights, gradients
-        Tensors by name, of equal strides; each contiguous or the transpose of a contiguous one.
-    betas
-        How much of the running means of gradient and squared gradient each step keeps.
-    epsilon
-        Added to the root of the latter.
     """
 
     def __init__(

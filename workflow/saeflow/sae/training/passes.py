@@ -49,8 +49,7 @@ def run(
     trainees
         Planned trainees of one hook.
     open_loader
-        Called with a trainee's settings, the number of epochs, and a state that the loader gave
-        (None for the beginning).
+        As of `OpenLoader`.
     hook
         For messages.
     checkpoint_s
@@ -69,15 +68,11 @@ def run(
             with trainee.task.attempt():
                 trainee.finish()
         else:
-            groups.setdefault(_order(trainee.run), []).append(trainee)
+            same_batches = trainee.run.batch_size, trainee.run.order_seed
+            groups.setdefault(same_batches, []).append(trainee)
     with interruptible() as stop:
         for group in groups.values():
             _Pass(group, open_loader, hook, checkpoint_s, stop, find_damage).run()
-
-
-def _order(settings: Training) -> tuple:
-    """Return what decides which batches come in which order."""
-    return settings.batch_size, settings.order_seed
 
 
 class _Pass:

@@ -29,16 +29,9 @@ _BLOCK_ROWS = 8192
 
 
 class Moments(NamedTuple):
-    """Sums over the training rows of one hook, in float64.
+    """Sums over the ``n`` training rows of one hook, special tokens left out, in float64.
 
-    Attributes
-    ----------
-    n : int
-        Rows, special tokens left out.
-    x : Tensor (d,) float64
-        Sum of x.
-    norm, square : float
-        Sums of |x| and of |x|^2.
+    Of x (d,), of |x| and of |x|^2.
     """
 
     n: int
@@ -57,17 +50,11 @@ class TrainingRows:
 
     Parameters
     ----------
-    record
-        results/activations/.../{hook}.json.
-    target
-        The same of the hook that a transcoder predicts; None for autoencoders.
+    record, target
+        results/activations/.../{hook}.json of the two; no target for autoencoders. Their widths are
+        ``d_in`` and ``d_out``.
     part
         Of the split, "i/n" (`saeflow.activations.excerpts.part_range`); None for all of it.
-
-    Attributes
-    ----------
-    d_in, d_out : int
-        Widths of the two.
     """
 
     def __init__(self, record: Path, target: Path | None = None, part: str | None = None) -> None:

@@ -15,15 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def warn_if_not_sparse(task: Task, header: Mapping[str, Any]) -> None:
-    """Warn of an SAE whose L0 at the end of its training, or where it was saved, is out of bounds.
-
-    Parameters
-    ----------
-    task
-        The result.
-    header
-        That of the SAE.
-    """
+    """Warn of an SAE whose L0 at the end of its training, or where saved, is out of bounds."""
     training = header.get("training", {})
     l0 = training.get("final", {}).get("l0", (header.get("evidence") or {}).get("l0"))
     as_meant = "baseline" in header or training.get("tokens") == 0 or "method" in header

@@ -47,14 +47,9 @@ def train_sweep(tasks: Sequence[Task], *, checkpoint_s: float = passes.CHECKPOIN
     Each SAE is bit-identical to one trained alone with the same number of threads, however often
     either run was killed and started again. One that fails leaves the others alone.
 
-    Parameters
-    ----------
-    tasks
-        With resolved settings. Inputs: ``activations``, results/activations/.../{hook}.json; of a
-        transcoder also ``target``, the same of the hook that it predicts; of a crosscoder those of
-        the hooks that it joins, ``joined_01`` and so on.
-    checkpoint_s
-        Seconds between two checkpoints.
+    The tasks' inputs are ``activations``, results/activations/.../{hook}.json; of a transcoder also
+    ``target``, the same of the hook that it predicts; of a crosscoder those of the hooks that it
+    joins, ``joined_01`` and so on. ``checkpoint_s``: seconds between two checkpoints.
     """
     each_group(
         tasks,
@@ -75,14 +70,7 @@ def each_group(
 ) -> None:
     """Run the unfinished tasks of each key, in the order of the keys.
 
-    Parameters
-    ----------
-    tasks
-        Those of a pass.
-    key
-        What tasks must have in common to be run together.
-    run
-        Called with some tasks and their key; where it raises, they fail.
+    ``key`` is what tasks must have in common to be run together; where ``run`` raises, they fail.
     """
     groups: dict[tuple, list[Task]] = defaultdict(list)
     for task in tasks:
@@ -155,24 +143,11 @@ def fit(
     part: str | None = None,
     checkpoint_s: float,
 ) -> None:
-    """Fit what the tasks ask for in one pass over the activations.
+    """Fit what the tasks ask for, unfinished ones, in one pass over ``activations``, a record.
 
-    Parameters
-    ----------
-    tasks
-        Unfinished ones.
-    make
-        Returns the objective of a task, given the stores that are read.
-    activations
-        results/activations/.../{hook}.json.
-    beside
-        The same of further hooks, of which the same rows are read.
-    combine
-        What makes one loader of theirs.
-    part
-        Of the training split, as of `TrainingRows`; None for all.
-    checkpoint_s
-        Seconds between two checkpoints.
+    ``make`` returns the objective of a task, given the stores that are read: of ``beside``, records
+    of further hooks, the same rows, of which ``combine`` makes one loader. ``part`` as of
+    `TrainingRows`.
     """
     if not tasks:
         return

@@ -100,14 +100,7 @@ def find(
 class Trial(NamedTuple):
     """One short training.
 
-    Attributes
-    ----------
-    batch_size : int
-        Its rows in a batch.
-    coefficient : float
-        What was tried.
-    l0 : float
-        Active latents of a row over its last steps.
+    Its rows in a batch, what was tried, and the active latents of a row over its last steps.
     """
 
     batch_size: int
@@ -118,15 +111,8 @@ class Trial(NamedTuple):
 class Found(NamedTuple):
     """What a search came to.
 
-    Attributes
-    ----------
-    name : str
-        The key of the recipe that was looked for: l1 or l0_coef.
-    value : float
-        Its value, of four digits.
-    l0 : float
-        What the training is expected to have at its end.
-    trials : tuple of Trial
+    The key of the recipe (l1 or l0_coef), its value, of four digits, and the L0 that the training
+    is expected to have at its end.
     """
 
     name: str

@@ -23,7 +23,6 @@ from saeflow.sae.steps.step import Batch, State, Terms, Weights
 from saeflow.sae.training.descent import Revived
 from saeflow.sae.training.rows import TrainingRows
 
-REMEDIES = "sae.remedies"
 SEARCH = "target_l0.json"
 """What was tried in the search for a coefficient, beside a training's checkpoint."""
 
@@ -56,11 +55,7 @@ class SAEObjective:
     Attributes
     ----------
     run : Recipe
-        The settings.
-    rule : Section
-        Those among them that are the architecture's own, its ``Settings``.
-    d_in, d_sae : int
-        Widths.
+        The settings; ``rule`` are those among them that are the architecture's own.
     """
 
     def __init__(
@@ -137,7 +132,7 @@ class SAEObjective:
     ) -> Revived | None:
         """Resample dead latents where that is due after ``tokens`` tokens, ``batch`` in the last.
 
-        See `saeflow.sae.remedies.resample`.
+        See `saeflow.sae.training.resample`.
         """
         run, every = self.run, self.run.resample_tokens
         until = total // 2 if run.resample_until_tokens is None else run.resample_until_tokens
@@ -145,7 +140,7 @@ class SAEObjective:
             return None
         if not bool(dead.any()):
             return None
-        remedy = registry.load(REMEDIES, "resample")
+        remedy = registry.load("sae.training", "resample")
         inputs = self._rows.draw(run.resample_inputs, self.seed, tokens).to(dead.device)
         sae = self._sae(weights)
         latents = remedy.resample(sae, dead, self.prepared(inputs), (self.seed, tokens, 1))

@@ -58,14 +58,7 @@ def planned_steps(run: Training, n_available: int, *, where: str) -> int:
 
 
 class Trainee:
-    """An `Objective` in training, in the place of its result.
-
-    Parameters
-    ----------
-    task
-        The result; log and checkpoints are written where its bulk will be.
-    objective
-        What is fitted.
+    """An `Objective` in training, in the place of the ``task``'s result.
 
     Attributes
     ----------

@@ -34,23 +34,11 @@ CHANGED = ("W_enc", "W_dec", "b_enc", "b_gate", "b_mag", "r_mag")
 
 
 def resample(sae: SAE, dead: Tensor, inputs: Batch, seed: tuple[int, ...]) -> Tensor:
-    """Give dead latents new weights, in place.
+    """Give dead latents, ``dead`` (d_sae,) bool, new weights, in place.
 
-    Parameters
-    ----------
-    sae
-        The SAE in training; its weights are changed.
-    dead
-        (d_sae,) bool.
-    inputs
-        Rows to choose from, as the SAE reads them in training.
-    seed
-        Of the choice.
-
-    Returns
-    -------
-    Tensor
-        The latents that were changed, (n,) int64; none where every input is reconstructed.
+    ``inputs`` are rows to choose from, as the SAE reads them in training, ``seed`` is of the
+    choice. Returned are the latents that were changed, (n,) int64; none where every input is
+    reconstructed.
     """
     latents, alive = dead.nonzero().squeeze(1), ~dead
     loss = (sae.decode(sae.encode_sparse(inputs.x)) - inputs.target).double().square().sum(1)

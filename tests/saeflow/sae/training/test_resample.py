@@ -9,9 +9,9 @@ from sae_recipes import COMMON
 from sae_reference import random_weights
 from sae_stores import make_activations, place, train_saes
 from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.remedies.resample import resample
 from saeflow.sae.steps.step import Batch
 from saeflow.sae.training import trainee
+from saeflow.sae.training.resample import resample
 
 DEAD = torch.arange(20) >= 15
 

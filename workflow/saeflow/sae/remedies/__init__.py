@@ -1,1 +1,0 @@
-"""What is done to dead latents between steps, loaded by name."""
