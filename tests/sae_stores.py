@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from saeflow.finetune.sweep import finetune_sweep
-from saeflow.sae.training import descent
+from saeflow.interrupt import Interrupted
+from saeflow.sae.training import descent, trainee
 from saeflow.sae.training.sweep import train_sweep
 from saeflow.task import Task
 from saeflow.work import Work, hold
@@ -81,6 +86,22 @@ def tune_saes(jobs, activations: Path, *, model=None, tokens=None, **options) ->
     tasks = [task_of(work, settings, parent=sae, **inputs) for work, settings, sae in jobs]
     finetune_sweep(tasks, **options)
     raise_failure(tasks)
+
+
+@contextmanager
+def stopped(at: int, *, of: Work | None = None):
+    """Ask to stop when a training, or that of a work, has done so many steps, and see it stop."""
+    train, asked = trainee.Trainee.train, []
+
+    def stopping(self, batch, workspace):
+        train(self, batch, workspace)
+        if self.n_done == at and of in (None, self.work) and not asked:
+            asked.append(True)  # a second signal would not wait for the save
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(trainee.Trainee, "train", stopping)
+        yield
 
 
 def let_diverge(monkeypatch) -> None:

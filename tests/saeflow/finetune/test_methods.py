@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from sae_reference import assert_close, autograd, random_weights
 from saeflow.config.training import Steps
-from saeflow.errors import ConfigError
 from saeflow.finetune.methods import trainable
 from saeflow.finetune.own_loss import OwnLoss
 from saeflow.finetune.squared_error import SquaredError
@@ -145,16 +144,3 @@ def test_the_baseline_has_the_loss_of_the_training_with_its_warm_up_over():
     assert terms.loss == pytest.approx(expected)
     assert_close(gradients, grads, 1e-6)
     assert fit.unit_rows == ("W_dec",)
-
-
-def test_a_baseline_without_a_known_coefficient_is_refused():
-    with pytest.raises(ConfigError, match="coefficient"):
-        OwnLoss(make("relu", 6, 20, 0, torch.float64, l1=0.0))
-
-
-def test_methods_that_move_the_encoder_refuse_other_architectures():
-    parent = make("relu", 6, 20, 0, torch.float64)
-    gated = SAE("gated", parent.settings, parent.weights)
-    with pytest.raises(ConfigError, match="unrotated_decoder"):
-        SquaredError(gated, METHODS["encoder"])
-    SquaredError(gated, METHODS["decoder"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 
 import pytest
 import torch
@@ -16,15 +14,15 @@ from sae_stores import (
     place,
     published,
     sparse_data,
+    stopped,
     task_of,
     train_saes,
     tune_saes,
 )
 from saeflow.finetune.sweep import finetune_sweep
-from saeflow.finetune.tune import with_own_input_bias
-from saeflow.interrupt import Interrupted
 from saeflow.sae.model import SAE
 from saeflow.sae.saved.load import load_sae
+from saeflow.sae.saved.save import header_of, save
 from saeflow.sae.training import trainee
 
 COMMON = {"expansion": 2, "batch_size": 64, "log_tokens": 512, "seed": 0, "learning_rate": 3e-3}
@@ -156,28 +154,14 @@ def test_rows_change_by_their_effective_scale_and_latents_that_never_fire_not_at
 
 
 def _finish(work, sae):
-    from saeflow.sae.saved.save import header_of, save
-
     save(sae, work.path)
     work.finish(header_of(work.path))
 
 
-def test_interrupted_it_goes_on_to_the_same_bytes(
-    together, activations, parents, tmp_path, monkeypatch
-):
-    train, asked = trainee.Trainee.train, []
-
-    def interrupted(self, batch, workspace):
-        train(self, batch, workspace)
-        if self.n_done == 7 and not asked:
-            asked.append(True)  # a second signal would not wait for the save
-            os.kill(os.getpid(), signal.SIGTERM)
-
+def test_interrupted_it_goes_on_to_the_same_bytes(together, activations, parents, tmp_path):
     jobs = {key: job(tmp_path, parents, *key) for key in JOBS}
-    with monkeypatch.context() as patch:
-        patch.setattr(trainee.Trainee, "train", interrupted)
-        with pytest.raises(Interrupted):
-            tune_saes(list(jobs.values()), activations)
+    with stopped(7):
+        tune_saes(list(jobs.values()), activations)
     tune_saes(list(jobs.values()), activations)
     for key, (work, *_) in jobs.items():
         assert content(work) == content(together[key])
@@ -268,13 +252,3 @@ def test_one_pass_serves_all_solvers(together, activations, parents, tmp_path):
     done = tasks["steps"].output.stat().st_mtime_ns
     finetune_sweep([tasks["steps"]])  # nothing is left to do
     assert tasks["steps"].output.stat().st_mtime_ns == done
-
-
-def test_an_input_bias_of_its_own_encodes_the_same(parents):
-    for name in PARENTS:
-        sae = load_sae(parents[name]).to(dtype=torch.float64)
-        other = with_own_input_bias(sae)
-        assert not other.settings.subtract_b_dec
-        x = X.double()
-        torch.testing.assert_close(other.encode(x), sae.encode(x))
-        torch.testing.assert_close(other(x), sae(x))

@@ -27,7 +27,7 @@ X = sparse_data(66 * 33, 12, 20, mean_l0=3)
 NAMES = registry.names(ARCHITECTURES)
 METHODS = typing.get_args(Steps.model_fields["method"].annotation)
 MOVING = {name for name in METHODS if {"W_enc", "b_enc"} & set(trainable(name) or ())}
-REFUSED = {("gated", method): "pre-activations" for method in MOVING}
+REFUSED = {("gated", method): "pre-activations.*unrotated_decoder" for method in MOVING}
 TUNE = {"solver": "steps", "batch_size": 64, "learning_rate": 3e-3, "epochs": 2}
 
 
@@ -98,10 +98,11 @@ def test_an_active_latent_is_its_pre_activation_where_the_architecture_says_so(n
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_input_bias_of_its_own_encodes_the_same(name, parents):
-    parent = load_sae(parents[name])
+    parent, x = load_sae(parents[name]).to(dtype=torch.float64), X.double()
     moved = with_own_input_bias(parent)
     assert parent.settings.subtract_b_dec and not moved.settings.subtract_b_dec
-    torch.testing.assert_close(moved(X), parent(X), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(moved.encode(x), parent.encode(x))
+    torch.testing.assert_close(moved(x), parent(x))
 
 
 def parent_of(s, **header):

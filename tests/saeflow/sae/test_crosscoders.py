@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import signal
 
 import pytest
 import torch
@@ -13,17 +11,15 @@ from hypothesis import strategies as st
 
 from measured import measure
 from sae_reference import assert_close, autograd, random_weights, run_step
-from sae_stores import ORIGIN, SEQUENCE, content, place, task_of
+from sae_stores import ORIGIN, SEQUENCE, content, place, stopped, task_of
 from sae_top_k import aux, of_batch, pre_of, prepared, without_buffers
 from saeflow.activations.loader import Loader
 from saeflow.activations.reader import open_store
 from saeflow.errors import ConfigError, ModelError, StoreError
-from saeflow.interrupt import Interrupted
 from saeflow.measures.codes import open_codes
 from saeflow.sae.architectures import batchtopk, relu
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.saved.save import header_of
-from saeflow.sae.training import trainee
 from saeflow.sae.training.joined import Joined
 from saeflow.sae.training.rows import require_pair
 from saeflow.sae.training.sweep import loader_of, train_sweep
@@ -236,21 +232,11 @@ def test_a_wished_l0_is_found(together):
 
 
 @pytest.mark.parametrize("name", ["relu", "half"])
-def test_one_that_was_killed_goes_on_to_the_same_bytes(
-    name, together, stores, tmp_path, monkeypatch
-):
-    work, step = place(tmp_path, name), trainee.Trainee.train
-
-    def interrupted(self, *batch):
-        step(self, *batch)
-        if self.n_done in (3, 20):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainee.Trainee, "train", interrupted)
-        for _ in range(2):
-            with pytest.raises(Interrupted):
-                train([(work, RECIPES[name])], stores, checkpoint_s=0)
+def test_one_that_was_killed_goes_on_to_the_same_bytes(name, together, stores, tmp_path):
+    work = place(tmp_path, name)
+    for at in (3, 20):
+        with stopped(at):
+            train([(work, RECIPES[name])], stores, checkpoint_s=0)
     train([(work, RECIPES[name])], stores)
     assert content(work) == content(together[name])
 

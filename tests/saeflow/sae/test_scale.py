@@ -95,7 +95,7 @@ def test_statistics_are_those_of_all_training_rows_and_no_others(uneven):
     record, kept = uneven
     rows, exact = TrainingRows(record), kept.double().numpy()
     found = rows.moments
-    assert found.n == len(exact)
+    assert found.n == len(exact) and rows.target_moments is found
     assert found.norm / found.n == pytest.approx(np.linalg.norm(exact, axis=1).mean(), rel=1e-12)
     assert found.square / found.n == pytest.approx((exact**2).sum(1).mean(), rel=1e-12)
     np.testing.assert_allclose(found.mean.numpy(), exact.mean(0), rtol=1e-11)
@@ -111,7 +111,10 @@ def test_a_draw_is_of_different_training_rows_and_of_its_seed_alone(uneven):
     known = {tuple(row) for row in kept.tolist()}
     drawn = {tuple(row) for row in first.tolist()}
     assert len(drawn) == 500 and drawn <= known
-    assert len(rows.draw(10**6, 0).x) == len(kept)
+    for n in (len(kept) - 1, len(kept), 10**6):
+        drawn = rows.draw(n, 0)
+        assert len(drawn) == len(drawn.x.unique(dim=0)) == min(n, len(kept))
+        assert drawn.target is drawn.x
 
 
 @pytest.mark.parametrize("kind", ["mean_norm", "mean_square", "unit"])

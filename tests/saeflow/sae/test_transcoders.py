@@ -190,13 +190,6 @@ def test_the_reconstruction_is_measured_against_the_target(together, stores, dat
     assert mse(result.sums) == pytest.approx(float(error.mean()), rel=1e-6)
 
 
-def test_stores_that_do_not_pair_up_are_refused(stores, tmp_path):
-    other = make_activations(tmp_path / "other", n_sequences=65)
-    recipe = RECIPES["relu"]
-    with pytest.raises(StoreError, match="do not pair up"):
-        train_saes([(place(tmp_path, "a"), recipe)], stores[0], target=other)
-
-
 def test_subtracting_a_bias_of_the_target_from_the_input_is_refused(stores, tmp_path):
     recipe = {**RECIPES["topk"], "subtract_b_dec": True}
     with pytest.raises(ConfigError, match="space of its target"):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 import torch
 
 from sae_reference import assert_close, autograd, random_weights
-from sae_stores import content, let_diverge, place, published, task_of, tune_saes
+from sae_stores import content, let_diverge, place, published, stopped, task_of, tune_saes
 from saeflow.config.training import Run
 from saeflow.finetune.solvers import kl_mse
 from saeflow.finetune.sweep import finetune_sweep
-from saeflow.interrupt import Interrupted
 from saeflow.models.hooks import Hook, replace
 from saeflow.models.load import load_model
 from saeflow.models.patched import PatchedModel
@@ -21,7 +17,6 @@ from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.saved.save import header_of, save
 from saeflow.sae.steps.step import State, Workspace
-from saeflow.sae.training import trainee
 from saeflow.tokens.sequences import sequences_of
 from saeflow.tokens.store import open_tokens
 from tiny_models import make_model
@@ -165,20 +160,10 @@ def test_alone_it_is_the_same_as_with_others(made, together, tmp_path):
     assert content(own[0]) == content(together["all"])
 
 
-def test_interrupted_it_goes_on_to_the_same_bytes(made, together, tmp_path, monkeypatch):
-    train, asked = trainee.Trainee.train, []
-
-    def interrupted(self, batch, workspace):
-        train(self, batch, workspace)
-        if self.n_done == 1 and not asked:
-            asked.append(True)
-            os.kill(os.getpid(), signal.SIGTERM)
-
+def test_interrupted_it_goes_on_to_the_same_bytes(made, together, tmp_path):
     jobs = [job(tmp_path, made, method) for method in METHODS]
-    with monkeypatch.context() as patch:
-        patch.setattr(trainee.Trainee, "train", interrupted)
-        with pytest.raises(Interrupted):
-            tune(jobs, made)
+    with stopped(1):
+        tune(jobs, made)
     tune(jobs, made)
     for method, (work, *_) in zip(METHODS, jobs, strict=True):
         assert content(work) == content(together[method])

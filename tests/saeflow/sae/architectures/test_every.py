@@ -7,6 +7,8 @@ import json
 import pytest
 import torch
 
+from sae_recipes import OWN
+from sae_reference import run_step
 from saeflow import registry
 from saeflow.errors import ConfigError
 from saeflow.sae.model import ARCHITECTURES, SAE, architecture_settings
@@ -17,10 +19,6 @@ from saeflow.sae.sparse.dense import DenseCodes
 from saeflow.sae.steps.step import Batch, State, Workspace
 
 NAMES = registry.names(ARCHITECTURES)
-REQUIRED = {
-    "relu": {"l1": 0.1}, "topk": {"k": 3}, "batchtopk": {"k": 3}, "matryoshka": {"k": 3},
-    "jumprelu": {"l0_coef": 0.1}, "gated": {"l1": 0.1}, "p_anneal": {"l1": 0.1},
-}  # fmt: skip
 D_IN, D_SAE = 6, 40
 
 
@@ -31,13 +29,13 @@ def rows(n=50, seed=0):
 def begun(name, **settings):
     """Return (module, settings, first weights)."""
     rule = registry.load(ARCHITECTURES, name)
-    own = architecture_settings(name, {**REQUIRED[name], **settings})
+    own = architecture_settings(name, {**OWN[name], **settings})
     return rule, own, rule.initial(own, D_SAE, rows(), torch.Generator().manual_seed(1))
 
 
-def sae_of(name):
+def sae_of(name, **own):
     """Return an SAE with random weights, as a training would return it."""
-    rule, settings, weights = begun(name)
+    rule, settings, weights = begun(name, **own)
     g = torch.Generator().manual_seed(2)
     kept = {n: w for n, w in weights.items() if not n.startswith("_")}
     for key, w in kept.items():
@@ -71,7 +69,7 @@ def steps(name, batches, *, device="cpu", dtype=torch.float32, matmul_dtype="flo
 
 
 def test_each_is_tested_here():
-    assert set(REQUIRED) == set(NAMES)
+    assert set(OWN) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,7 +131,7 @@ def test_no_step_moves_a_weight_that_has_a_gradient(name):
 )
 def test_settings_that_mean_nothing_are_refused(name, values):
     with pytest.raises(ConfigError, match=next(iter(values.keys() - {"group_fractions"}), "group")):
-        architecture_settings(name, {**REQUIRED[name], **values})
+        architecture_settings(name, {**OWN[name], **values})
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -194,7 +192,12 @@ def test_sparse_and_dense_codes_are_the_same(name):
     codes = sae.encode_sparse(x)
     assert bool((codes.values > 0).all())
     kept = sae.rule.encode_sparse(sae.weights, sae.settings, x, Workspace())
-    assert torch.equal(kept.values if isinstance(kept, DenseCodes) else kept.dense(), codes.dense())
+    dense = codes.dense()
+    assert torch.equal(kept.values if isinstance(kept, DenseCodes) else kept.dense(), dense)
+    assert torch.equal(sae.encode(x), dense)
+    torch.testing.assert_close(sae.decode(codes), dense @ sae.W_dec + sae.b_dec)
+    torch.testing.assert_close(sae.decode(dense), sae.decode(codes))
+    torch.testing.assert_close(sae(x), sae.decode(codes))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -205,7 +208,10 @@ def test_a_file_gives_the_sae_back_and_saelens_names_its_tensors(name, tmp_path)
     assert found.architecture == name
     assert found.settings.plain() == sae.settings.plain()
     assert set(found.weights) == set(sae.weights)
-    assert torch.equal(found.encode(x), sae.encode(x))
+    assert torch.equal(found.encode(x), sae.encode(x)) and found.metadata["hook"] == "resid_post.1"
+    save(found, tmp_path / "again", evidence_of=tmp_path)
+    for file in tmp_path.glob("*.*"):
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
     of_saelens = {"W_enc", "b_enc", "W_dec", "b_dec"}
     if sae.rule.SAELENS == "jumprelu":
         of_saelens |= {"threshold"}
@@ -214,9 +220,10 @@ def test_a_file_gives_the_sae_back_and_saelens_names_its_tensors(name, tmp_path)
     assert set(found.weights) == of_saelens
 
 
+@pytest.mark.parametrize("subtract", [True, False])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_saelens_computes_of_our_files_is_what_we_compute(name):
-    sae, x = sae_of(name), rows().double()
+def test_what_saelens_computes_of_our_files_is_what_we_compute(name, subtract):
+    sae, x = sae_of(name, subtract_b_dec=subtract), rows().double()
     w = {n: tensor.double() for n, tensor in sae.weights.items()}
     cfg = config(sae)
     inputs = x - w["b_dec"] if cfg["apply_b_dec_to_input"] else x
@@ -225,6 +232,7 @@ def test_what_saelens_computes_of_our_files_is_what_we_compute(name):
         gate = inputs @ w["W_enc"] + w["b_gate"]
         magnitude = inputs @ (w["W_enc"] * w["r_mag"].exp()) + w["b_mag"]
         expected = torch.relu(magnitude) * (gate > 0)
+        assert bool(((gate > 0) & (magnitude <= 0)).any())  # an open gate without a magnitude
     else:
         pre = inputs @ w["W_enc"] + w["b_enc"]
         expected = torch.relu(pre)
@@ -249,3 +257,36 @@ def test_thresholds_stay_float32_in_an_sae_that_is_cast_saved_and_read(name, tmp
         assert dtypes.pop("threshold", torch.float32) == torch.float32
         assert set(dtypes.values()) == {torch.bfloat16}
         assert one.encode_sparse(x).n_active
+
+
+@pytest.mark.parametrize("subtract", [True, False])
+@pytest.mark.parametrize("name", ["gated", "jumprelu", "p_anneal"])
+def test_first_weights_are_tied_unit_rows_around_the_centre(name, subtract):
+    rule, _, weights = begun(name, subtract_b_dec=subtract)
+    torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.ones(D_SAE))
+    assert torch.equal(weights["W_enc"], weights["W_dec"].T)
+    torch.testing.assert_close(weights["b_dec"], rows().mean(0))
+    off = 0 if subtract else weights["b_dec"] @ weights["W_enc"]
+    for bias in {"b_enc", "b_gate", "b_mag"} & set(weights):
+        torch.testing.assert_close(weights[bias] + off, torch.zeros(D_SAE), atol=1e-6, rtol=0)
+    assert set(rule.BUFFERS) <= set(weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        *((name, {"l1": 0.4, "l1_warmup_tokens": 100}) for name in ("relu", "gated", "p_anneal")),
+        *(("jumprelu", {"l0_coef": 0.4, "target_l0": target, "l0_warmup_tokens": 100})
+          for target in (None, 3.0)),
+    ],
+)  # fmt: skip
+def test_a_penalty_rises_over_its_warm_up(name, own):
+    rule, settings, weights = begun(name, **own)
+    weights = {n: w.double() for n, w in weights.items()}
+    x = rows(15).double()
+    # a gated SAE's has the gate's reconstruction besides
+    zero, quarter, full = (
+        run_step(rule, weights, settings, x, tokens=t)[0].penalty for t in (0, 25, 100)
+    )
+    assert (zero == 0) == (name != "gated")
+    assert full > zero and quarter - zero == pytest.approx((full - zero) / 4)

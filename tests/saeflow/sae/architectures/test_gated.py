@@ -103,38 +103,3 @@ def test_an_sae_whose_gates_are_all_closed_still_moves_its_bias(path):
     assert terms.penalty == pytest.approx(distance) and terms.loss == pytest.approx(2 * distance)
     assert not any(gradients[n].any() for n in ("W_enc", "b_gate", "b_mag", "r_mag", "W_dec"))
     torch.testing.assert_close(gradients["b_dec"], (weights["b_dec"] - 1) * 2)
-
-
-def test_the_penalty_rises_over_its_warm_up():
-    weights = random_sae(4, 8, 0, torch.float64)
-    x = torch.randn(16, 4, dtype=torch.float64)
-    options = gated.Settings(l1=0.4, l1_warmup_tokens=100)
-    zero, quarter, full = (
-        run_step(gated, weights, options, x, tokens=t)[0].penalty for t in (0, 25, 100)
-    )
-    assert full > zero and quarter - zero == pytest.approx((full - zero) / 4)
-
-
-def test_first_weights_are_tied_unit_rows_whose_paths_agree():
-    x = torch.randn(500, 16, generator=torch.Generator().manual_seed(0)) + 3
-    for subtract in (True, False):
-        options = gated.Settings(l1=0.0, subtract_b_dec=subtract)
-        weights = gated.initial(options, 64, x, torch.Generator().manual_seed(1))
-        torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.ones(64))
-        assert torch.equal(weights["W_enc"], weights["W_dec"].T)
-        expected = torch.relu((x - x.mean(0)) @ weights["W_enc"])
-        found = gated.encode_sparse(weights, options, x).dense()
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-
-
-def test_codes_are_those_of_the_formulas():
-    weights = random_sae(6, 30, 3, torch.float32)
-    weights["b_mag"] -= 0.5  # some open gates have no magnitude
-    x = torch.randn(40, 6)
-    for subtract in (False, True):
-        options = gated.Settings(l1=0.0, subtract_b_dec=subtract)
-        found = gated.encode_sparse(weights, options, x)
-        assert bool((found.values > 0).all())
-        gate, expected = codes(weights, x - weights["b_dec"] if subtract else x)
-        assert int((expected > 0).sum()) < int((gate > 0).sum())
-        torch.testing.assert_close(found.dense(), expected)

@@ -110,15 +110,6 @@ def test_the_path_follows_the_density_of_the_batch(monkeypatch):
     assert [type(codes) for codes in taken] == [DenseCodes, Codes]
 
 
-def test_the_penalty_rises_over_its_warm_up():
-    weights = random_weights(4, 8, seed=0, dtype=torch.float64)
-    x = torch.randn(16, 4, dtype=torch.float64)
-    options = relu.Settings(l1=0.4, l1_warmup_tokens=100)
-    penalties = [run_step(relu, weights, options, x, tokens=t)[0].penalty for t in (0, 25, 100)]
-    assert penalties[0] == 0
-    assert penalties[1] == pytest.approx(penalties[2] / 4)
-
-
 def test_first_weights_are_unit_rows_that_reconstruct_at_the_right_size():
     g = torch.Generator().manual_seed(0)
     x = torch.randn(2000, 32, generator=g) + 5
@@ -137,16 +128,6 @@ def test_first_weights_of_the_norm_weighted_form_are_short_and_tied():
     weights = relu.initial(options, 64, x, torch.Generator().manual_seed(1))
     torch.testing.assert_close(weights["W_dec"].norm(dim=1), torch.full((64,), 0.1))
     assert torch.equal(weights["W_enc"], weights["W_dec"].T)
-
-
-def test_codes_are_those_of_the_formula():
-    weights = random_weights(6, 30, seed=3, dtype=torch.float32)
-    x = torch.randn(40, 6)
-    for subtract in (False, True):
-        options = relu.Settings(l1=0.0, subtract_b_dec=subtract)
-        inputs = x - weights["b_dec"] if subtract else x
-        expected = torch.relu(inputs @ weights["W_enc"] + weights["b_enc"])
-        torch.testing.assert_close(relu.encode_sparse(weights, options, x).dense(), expected)
 
 
 def test_orthogonal_features_shrink_by_half_the_penalty_times_the_width():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from foreign_files import D_SAE, assert_computes, inputs, json_file, random, weights
+from sae_top_k import top
 from saeflow.errors import DamagedError
 from saeflow.files import read_json
 from saeflow.sae.model import SAE, architecture_settings
@@ -16,11 +17,6 @@ THRESHOLD = 1.5
 
 def linear(w):
     return {"encoder.weight": w["W_enc"].T, "decoder.weight": w["W_dec"].T}
-
-
-def top_k(pre, k):
-    found = pre.relu().topk(k)
-    return torch.zeros_like(pre).scatter(1, found.indices, found.values)
 
 
 def auto_encoder(state, x):
@@ -37,7 +33,7 @@ def auto_encoder_new(state, x):
 
 def auto_encoder_top_k(state, x):
     pre = (x - state["b_dec"]) @ state["encoder.weight"].T + state["encoder.bias"]
-    f = top_k(pre, int(state["k"]))
+    f = top(pre, int(state["k"]))
     return f, f @ state["decoder.weight"].T + state["b_dec"]
 
 

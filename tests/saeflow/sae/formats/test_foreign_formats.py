@@ -22,6 +22,7 @@ from foreign_files import (
     save_objects,
     weights,
 )
+from sae_top_k import top
 from saeflow.errors import DamagedError, ModelError
 from saeflow.sae.saved.foreign import Place, detect, export, read_foreign
 from saeflow.sae.saved.load import load_sae
@@ -30,11 +31,6 @@ from saeflow.sae.saved.load import load_sae
 def relu_of(w, x, *, subtracted=True):
     latents = torch.relu((x - subtracted * w["b_dec"]) @ w["W_enc"] + w["b_enc"])
     return latents, latents @ w["W_dec"] + w["b_dec"]
-
-
-def top_k(pre, k):
-    found = pre.relu().topk(k)
-    return torch.zeros_like(pre).scatter(1, found.indices, found.values)
 
 
 # -- OpenAI ----------------------------------------------------------------------------------------
@@ -61,7 +57,7 @@ def test_openai_with_topk_normalises_each_row_and_undoes_it(tmp_path):
     w = openai_file(tmp_path / "v5.pt", activation="TopK", activation_state_dict=state)
     x = inputs()
     mean, std = x.mean(1, keepdim=True), (x - x.mean(1, keepdim=True)).std(1, keepdim=True)
-    latents = top_k(((x - mean) / (std + 1e-5) - w["b_dec"]) @ w["W_enc"] + w["b_enc"], 3)
+    latents = top(((x - mean) / (std + 1e-5) - w["b_dec"]) @ w["W_enc"] + w["b_enc"], 3)
     x_hat = (latents @ w["W_dec"] + w["b_dec"]) * std + mean
     sae = load_sae(tmp_path / "v5.pt")
     assert sae.architecture == "topk" and sae.input_norm == "layer_norm"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import safetensors.torch
-import torch
 
 from foreign_files import D_IN, D_SAE, assert_computes, inputs, json_file, weights
+from sae_top_k import top
 from saeflow.errors import ModelError
 from saeflow.files import read_json
 from saeflow.sae.model import SAE, architecture_settings
@@ -16,8 +16,7 @@ from saeflow.sae.saved.foreign import Place, detect, export, read_foreign
 def coder(state, x, k):
     """Return its latents and reconstruction: b_dec is taken off the input."""
     pre = (x - state["b_dec"]) @ state["encoder.weight"].T + state["encoder.bias"]
-    found = pre.relu().topk(k)
-    f = torch.zeros_like(pre).scatter(1, found.indices, found.values)
+    f = top(pre, k)
     return f, f @ state["W_dec"] + state["b_dec"]
 
 

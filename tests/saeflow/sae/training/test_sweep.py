@@ -25,12 +25,12 @@ from sae_stores import (
     make_activations,
     place,
     sparse_data,
+    stopped,
     task_of,
     train_saes,
 )
 from saeflow.errors import ConfigError, DataError, ModelError
 from saeflow.files import read_json
-from saeflow.interrupt import Interrupted
 from saeflow.sae.saved.load import load_sae
 from saeflow.sae.training import checkpoint, trainee
 from saeflow.sae.training.sweep import train_sweep
@@ -216,26 +216,21 @@ def test_killed_at_a_chosen_moment_of_saving_it_ends_at_the_same_bytes(
         assert content(place(tmp_path, name)) == together[name], name
 
 
-def interrupt(works, activations, monkeypatch, *, which, at):
-    """Train until ``which`` (a position among the works) has done ``at`` steps, then stop."""
-    train = trainee.Trainee.train
-
-    def interrupted(self, batch, workspace):
-        train(self, batch, workspace)
-        if self.work is works[which][0] and self.n_done == at:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainee.Trainee, "train", interrupted)
-        with pytest.raises(Interrupted):
-            train_saes(works, activations, checkpoint_s=0)
+def test_a_log_that_lost_rows_starts_the_training_anew(together, activations, tmp_path):
+    work = place(tmp_path, "relu")
+    with stopped(9):
+        train_saes([(work, RELU)], activations, checkpoint_s=0)
+    (work.path / "log.csv").write_text("")
+    train_saes([(work, RELU)], activations)
+    assert content(work) == together["relu"]
 
 
 def test_a_request_to_stop_saves_first_and_the_next_run_goes_on(
     together, activations, tmp_path, monkeypatch
 ):
     work = place(tmp_path, "relu")
-    interrupt([(work, RELU)], activations, monkeypatch, which=0, at=5)
+    with stopped(5):
+        train_saes([(work, RELU)], activations, checkpoint_s=0)
     assert checkpoint.load(work.path)[1]["n_done"] == 5
     train, done = trainee.Trainee.train, []
     monkeypatch.setattr(
@@ -246,31 +241,18 @@ def test_a_request_to_stop_saves_first_and_the_next_run_goes_on(
     assert content(work) == together["relu"]
 
 
-def test_those_further_on_wait_for_the_others(together, activations, tmp_path, monkeypatch):
+def test_those_further_on_wait_for_the_others(together, activations, tmp_path):
     names = ("relu", "topk")
     works = [(place(tmp_path, name), SWEEP[name]) for name in names]
-    interrupt(works[:1], activations, monkeypatch, which=0, at=9)
-    interrupt(works, activations, monkeypatch, which=1, at=4)
+    with stopped(9):
+        train_saes(works[:1], activations, checkpoint_s=0)
+    with stopped(4, of=works[1][0]):
+        train_saes(works, activations, checkpoint_s=0)
     assert [checkpoint.load(work.path)[1]["n_done"] for work, _ in works] == [9, 4]
     train_saes(works[:1], activations)
     train_saes(works, activations)
     for name, (work, _) in zip(names, works, strict=True):
         assert content(work) == together[name]
-
-
-@pytest.mark.parametrize("damage", ["torn", "empty", "shorter log"])
-def test_a_damaged_checkpoint_starts_the_training_anew(
-    damage, together, activations, tmp_path, monkeypatch
-):
-    work = place(tmp_path, "relu")
-    interrupt([(work, RELU)], activations, monkeypatch, which=0, at=9)
-    saved = work.path / checkpoint.NAME
-    if damage == "shorter log":
-        (work.path / "log.csv").write_text("")
-    else:
-        saved.write_bytes(saved.read_bytes()[: 100 if damage == "torn" else 0])
-    train_saes([(work, RELU)], activations)
-    assert content(work) == together["relu"]
 
 
 def test_a_result_without_its_manifest_is_completed_not_trained_again(

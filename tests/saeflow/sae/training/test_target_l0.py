@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from sae_stores import content, make_activations, place, task_of, train_saes
+from sae_stores import content, make_activations, place, stopped, task_of, train_saes
 from saeflow.config.architectures import JumpReLURecipe, ReLURecipe
 from saeflow.errors import ConfigError, ModelError
 from saeflow.files import read_json
@@ -39,6 +39,16 @@ def together(activations, tmp_path_factory):
     works = {name: place(root, name) for name in WISHED}
     train_saes([(work, WISHED[name]) for name, work in works.items()], activations)
     return works
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """What is tried, in order."""
+    found, train = [], Search._train
+    monkeypatch.setattr(
+        Search, "_train", lambda self, *what: found.append(what) or train(self, *what)
+    )
+    return found
 
 
 def header(work):
@@ -77,11 +87,7 @@ def test_one_of_a_sweep_is_the_one_trained_alone(together, activations, tmp_path
     assert content(work) == content(together["gated"])
 
 
-def test_seeds_share_one_coefficient_and_its_search(together, activations, tmp_path, monkeypatch):
-    tried, train = [], Search._train
-    monkeypatch.setattr(
-        Search, "_train", lambda self, *what: tried.append(what) or train(self, *what)
-    )
+def test_seeds_share_one_coefficient_and_its_search(together, activations, tmp_path, tried):
     works = [place(tmp_path, str(seed)) for seed in (0, 1)]
     jobs = [(work, {**WISHED["relu"], "seed": seed}) for seed, work in enumerate(works)]
     train_saes(jobs, activations)
@@ -92,11 +98,7 @@ def test_seeds_share_one_coefficient_and_its_search(together, activations, tmp_p
     assert content(works[1])[weights] != content(works[0])[weights]
 
 
-def test_other_wishes_share_trials_and_change_nothing(together, activations, tmp_path, monkeypatch):
-    tried, train = [], Search._train
-    monkeypatch.setattr(
-        Search, "_train", lambda self, *what: tried.append(what) or train(self, *what)
-    )
+def test_other_wishes_share_trials_and_change_nothing(together, activations, tmp_path, tried):
     works = {wish: place(tmp_path, str(wish)) for wish in (12, 6)}
     jobs = [(work, {**WISHED["relu"], "target_l0": wish}) for wish, work in works.items()]
     train_saes(jobs, activations)
@@ -108,25 +110,21 @@ def test_other_wishes_share_trials_and_change_nothing(together, activations, tmp
 
 @pytest.mark.parametrize("trials", [1, 3])
 def test_killed_while_it_searches_it_goes_on_and_ends_at_the_same_bytes(
-    trials, together, activations, tmp_path, monkeypatch
+    trials, together, activations, tmp_path, tried, monkeypatch
 ):
-    tried, train = [], Search._train
+    train = Search._train
 
-    def counted(self, *what):
+    def stopping(self, *what):
         if len(tried) == trials:
             os.kill(os.getpid(), signal.SIGTERM)
-        tried.append(what)
         return train(self, *what)
 
-    monkeypatch.setattr(Search, "_train", counted)
     work = place(tmp_path, "relu")
-    with pytest.raises(Interrupted):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Search, "_train", stopping)
         train_saes([(work, WISHED["relu"])], activations)
     assert len(read_json(work.path / "target_l0.json")["trials"]) == trials
-    del tried[:]
-    monkeypatch.setattr(
-        Search, "_train", lambda self, *what: tried.append(what) or train(self, *what)
-    )
+    tried.clear()
     train_saes([(work, WISHED["relu"])], activations)
     found = header(work)["training"]["target_l0"]
     assert len(tried) == len(found["trials"]) - trials
@@ -136,18 +134,8 @@ def test_killed_while_it_searches_it_goes_on_and_ends_at_the_same_bytes(
 def test_killed_while_it_trains_it_does_not_search_again(
     together, activations, tmp_path, monkeypatch
 ):
-    from saeflow.sae.training.trainee import Trainee
-
-    record = Trainee._record
-
-    def stopping(self, *what):
-        record(self, *what)
-        if self.n_done == 20:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     work = place(tmp_path, "relu")
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Trainee, "_record", stopping)
+    with stopped(20):
         train_saes([(work, WISHED["relu"])], activations)
     monkeypatch.setattr(Search, "_train", None)
     train_saes([(work, WISHED["relu"])], activations)
