@@ -64,8 +64,8 @@ def train(dictionary, settings, root, *, seed=0, moments=None):
     d = dictionary.rows.shape[1]
     rows = SimpleNamespace(d_in=d, d_out=d, moments=moments, target_moments=moments)
     objective = SAEObjective({"seed": seed, **settings}, rows=rows, header={"hook": "toy"})
-    trainee = Trainee(task_of(place(root, f"{settings['architecture']}-{seed}"), {}), objective)
-    trainee.plan(settings["tokens"])
+    task = task_of(place(root, f"{settings['architecture']}-{seed}"), {})
+    trainee = Trainee(task, objective, settings["tokens"])
     trainee.resume(torch.device("cpu"))
     generator, workspace = torch.Generator().manual_seed(seed), Workspace()
     for _ in range(trainee.n_steps):

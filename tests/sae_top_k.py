@@ -42,8 +42,3 @@ def prepared(shape, seed, dtype, bias, threshold=0.0):
     weights["b_enc"] += bias
     x = batch_of(n, d_in, seed, dtype)
     return {**weights, "threshold": torch.full((d_sae,), threshold, dtype=dtype)}, x
-
-
-def without_buffers(weights):
-    """Return the weights that a gradient moves."""
-    return {name: w for name, w in weights.items() if name != "threshold"}

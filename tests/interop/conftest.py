@@ -63,9 +63,8 @@ def peer(tmp_path_factory):
     process.close()
 
 
-@pytest.fixture(scope="session")
-def rows(real_data, tmp_path_factory):
-    """A file with "x" (1000, 64): the residual stream of a real model on real stories."""
+def residuals(real_data, file, n_documents):
+    """Return (n, 64) rows of block 2 of stories260K, without each document's first token."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(real_data / "stories260K")
@@ -74,11 +73,17 @@ def rows(real_data, tmp_path_factory):
     model.model.layers[2].register_forward_hook(
         lambda _module, _inputs, out: found.append(out[0] if isinstance(out, tuple) else out)
     )
-    lines = (real_data / "text" / "tinystories_cased.jsonl").read_text().splitlines()
+    lines = (real_data / "text" / file).read_text().splitlines()[:n_documents]
     with torch.no_grad():
-        for line in lines[:10]:
+        for line in lines:
             model(**tokenizer(json.loads(line)["text"][:800], return_tensors="pt"))
-    x = torch.cat([h.reshape(-1, h.shape[-1])[1:] for h in found])[:1000].float().contiguous()
+    return torch.cat([h.reshape(-1, h.shape[-1])[1:] for h in found]).float().contiguous()
+
+
+@pytest.fixture(scope="session")
+def rows(real_data, tmp_path_factory):
+    """A file with "x" (1000, 64): the residual stream of a real model on real stories."""
+    x = residuals(real_data, "tinystories_cased.jsonl", 10)[:1000].contiguous()
     assert x.shape == (1000, 64)
     path = tmp_path_factory.mktemp("rows") / "rows.safetensors"
     save_file({"x": x}, path)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from interop.conftest import residuals
 from sae_stores import SEQUENCE, make_activations, train_saes
 from saeflow.sae.saved.load import load_sae
 from saeflow.work import hold
@@ -17,23 +16,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("interop")]
 K, D_SAE, BATCH, STEPS = 8, 512, 512, 400
 SEEDS, RATES = (0, 1, 2), (1e-3, 4e-3)
 PEERS = ("saelens", "dictionary_learning", "sparsify")
-
-
-def residuals(real_data, file, n_documents):
-    """Return (n, 64) rows of block 2 of stories260K, without each document's first token."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(real_data / "stories260K")
-    model = AutoModelForCausalLM.from_pretrained(real_data / "stories260K").eval()
-    found = []
-    model.model.layers[2].register_forward_hook(
-        lambda _module, _inputs, out: found.append(out[0] if isinstance(out, tuple) else out)
-    )
-    lines = (real_data / "text" / file).read_text().splitlines()[:n_documents]
-    with torch.no_grad():
-        for line in lines:
-            model(**tokenizer(json.loads(line)["text"][:800], return_tensors="pt"))
-    return torch.cat([h.reshape(-1, h.shape[-1])[1:] for h in found]).float().contiguous()
 
 
 @pytest.fixture(scope="module")

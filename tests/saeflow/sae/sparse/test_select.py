@@ -12,6 +12,13 @@ from saeflow.sae.sparse import rows, select
 from saeflow.sae.sparse.select import batch_top_k, keep_top_k, top_k
 
 
+def random_pre(n, d, seed, levels, shift):
+    pre = torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+    if levels:  # few distinct values: ties everywhere
+        pre = (pre * levels).round() / levels
+    return pre + shift
+
+
 def expected(pre, k):
     order = pre.argsort(dim=1, descending=True, stable=True)[:, :k]
     return torch.zeros_like(pre).scatter(1, order, pre.gather(1, order).clamp(min=0))
@@ -23,10 +30,7 @@ def expected(pre, k):
 )  # fmt: skip
 @settings(max_examples=200, deadline=None)
 def test_the_k_largest_are_selected_the_first_of_equal_ones(n, d_sae, k, seed, levels, shift):
-    pre = torch.randn(n, d_sae, generator=torch.Generator().manual_seed(seed))
-    if levels:  # few distinct values: ties everywhere
-        pre = (pre * levels).round() / levels
-    pre += shift
+    pre = random_pre(n, d_sae, seed, levels, shift)
     assert torch.equal(top_k(pre, k).dense(), expected(pre, min(k, d_sae)))
 
 
@@ -49,10 +53,7 @@ def test_a_row_is_selected_as_it_would_be_alone():
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
 def test_an_accelerator_takes_another_road_to_the_same_codes(n, d_sae, k, seed, levels, shift):
-    pre = torch.randn(n, d_sae, generator=torch.Generator().manual_seed(seed))
-    if levels:
-        pre = (pre * levels).round() / levels
-    pre += shift
+    pre = random_pre(n, d_sae, seed, levels, shift)
     found, wanted = select._top_k_of_device(pre, k), top_k(pre, k)
     for name in ("values", "index", "offsets"):
         assert torch.equal(getattr(found, name), getattr(wanted, name))
@@ -67,10 +68,7 @@ def test_an_accelerator_takes_another_road_to_the_same_codes(n, d_sae, k, seed, 
 def test_the_largest_of_a_batch_are_the_same_for_any_guess(
     n, d_sae, n_wanted, seed, levels, shift, guess, device
 ):
-    pre = torch.randn(n, d_sae, generator=torch.Generator().manual_seed(seed))
-    if levels:
-        pre = (pre * levels).round() / levels
-    pre += shift
+    pre = random_pre(n, d_sae, seed, levels, shift)
     flat = pre.flatten()
     kept = flat.argsort(descending=True, stable=True)[:n_wanted]
     wanted = torch.zeros_like(flat).scatter(0, kept, flat[kept].clamp(min=0)).view(n, d_sae)
@@ -86,10 +84,7 @@ def test_the_largest_of_a_batch_are_the_same_for_any_guess(
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
 def test_a_matrix_keeps_the_entries_that_top_k_selects(n, m, k, seed, levels, shift):
-    pre = torch.randn(n, m, generator=torch.Generator().manual_seed(seed))
-    if levels:
-        pre = (pre * levels).round() / levels
-    pre += shift
+    pre = random_pre(n, m, seed, levels, shift)
     wanted = top_k(pre, k).dense()
     assert torch.equal(keep_top_k(pre.clone(), k), wanted)
     with pytest.MonkeyPatch.context() as patch:

@@ -29,12 +29,11 @@ class Batches:
         return {}
 
 
-def run(root, batches, n_rows=64):
+def run(root, batches):
     rows = SimpleNamespace(d_in=4, d_out=4)  # no statistics are asked for
     objective = SAEObjective(SETTINGS, rows=rows, header={"hook": "resid_post.0"})
     work = place(root, "a")
-    trainee = Trainee(task_of(work, SETTINGS), objective)
-    trainee.plan(n_rows)
+    trainee = Trainee(task_of(work, SETTINGS), objective, n_available=64)
     passes.run([trainee], lambda run, epochs, start: Batches(batches), hook="resid_post.0")
     return work
 

@@ -50,8 +50,8 @@ class Told(Objective):
 def make(root, objective, **changes):
     settings = {"batch_size": 10, "tokens": 100, "dead_tokens": 30, "log_tokens": 10, **changes}
     objective.run = Training(**settings)
-    trainee = Trainee(task_of(place(root, "a"), settings), objective)
-    trainee.plan(1000)
+    trainee = Trainee(task_of(place(root, "a"), settings), objective, 1000)
+    trainee.resume(torch.device("cpu"))
     return trainee
 
 
@@ -70,7 +70,6 @@ def test_a_latent_is_dead_after_so_many_tokens_without_firing(batch_size, dead_t
     # it fires in the batch that ends at token 50, and in no other
     objective = Told({50 // batch_size - 1})
     trainee = make(tmp_path, objective, batch_size=batch_size, dead_tokens=dead_tokens)
-    trainee.resume(torch.device("cpu"))
     drive(trainee, 100 // batch_size)
     dead = {int(row["tokens"]): int(row["dead"]) for row in log_of(trainee)}
     assert dead == {10: 0, 20: 0, 30: 0, 40: 1, 50: 0, 60: 0, 70: 0, 80: 0, 90: 1, 100: 1}
@@ -83,11 +82,9 @@ def test_a_latent_is_dead_after_so_many_tokens_without_firing(batch_size, dead_t
 
 def test_the_count_of_silent_tokens_survives_a_resume(tmp_path):
     first = make(tmp_path, Told(set()))
-    first.resume(torch.device("cpu"))
     drive(first, 2)
     first.save({"batches": 2})
     second = make(tmp_path, Told(set()))
-    second.resume(torch.device("cpu"))
     assert (second.n_done, second.loader_state) == (2, {"batches": 2})
     drive(second, 1)
     assert [int(row["dead"]) for row in log_of(second)] == [0, 0, 1]
@@ -95,7 +92,6 @@ def test_the_count_of_silent_tokens_survives_a_resume(tmp_path):
 
 def test_the_gradient_along_unit_rows_is_removed_before_the_moments_see_it(tmp_path):
     trainee = make(tmp_path, Told(set()))
-    trainee.resume(torch.device("cpu"))
     drive(trainee, 1)
     trainee.save({})
     moment = checkpoint.load(trainee.work.path)[0]["moments/first/W_dec"]
@@ -110,7 +106,6 @@ def test_the_schedule_counts_tokens_not_steps(batch_size, tmp_path):
         tmp_path, Told(set()), batch_size=batch_size, learning_rate=1.0, decay_tokens=0,
         warmup_tokens=40,
     )  # fmt: skip
-    trainee.resume(torch.device("cpu"))
     drive(trainee, 100 // batch_size)
     rates = {int(row["tokens"]): float(row["learning_rate"]) for row in log_of(trainee)}
     assert [rates[t] for t in (10, 20, 30, 40, 50)] == [0.25, 0.5, 0.75, 1.0, 1.0]
@@ -143,7 +138,6 @@ def test_updates_far_below_the_weights_are_not_swallowed(tmp_path):
             tmp_path / str(dtype), Pull(), tokens=4000, epochs=4, learning_rate=3e-6,
             warmup_tokens=0, decay_tokens=0,
         )  # fmt: skip
-        trainee.resume(torch.device("cpu"))
         for _ in range(400):
             trainee.train(Batch(torch.zeros(10, 3, dtype=dtype)), Workspace())
         moved[dtype] = trainee.weights["W_dec"].double() - 0.3

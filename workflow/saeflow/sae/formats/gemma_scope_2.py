@@ -14,7 +14,7 @@ from saeflow.errors import DamagedError, ModelError
 from saeflow.files import read_json
 from saeflow.hooks import Hook
 from saeflow.sae.formats.gemma_scope import KEYS, ours
-from saeflow.sae.saved.foreign import Foreign, Place, no_counterpart, sources
+from saeflow.sae.saved.foreign import Foreign, Place, no_counterpart, require_plain, sources
 from saeflow.sae.saved.tensors import Tensors
 
 TITLE = "Gemma Scope 2's directory"
@@ -63,13 +63,12 @@ def _refuse(config: Mapping[str, Any], found: Mapping[str, Any], place: Place) -
             got=config.get("architecture"),
         )  # fmt: skip
     here = config.get("hf_hook_point_in")
-    for key, plain, meaning in (
-        ("type", "sae", "another kind of dictionary"),
-        ("hf_hook_point_out", here, "reconstructs another place than it reads"),
-        ("affine_connection", False, "a linear path beside the latents"),
-    ):
-        if (config.get(key) or plain) != plain:
-            raise no_counterpart(meaning, key, plain, config[key], where)
+    plain = {
+        "type": ("sae", "another kind of dictionary"),
+        "hf_hook_point_out": (here, "reconstructs another place than it reads"),
+        "affine_connection": (False, "a linear path beside the latents"),
+    }
+    require_plain(config, plain, where)
     if "affine_skip_connection" in found:
         raise no_counterpart(
             "a linear path beside the latents", "tensors", ", ".join(KEYS),

@@ -26,7 +26,14 @@ import torch
 from saeflow.errors import ConfigError, ModelError
 from saeflow.files import read_json
 from saeflow.sae.saved import fold
-from saeflow.sae.saved.foreign import Foreign, Place, no_counterpart, require_shapes, sources
+from saeflow.sae.saved.foreign import (
+    Foreign,
+    Place,
+    no_counterpart,
+    require_plain,
+    require_shapes,
+    sources,
+)
 
 TITLE = "Llama Scope's directory"
 CFG, CHECKPOINTS = "hyperparams.json", "checkpoints"
@@ -106,12 +113,11 @@ def _refuse(config: Mapping[str, Any], where: Path) -> None:
             expected=" | ".join(_ARCHITECTURES), got=function,
         )  # fmt: skip
     here = config.get("hook_point_in")
-    for key, plain, meaning in (
-        ("hook_point_out", here, "reconstructs another place than it reads"),
-        ("use_glu_encoder", False, "a second path that gates the encoder"),
-    ):
-        if (config.get(key) or plain) != plain:
-            raise no_counterpart(meaning, key, plain, config[key], where)
+    plain = {
+        "hook_point_out": (here, "reconstructs another place than it reads"),
+        "use_glu_encoder": (False, "a second path that gates the encoder"),
+    }
+    require_plain(config, plain, where)
 
 
 def _scale(config: Mapping[str, Any], where: Path) -> float:

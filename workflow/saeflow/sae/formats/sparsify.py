@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 
 from saeflow.files import AGAIN, read_json, write_atomic, write_json
 from saeflow.sae.saved import fold
-from saeflow.sae.saved.foreign import Foreign, Place, cannot, no_counterpart, sources
+from saeflow.sae.saved.foreign import Foreign, Place, cannot, require_plain, sources
 
 TITLE = "sparsify's directory"
 CFG, WEIGHTS = "cfg.json", "sae.safetensors"
 FILES = ("cfg.json", "sae.safetensors")
 _BLOCK = re.compile(r"(?:.*[._])?(?:layers|h|blocks)[._](\d+)(?:[._](mlp|attn|self_attn))?")
+_PLAIN = {
+    "activation": ("topk", "another rule than top-k"),
+    "skip_connection": (False, "a linear path beside the latents"),
+    "transcode": (False, "reconstructs another place than it reads"),
+    "signed": (False, "latents below zero"),
+}
 _SITES = {None: "resid_post", "mlp": "mlp_out"}
 
 
@@ -27,7 +32,7 @@ def fits(place: Place) -> bool:
 def read(place: Place) -> Foreign:
     """Return the SAE; its encoder takes b_dec off the input."""
     cfg = read_json(place.path / CFG, remedy=AGAIN)
-    _refuse(cfg, place)
+    require_plain(cfg, _PLAIN, place.path / CFG)
     found = place.tensors(WEIGHTS)
     weights = {
         "W_enc": found["encoder.weight"].T.contiguous(),
@@ -44,17 +49,6 @@ def read(place: Place) -> Foreign:
     }
     rule = {"architecture": "topk", "k": int(cfg["k"]), "apply_b_dec_to_input": True}
     return Foreign(rule, weights, facts)
-
-
-def _refuse(cfg: dict[str, Any], place: Place) -> None:
-    for key, plain, meaning in (
-        ("activation", "topk", "another rule than top-k"),
-        ("skip_connection", False, "a linear path beside the latents"),
-        ("transcode", False, "reconstructs another place than it reads"),
-        ("signed", False, "latents below zero"),
-    ):
-        if cfg.get(key, plain) != plain:
-            raise no_counterpart(meaning, key, plain, cfg[key], place.path / CFG)
 
 
 def _hook(name: str) -> str | None:

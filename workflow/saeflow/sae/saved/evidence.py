@@ -9,15 +9,13 @@ scaled, or that is used at another hook, shows. Read `gather` and `verify`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from saeflow.errors import ModelError
-
-if TYPE_CHECKING:
-    from saeflow.sae.model import SAE
+from saeflow.sae.model import SAE
 
 FILE = "evidence.safetensors"
 N_EXAMPLES = 8

@@ -64,7 +64,10 @@ def check_fits(
         If the width, the model's weights or their preparation are others. A hook that is another
         one is a `FitWarning`.
     """
-    _check_names(accept)
+    if unknown := sorted(set(accept) - set(ACCEPTABLE)):
+        raise ConfigError(
+            "this cannot be accepted", expected=" | ".join(ACCEPTABLE), got=", ".join(unknown)
+        )
     if "d_model" in record:
         sae.require_width(record["d_model"], where=where)
     if "model" not in accept:
@@ -95,14 +98,6 @@ def _check_joined(sae: SAE, records: Sequence[Mapping[str, Any]], where: object)
             expected="; ".join(expected),
             got="; ".join(got),
             remedy="Use activations of the models and hooks that it was trained at.",
-        )
-
-
-def _check_names(accept: Collection[str]) -> None:
-    unknown = sorted(set(accept) - set(ACCEPTABLE))
-    if unknown:
-        raise ConfigError(
-            "this cannot be accepted", expected=" | ".join(ACCEPTABLE), got=", ".join(unknown)
         )
 
 

@@ -148,18 +148,11 @@ def read_foreign(
 ) -> SAE:
     """Return an SAE that another program wrote.
 
-    Parameters
-    ----------
-    path
-        Its file or directory.
-    name
-        A module of `saeflow.sae.formats`; "auto" looks at the files.
-    center_input
-        Whether it was trained on activations with their mean over d_in taken off, as
-        TransformerLens' processed weights give them. It then takes the mean off by itself, and
-        puts it back. None for what the format or the files say.
-    **options
-        Of the format: ``entry`` chooses one of several SAEs in a file.
+    ``name`` is a module of `saeflow.sae.formats`; "auto" looks at the files. ``center_input`` says
+    whether it was trained on activations with their mean over d_in taken off, as TransformerLens'
+    processed weights give them; it then takes the mean off by itself, and puts it back. None leaves
+    it to what the format or the files say. ``options`` are of the format: ``entry`` chooses one of
+    several SAEs in a file.
 
     Raises
     ------
@@ -334,6 +327,15 @@ def no_counterpart(
         got=f"{key}: {got}",
         remedy="Choose another SAE; this one cannot be measured here.",
     )
+
+
+def require_plain(
+    config: Mapping[str, Any], plain: Mapping[str, tuple[object, str]], where: object
+) -> None:
+    """Raise where a key of a configuration says another thing than ``plain``: (value, meaning)."""
+    for key, (value, meaning) in plain.items():
+        if (config.get(key) or value) != value:
+            raise no_counterpart(meaning, key, value, config[key], where)
 
 
 def sources(*files: Path) -> dict[str, str]:

@@ -25,14 +25,9 @@ _REMEDY = "Delete the directory and run the workflow again."
 def load_sae(path: Path | str, *, accept: Collection[str] = ()) -> SAE:
     """Read an SAE from the record of a job (sae.json), from a directory or from a foreign file.
 
-    Parameters
-    ----------
-    path
-        ``sae.json``, a directory that we or SAELens wrote, the ``.partial`` directory of an SAE
-        in training (its newest whole checkpoint is read), or any file or directory that
-        `saeflow.sae.formats` knows.
-    accept
-        "evidence": read an SAE that does not do on its stored rows what it did.
+    A directory is one that we or SAELens wrote, the ``.partial`` one of an SAE in training (its
+    newest whole checkpoint is read), or any that `saeflow.sae.formats` knows. With "evidence" in
+    ``accept``, one is read that does not do on its stored rows what it did.
 
     Raises
     ------

@@ -50,19 +50,10 @@ def save(
 ) -> None:
     """Write an SAE as a SAELens directory, which is made; cfg.json comes last.
 
-    Parameters
-    ----------
-    sae
-        Its ``metadata`` becomes the header, with architecture, settings and evidence.
-    directory
-        Where to.
-    x, target
-        (n, d_in), (n, d_out) raw activations to take evidence from, without which there is
-        none, and what they are decoded to, where that is not ``x`` itself.
-    rows
-        In words, which activations these are.
-    evidence_of
-        The directory of the same SAE, whose evidence is taken over; without ``x``.
+    Its ``metadata`` becomes the header, with architecture, settings and evidence. That is taken
+    from raw activations ``x`` (n, d_in), decoded to ``target`` (n, d_out) or to themselves;
+    ``rows`` says in words which they are. Without them there is none, or that of the same SAE in
+    ``evidence_of``.
     """
     directory = Path(directory)
     facts = None if evidence_of is None else _taken_over(Path(evidence_of), directory)

@@ -90,16 +90,11 @@ def require_tensors(
     d_sae: int | None = None,
     d_out: int | None = None,
 ) -> None:
-    """Raise unless weights are an SAE's, of shapes that fit together, and finite.
+    """Raise unless weights are an SAE's, of shapes that fit together, and finite: a `DamagedError`.
 
     ``weights`` are by our names, which are SAELens', ``vectors`` the names of those of shape
     (d_sae,). The widths are those that the file's configuration says; by default those of ``b_dec``
     and of the first of ``vectors``.
-
-    Raises
-    ------
-    DamagedError
-        If one is missing, has another shape, or holds NaN or infinity.
     """
     found = Tensors(weights, where)
     d_out = d_out or d_in or found["b_dec"].numel()

@@ -40,22 +40,11 @@ def run(
     checkpoint_s: float = CHECKPOINT_S,
     find_damage: Callable[[], str] | None = None,
 ) -> None:
-    """Train every trainee to its end and finish its task.
+    """Train every trainee, planned ones of one hook, to its end and finish its task.
 
-    One that fails on its own (a training that diverged) leaves the others alone.
-
-    Parameters
-    ----------
-    trainees
-        Planned trainees of one hook.
-    open_loader
-        As of `OpenLoader`.
-    hook
-        For messages.
-    checkpoint_s
-        Seconds between two checkpoints.
-    find_damage
-        Called when a batch is not finite: says which row of which shard it is, for the message.
+    One that fails on its own (a training that diverged) leaves the others alone. ``checkpoint_s``
+    are the seconds between two checkpoints. ``find_damage`` is called when a batch is not finite:
+    it says which row of which shard it is, for the message.
 
     Raises
     ------

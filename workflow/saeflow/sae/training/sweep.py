@@ -171,9 +171,7 @@ def plan_trainees(
     trainees = []
     for task in tasks:
         with task.attempt():
-            trainee = Trainee(task, make(task))
-            trainee.plan(n_available)
-            trainees.append(trainee)
+            trainees.append(Trainee(task, make(task), n_available))
     return trainees
 
 

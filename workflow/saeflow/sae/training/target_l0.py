@@ -130,19 +130,15 @@ class Found(NamedTuple):
 
 
 class Search:
-    """A search for the coefficient of one recipe.
+    """A search for the coefficient of one recipe, ``run``, which has a ``target_l0`` in its place.
 
     Parameters
     ----------
-    run
-        The recipe: it has a ``target_l0`` and no coefficient.
     make
-        Returns the objective of a recipe that has one; its initial weights do not depend on which
-        SAE of several seeds it is made for.
-    open_batches
-        Opens the training's rows.
-    n_steps
-        Of the training.
+        Returns the objective of a recipe with a coefficient; its initial weights do not depend on
+        which SAE of several seeds it is made for.
+    open_batches, n_steps
+        What opens the training's rows, and its steps.
     directory
         Where trials are kept, so that a killed search goes on after its last one.
     stop

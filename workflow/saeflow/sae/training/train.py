@@ -43,19 +43,13 @@ class SAEObjective:
     settings
         Of the result: those of the architecture's ``Recipe``, and ``seed``, of the initial weights
         alone: SAEs that differ in it share their batches. They also depend on hook, architecture
-        and width.
+        and width. ``run`` is the recipe, ``rule`` what of it is the architecture's own.
     rows
         The rows that it is trained on.
     header
         What the result's metadata says besides: hook, model, activations.
     found
-        What a search for its coefficient came to, as plain values for the header; None where the
-        recipe has one.
-
-    Attributes
-    ----------
-    run : Recipe
-        The settings; ``rule`` are those among them that are the architecture's own.
+        What a search for its coefficient came to, as plain values for the header, if there was one.
     """
 
     def __init__(

@@ -60,26 +60,25 @@ def planned_steps(run: Training, n_available: int, *, where: str) -> int:
 class Trainee:
     """An `Objective` in training, in the place of the ``task``'s result.
 
+    An epoch offers ``n_available`` activations.
+
     Attributes
     ----------
     n_done, n_steps : int
-        Steps done and wanted; ``n_steps`` is 0 until `plan`.
+        Steps done and wanted.
     loader_state : dict | None
         The loader's position at ``n_done``; None at the start.
     """
 
-    def __init__(self, task: Task, objective: Objective) -> None:
+    def __init__(self, task: Task, objective: Objective, n_available: int) -> None:
         self.task, self.work, self.objective = task, task.work, objective
         self.run = objective.run
-        self.n_done, self.n_steps = 0, 0
+        self.n_done = 0
+        self.n_steps = planned_steps(self.run, n_available, where=objective.name)
         self.loader_state: dict[str, Any] | None = None
         self._descent: Descent | None = None
         self._last_batch: Batch | None = None
         self.log = TrainLog(self.work.path, every=self.run.log_tokens, d_in=objective.d_in)
-
-    def plan(self, n_available: int) -> None:
-        """Decide the number of steps, given how many activations an epoch offers."""
-        self.n_steps = planned_steps(self.run, n_available, where=self.objective.name)
 
     @property
     def weights(self) -> dict[str, Tensor]:
