@@ -38,6 +38,30 @@ def saeflow(capsys):
 
 
 @pytest.fixture
+def done(saeflow):
+    """Return a function that runs the command line, which succeeds, and gives what it printed."""
+
+    def run(*arguments):
+        code, printed = saeflow(*arguments)
+        assert code == 0, printed
+        return printed
+
+    return run
+
+
+@pytest.fixture
+def refused(saeflow):
+    """Return the same for a command that ends with 1."""
+
+    def run(*arguments):
+        code, printed = saeflow(*arguments)
+        assert code == 1, printed
+        return printed
+
+    return run
+
+
+@pytest.fixture
 def process(tree):
     """The same in a process of its own, with the sources of the tree."""
 

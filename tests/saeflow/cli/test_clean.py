@@ -1,12 +1,12 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
 
 from dag.edits import entry
+from holding import held
 from saeflow.cli.garbage import find_garbage, is_busy, remove
 from saeflow.cli.study import open_study
 from saeflow.cli.words import size
@@ -15,16 +15,6 @@ from saeflow.locks import locked
 
 SAES = "results/saes/small/texts/ctx-64/resid_post.1"
 RELU = f"{SAES}/relu/seed-0"
-
-HOLD = """
-import sys
-from pathlib import Path
-from saeflow.locks import try_lock
-with try_lock(Path(sys.argv[1])) as free:
-    assert free
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 def files(tree):
@@ -38,10 +28,9 @@ def bulk(tree, place, stem="sae"):
     return found
 
 
-def test_where_everything_is_wanted_there_is_nothing_to_remove(tree, saeflow):
+def test_where_everything_is_wanted_there_is_nothing_to_remove(tree, done):
     before = files(tree)
-    code, printed = saeflow("clean", "--yes")
-    assert code == 0
+    printed = done("clean", "--yes")
     assert "Nothing to remove" in printed
     assert files(tree) == before
 
@@ -95,20 +84,11 @@ def test_what_a_running_process_holds_is_left_alone(tree, saeflow):
     old = bulk(tree, RELU)
     entry("saes", "relu", l1=0.2)(tree)
     record = tree.path / RELU / "sae.json"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(record)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert holder.stdout.readline() == "held\n"
+    with held(record):
         printed = saeflow("clean", "--yes")[1]
         assert f"{RELU}/{old.name} (in use: left alone)" in printed
         assert old.is_dir() and record.exists()
         assert not list((tree.path / SAES / "relu~scale/seed-0").glob("sae.*/"))
-    finally:
-        holder.communicate("")
     saeflow("clean", "--yes")
     assert not old.exists()
 
@@ -198,7 +178,7 @@ def test_other_configurations_that_have_results_here_are_named(tree, saeflow):
     assert "of other configurations: wide." in saeflow("clean")[1]
 
 
-def test_nothing_outside_the_results_is_touched(tree, saeflow, tmp_path):
+def test_nothing_outside_the_results_is_touched(tree, tmp_path, saeflow):
     """Not even through a link; the link itself may go."""
     outside = tmp_path / "precious"
     outside.mkdir()
@@ -216,24 +196,17 @@ def test_a_process_that_began_after_the_listing_is_respected_too(tree):
     pieces = [piece for piece in find_garbage(wanted) if piece.record]
     assert pieces
     record = tree.path / pieces[0].record
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(record)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert holder.stdout.readline() == "held\n"
+    with held(record):
         assert is_busy(pieces[0])
         assert not remove(pieces[0])
         assert pieces[0].path.is_dir() and record.exists()
-    finally:
-        holder.communicate("")
     assert remove(pieces[0])
     assert not pieces[0].path.exists()
 
 
-def test_temporary_files_of_killed_processes_are_removed_and_of_running_ones_kept(tree, saeflow):
+def test_temporary_files_of_killed_processes_are_removed_and_of_running_ones_kept(
+    tree, saeflow, done
+):
     gone = subprocess.Popen(["true"])
     gone.wait()
     with locked(tree.path / RELU / "sae.json"):
@@ -247,8 +220,7 @@ def test_temporary_files_of_killed_processes_are_removed_and_of_running_ones_kep
     for file in (*left, *running):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{")
-    code, printed = saeflow("clean")
-    assert code == 0
+    printed = done("clean")
     assert f"temporary file   {RELU}/.sae.json.{gone.pid}.tmp" in printed
     assert all(file.exists() for file in left)
     saeflow("clean", "--yes")
@@ -263,15 +235,11 @@ def test_a_temporary_file_beside_a_place_that_is_held_is_left_alone(tree):
     record = tree.path / RELU / "sae.json"
     file = record.with_name(f".sae.json.{gone.pid}.tmp")  # a process of another machine, perhaps
     file.write_text("{")
-    command = [sys.executable, "-c", HOLD, str(record)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as holder:
-        assert holder.stdout.readline() == "held\n"
+    with held(record):
         pieces = find_garbage(open_study(Path("config.yaml")).wanted.values())
         (piece,) = (piece for piece in pieces if piece.path.name == file.name)
         assert is_busy(piece)
         assert not remove(piece)
         assert file.exists()
-        holder.stdin.close()
     assert remove(piece)
     assert not file.exists() and record.exists()

@@ -26,9 +26,8 @@ def from_hub(tree):
     tree.configure(lambda config: config["datasets"].update(texts=HUB))
 
 
-def test_a_healthy_machine_is_described_and_nothing_blocks(tree, saeflow):
-    code, printed = saeflow("doctor")
-    assert code == 0
+def test_a_healthy_machine_is_described_and_nothing_blocks(tree, done):
+    printed = done("doctor")
     for word in ("python", "torch", "device", "cores", "memory", "free disk", "slurm"):
         assert f"\n  {word} " in printed
     assert "of which" in printed
@@ -36,50 +35,47 @@ def test_a_healthy_machine_is_described_and_nothing_blocks(tree, saeflow):
     assert printed.rstrip().endswith("nothing blocks it")
 
 
-def test_a_silent_hub_blocks_nothing_that_does_not_need_it(tree, saeflow):
-    code, printed = saeflow("doctor")
-    assert code == 0
+def test_a_silent_hub_blocks_nothing_that_does_not_need_it(tree, done):
+    printed = done("doctor")
     assert "hub              does not answer" in printed
 
 
-def test_a_silent_hub_blocks_what_is_not_fetched_yet(tree, saeflow):
+def test_a_silent_hub_blocks_what_is_not_fetched_yet(tree, refused):
     from_hub(tree)
-    code, printed = saeflow("doctor")
-    assert code == 1
+    printed = refused("doctor")
     assert "datasets > texts: org/texts is not fetched yet, and the hub does not answer" in printed
 
 
-def test_an_answering_hub_blocks_nothing(tree, saeflow, monkeypatch):
+def test_an_answering_hub_blocks_nothing(tree, monkeypatch, done):
     from_hub(tree)
     monkeypatch.setattr(machine, "hub_answers", lambda: True)
-    assert saeflow("doctor")[0] == 0
+    done("doctor")
 
 
-def test_the_wish_to_be_offline_is_heard(tree, saeflow, monkeypatch):
+def test_the_wish_to_be_offline_is_heard(tree, monkeypatch, refused):
     from_hub(tree)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(machine, "hub_answers", lambda: pytest.fail("the hub was asked"))
-    code, printed = saeflow("doctor")
-    assert code == 1
+    printed = refused("doctor")
     assert "not asked: HF_HUB_OFFLINE is set" in printed
 
 
-def test_what_was_fetched_needs_no_hub(tree, saeflow):
+def test_what_was_fetched_needs_no_hub(tree, done):
     from_hub(tree)
     tree.pretend("fetch_dataset")
-    assert saeflow("doctor")[0] == 0
+    done("doctor")
 
 
-def test_what_is_in_the_hubs_cache_needs_no_hub(tree, saeflow, tmp_path):
+def test_what_is_in_the_hubs_cache_needs_no_hub(tree, tmp_path, done, refused):
     from_hub(tree)
     snapshot = tmp_path / "cache/datasets--org--texts/snapshots" / HUB["revision"]
     snapshot.mkdir(parents=True)
-    assert saeflow("doctor")[0] == 1
+    refused("doctor")
     (snapshot / "x").touch()
-    assert saeflow("doctor")[0] == 0
+    done("doctor")
 
 
-def test_every_missing_local_path_is_listed(tree, saeflow):
+def test_every_missing_local_path_is_listed(tree, refused):
     def change(config):
         config["datasets"]["texts"]["path"] = "none.txt"
         config["models"]["m"] = {"path": "no/model"}
@@ -88,8 +84,7 @@ def test_every_missing_local_path_is_listed(tree, saeflow):
 
     tree.configure(change)
     (tree.path / "texts.csv").touch()
-    code, printed = saeflow("doctor")
-    assert code == 1
+    printed = refused("doctor")
     assert "config.yaml > labelled > l > shift_path: the pattern matches no file" in printed
     assert "labelled > l > path" not in printed
     assert "config.yaml > datasets > texts > path: there is no such file" in printed
@@ -98,23 +93,21 @@ def test_every_missing_local_path_is_listed(tree, saeflow):
     assert "config.yaml > prompts > p > path: the pattern matches no file" in printed
 
 
-def test_an_error_of_the_configuration_is_told_beside_the_machine(tree, saeflow):
+def test_an_error_of_the_configuration_is_told_beside_the_machine(tree, refused):
     tree.configure(lambda config: config["saes"]["relu"].update(l1=-1))
-    code, printed = saeflow("doctor")
-    assert code == 1
+    printed = refused("doctor")
     assert "config.yaml > saes > relu > l1: this is out of range" in printed
     assert "memory" in printed
     assert "Traceback" not in printed
 
 
-def test_without_a_configuration_the_machine_is_described_all_the_same(tree, saeflow):
-    code, printed = saeflow("doctor", "--configfile", "none.yaml")
-    assert code == 1
+def test_without_a_configuration_the_machine_is_described_all_the_same(tree, refused):
+    printed = refused("doctor", "--configfile", "none.yaml")
     assert "memory" in printed
     assert "none.yaml: the configuration cannot be read" in printed
 
 
-def test_too_little_disk_blocks(tree, saeflow, monkeypatch):
+def test_too_little_disk_blocks(tree, monkeypatch, refused):
     shutil.rmtree("results")
     hub = {"hub": "org/texts", "revision": "0" * 40, "split": "train"}  # of nobody knows what size
     tree.configure(lambda config: config["datasets"].update(texts=hub))
@@ -124,23 +117,20 @@ def test_too_little_disk_blocks(tree, saeflow, monkeypatch):
         )
     )
     monkeypatch.setattr(machine, "free_bytes", lambda _: 1 << 30)
-    code, printed = saeflow("doctor")
-    assert code == 1
+    printed = refused("doctor")
     assert "  - the disk: about " in printed
     assert "1.0 GiB are free" in printed
 
 
-def test_results_that_cannot_be_written_block(tree, saeflow, monkeypatch):
+def test_results_that_cannot_be_written_block(tree, monkeypatch, refused):
     monkeypatch.setattr(machine, "writing_problem", lambda path: f"{path}: Read-only file system")
-    code, printed = saeflow("doctor")
-    assert code == 1
+    printed = refused("doctor")
     assert "results cannot be written to results: Read-only file system" in printed
 
 
-def test_a_missing_package_blocks(tree, saeflow, monkeypatch):
+def test_a_missing_package_blocks(tree, monkeypatch, refused):
     monkeypatch.setattr(machine, "missing_packages", lambda: ["zarr"])
-    code, printed = saeflow("doctor")
-    assert code == 1
+    printed = refused("doctor")
     assert "the package zarr is not installed" in printed
 
 
@@ -184,10 +174,9 @@ def test_counted_tokens_and_recorded_widths_go_before_expected_ones(tree):
     assert model.is_file()
 
 
-def test_temporary_stores_that_were_removed_need_no_disk(tree, saeflow):
+def test_temporary_stores_that_were_removed_need_no_disk(tree, done):
     tree.configure(lambda config: config.update(activations={"temporary": True}))
     tree.pretend()
     assert not list(Path("results/activations/small/texts/ctx-64").glob("resid*/manifest.json"))
-    code, printed = saeflow("doctor")
-    assert code == 0
+    printed = done("doctor")
     assert "disk needed      none" in printed

@@ -33,10 +33,9 @@ def listed(printed):
     return [line.split() for line in printed.splitlines() if not line.startswith("#")]
 
 
-def test_a_local_directory_has_its_sites_for_every_block_with_the_width(here, saeflow):
+def test_a_local_directory_has_its_sites_for_every_block_with_the_width(here, done):
     make_model("gpt_neox").save_pretrained(here / "local")
-    code, printed = saeflow("hooks", "local")
-    assert code == 0
+    printed = done("hooks", "local")
     assert "GPTNeoXForCausalLM: 3 blocks, width 16" in printed
     sites = ("resid_pre", "attn_out", "mlp_out", "resid_post")
     assert listed(printed) == [[f"{site}.{block}", "16"] for block in range(3) for site in sites]
@@ -56,13 +55,11 @@ def test_a_fetched_model_is_found_by_its_name(here, saeflow):
     assert ["resid_post.2", "16"] in listed(saeflow("hooks", "own")[1])
 
 
-def test_a_model_that_is_not_here_yet_comes_with_the_command_that_makes_it(saeflow):
-    code, printed = saeflow("hooks", "trained")
-    assert code == 1
+def test_a_model_that_is_not_here_yet_comes_with_the_command_that_makes_it(refused):
+    printed = refused("hooks", "trained")
     assert "saeflow make results/models/trained/model.json" in printed
 
 
-def test_an_unknown_name_lists_those_that_exist(saeflow):
-    code, printed = saeflow("hooks", "owm")
-    assert code == 1
+def test_an_unknown_name_lists_those_that_exist(refused):
+    printed = refused("hooks", "owm")
     assert "expected one of own, trained, or a directory" in printed

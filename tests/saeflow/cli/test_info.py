@@ -23,9 +23,8 @@ def record(tmp_path):
     return make_store(place, x, LENGTHS, dtype="float16")
 
 
-def test_a_store_is_described_in_words(record, saeflow):
-    code, printed = saeflow("info", record)
-    assert code == 0
+def test_a_store_is_described_in_words(record, done):
+    printed = done("info", record)
     for words in (
         "resid_post.0",
         "700 of width 16, float16 (16 bits)",
@@ -73,16 +72,15 @@ def test_an_unfinished_store_tells_how_much_is_committed(record, saeflow):
     assert "2 of 3 shards, 444 of 700 rows (63%)" in printed
 
 
-def test_a_store_that_lost_something_says_what(record, saeflow):
+def test_a_store_that_lost_something_says_what(record, done):
     (open_store(record).path / ARRAY / "c" / "1" / "0").unlink()
-    code, printed = saeflow("info", record)
-    assert code == 0
+    printed = done("info", record)
     assert "c/1/0: missing" in printed
     assert "1 file lost" in printed
 
 
 @pytest.mark.parametrize(("codec", "words"), [("zstd", "nothing lost"), ("int8", "int8 (8 bits)")])
-def test_an_archive_says_what_it_was_made_of(record, tmp_path, saeflow, codec, words):
+def test_an_archive_says_what_it_was_made_of(record, tmp_path, codec, words, saeflow):
     archive(open_store(record), tmp_path / "a.zarr", codec)
     printed = saeflow("info", tmp_path / "a.zarr")[1]
     assert f"{codec} of a float16 store" in printed
@@ -97,30 +95,27 @@ def test_token_stores_are_described_too(record, saeflow):
     assert "at most 40 tokens" in printed[1]
 
 
-def test_the_row_that_is_shown_is_of_the_first_split_that_has_any(tmp_path, saeflow):
+def test_the_row_that_is_shown_is_of_the_first_split_that_has_any(tmp_path, done):
     x = torch.full((100, 16), 2.0)
     record = make_store(tmp_path, x, {"train": [], "validation": [], "test": [25] * 4})
-    code, printed = saeflow("info", record)
-    assert code == 0
+    printed = done("info", record)
     assert "row 62 " in printed  # 12 of the third of four sequences
 
 
-def test_labelled_texts_and_their_tasks_are_counted(tmp_path, saeflow):
+def test_labelled_texts_and_their_tasks_are_counted(tmp_path, done):
     record = tmp_path / "results/labelled/mine/labelled.json"
     world = {"generate": "sentiment", "world": {"seed": 0, "n_prompts": 40}}
     with hold(record, "l" * 64) as work:
         prepare_labelled(work, {"name": "mine", "examples": None, "seed": 0, **world})
-    code, printed = saeflow("info", record)
-    assert code == 0
+    printed = done("info", record)
     assert "240: 160 train, 40 test, 40 shift" in printed
     assert "6 of 1 dataset" in printed
 
 
-def test_prompts_are_counted(tmp_path, saeflow):
+def test_prompts_are_counted(tmp_path, done):
     record = tmp_path / "results/prompts/ioi/prompts.json"
     with hold(record, "p" * 64) as work:
         prepare_prompts(work, {"generate": "ioi", "n_prompts": 40, "window": None})
-    code, printed = saeflow("info", record)
-    assert code == 0
+    printed = done("info", record)
     assert "40, choice" in printed
     assert " 2, chance 0.500" in printed

@@ -26,25 +26,29 @@ def limit(tree, n_tokens):
     tree.configure(lambda config: config["packings"]["ctx-64"].update(tokens=tokens))
 
 
+@pytest.fixture
+def fresh(tree):
+    """A study of 64,000 tokens of which nothing was made."""
+    shutil.rmtree("results")
+    limit(tree, 64_000)
+    return tree
+
+
 def row(printed, kind):
     """Return a line of the table after its first words: passes, results, and what they take."""
     (line,) = [line for line in printed.splitlines() if line.startswith(f"{kind} ")]
     return line.removeprefix(kind).split()
 
 
-def test_where_everything_is_there_nothing_is_needed(tree, saeflow):
-    code, printed = saeflow("plan")
-    assert code == 0
+def test_where_everything_is_there_nothing_is_needed(tree, done):
+    printed = done("plan")
     assert "nothing has to run" in printed
     assert row(printed, "train_saes") == ["-", "0", "of", "4"]
     assert "measuring" not in printed, "nothing to measure for"
 
 
-def test_a_fresh_study_is_planned_by_kind_with_totals(tree, saeflow):
-    shutil.rmtree("results")
-    limit(tree, 64_000)
-    code, printed = saeflow("plan", "--no-calibrate", "--cores", "2")
-    assert code == 0
+def test_a_fresh_study_is_planned_by_kind_with_totals(fresh, done):
+    printed = done("plan", "--no-calibrate", "--cores", "2")
     assert row(printed, "train_saes")[:4] == ["2", "4", "of", "4"]
     assert row(printed, "measure language")[:4] == ["2", "6", "of", "6"]
     assert row(printed, "harvest")[:6] == ["1", "2", "of", "2", "64", "k"]
@@ -61,9 +65,7 @@ def test_only_what_is_stale_counts(tree, saeflow):
     assert row(printed, "harvest") == ["-", "0", "of", "2"]
 
 
-def test_everything_as_json_with_exact_sizes(tree, saeflow):
-    shutil.rmtree("results")
-    limit(tree, 64_000)
+def test_everything_as_json_with_exact_sizes(fresh, saeflow):
     code, printed = saeflow("plan", "--no-calibrate", "--json", "--cores", "2")
     facts = json.loads(printed)
     (harvest,) = [one for one in facts["rows"] if one["kind"] == "harvest"]
@@ -75,31 +77,27 @@ def test_everything_as_json_with_exact_sizes(tree, saeflow):
     assert code == 0 and facts["fits"] is True and facts["cores"] == 2
 
 
-def test_a_disk_that_is_too_small_is_told_at_once_with_the_choices(tree, saeflow, monkeypatch):
+def test_a_disk_that_is_too_small_is_told_at_once_with_the_choices(tree, monkeypatch, refused):
     shutil.rmtree("results")
     limit(tree, 64_000_000)
     monkeypatch.setattr(machine, "free_bytes", lambda _: 1 << 30)
-    code, printed = saeflow("plan", "--no-calibrate")
-    assert code == 1
+    printed = refused("plan", "--no-calibrate")
     assert "The disk cannot hold it." in printed
     for choice in ("fewer tokens", "fewer hooks", "temporary: true", "live: true", "another disk"):
         assert choice in printed
 
 
-def test_what_is_not_known_is_told_with_the_reason(tree, saeflow):
+def test_what_is_not_known_is_told_with_the_reason(tree, done):
     shutil.rmtree("results")
     hub = {"hub": "org/texts", "revision": "0" * 40, "split": "train"}
     tree.configure(lambda config: config["datasets"].update(texts=hub))
-    code, printed = saeflow("plan", "--no-calibrate")
-    assert code == 0
+    printed = done("plan", "--no-calibrate")
     assert "not known yet, and not counted" in printed
     assert "org/texts is not fetched" in printed
     assert row(printed, "train_saes")[4] == "?"
 
 
-def test_the_measurement_is_announced_and_used(tree, saeflow, monkeypatch):
-    shutil.rmtree("results")
-    limit(tree, 64_000)
+def test_the_measurement_is_announced_and_used(fresh, monkeypatch, saeflow):
     monkeypatch.setattr(speeds, "measure", lambda: 1e-6)  # a slow core
     printed = saeflow("plan", "--cores", "2")[1]
     assert "measuring how fast this machine computes" in printed
@@ -110,25 +108,19 @@ def test_the_measurement_is_announced_and_used(tree, saeflow, monkeypatch):
     assert "×3.0" in row(printed, "train_saes")
 
 
-def test_an_sae_that_is_not_imported_yet_is_planned_and_named(tree, saeflow):
-    shutil.rmtree("results")
-    limit(tree, 64_000)
-
+def test_an_sae_that_is_not_imported_yet_is_planned_and_named(fresh, done):
     def change(config):
         config["saes"]["theirs"] = {"hub": "org/saes", "revision": "0" * 40, "file": "{hook}.pt"}
         config["studies"]["suppression"]["saes"].append("theirs")
 
-    tree.configure(change)
-    code, printed = saeflow("plan", "--no-calibrate")
-    assert code == 0
+    fresh.configure(change)
+    printed = done("plan", "--no-calibrate")
     assert row(printed, "import_saes")[:4] == ["2", "2", "of", "2"]
     assert "theirs/seed-0: 16 latents for each input, while it is not imported" in printed
 
 
-def test_temporary_stores_are_told_from_what_stays(tree, saeflow):
-    shutil.rmtree("results")
-    limit(tree, 64_000)
-    tree.configure(lambda config: config.update(activations={"temporary": True}))
+def test_temporary_stores_are_told_from_what_stays(fresh, saeflow):
+    fresh.configure(lambda config: config.update(activations={"temporary": True}))
     printed = saeflow("plan", "--no-calibrate")[1]
     assert ", of which " in printed and " stay; " in printed
     assert row(printed, "release_activations")[:4] == ["2", "2", "of", "2"]

@@ -28,9 +28,8 @@ FIGURE = "results/studies/config/figures/suppression/l0_by_method.png"
         "results/studies/config/report.html",
     ],
 )
-def test_every_kind_of_path_is_understood(tree, saeflow, target):
-    code, printed = saeflow("why", target)
-    assert code == 0
+def test_every_kind_of_path_is_understood(tree, target, done):
+    printed = done("why", target)
     assert printed.strip().endswith("is current.")
 
 
@@ -155,9 +154,8 @@ def test_what_no_study_wants_but_the_configuration_defines_is_explained(tree, sa
         ("results", "nothing in config.yaml makes this"),
     ],
 )
-def test_what_is_no_result_is_refused(tree, saeflow, target, message):
-    code, printed = saeflow("why", target)
-    assert code == 1
+def test_what_is_no_result_is_refused(tree, target, message, refused):
+    printed = refused("why", target)
     assert message in printed
     assert "Traceback" not in printed
 
@@ -189,18 +187,18 @@ def test_why_something_could_not_be_made_is_told_of_it_and_of_what_lacks_it(tree
     assert f"{record}: it diverged." in printed
 
 
-def test_what_another_configuration_makes_is_asked_for_by_the_option(tree, saeflow):
+def test_what_another_configuration_makes_is_asked_for_by_the_option(tree, done, refused):
     """A path that this configuration does not define names --configfile, not a path of its own."""
     other = f"{SAES}/mine/seed-0"
-    code, printed = saeflow("why", other)
-    assert code == 1 and "--configfile" in printed
+    printed = refused("why", other)
+    assert "--configfile" in printed
     (tree.path / other).mkdir(parents=True)
-    code, printed = saeflow("why", other)
-    assert code == 1 and "It is there" in printed and "--configfile" in printed
+    printed = refused("why", other)
+    assert "It is there" in printed and "--configfile" in printed
     assert "Did you mean" not in printed
     (tree.path / "mine.yaml").write_text((tree.path / "config.yaml").read_text())
     table = "results/studies/mine/tables/suppression/l0.csv"
-    code, printed = saeflow("why", table)
-    assert code == 1 and "of the configuration 'mine'" in printed and "--configfile" in printed
-    code, printed = saeflow("why", table, "--configfile", "mine.yaml")
-    assert code == 0 and "is not made yet" in printed
+    printed = refused("why", table)
+    assert "of the configuration 'mine'" in printed and "--configfile" in printed
+    printed = done("why", table, "--configfile", "mine.yaml")
+    assert "is not made yet" in printed
