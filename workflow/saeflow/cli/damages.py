@@ -112,12 +112,8 @@ def word_for(result: Path) -> str:
 def damages(result: Path, read: Callable[[int], object]) -> Iterator[Damage]:
     """Yield what of a result is not as it was written; reads all of it.
 
-    Parameters
-    ----------
-    result
-        One of those that `find_results` gave; of unfinished stores the committed shards count.
-    read
-        Told the number of bytes after each block that was read.
+    Of unfinished stores the committed shards count. ``read`` is told the number of bytes after each
+    block that was read.
     """
     if result.is_dir() and state(result) == UNFINISHED:
         yield from _damaged_commits(result, read)
@@ -163,15 +159,7 @@ def is_made_anew(result: Path) -> bool:
 
 
 def discard(result: Path, damaged: list[Damage]) -> bool:
-    """Remove damaged files, so that the workflow notices and redoes them; False where in use.
-
-    Parameters
-    ----------
-    result
-        What they belong to.
-    damaged
-        What `damages` gave of it.
-    """
+    """Remove what is damaged of a result, so that the workflow redoes it; False where in use."""
     record = record_of(result) if result.is_dir() else result
     if record is None:
         raise SaeflowError(

@@ -155,15 +155,7 @@ def _unfinished(bulk: Path) -> Iterator[Line]:
 
 
 def find_tokenizer(bulk: Path, vocabulary: str | None) -> PreTrainedTokenizerBase | None:
-    """Return the tokenizer of some data where it lies among the same results, or None.
-
-    Parameters
-    ----------
-    bulk
-        The data; the results are found above them.
-    vocabulary
-        Hash of the tokenizer's vocabulary.
-    """
+    """Return the tokenizer with this hash of its vocabulary among the results above, or None."""
     from saeflow.tokenizers import has_tokenizer, tokenizer_from_directory
     from saeflow.work import bulk_of
 

@@ -55,10 +55,7 @@ class Garbage(NamedTuple):
 def find_garbage(wanted: Collection[Result]) -> list[Garbage]:
     """Return everything below results/ that none of the results ``wanted`` needs.
 
-    Parameters
-    ----------
-    wanted
-        Every result of every configuration that uses this directory.
+    These are all results of every configuration that uses this directory.
     """
     places = list(_places())
     bulk = sorted(_bulk(wanted, places), key=lambda piece: piece.path)

@@ -19,13 +19,7 @@ _EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code.
-
-    Parameters
-    ----------
-    arguments
-        What was typed after ``saeflow``; `sys.argv` by default.
-    """
+    """Run what was typed after ``saeflow``, by default `sys.argv`, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="saeflow", description="Ask about a workflow; `snakemake` runs it."
     )

@@ -16,12 +16,10 @@ RECORD = "sae.json"
 def open_sae(target: Path) -> tuple[SAE, Path | None]:
     """Return an SAE and its record, None for one that is no result of the workflow.
 
-    Parameters
-    ----------
-    target
-        ``sae.json``, the directory that holds it, the bulk beside it, or anything that
-        `saeflow.sae.saved.load.load_sae` reads.
+    ``target`` is ``sae.json``, the directory that holds it, the bulk beside it, or anything that
+    `saeflow.sae.saved.load.load_sae` reads.
     """
+    from saeflow.files import read_json
     from saeflow.sae.saved.load import load_sae
 
     target = Path(target)
@@ -35,10 +33,5 @@ def open_sae(target: Path) -> tuple[SAE, Path | None]:
     if record.is_file():
         return load_sae(record), record
     beside = target.parent / RECORD
-    return load_sae(target), beside if _is_bulk(target, beside) else None
-
-
-def _is_bulk(target: Path, record: Path) -> bool:
-    from saeflow.files import read_json
-
-    return record.is_file() and read_json(record).get("bulk") == target.name
+    is_bulk = beside.is_file() and read_json(beside).get("bulk") == target.name
+    return load_sae(target), beside if is_bulk else None

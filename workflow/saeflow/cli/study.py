@@ -96,13 +96,8 @@ def bulk_parts(target: Path) -> tuple[Path, re.Match[str]] | None:
 def find_result(study: Study, target: Path) -> Result:
     """Return the result that a path belongs to.
 
-    Parameters
-    ----------
-    study
-        Where to look.
-    target
-        A record, another file of a result, bulk or something in it, or the directory of a record
-        that names it (an SAE's), relative to the working directory.
+    ``target`` is a record, another file of a result, bulk or something in it, or the directory of a
+    record that names it (an SAE's), relative to the working directory.
     """
     bulk = bulk_parts(target)
     record = bulk[0] if bulk else target

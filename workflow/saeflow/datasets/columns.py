@@ -94,13 +94,8 @@ def as_column(values: list[Any]) -> Column:
 def columns_of(batch: pa.RecordBatch | pa.Table, text: str) -> dict[str, pa.Array]:
     """Return the columns of a batch by name, with that of the text among them.
 
-    Parameters
-    ----------
-    batch
-        Of columns with the same name the first keeps it.
-    text
-        The column with the text; ``meta.body`` is the field ``body`` of ``meta``, out of which it
-        is taken.
+    ``meta.body`` is the field ``body`` of ``meta``, out of which it is taken. Of columns with the
+    same name the first keeps it.
     """
     arrays = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in batch.columns]
     columns = dict(zip(distinct(batch.schema.names), arrays, strict=True))
@@ -120,17 +115,7 @@ def columns_of(batch: pa.RecordBatch | pa.Table, text: str) -> dict[str, pa.Arra
 def text_of(columns: Mapping[str, Column], text: str, where: str, first: int = 1) -> pa.Array:
     """Return the texts of a batch, strings without null.
 
-    Parameters
-    ----------
-    columns, text
-        The batch, and the name of its column with the text.
-    where, first
-        The source and the number of the batch's first row in it, for messages.
-
-    Raises
-    ------
-    DataError
-        If there is no such column, or it holds anything else than text.
+    A `DataError` names the source, ``where``, and the row; the ``first`` of the batch has a number.
     """
     if text not in columns:
         raise no_column(text, names_with_fields(columns), where)

@@ -22,10 +22,8 @@ def prepare_dataset(work: Work, settings: Mapping[str, Any], path: str | None = 
     work
         Held work; nothing is done if it is finished.
     settings
-        ``splits`` and ``splits_seed``, ``text``, ``separator``; ``hub`` and what
-        `saeflow.datasets.hub.hub_source` reads unless ``path`` is given.
-    path
-        What `saeflow.datasets.files.find_files` takes.
+        ``splits`` and ``splits_seed``; ``text`` and ``separator`` of the local files of ``path``,
+        else what `saeflow.datasets.hub.hub_source` reads.
     """
     if work.finished:
         return

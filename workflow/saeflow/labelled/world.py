@@ -33,12 +33,9 @@ _TRAIN_TEXTS = 4  # for each test text, as there are prompts
 def reviews(seed: int, n_prompts: int) -> Texts:
     """Return reviews with their labels and the characters of the words that praise or blame.
 
-    Parameters
-    ----------
-    seed, n_prompts
-        Of the world. There are as many test texts as it has prompts, four times as many training
-        texts, and as many again of a second distribution: reviews that make at least half of their
-        points by a negation ("not bad at all") or a concession ("the plot was dull, but ...").
+    There are as many test texts as the world has prompts, four times as many training texts, and as
+    many again of a second distribution: reviews that make at least half of their points by a
+    negation ("not bad at all") or a concession ("the plot was dull, but ...").
     """
     rng = random.Random(f"labelled reviews {seed}")
     found = [_review(rng, i) for i in range(n_prompts * (1 + _TRAIN_TEXTS))]
@@ -46,10 +43,8 @@ def reviews(seed: int, n_prompts: int) -> Texts:
         review = _review(rng, len(found))
         if _is_roundabout(review):
             found.append(review)
-    labels: dict[str, list[str | None]] = {name: [] for name in LABELS}
-    for review in found:
-        for name, label in _labels(review).items():
-            labels[name].append(label)
+    told = [_labels(review) for review in found]
+    labels: dict[str, list[str | None]] = {name: [one[name] for one in told] for name in LABELS}
     sizes = (n_prompts * _TRAIN_TEXTS, n_prompts, n_prompts)
     return Texts(
         [review.text for review in found],

@@ -59,13 +59,6 @@ class Form(NamedTuple):
     def prompt(self, row: Mapping[str, Any], where: str) -> tuple[Prompt, int]:
         """Return the prompt of a row, and how many candidates it had twice.
 
-        Parameters
-        ----------
-        row
-            Values by the names of columns.
-        where
-            Its place, for messages.
-
         Raises
         ------
         DataError
@@ -178,16 +171,12 @@ class Form(NamedTuple):
 
 
 def find_form(settings: Mapping[str, Any], names: Collection[str], where: object) -> Form:
-    """Return how rows with some columns become prompts.
+    """Return how rows with columns of these names become prompts.
 
     Parameters
     ----------
     settings
         ``form``; and the names of columns that were given, by the `KEYS` that they are for.
-    names
-        The columns that there are.
-    where
-        The first row, for messages.
 
     Raises
     ------

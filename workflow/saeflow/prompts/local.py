@@ -24,14 +24,8 @@ def find_prompt_files(path: Path | str, *, where: object) -> list[Path]:
 def check_head(path: Path | str, settings: Mapping[str, Any], *, where: object) -> None:
     """Raise what reading the first rows of a prompt set raises: quick, and without torch.
 
-    Parameters
-    ----------
-    path
-        As in the configuration.
-    settings
-        As of `saeflow.prompts.forms.find_form`, and ``n_prompts``.
-    where
-        The configuration key that names the path, for messages.
+    ``settings`` are those of `saeflow.prompts.prepare.prepare_prompts`; ``where`` is the
+    configuration key that names the path, for messages.
     """
     rows = islice(rows_of(find_prompt_files(path, where=where)), settings["n_prompts"] or _FIRST)
     form = None

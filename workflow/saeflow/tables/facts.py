@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,14 @@ _SAE = ["model", "hook", "sae", "seed", "method"]
 def extent(table: pd.DataFrame) -> str:
     """Return on how much a table rests, and what its intervals are."""
     parts = []
-    saes = _saes([table])
+    saes = table[_SAE].drop_duplicates() if {*_SAE} <= {*table.columns} else pd.DataFrame()
     if n_saes := len(saes):
-        seeds = _range([saes.groupby([n for n in _SAE if n != "seed"]).size().to_frame("n")], "n")
+        seeds = _range(saes.groupby([n for n in _SAE if n != "seed"]).size().to_frame("n"), "n")
         seeds = f"{seeds} seed" if seeds == "1" else f"{seeds} seeds"
         parts.append(f"{_count(n_saes, 'SAE')} ({seeds} of each).")
-    if measured := _measured([table]):
+    documents = _range(table, "n_documents")
+    if tokens := _range(table, "n_tokens"):
+        measured = f"{tokens} tokens of {documents} documents" if documents else f"{tokens} tokens"
         parts.append(f"Measured on {measured} of the test split, special tokens left out.")
         if any(str(name).endswith("_low") for name in table.columns):
             few = fewest_documents(table)
@@ -33,13 +35,13 @@ def extent(table: pd.DataFrame) -> str:
                 few < FEW_DOCUMENTS
             )
             parts.append(f"Intervals: 95 % bootstrap over documents.{rough}")
-    if prompts := _range([table], "n_prompts"):
+    if prompts := _range(table, "n_prompts"):
         parts.append(f"{prompts} prompts a set.")
         if any(str(name).endswith("_low") for name in table.columns):
             parts.append("Intervals: 95 % bootstrap over prompts.")
-    if chosen := _range([table], "n_validation_documents"):
+    if chosen := _range(table, "n_validation_documents"):
         parts.append(f"Ridges are chosen on {chosen} documents of the validation split.")
-    if "task" in table and (prompts := _range([table], "n")):
+    if "task" in table and (prompts := _range(table, "n")):
         parts.append(f"{prompts} prompts or tokens a task.")
         parts.append("Intervals: 95 %, Wilson over prompts; for a loss, bootstrap over documents.")
     return " ".join(parts)
@@ -63,21 +65,11 @@ def notes(tables: Iterable[pd.DataFrame]) -> list[str]:
     return found
 
 
-def _measured(tables: Sequence[pd.DataFrame]) -> str:
-    tokens, documents = _range(tables, "n_tokens"), _range(tables, "n_documents")
-    text = f"{tokens} tokens" if tokens else ""
-    return f"{text} of {documents} documents" if text and documents else text
-
-
-def _saes(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    whole = [table[_SAE] for table in tables if {*_SAE} <= {*table.columns}]
-    return pd.concat(whole).drop_duplicates() if whole else pd.DataFrame(columns=_SAE)
-
-
-def _range(tables: Sequence[pd.DataFrame], column: str) -> str:
+def _range(table: pd.DataFrame, column: str) -> str:
     """Return the least and the largest number of a column, "" where it has none."""
-    columns = [pd.to_numeric(t[column], errors="coerce") for t in tables if column in t]
-    values = np.concatenate([np.asarray(c, float) for c in columns] or [np.empty(0)])
+    if column not in table:
+        return ""
+    values = np.asarray(pd.to_numeric(table[column], errors="coerce"), float)
     values = values[np.isfinite(values)]
     if not values.size:
         return ""

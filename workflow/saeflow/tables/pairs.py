@@ -40,14 +40,8 @@ def compare(
 ) -> Estimate:
     """Form a number from the sums of two runs that were measured on the same documents.
 
-    Parameters
-    ----------
-    parent, tuned
-        Two runs of ``measure``, whose sums the formula knows as "parent_<sum>" and "tuned_<sum>".
-    measure, formula
-        What was measured, and what is formed of it.
-    bootstrap, seed
-        Number of resamples, in which both have the same documents, and their seed.
+    The formula knows these as "parent_<sum>" and "tuned_<sum>". In a resample both have the same
+    documents.
     """
     before, after = (run.documents(measure) for run in (parent, tuned))
     same = len(before) == len(after) and all(

@@ -85,17 +85,7 @@ def _write_documents(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def documents_table(documents: Sequence[Document], splits: Sequence[str], first: int) -> pa.Table:
-    """Return one row per document; the truth columns are lists, one value per word.
-
-    Parameters
-    ----------
-    documents
-        Some documents.
-    splits
-        The split of each.
-    first
-        Number of the first one.
-    """
+    """Return one row per document, numbered from ``first``; truth is a list, a value per word."""
     offsets = np.cumsum([0, *(len(document.words) for document in documents)]).astype(np.int32)
     columns: dict[str, pa.Array] = {
         "document": pa.array(np.arange(first, first + len(documents), dtype=np.int64)),

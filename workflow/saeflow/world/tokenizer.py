@@ -38,23 +38,15 @@ def train_tokenizer(work: Work, dataset_record: Path) -> None:
     """
     work.restart()
     documents = bulk_of(dataset_record) / "documents.parquet"
-    tokenizer = word_tokenizer(_train_texts(documents), where=documents)
+    table = pq.read_table(documents, columns=["text"], filters=[("split", "=", "train")])
+    tokenizer = word_tokenizer(table["text"].to_pylist(), where=documents)
     tokenizer.save_pretrained(work.path)
     work.finish(describe_tokenizer(tokenizer))
 
 
 def word_tokenizer(texts: Iterable[str], *, where: Path) -> PreTrainedTokenizerFast:
-    """Return a tokenizer whose tokens are the words of ``texts``.
+    """Return a tokenizer whose tokens are the words of ``texts``, which white space separates.
 
-    Parameters
-    ----------
-    texts
-        Words separated by white space.
-    where
-        Named in the error if there are no words.
-
-    Notes
-    -----
     The end-of-document token also serves as beginning: after packing, every document follows one.
     Frequent words have low ids. Text of words joined by single spaces is restored exactly; other
     white space is not, because it separates words and is not itself a token.
@@ -81,8 +73,3 @@ def word_tokenizer(texts: Iterable[str], *, where: Path) -> PreTrainedTokenizerF
         unk_token=UNKNOWN,
         clean_up_tokenization_spaces=False,
     )
-
-
-def _train_texts(documents: Path) -> list[str]:
-    table = pq.read_table(documents, columns=["text"], filters=[("split", "=", "train")])
-    return table["text"].to_pylist()
