@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +14,8 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
+
+from saeflow.figures.save import save_figure
 
 MOST_EMPTY = 0.25
 """Of the places of a figure that may stay without a panel."""
@@ -132,3 +136,11 @@ def _overlap(a: Bbox, b: Bbox) -> bool:
 def labels(ax: Axes) -> list[Annotation]:
     """Return the names beside the points of a panel."""
     return [text for text in ax.texts if isinstance(text, Annotation)]
+
+
+def keep(figure: Figure, *names: str) -> None:
+    """Leave a figure, for eyes, in the folder that ``SAEFLOW_FIGURES`` names, if it names one."""
+    if "SAEFLOW_FIGURES" in os.environ:
+        place = Path(os.environ["SAEFLOW_FIGURES"]).joinpath(*names)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save_figure(figure, place)

@@ -6,6 +6,7 @@ What one section can tell by itself is checked by its class in `sections.py`. Re
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -328,3 +329,17 @@ def refer(config: Config, section: str, name: str, where: str) -> None:
         refused = no_such(f"there is no '{name}' under {section}", name, known, where=where)
         refused.expected = refused.expected or f"an entry under {section}"
         raise refused
+
+
+def check_among(section: Mapping[str, Any], named: dict[str, str], where: str) -> None:
+    """Check that what some keys of a study's section name is in the lists of others: key -> key."""
+    for key, among in named.items():
+        for name in section[key] or ():
+            if name not in section[among]:
+                raise ConfigError(
+                    f"the study does not have this one among its `{among}`",
+                    where=f"{where} > {key}",
+                    expected="some of: " + ", ".join(section[among]),
+                    got=name,
+                    remedy=f"Add it to `{among}`, or take it from `{key}`.",
+                )

@@ -144,16 +144,20 @@ def test_nulls_are_held_against_the_studys_own_saes_of_the_first_seed(asked):
     assert own == {5}
 
 
-def test_nulls_have_a_seed_that_no_other_sae_has():
-    seeds = {"vary": ["seed"], "seeds": [3, 1000]}
-    study = made.study({"seeds": seeds}, hooks=["mlp_out.1", "mlp_out.3"])
+@pytest.mark.parametrize(
+    ("own_seeds", "compared", "other"),
+    [([0], [3, 1000], 1001), ([0], [0, 1], 1000), ([3, 1000], [0, 1], 1001)],
+)
+def test_nulls_have_a_seed_that_no_other_sae_has(own_seeds, compared, other):
+    seeds = {"vary": ["seed"], "seeds": compared}
+    study = made.study({"seeds": seeds}, hooks=["mlp_out.1", "mlp_out.3"], seeds=own_seeds)
     found = [pair for pair in pairs(study.config, study.section) if pair.comparison in NULLS]
     # of two hooks with three nulls each; one of these is the hook itself
     assert len(found) == 5
     for pair in found:
         own = pair._asdict()[pair.reference]
         (null,) = [row for row in (pair.first, pair.second) if row != own]
-        assert (own["seed"], null["seed"]) == (0, 1001)
+        assert (own["seed"], null["seed"]) == (own_seeds[0], other)
         assert pair.differ[-1] == "seed"
 
 

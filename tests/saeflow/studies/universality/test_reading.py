@@ -75,16 +75,6 @@ def test_nulls_are_looked_at_from_the_study_s_own_sae():
     assert [side for side, _, _ in first.directions()] == ["first", "second"]
 
 
-def test_nulls_do_not_begin_with_the_same_weights():
-    for seeds, other in (([0], 1000), ([3, 1000], 1001)):
-        study = made_up.study(LAYERS, seeds=seeds)
-        nulls = [one for one in reading.compared(study.runs, **study.given) if one.is_null]
-        found = {
-            (own.key.seed, null.key.seed) for one in nulls for _, own, null in one.directions()
-        }
-        assert found == {(seeds[0], other)}
-
-
 def test_an_untrained_sae_is_a_baseline():
     study = made_up.study(LAYERS)
     found = {sae.key.sae: sae.run.baseline for sae in reading.saes_of(study.runs).values()}

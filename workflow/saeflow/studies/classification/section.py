@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from saeflow.config.base import HookName, Items, MaybeItems
-from saeflow.config.checks import check_trained_elsewhere, refer
+from saeflow.config.checks import check_among, check_trained_elsewhere, refer
 from saeflow.config.sections import Place
-from saeflow.errors import ConfigError
 from saeflow.studies.shuffled_section import ShuffledSection
 
 
@@ -46,16 +45,7 @@ class Section(ShuffledSection):
             refer(config, "labelled", name, f"{where} > labelled")
         for name in section["fact_saes"] or ():
             refer(config, "saes", name, f"{where} > fact_saes")
-        for key, among in (("erase_with", "saes"), ("in_domain_hooks", "hooks")):
-            for name in section[key] or ():
-                if name not in section[among]:
-                    raise ConfigError(
-                        f"the study does not have this one among its `{among}`",
-                        where=f"{where} > {key}",
-                        expected="some of: " + ", ".join(section[among]),
-                        got=name,
-                        remedy=f"Add it to `{among}`, or take it from `{key}`.",
-                    )
+        check_among(section, {"erase_with": "saes", "in_domain_hooks": "hooks"}, where)
         own = {"saes": "in_domain_saes", "what": "SAEs of the texts' own domain"}
         if not check_trained_elsewhere(config, where, section, on="in_domain_on", **own):
             return

@@ -10,7 +10,7 @@ from pydantic import Field
 from saeflow.config.amounts import check_amounts
 from saeflow.config.base import HookName, Items, MaybeItems, Name, Whole
 from saeflow.config.base import Section as Part
-from saeflow.config.checks import check_study, refer, tokenizer_of
+from saeflow.config.checks import check_among, check_study, refer, tokenizer_of
 from saeflow.config.sections import Place, StudySection
 from saeflow.errors import ConfigError
 from saeflow.studies.universality.comparisons import KEYS, NULLS, of_comparison, pairs, places_of
@@ -78,21 +78,9 @@ class Section(StudySection):
             _check(config, section, f"{where} > comparisons > {name}", comparison)
         _check_nulls(config, section, f"{where} > nulls")
         _check_tokens(config, section, where)
-        for key, among in (
-            ("language_saes", "saes"),
-            ("effect_saes", "saes"),
-            ("contexts_of", "comparisons"),
-            ("facts_of", "comparisons"),
-        ):
-            for name in section[key] or ():
-                if name not in section[among]:
-                    raise ConfigError(
-                        f"the study does not have this one among its `{among}`",
-                        where=f"{where} > {key}",
-                        expected="some of: " + ", ".join(section[among]),
-                        got=name,
-                        remedy=f"Add it to `{among}`, or take it from `{key}`.",
-                    )
+        of_saes = dict.fromkeys(("language_saes", "effect_saes"), "saes")
+        of_pairs = dict.fromkeys(("contexts_of", "facts_of"), "comparisons")
+        check_among(section, {**of_saes, **of_pairs}, where)
         _check_crosscoders(config, section, f"{where} > crosscoders")
 
 

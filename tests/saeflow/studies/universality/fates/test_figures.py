@@ -1,8 +1,5 @@
 """Figures of fates: what stands where, and that it can be read in any study."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +7,7 @@ import pytest
 import made_up_pairs
 import made_up_study
 from made_up_fates import counted, families, noisy, own_saes, widths
-from readable import faults
-from saeflow.figures.save import save_figure
+from readable import faults, keep
 from saeflow.studies.study import WITH, Study
 from saeflow.studies.universality.fates import FIGURES, TABLES
 from saeflow.studies.universality.fates.factorial import factorial, fate_shares
@@ -22,7 +18,6 @@ from saeflow.studies.universality.rows import given_own, of_widths
 from saeflow.studies.universality.summary import absorbed, fates, shared, shares, split
 from saeflow.tables.files import read_csv, write_csv
 
-SEEN = os.environ.get("SAEFLOW_FIGURES")
 STUDY = Study("", "", TABLES, FIGURES)
 DRAWS = {"bootstrap": 50, "seed": 0}
 
@@ -192,8 +187,5 @@ def test_figures_can_be_read(n_hooks, models, n_widths, numbers, n_saes):
     made = tables(n_hooks, models, n_widths, numbers, n_saes)
     for name in FIGURES:
         drawing = drawn(name, made)
-        if SEEN:
-            folder = Path(SEEN) / f"{n_hooks}-{len(models)}-{n_widths}-{n_saes}"
-            folder.mkdir(parents=True, exist_ok=True)
-            save_figure(drawing.figure, folder / name)
+        keep(drawing.figure, f"{n_hooks}-{len(models)}-{n_widths}-{n_saes}", name)
         assert faults(drawing.figure) == [], name

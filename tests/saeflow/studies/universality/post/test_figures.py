@@ -1,17 +1,13 @@
 """Every figure of the post of similarities, for studies of many shapes: readable, and true."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import made_up_pairs as made
 from made_up_study import record
-from readable import faults
+from readable import faults, keep
 from saeflow.errors import DataError
-from saeflow.figures.save import save_figure
 from saeflow.registry import function
 from saeflow.studies.universality.pairs.tables import BACKWARD, FORWARD, similarities
 from saeflow.studies.universality.post import FIGURES, TABLES
@@ -23,7 +19,6 @@ from saeflow.tables.builders import metrics_table
 from saeflow.tables.files import read_csv, write_csv
 from saeflow.tables.runs import Key, Run
 
-SEEN = os.environ.get("SAEFLOW_FIGURES")
 OF_PAIRS = [name for name, figure in FIGURES.items() if figure.table == "similarities"]
 
 
@@ -74,9 +69,7 @@ def table(request, tmp_path_factory):
 @pytest.mark.parametrize("name", OF_PAIRS)
 def test_a_figure_can_be_read(table, name):
     drawing = function(FIGURES[name].draw)(table[0])
-    if SEEN:
-        (Path(SEEN) / table[1]).mkdir(parents=True, exist_ok=True)
-        save_figure(drawing.figure, Path(SEEN) / table[1] / name)
+    keep(drawing.figure, table[1], name)
     assert faults(drawing.figure) == []
     assert set(drawing.rows.columns) == set(table[0].columns) and len(drawing.rows)
     assert set(drawing.rows["statistic"]) == {"mean_max"}
