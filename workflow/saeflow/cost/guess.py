@@ -1,4 +1,4 @@
-"""A number with the factor by which it may be off, so that an estimate says how good it is."""
+"""Numbers with the factor by which they may be off, and what a pass does in such numbers."""
 
 from __future__ import annotations
 
@@ -49,3 +49,28 @@ def total(parts: Iterable[Guess]) -> Guess:
         return ZERO
     log = sum(part.value * math.log(part.times) for part in parts) / whole
     return Guess(whole, math.exp(log))
+
+
+class Work(NamedTuple):
+    """What a pass does.
+
+    Attributes
+    ----------
+    rows : Guess
+        Rows or tokens that are processed.
+    amount : Guess
+        Seconds of the assumed core; how far off only as far as the rows are.
+    n_bytes, files : Guess
+        What is written.
+    count : float
+        Of what speeds are compared by: rows, of SAEs those of each; results where there are none.
+    unknown : str
+        Why there are no figures, where there are none.
+    """
+
+    rows: Guess = ZERO
+    amount: Guess = ZERO
+    n_bytes: Guess = ZERO
+    files: Guess = ZERO
+    count: float = 0.0
+    unknown: str = ""

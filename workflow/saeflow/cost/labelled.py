@@ -8,9 +8,9 @@ edit. Read `done_with`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from saeflow.cost.guess import ZERO, Guess, total
+from saeflow.cost.guess import Guess, Work, total
 from saeflow.cost.probes import fits_of_codes, fits_of_states, seconds_of_reader
 from saeflow.cost.shapes import OPERATIONS_PER_S, Shape
 from saeflow.cost.tokens import TextSizes, sizes_of_labelled
@@ -26,15 +26,7 @@ _DENSE_REMOVALS, _DENSE_DIRECTIONS = 3, 2
 """Of an edit without an SAE, see `saeflow.measures.erasure.edits.dense_edits`."""
 
 
-class Done(NamedTuple):
-    """What is done, as of `saeflow.cost.work.Work`; of bytes only the large ones."""
-
-    rows: Guess
-    amount: Guess
-    n_bytes: Guess = ZERO
-
-
-def done_with(results: Sequence[Result], works: Works) -> Done:
+def done_with(results: Sequence[Result], works: Works) -> Work:
     """Return what the measurements of a pass do with labelled texts.
 
     Raises
@@ -64,7 +56,7 @@ def _kept(states: Result, sizes: TextSizes) -> Guess:
     return sizes.texts if states.settings["pooling"] == ["last"] else sizes.tokens
 
 
-def _states(results: Sequence[Result], works: Works) -> Done:
+def _states(results: Sequence[Result], works: Works) -> Work:
     """Return the work of reading texts as far as the last hook."""
     shape, sizes = _shape(results[0], works), _sizes(results)
     hooks = (Hook.parse(one.settings["hook"]) for one in results)
@@ -72,22 +64,22 @@ def _states(results: Sequence[Result], works: Works) -> Done:
     kept = total(_kept(one, sizes[one.inputs["labelled"]]) for one in results)
     n_bytes = kept.scaled(shape.d_model * _STATE_BYTES, 2.0)
     rows = total(own.tokens for own in sizes.values())
-    return Done(rows, _reading(rows, 2 * n_blocks * shape.block_parameters), n_bytes)
+    return Work(rows, _reading(rows, 2 * n_blocks * shape.block_parameters), n_bytes)
 
 
-def _lenses(results: Sequence[Result], works: Works) -> Done:
+def _lenses(results: Sequence[Result], works: Works) -> Work:
     """Return the work of reading texts to the end, and of two moments a hook in float64."""
     shape, sizes, limit = _shape(results[0], works), _sizes(results), results[0].settings["tokens"]
     moments = len(results) / len(sizes) * 2 * 2 * 2 * shape.d_model**2
     rows = total(_at_most(own.tokens, limit) for own in sizes.values())
-    return Done(rows, _reading(rows, 2 * shape.n_layers * shape.block_parameters + moments))
+    return Work(rows, _reading(rows, 2 * shape.n_layers * shape.block_parameters + moments))
 
 
 def _reading(tokens: Guess, operations: float) -> Guess:
     return tokens.scaled(operations / OPERATIONS_PER_S + 1 / _READ_PER_S)
 
 
-def _probes(results: Sequence[Result], works: Works) -> Done:
+def _probes(results: Sequence[Result], works: Works) -> Work:
     """Return the work of the fits of all tasks, to states or to what each SAE makes of them."""
     d, sizes = _shape(results[0], works).d_model, _sizes(results)
     rows, amounts, n_bytes = {}, [], []
@@ -105,10 +97,10 @@ def _probes(results: Sequence[Result], works: Works) -> Done:
             fits = fits_of_states(one.settings, n_train, d, poolings=n_poolings)
         amounts.append(own.tasks.scaled(fits.seconds))
         n_bytes.append(own.tasks.scaled(fits.n * own.test.value * _SCORE_BYTES, 2.0))
-    return Done(total(rows.values()), total(amounts), total(n_bytes))
+    return Work(total(rows.values()), total(amounts), total(n_bytes))
 
 
-def _erasure(results: Sequence[Result], works: Works) -> Done:
+def _erasure(results: Sequence[Result], works: Works) -> Work:
     """Return the work of edits: the model from the hook on for each, readers for each removal.
 
     Those without an SAE are made once a hook, and clean texts are read once.
@@ -132,7 +124,7 @@ def _erasure(results: Sequence[Result], works: Works) -> Done:
         amounts.append(rows[texts].scaled(n * operations / OPERATIONS_PER_S))
         reader = seconds_of_reader(_of_concept(own, how), shape.d_model)
         amounts.append(Guess(n * removals * n_read * reader, own.train.times))
-    return Done(total(rows.values()), total(amounts))
+    return Work(total(rows.values()), total(amounts))
 
 
 def _concepts(sizes: TextSizes, how: Mapping[str, Any], *, others: int = 0) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from saeflow.cost.guess import Guess, total
+from saeflow.cost.guess import Guess, Work, total
 from saeflow.cost.shapes import OPERATIONS_PER_S
 from saeflow.plan.result import Result
 
@@ -28,21 +28,13 @@ _COUNTED, _COUNT_BYTES = 8, 60  # active latents: times that each is gone throug
 _GROUP_BYTES, _LATENT_BYTES, _ACTIVE_BYTES = 50, 250, 6
 
 
-class Compared(NamedTuple):
-    """What is done, as of `saeflow.cost.work.Work`."""
-
-    rows: Guess
-    amount: Guess
-    n_bytes: Guess
-
-
 class _Side(NamedTuple):
     width: int
     d: int
     l0: Guess
 
 
-def compared(results: Sequence[Result], works: Works) -> Compared:
+def compared(results: Sequence[Result], works: Works) -> Work:
     """Return the work of measuring pairs of SAEs.
 
     Raises
@@ -67,10 +59,10 @@ def compared(results: Sequence[Result], works: Works) -> Compared:
         n_latents = first.width + second.width
         each = _LATENT_BYTES + one.settings["groups"] * _GROUP_BYTES
         n_bytes.append(Guess(n_latents * each, 2.0))
-    return Compared(rows, total(amounts), total(n_bytes))
+    return Work(rows, total(amounts), total(n_bytes))
 
 
-def descended(results: Sequence[Result], works: Works) -> Compared:
+def descended(results: Sequence[Result], works: Works) -> Work:
     """Return the work of counting where latents of SAEs of two widths are active.
 
     Raises
@@ -91,7 +83,7 @@ def descended(results: Sequence[Result], works: Works) -> Compared:
         counted = rows.scaled(_COUNTED * active / _READ_PER_S, times)
         amounts += [Guess(cosines + 2 * _SIDE, 2.0), counted]
         n_bytes.append(Guess((first.width + second.width) * _COUNT_BYTES, 2.0))
-    return Compared(rows, total(amounts), total(n_bytes))
+    return Work(rows, total(amounts), total(n_bytes))
 
 
 def kept(results: Sequence[Result], rows: Guess, works: Works) -> tuple[Guess, Guess]:

@@ -11,11 +11,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from saeflow.config.amounts import n_parts
 from saeflow.config.recipes import wants_coefficient
-from saeflow.cost.guess import ZERO, Guess, UnknownError, total
+from saeflow.cost.guess import ZERO, Guess, UnknownError, Work, total
 from saeflow.cost.labelled import done_with
 from saeflow.cost.pairs import compared, descended, kept
 from saeflow.cost.shapes import OPERATIONS_PER_S, Shape, shape_of
@@ -50,31 +50,6 @@ _VARIANTS = {
     "clean": 3,
     "propagation": 6,
 }  # runs of a model with an SAE, or from a hook on
-
-
-class Work(NamedTuple):
-    """What a pass does.
-
-    Attributes
-    ----------
-    rows : Guess
-        Rows or tokens that are processed.
-    amount : Guess
-        Seconds of the assumed core; how far off only as far as the rows are.
-    n_bytes, files : Guess
-        What is written.
-    count : float
-        Of what speeds are compared by: rows, of SAEs those of each; results where there are none.
-    unknown : str
-        Why there are no figures, where there are none.
-    """
-
-    rows: Guess = ZERO
-    amount: Guess = ZERO
-    n_bytes: Guess = ZERO
-    files: Guess = ZERO
-    count: float = 0.0
-    unknown: str = ""
 
 
 def together(works: Iterable[Work]) -> Work:
@@ -283,13 +258,13 @@ class Works:
             return self._ask(results, self.shape(model))
         if "labelled" in inputs:
             done = done_with(results, self)
-            count = done.rows.value * len(results)
             n_bytes = total([small.n_bytes, done.n_bytes])
-            return small._replace(**done._asdict() | {"n_bytes": n_bytes}, count=count)
+            count = done.rows.value * len(results)
+            return done._replace(n_bytes=n_bytes, files=small.files, count=count)
         if "other_sae" in inputs:  # pairs
             told = compared if "activations" in inputs else descended
             done = told(results, self)
-            return small._replace(**done._asdict(), count=done.rows.value * len(results))
+            return done._replace(files=small.files, count=done.rows.value * len(results))
         store = inputs.get("activations")
         tokens = inputs.get("tokens") or (store and store.inputs["tokens"])
         if model is None or tokens is None:
