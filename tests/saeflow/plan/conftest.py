@@ -1,10 +1,27 @@
+import copy
+
 import pytest
 
+from dag.tree import CONFIG
+from saeflow.config.checks import resolve
 from saeflow.plan import passes as passes_module
 from saeflow.plan import result as result_module
+from saeflow.plan.plan import Plan
 from saeflow.plan.result import Result
 from saeflow.task import Task
 from saeflow.work import MANIFEST, RELEASED, bulk_path, hold
+
+
+def plan_of(config, file="config.yaml"):
+    return Plan(resolve(config, file=file), file=file)
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """The small configuration, in a directory with its texts."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("one two\n")
+    return copy.deepcopy(CONFIG)
 
 
 class NoSource:

@@ -6,30 +6,27 @@ import copy
 
 import pytest
 
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.plan.imports import filled
 from saeflow.plan.modules import architecture_modules
-from saeflow.plan.plan import Plan
+
+from .conftest import plan_of
 
 PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "sae": "theirs"}
 
 
 @pytest.fixture
-def plan(tmp_path, monkeypatch):
+def plan(config, tmp_path):
     """Return a function that plans with an entry ``theirs`` and study keys."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
     for name in ("a/1/cfg.json", "a/2/cfg.json", "b.pt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
 
     def make(entry, **study):
-        config = copy.deepcopy(CONFIG)
-        config["saes"]["theirs"] = entry
-        config["studies"]["suppression"] |= study
-        return Plan(resolve(config))
+        changed = copy.deepcopy(config)
+        changed["saes"]["theirs"] = entry
+        changed["studies"]["suppression"] |= study
+        return plan_of(changed)
 
     return make
 

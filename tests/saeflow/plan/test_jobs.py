@@ -1,27 +1,23 @@
 """What the rule files get to hear."""
 
-import copy
 import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from dag.tree import CONFIG
 from saeflow import paths
-from saeflow.config.checks import resolve
 from saeflow.plan.jobs import MAKE, Jobs
 from saeflow.plan.outputs import Outputs
-from saeflow.plan.plan import Plan
+
+from .conftest import plan_of
 
 SAE = "results/saes/small/texts/ctx-64/resid_post.1/topk/seed-0/sae.json"
 
 
 @pytest.fixture
-def jobs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
-    return Jobs(Outputs(Plan(resolve(copy.deepcopy(CONFIG)))))
+def jobs(config):
+    return Jobs(Outputs(plan_of(config)))
 
 
 def rules(receipts):

@@ -1,37 +1,32 @@
 """Labelled texts in a plan: what they are made from, and what of them is in identities."""
 
-import copy
 import json
 from pathlib import Path
 
 import pytest
 
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError, SaeflowError, StaleError
 from saeflow.plan.find import find_defined
 from saeflow.plan.local import Unchanged
 from saeflow.plan.passes import describe
-from saeflow.plan.plan import Plan
 from saeflow.plan.result import source
 from saeflow.plan.summary import summary
 from saeflow.plan.texts import check
+
+from .conftest import plan_of
 
 WORLD = {"generate": {"n_tokens": 1000, "n_prompts": 30}}
 REVIEWS = {"generate": "sentiment", "dataset": "world"}
 
 
 @pytest.fixture
-def plan(tmp_path, monkeypatch):
+def plan(config):
     """Return a function that plans with these labelled texts."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
 
     def make(world=WORLD, **labelled):
-        config = copy.deepcopy(CONFIG)
         config["datasets"]["world"] = world
         config["labelled"] = labelled
-        return Plan(resolve(config))
+        return plan_of(config)
 
     return make
 

@@ -3,26 +3,22 @@ from pathlib import Path
 
 import pytest
 
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.metrics.registry import MEASURES
 from saeflow.plan.outputs import Outputs
-from saeflow.plan.plan import Plan
 from saeflow.studies.study import OTHERS, PROMPTS
+
+from .conftest import plan_of
 
 RECONSTRUCTION = "reconstruction"
 
 
 @pytest.fixture
-def make_outputs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
-
+def make_outputs(config):
     def make(**study):
-        config = copy.deepcopy(CONFIG)
-        config["studies"]["suppression"].update(study)
-        return Outputs(Plan(resolve(config)))
+        changed = copy.deepcopy(config)
+        changed["studies"]["suppression"].update(study)
+        return Outputs(plan_of(changed))
 
     return make
 
@@ -64,11 +60,8 @@ def test_tables_and_figures_without_anything_to_show_are_not_made(make_outputs):
     assert not {"closed_form", "latents", "shift", "scaling_and_theory"} & with_methods
 
 
-def test_the_theory_is_shown_where_an_l1_penalty_was_paid(make_outputs, monkeypatch):
-    from dag import tree
-
-    methods = {"exact": {"solver": "exact", "method": "decoder"}}
-    monkeypatch.setitem(tree.CONFIG, "methods", methods)
+def test_the_theory_is_shown_where_an_l1_penalty_was_paid(config, make_outputs):
+    config["methods"] = {"exact": {"solver": "exact", "method": "decoder"}}
     relu = shown(make_outputs(methods=["exact"]))
     assert {"shift", "shift_by_penalty", "scaling_and_theory", "latents"} <= relu
     topk = shown(make_outputs(methods=["exact"], tune=["topk"]))

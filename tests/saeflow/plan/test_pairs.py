@@ -1,29 +1,25 @@
 """What is measured of two SAEs: what it reads, and where it lies."""
 
-import copy
-
 import pytest
 
-from dag.tree import CONFIG
 from saeflow import paths
-from saeflow.config.checks import resolve
 from saeflow.metrics.metric import Measure
 from saeflow.metrics.registry import MEASURES
 from saeflow.plan.find import find_defined
-from saeflow.plan.plan import OF_A_MODEL, Plan
+from saeflow.plan.plan import OF_A_MODEL
+
+from .conftest import plan_of
 
 ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
 SAE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "hook": "resid_post.0"}
 
 
 @pytest.fixture
-def plan(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
+def plan(config, monkeypatch):
     compute = "saeflow.measures.reconstruction:measure_reconstruction"
     made_up = Measure("facts", "Two SAEs.", compute, (), reads=("activations",), of="pair")
     monkeypatch.setitem(MEASURES, "facts", made_up._replace(together=True))
-    return Plan(resolve(copy.deepcopy(CONFIG), file="study.yaml"), file="study.yaml")
+    return plan_of(config)
 
 
 def pair(plan, **other):

@@ -1,15 +1,13 @@
-import copy
 from pathlib import Path
 
 import pytest
 
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.metrics.registry import MEASURES
 from saeflow.paths import ON_LABELLED, ON_PROMPTS
-from saeflow.plan.plan import Plan
 from saeflow.plan.result import source
+
+from .conftest import plan_of
 
 PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "hook": "resid_post.1"}
 ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
@@ -17,19 +15,8 @@ ASKED = {"eval_dataset": "gifts", "eval_packing": ON_PROMPTS}
 OTHER = {"prompts": ASKED, "labelled": {"eval_dataset": "moods", "eval_packing": ON_LABELLED}}
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
-
-
-@pytest.fixture
-def config():
-    return copy.deepcopy(CONFIG)
-
-
 def make_plan(config):
-    return Plan(resolve(config, file="study.yaml"), file="study.yaml")
+    return plan_of(config, "study.yaml")
 
 
 def test_a_result_is_made_once(config):

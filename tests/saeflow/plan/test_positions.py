@@ -1,20 +1,14 @@
 """Measurements by position: what they read, of SAEs of short contexts and of long ones."""
 
-import copy
-
 import pytest
 
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
 from saeflow.plan.outputs import Outputs
-from saeflow.plan.plan import Plan
+
+from .conftest import plan_of
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
-    config = copy.deepcopy(CONFIG)
+def config(config):
     config["datasets"]["others"] = {"path": "texts.txt"}
     config["packings"]["ctx-16"] = {"context_length": 16}
     config["studies"] = {
@@ -28,7 +22,7 @@ def config(tmp_path, monkeypatch):
 
 
 def measured(config):
-    wanted = Outputs(Plan(resolve(config))).wanted
+    wanted = Outputs(plan_of(config)).wanted
     made = [one for one in wanted if one.settings.get("measure") == "positions"]
     return {one.inputs["sae"].inputs["activations"].place["packing"]: one for one in made}
 
@@ -56,5 +50,5 @@ def test_of_another_dataset_no_document_is_said_to_be_seen(config):
 def test_they_can_be_left_out_with_their_tables(config):
     config["measures"] = {"positions": None}
     assert not measured(config)
-    tables = {one.output.stem for one in Outputs(Plan(resolve(config))).wanted}
+    tables = {one.output.stem for one in Outputs(plan_of(config)).wanted}
     assert not tables & {"context", "context_positions", "context_exact"}

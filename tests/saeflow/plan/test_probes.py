@@ -1,14 +1,11 @@
 """Measurements by probes: what is in their settings, and where the rows to fit to come from."""
 
-import copy
-
 import pytest
 
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError
 from saeflow.plan.outputs import Outputs
-from saeflow.plan.plan import Plan
+
+from .conftest import plan_of
 
 PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "hook": "resid_post.1"}
 ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
@@ -16,10 +13,7 @@ OTHER = {"eval_dataset": "others", "eval_packing": "long"}
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
-    config = copy.deepcopy(CONFIG)
+def config(config):
     config["datasets"]["others"] = {
         "path": "texts.txt",
         "splits": {"train": 0, "validation": 0, "test": 1},
@@ -27,10 +21,6 @@ def config(tmp_path, monkeypatch):
     config["packings"]["long"] = {"context_length": 128}
     config["saes"]["mine"] = {"architecture": "topk", "k": 8, "target": "mlp_out.2"}
     return config
-
-
-def plan_of(config):
-    return Plan(resolve(config))
 
 
 @pytest.mark.parametrize(("measures", "asked"), [({}, False), ({"probes": {}}, True)])

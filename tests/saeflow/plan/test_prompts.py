@@ -1,37 +1,32 @@
 """Prompt sets in a plan: what they are made from, and what of them is in identities."""
 
-import copy
 import gzip
 import json
 from pathlib import Path
 
 import pytest
 
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
 from saeflow.errors import ConfigError, SaeflowError
 from saeflow.plan.find import find_defined
 from saeflow.plan.passes import describe
-from saeflow.plan.plan import Plan
 from saeflow.plan.result import source
 from saeflow.plan.summary import summary
 from saeflow.plan.texts import check
 from saeflow.studies.reconstruction.rows import on_prompts
 
+from .conftest import plan_of
+
 WORLD = {"generate": {"n_tokens": 1000, "n_prompts": 30}}
 
 
 @pytest.fixture
-def plan(tmp_path, monkeypatch):
+def plan(config):
     """Return a function that plans with these prompt sets."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
 
     def make(**prompts):
-        config = copy.deepcopy(CONFIG)
         config["datasets"]["world"] = WORLD
         config["prompts"] = prompts
-        return Plan(resolve(config))
+        return plan_of(config)
 
     return make
 

@@ -6,22 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
 from saeflow.plan.outputs import Outputs
-from saeflow.plan.plan import Plan
+
+from .conftest import plan_of
 
 
 @pytest.fixture
-def report(tmp_path, monkeypatch):
+def report(config):
     """Return a function that plans the report of the tests' study, changed by a function."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
 
     def plan(change=lambda config: None):
-        config = copy.deepcopy(CONFIG)
-        change(config)
-        return Outputs(Plan(resolve(config))).report()
+        changed = copy.deepcopy(config)
+        change(changed)
+        return Outputs(plan_of(changed)).report()
 
     return plan
 

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-
-import pytest
-
-from dag.tree import CONFIG
-from saeflow.config.checks import resolve
-from saeflow.plan.plan import Plan
+from .conftest import plan_of
 
 PLACE = {"model": "small", "dataset": "texts", "packing": "ctx-64", "hook": "resid_post.1"}
 ON = {"eval_dataset": "texts", "eval_packing": "ctx-64"}
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
-
-
-@pytest.fixture
-def config():
-    return copy.deepcopy(CONFIG)
-
-
 def job(config, recipe, **settings):
     config["saes"]["mine"] = {"architecture": "topk", "k": 8, **settings, **recipe}
-    return Plan(resolve(config)).sae(**PLACE, sae="mine", seed=0)
+    return plan_of(config).sae(**PLACE, sae="mine", seed=0)
 
 
 def test_a_transcoder_reads_a_second_store_in_the_pass_of_its_hook(config):
     found = job(config, {"target": "mlp_out"})
-    plan = Plan(resolve(config))
+    plan = plan_of(config)
     mlp = plan.activations(**{**PLACE, "hook": "mlp_out.1"})
     assert found.inputs["target"].output == mlp.output
     assert found.settings["target"] == "mlp_out.1"
@@ -43,7 +26,7 @@ def test_a_transcoder_reads_a_second_store_in_the_pass_of_its_hook(config):
 
 def test_a_transcoder_is_measured_against_its_target_on_the_same_texts(config):
     config["saes"]["mine"] = {"architecture": "topk", "k": 8, "target": "mlp_out.2"}
-    plan = Plan(resolve(config))
+    plan = plan_of(config)
     for measure in ("reconstruction", "language", "probes"):
         found = plan.measurement(measure, **PLACE, sae="mine", seed=0, **ON)
         assert found.inputs["target"].output.name == "mlp_out.2.json"
@@ -54,7 +37,7 @@ def test_a_transcoder_is_measured_against_its_target_on_the_same_texts(config):
 
 def test_a_baseline_is_of_the_architecture_that_computes_it(config):
     config["saes"]["mine"] = {"architecture": "pca", "components": 3}
-    plan = Plan(resolve(config))
+    plan = plan_of(config)
     found = plan.sae(**PLACE, sae="mine", seed=0)
     assert found.settings == {"architecture": "pca", "components": 3, "seed": 0}
     roots = ("saeflow.sae.architectures.relu", "saeflow.sae.training.baseline:pca")
@@ -77,6 +60,6 @@ def test_a_preset_leaves_no_trace_in_an_identity(config):
     values = {"expansion": 4, "learning_rate": 1e-3, "error": "mean", "subtract_b_dec": False}
     config["saes"]["a"] = {"preset": "suppression-post"}
     config["saes"]["b"] = {"architecture": "relu", "l1": 2e-3, **values}
-    plan = Plan(resolve(config))
+    plan = plan_of(config)
     first, second = (plan.sae(**PLACE, sae=name, seed=0) for name in ("a", "b"))
     assert first.identity == second.identity
