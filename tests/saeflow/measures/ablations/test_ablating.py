@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import asked_by_hand
 from saeflow.measures.ablations.ablating import Ablated, Asked, reconstruction_without
 from saeflow.models.hooks import Hook
 from saeflow.models.patched import PatchedModel
@@ -33,33 +34,18 @@ def asked(n_answer=1, n=9):
     return Asked(ids, torch.arange(n) > 0, n_answer)
 
 
-def dense(sae, x):
-    """Return latents and the part of a reconstruction that each gives, without the bias."""
-    f = torch.relu(x @ sae.W_enc + sae.b_enc)
-    return f, f[..., None] * sae.W_dec
-
-
 def by_hand(model, hook, sae, prompt, without, where):
     """Return ln p of the answer and whether it is right, through a hook on the whole model."""
-    layer = model.get_submodule("gpt_neox.layers")[hook.block]
-    module = {"resid_post": layer, "mlp_out": layer.mlp}[hook.site]
 
-    def patch(_module, _args, output):
-        x = output[0] if isinstance(output, tuple) else output
-        _, parts = dense(sae, x)
+    def change(x):
+        parts = torch.relu(x @ sae.W_enc + sae.b_enc)[..., None] * sae.W_dec
         taken = torch.zeros(D_SAE)
         taken[torch.as_tensor(without, dtype=torch.long)] = 1
         contribution = (parts * taken[:, None]).sum(-2)
         whole = parts.sum(-2) + sae.b_dec
-        value = (whole if where == "reconstruction" else x) - contribution
-        value = torch.where(prompt.ordinary[None, :, None], value, x)
-        return (value, *output[1:]) if isinstance(output, tuple) else value
+        return (whole if where == "reconstruction" else x) - contribution
 
-    handle = module.register_forward_hook(patch)
-    try:
-        log_p = model(prompt.ids[None]).logits[0].log_softmax(-1)
-    finally:
-        handle.remove()
+    log_p = asked_by_hand.log_p(model, prompt.ids, ~prompt.ordinary, str(hook), change)
     n, found, right = len(prompt.ids), 0.0, True
     for t in range(n - prompt.n_answer, n):
         found += log_p[t - 1, prompt.ids[t]].item()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import asked_by_hand
 from measured import measure, measure_hooks, table
 from saeflow.files import hash_tree, read_json
 from saeflow.measures.positions.measure import positions
@@ -44,27 +46,12 @@ def part():
 
 def one_by_one(model, part, sae, ends):
     """Return sums by document, kind and range of positions, one token at a time."""
-    tokens, block = part.tokens, model.gpt_neox.layers[1]
-    taken, rows = [], defaultdict(lambda: defaultdict(float))
-    state = {"change": lambda x: x}
-
-    def hook(_module, _args, output):
-        x = output[0] if isinstance(output, tuple) else output
-        y = state["change"](x)
-        return (y, *output[1:]) if isinstance(output, tuple) else y
-
-    handle = block.register_forward_hook(hook)
-    for start, end in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
-        ids = torch.from_numpy(tokens.token_ids[start:end])[None]
-        special = torch.from_numpy(tokens.special[start:end])
-        seen = {}
-        state["change"] = lambda x, seen=seen: seen.setdefault("x", x)
-        clean = model(ids).logits[0].log_softmax(-1)
-        x = seen["x"][0]
-        state["change"] = lambda x, special=special: torch.where(special[:, None], x[0], sae(x[0]))[
-            None
-        ]
-        patched = model(ids).logits[0].log_softmax(-1)
+    tokens, taken, rows = part.tokens, [], defaultdict(lambda: defaultdict(float))
+    for start, end in pairwise(tokens.offsets):
+        ids, special = tokens.token_ids[start:end], tokens.special[start:end]
+        x = asked_by_hand.activations(model, ids, HOOK).float()
+        clean = asked_by_hand.log_p(model, ids)
+        patched = asked_by_hand.log_p(model, ids, special, HOOK, sae)
         for t in range(len(x)):
             at = (bool(special[t]), int(np.flatnonzero(ends <= t)[-1]))
             taken.append((int(tokens.documents[start + t]), *at, x[t].double().numpy()))
@@ -79,9 +66,8 @@ def one_by_one(model, part, sae, ends):
             if t + 1 < len(x) and not special[t + 1]:
                 scored = rows[(int(tokens.documents[start + t + 1]), *at)]
                 scored["predictions"] += 1
-                scored["ce_clean"] -= float(clean[t, ids[0, t + 1]])
-                scored["ce_sae"] -= float(patched[t, ids[0, t + 1]])
-    handle.remove()
+                scored["ce_clean"] -= float(clean[t, ids[t + 1]])
+                scored["ce_sae"] -= float(patched[t, ids[t + 1]])
     for kind in {key[1:3] for key in rows}:
         same = [row for row in taken if row[1:3] == kind]
         mean = np.mean([x for *_, x in same], axis=0)

@@ -1,12 +1,13 @@
 """What errors do in later layers, against models whose answer is known and against slow passes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
 from measured import formed
 from saeflow.errors import DataError, ModelError
-from saeflow.hooks import Hook
 from saeflow.measures.propagation.following import Placed, propagate
 from saeflow.metrics.propagation import (
     INDEX,
@@ -17,6 +18,7 @@ from saeflow.metrics.propagation import (
     published,
     ratio_of_means,
 )
+from saeflow.models.hooks import Hook, capture, replace
 from saeflow.sae.sparse.codes import Codes
 from saeflow.tokens.sequences import Sequences
 from tiny_models import make_model
@@ -107,34 +109,22 @@ def model(request):
     return make_model(request.param)
 
 
-def blocks(model):
-    return getattr(model, model.base_model_prefix).get_submodule(
-        "h" if model.base_model_prefix == "transformer" else "layers"
-    )
-
-
 def slowly(model, tokens, factor, threshold):
     """Return tokens' values after block 1, clean and changed, and losses, a sequence at a time."""
-    rows, losses = [], []
-    for start, end in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True):
+    rows, losses, (first, later) = [], [], map(Hook.parse, ("resid_post.0", "resid_post.1"))
+    for start, end in pairwise(tokens.offsets):
         ids = torch.from_numpy(tokens.token_ids[start:end])[None]
         special = torch.from_numpy(tokens.special[start:end])
-
-        def patch(_module, _args, output, special=special):
-            x = output[0] if isinstance(output, tuple) else output
-            y = torch.where(special[None, :, None], x, factor * x)
-            return (y, *output[1:]) if isinstance(output, tuple) else y
-
-        seen = []
-
-        def look(_module, _args, output, seen=seen):
-            seen.append(output[0] if isinstance(output, tuple) else output)
-
-        watch = blocks(model)[1].register_forward_hook(look)
-        clean = model(ids).logits[0].log_softmax(-1)
-        change = blocks(model)[0].register_forward_hook(patch)
-        changed = model(ids).logits[0].log_softmax(-1)
-        change.remove(), watch.remove()
+        changes = (
+            lambda x: x,
+            lambda x, special=special: torch.where(special[:, None], x, factor * x),
+        )
+        seen, log_p = [], []
+        for change in changes:
+            with replace(model, first, change), capture(model, [later]) as found:
+                log_p.append(model(ids).logits[0].log_softmax(-1))
+            seen.append(found[later])
+        clean, changed = log_p
         for t in range(ids.shape[1]):
             if not special[t]:
                 document = tokens.documents[start + t]
