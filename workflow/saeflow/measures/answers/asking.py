@@ -73,8 +73,7 @@ class _Of(NamedTuple):
 
     patched: PatchedModel
     encoders: Encoders
-    coders: Sequence[Coder]
-    names: Sequence[str]
+    patches: Sequence[Patch]
     places: Sequence[int]
     scores: list[Scores]
     sums: DocumentSums
@@ -144,14 +143,13 @@ def _grouped(model: nn.Module, patches: Sequence[Patch], lines: Lines) -> list[_
     numbers = np.arange(len(lines.questions))
     found = []
     for (hook, reads), places in by_hooks.items():
-        coders = [patches[place].sae for place in places]
-        encoders = Encoders(coders)
+        own = [patches[place] for place in places]
+        encoders = Encoders([patch.sae for patch in own])
         found.append(
             _Of(
                 PatchedModel(model, hook, reads),
                 encoders,
-                coders,
-                [patches[place].name for place in places],
+                own,
                 places,
                 [Scores(lines) for _ in places],
                 DocumentSums(numbers),
@@ -207,7 +205,7 @@ def _add(
         of.scores[place].add(batch, found)
         of.sums.add(ends.prompts, of_codes[first] | ends.compare(own, x_hat), of=place)
         if published_mode:
-            add_published(of.sums, place, of.coders[place], of.patched, clean, batch)
+            add_published(of.sums, place, of.patches[place].sae, of.patched, clean, batch)
 
 
 def _unsound(of: _Of, place: int, batch: Batch, found: Predictions) -> SaeflowError:
@@ -218,7 +216,7 @@ def _unsound(of: _Of, place: int, batch: Batch, found: Predictions) -> SaeflowEr
     n = len(np.unique(batch.prompts))
     return ModelError(
         "with this SAE in the model its predictions are not numbers",
-        where=f"{of.names[place]} > {of.patched.hook} > prompt {prompts[0]}",
+        where=f"{of.patches[place].name} > {of.patched.hook} > prompt {prompts[0]}",
         expected="finite log-probabilities",
         got=f"NaN or infinity at {len(prompts)} of the {n} prompts of a batch",
         remedy="Look for NaN or huge weights in the SAE, or at another hook than it was made for.",

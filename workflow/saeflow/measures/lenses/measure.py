@@ -124,7 +124,13 @@ def _finish(task: Task, read: _Read, lens: Lens) -> None:
         for one in read.asked:
             examples = torch.tensor(one.task.examples)
             for name, values in seen.items():
-                _score(probed, one, name, lens(values[examples], one.direction))
+                scores = lens(values[examples], one.direction)
+                methods = {setting: {name: best_threshold} for setting in (NORMAL, SHIFT)}
+                given = Input(_STATES, LAST, scores[:, None], methods)
+                own = probe_task(one.task, given, _ALL)
+                probed.fits.extend(own.fits)
+                probed.scores.extend(own.scores)
+                probed.left_out.update(own.left_out)
         known = np.isfinite(translator.left_over)
         facts = {"ridge": translator.ridge, "left_over": translator.left_over if known else None}
     n_without = sum(not one.facts.get(WORDS) for one in read.labelled.tasks)
@@ -140,12 +146,3 @@ def _finish(task: Task, read: _Read, lens: Lens) -> None:
             **written,
         }
     )
-
-
-def _score(probed: Probed, asked: Asked, name: str, scores: np.ndarray) -> None:
-    """Add the fits of a lens to a task, whose examples have these scores (m,)."""
-    methods = {setting: {name: best_threshold} for setting in (NORMAL, SHIFT)}
-    found = probe_task(asked.task, Input(_STATES, LAST, scores[:, None], methods), _ALL)
-    probed.fits.extend(found.fits)
-    probed.scores.extend(found.scores)
-    probed.left_out.update(found.left_out)

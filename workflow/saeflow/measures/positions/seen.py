@@ -66,7 +66,8 @@ def seen(store: TokenStore, trained: TokenStore, n_tokens: int) -> Part:
     tokens that an SAE was trained on, of the same dataset. Without any sequence where no document
     was.
     """
-    known = None if _same(store, trained) else _documents(trained)
+    same = store.record["identity"] == trained.record["identity"]
+    known = None if same else _documents(trained)
     chosen: list[np.ndarray] = []
     left = n_tokens
     for offsets in _offsets(store):
@@ -117,10 +118,6 @@ def trained_share(sae: Mapping[str, Any], trained: TokenStore) -> float:
     flags = (trained.columns.read("flags", *block) for block in _blocks(trained))
     n = sum(int((~excluded(part)).sum()) for part in flags)
     return min(1.0, sae["training"]["tokens"] / n)
-
-
-def _same(store: TokenStore, other: TokenStore) -> bool:
-    return store.record["identity"] == other.record["identity"]
 
 
 def _documents(trained: TokenStore) -> np.ndarray:
