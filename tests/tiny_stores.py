@@ -18,9 +18,9 @@ from saeflow.activations.writer import ShardWriter
 from saeflow.files import sha256_text
 from saeflow.models.record import describe_model
 from saeflow.task import Task
-from saeflow.tokens.columns import ColumnWriter
+from saeflow.tokens.columns import DTYPES, ColumnWriter
 from saeflow.tokens.flags import excluded, flags_of
-from saeflow.tokens.store import DTYPES, FORMAT, open_tokens
+from saeflow.tokens.store import FORMAT, open_tokens
 from saeflow.work import hold
 
 VOCABULARY = "v" * 64

@@ -71,8 +71,8 @@ def test_each_row_is_the_activation_of_its_own_token_also_at_shard_borders(
             store.activations.tensor(slice(None)), expected, rtol=1e-5, atol=1e-5
         )
         for name in ("token_id", "document", "position", "flags", "sequence_offsets"):
-            assert np.array_equal(store.rows[name], source.columns[name])
-        assert store.token_ranges["test"] == source.token_range("test")
+            assert np.array_equal(store.rows[name], source[name])
+        assert store.ranges("test") == source.token_range("test")
 
 
 def test_a_batch_never_has_more_tokens_than_asked_for_padding_included(tokens):

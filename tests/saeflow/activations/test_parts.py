@@ -10,7 +10,7 @@ import pytest
 
 from killed_writers import at_commit, die
 from saeflow.activations import harvest
-from saeflow.activations.commits import shards_of
+from saeflow.activations.layout import shards_of
 from saeflow.activations.reader import open_store
 from saeflow.files import hash_tree, read_json
 from saeflow.models.slices import run_until

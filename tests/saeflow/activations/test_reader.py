@@ -22,7 +22,7 @@ def record(tmp_path):
 def test_splits_are_ranges_of_rows_and_sequences(record):
     store = open_store(record)
     assert store.ranges("train") == (0, 600)
-    assert store.ranges("test") == store.token_ranges["test"] == (600, 700)
+    assert store.ranges("test") == (600, 700)
     assert store.sequence_range("test") == (15, 19)
     with pytest.raises(DataError, match="train | validation | test"):
         store.ranges("dev")

@@ -9,7 +9,8 @@ reading is slow. Read `archive` first.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ import zarr
 
 from saeflow.activations import int8
 from saeflow.activations.array import Activations
-from saeflow.activations.building import Building
-from saeflow.activations.layout import ARRAY, Layout, read_layout
+from saeflow.activations.layout import ARRAY, Layout, create_array, read_layout
 from saeflow.activations.metadata import FORMAT
 from saeflow.activations.reader import ARCHIVE_FORMAT, Store
 from saeflow.activations.slow import SlowRows
 from saeflow.errors import SaeflowError, StoreError
-from saeflow.files import naming_full_disk, sha256_text, write_json
+from saeflow.files import fsync_dir, naming_full_disk, sha256_text, write_json
 from saeflow.inventory import CHECKSUM, INVENTORY, MANIFEST, with_checksum, write_inventory
+from saeflow.work import sync_tree
 
 CODECS = ("zstd", "blosc", "int8")
 ORIGINAL = "original"
@@ -57,7 +58,6 @@ def archive(
     StoreError
         If the destination exists, the codec is unknown or the store is an archive or live.
     """
-    destination = Path(destination)
     if codec not in CODECS:
         raise StoreError("there is no such codec", expected=" | ".join(CODECS), got=codec)
     if store.record["format"] != FORMAT:
@@ -67,7 +67,7 @@ def archive(
             expected=FORMAT,
             got=store.record["format"],
         )
-    with Building(destination) as path, naming_full_disk(path):
+    with whole_or_absent(Path(destination)) as path, naming_full_disk(path):
         _copy_small_files(store.path, path / ORIGINAL)
         shutil.copytree(store.rows.path, path / _ROWS)
         group = zarr.create_group(
@@ -76,14 +76,39 @@ def archive(
         for name in ("mean", "std"):
             shutil.copytree(store.path / name, path / name)
         layout, _ = read_layout(store.path / ARRAY)
-        facts = (_write_int8 if codec == "int8" else _write_lossless)(
-            store, group, layout, codec, told
-        )
+        write = _write_int8 if codec == "int8" else _write_lossless
+        facts = write(store, group, layout, codec, told)
         group.update_attributes({"complete": True})
         manifest = _manifest(store, codec, facts)
         manifest = with_checksum({**manifest, "inventory": write_inventory(path)})
         write_json(path / MANIFEST, manifest)
     return manifest
+
+
+@contextmanager
+def whole_or_absent(destination: Path) -> Iterator[Path]:
+    """Give a directory to write to, which gets its name once it is complete.
+
+    What an earlier try left is removed, and after an error what this one did; a ``destination``
+    that exists is a `StoreError`.
+    """
+    if destination.exists():
+        raise StoreError(
+            "this exists already",
+            where=destination,
+            remedy="Choose another place, or delete it first.",
+        )
+    partial = destination.with_name(f"{destination.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    sync_tree(partial)
+    partial.replace(destination)
+    fsync_dir(destination.parent)
 
 
 def open_archived(path: Path, record: dict[str, Any]) -> Activations:
@@ -142,9 +167,8 @@ def _write_lossless(
             cname="zstd", clevel=_BLOSC_LEVEL, shuffle="shuffle", typesize=size
         ),
     }[codec]
-    array = create(group, ARRAY, layout, layout.storage, compressor)
-    array.update_attributes({"logical_dtype": layout.dtype})
-    for start, end in parts(layout):
+    array = create_array(group, layout, compressor=compressor)
+    for start, end in map(layout.rows_of, range(layout.n_shards)):
         array[start:end] = store.activations.raw(slice(start, end))
         told(end - start)
     return {}
@@ -155,34 +179,12 @@ def _write_int8(
 ) -> dict[str, Any]:
     quantiser = int8.Quantiser(store.mean, store.std)
     compressor = zarr.codecs.ZstdCodec(level=1, checksum=True)
-    array = create(group, ARRAY, layout, np.dtype("int8"), compressor)
+    array = create_array(group, layout, np.dtype("int8"), compressor)
     scales = group.create_array(
         int8.SCALE, shape=(layout.n_rows,), chunks=(layout.shard_rows,), dtype="float32"
     )
-    for start, end in parts(layout):
+    for start, end in map(layout.rows_of, range(layout.n_shards)):
         x = store.activations.tensor(slice(start, end)).numpy()
         array[start:end], scales[start:end] = quantiser.quantise(x, store.rows.flags[start:end])
         told(end - start)
     return {"nmse": quantiser.nmse}
-
-
-def create(
-    group: zarr.Group, name: str, layout: Layout, dtype: np.dtype, compressor: Any
-) -> zarr.Array:
-    """Create an array in the store's chunks and shards, with every chunk written."""
-    return group.create_array(
-        name,
-        shape=(layout.n_rows, layout.d_model),
-        chunks=(layout.inner_rows, layout.d_model),
-        shards=(layout.shard_rows, layout.d_model),
-        dtype=dtype,
-        compressors=[compressor],
-        filters=None,
-        fill_value=0,
-        config={"write_empty_chunks": True},
-    )
-
-
-def parts(layout: Layout) -> list[tuple[int, int]]:
-    """Return the rows of each shard: what is read and written at once."""
-    return [layout.rows_of(shard) for shard in range(layout.n_shards)]

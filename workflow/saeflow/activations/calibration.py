@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import zarr
 
 from saeflow.activations.forward import Window, compute, windows
@@ -26,7 +25,6 @@ from saeflow.models.hooks import Hook, check_hooks
 from saeflow.models.load import load_model
 from saeflow.task import Task
 from saeflow.tokens.flags import excluded
-from saeflow.tokens.store import TokenStore
 from saeflow.work import MANIFEST, bulk_of
 
 if TYPE_CHECKING:
@@ -60,9 +58,18 @@ def describe(wanted: Mapping[Hook, Task], source: Source, rows: str) -> None:
             "sample": {"rows": sums.n, "windows": len(sample)},
         }
         work.restart()
-        _write_statistics(work.path, sums)
-        about = {"hook": str(hook), **source.attributes(rows), "live": live}
-        work.finish({**about, **_facts(layouts[hook], tokens, sums)}, needs=[rows])
+        group = zarr.create_group(
+            str(work.path), attributes={"format": LIVE_FORMAT}, overwrite=True
+        )
+        facts = {
+            "hook": str(hook),
+            **source.attributes(rows),
+            "live": live,
+            "format": LIVE_FORMAT,
+            **sums.describe(group, layouts[hook]),  # of the sample, but for the next one
+            "n_included_rows": int((~excluded(tokens.read("flags"))).sum()),
+        }
+        work.finish(facts, needs=[rows])
 
 
 def sample_of(every: list[Window], n_tokens: int) -> list[Window]:
@@ -89,7 +96,7 @@ def _sums(
         if not sums:
             break
         dtypes = {hook: layouts[hook].dtype for hook in sums}
-        left_out = excluded(tokens.columns.read("flags", window.start, window.end))
+        left_out = excluded(tokens.read("flags", window.start, window.end))
         for hook, x in compute(model, dtypes, tokens, window).items():
             with wanted[hook].attempt():
                 check_finite(x, hook, dtypes[hook], window)
@@ -97,26 +104,6 @@ def _sums(
             if wanted[hook].error:
                 del sums[hook]
     return {hook: one.close() for hook, one in sums.items()}
-
-
-def _write_statistics(path: Path, sums: ShardSums) -> None:
-    """Write mean and standard deviation where a store has them."""
-    group = zarr.create_group(str(path), attributes={"format": LIVE_FORMAT}, overwrite=True)
-    for name, values in (("mean", sums.mean), ("std", sums.std)):
-        group.create_array(name, data=values.astype(np.float32))
-
-
-def _facts(layout: Layout, tokens: TokenStore, sums: ShardSums) -> dict[str, Any]:
-    """Return what the record of a store says as well; rms and mean_norm are the sample's."""
-    return {
-        "format": LIVE_FORMAT,
-        "d_model": layout.d_model,
-        "n_rows": layout.n_rows,
-        "dtype": layout.dtype,
-        "n_included_rows": int((~excluded(tokens.columns.read("flags"))).sum()),
-        "rms": sums.rms,
-        "mean_norm": sums.mean_norm,
-    }
 
 
 def _bulk(record: Path, place: Path) -> dict[str, str]:

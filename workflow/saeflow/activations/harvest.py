@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from saeflow import registry
-from saeflow.activations.commits import shards_of
-from saeflow.activations.compatible import check_compatible
 from saeflow.activations.fill import fill
-from saeflow.activations.layout import Layout, plan_layout
+from saeflow.activations.layout import Layout, plan_layout, shards_of
 from saeflow.activations.room import check_room
 from saeflow.activations.rows import rows_identity, write_rows
 from saeflow.activations.writer import ShardWriter
-from saeflow.errors import BusyError
+from saeflow.errors import BusyError, ModelError
 from saeflow.files import read_json
 from saeflow.interrupt import interruptible
 from saeflow.locks import locked
@@ -79,37 +77,19 @@ def harvest(tasks: Sequence[Task], part: tuple[int, int] | None = None) -> None:
             registry.load("activations", "calibration").describe(wanted, source, rows)
             return
         # The first part to come makes the stores.
+        writers: dict[Hook, ShardWriter] = {}
         with locked(place / "parts.json") if part else nullcontext():
-            writers = _open(wanted, source, rows, part)
-        for writer in writers.values():
-            stack.callback(writer.close)
+            for hook, task in wanted.items():
+                with task.attempt():
+                    task.work.reopen()
+                    writers[hook] = source.writer(hook, task, rows, part)
+                    stack.callback(writers[hook].close)
         source.compute(writers, wanted)
-        if part is None:
-            _finish(wanted, writers, source.attributes(rows), rows)
-
-
-def _open(
-    tasks: Mapping[Hook, Task], source: Source, rows: str, part: tuple[int, int] | None
-) -> dict[Hook, ShardWriter]:
-    writers = {}
-    for hook, task in tasks.items():
-        with task.attempt():
-            task.work.reopen()
-            writers[hook] = source.writer(hook, task, rows, part)
-    return writers
-
-
-def _finish(
-    tasks: Mapping[Hook, Task],
-    writers: Mapping[Hook, ShardWriter],
-    attributes: Mapping[str, Any],
-    rows: str,
-) -> None:
-    for hook, writer in writers.items():
-        if tasks[hook].error is None:
-            with tasks[hook].attempt():
-                facts = {"hook": str(hook), **attributes, **writer.finalise()}
-                tasks[hook].work.finish(facts, known=writer.hashes, needs=[rows])
+        for hook, writer in writers.items() if part is None else ():
+            if wanted[hook].error is None:
+                with wanted[hook].attempt():
+                    facts = {"hook": str(hook), **source.attributes(rows), **writer.finalise()}
+                    wanted[hook].work.finish(facts, known=writer.hashes, needs=[rows])
 
 
 class Source:
@@ -137,7 +117,7 @@ class Source:
         self.tokens: TokenStore = open_tokens(tokens_record)
         self.records = {"model": Path(model_record), "tokens": Path(tokens_record)}
         self._model = read_json(model_record)
-        check_compatible(self._model, self.tokens.record, model_record)
+        _check_compatible(self._model, self.tokens.record, model_record)
 
     def layout(self, settings: Mapping[str, Any]) -> Layout:
         """Return the layout of a hook's store."""
@@ -192,3 +172,37 @@ class Source:
             "token_ranges": self.tokens.record["token_ranges"],
             "sequence_ranges": self.tokens.record["sequence_ranges"],
         }
+
+
+def _check_compatible(model: Mapping[str, Any], tokens: Mapping[str, Any], where: Path) -> None:
+    """Raise a `ModelError` where a model would read tokens that mean something else to it.
+
+    The vocabularies are compared by content: the same one under another name is accepted.
+    """
+    own_tokenizer = "Remove `tokenizer` from the model's entry: its own then cuts the texts."
+    vocabulary = tokens["tokenizer"]["vocabulary_sha256"]
+    if model["tokenizer"] not in (None, vocabulary):
+        raise ModelError(
+            "the tokens were made with another tokenizer than the model's",
+            where=where,
+            expected=f"vocabulary {model['tokenizer']}",
+            got=f"vocabulary {vocabulary}",
+            remedy=own_tokenizer,
+        )
+    if tokens["max_token_id"] >= model["vocab_size"]:
+        raise ModelError(
+            "a token id is outside the model's vocabulary",
+            where=where,
+            expected=f"ids below {model['vocab_size']}",
+            got=tokens["max_token_id"],
+            remedy=own_tokenizer,
+        )
+    longest = model["max_positions"]
+    if longest is not None and tokens["context_length"] > longest:
+        raise ModelError(
+            "the sequences are longer than the model's context",
+            where=where,
+            expected=f"at most {longest} tokens",
+            got=tokens["context_length"],
+            remedy="Lower the packing's context_length.",
+        )

@@ -21,6 +21,8 @@ from saeflow.files import read_json
 
 STORAGE = {"float16": "float16", "bfloat16": "uint16", "float32": "float32"}
 ARRAY = "activations"
+COMMITS = "_commit"
+"""The directory of commit records in a store."""
 
 # An inner chunk of 2 MiB at most is read quickly from any disk; 64 of them make a shard, 256 in
 # a large store, which keeps the number of mappings below Linux' default limit of 65,530.
@@ -99,6 +101,16 @@ def shard_name(shard: int) -> str:
     return f"c/{shard}/0"
 
 
+def commit_path(store: Path, shard: int) -> Path:
+    """Return the file whose presence says that a shard was written and flushed."""
+    return store / COMMITS / f"{shard:06d}.json"
+
+
+def shards_of(part: int, of: int, n_shards: int) -> range:
+    """Return the shards of a part (from 1): contiguous, and all parts together each once."""
+    return range(n_shards * (part - 1) // of, n_shards * part // of)
+
+
 def plan_layout(n_rows: int, d_model: int, dtype: str, shard_rows: int | None = None) -> Layout:
     """Choose the sizes of an array.
 
@@ -113,7 +125,8 @@ def plan_layout(n_rows: int, d_model: int, dtype: str, shard_rows: int | None = 
         (512 MiB from 1e8 rows on).
     """
     row_bytes = d_model * np.dtype(STORAGE[dtype]).itemsize
-    inner = max(_MIN_INNER_ROWS, _power_of_two_below(_INNER_BYTES // row_bytes))
+    most = _INNER_BYTES // row_bytes
+    inner = max(_MIN_INNER_ROWS, 1 << max(0, most.bit_length() - 1))  # a power of two
     while inner > _MIN_INNER_ROWS and inner >= 2 * n_rows:
         inner //= 2  # a small store is not padded to a large chunk
     if shard_rows is None:
@@ -128,38 +141,36 @@ def plan_layout(n_rows: int, d_model: int, dtype: str, shard_rows: int | None = 
     return Layout(n_rows, d_model, dtype, min(inner, shard_rows), shard_rows)
 
 
-def _power_of_two_below(n: int) -> int:
-    return 1 << (n.bit_length() - 1) if n > 0 else 1
+def create_array(
+    group: zarr.Group, layout: Layout, dtype: np.dtype | None = None, compressor: Any = None
+) -> zarr.Array:
+    """Create the array of activations, without values, in a group.
 
-
-def create_array(group: zarr.Group, layout: Layout) -> None:
-    """Create the array of activations, without values, in a group."""
-    group.create_array(
+    Parameters
+    ----------
+    group, layout
+        Where, and its sizes.
+    dtype
+        Another one than the layout's is of numbers that stand for the values.
+    compressor
+        A codec of Zarr; None for a store that can be mapped.
+    """
+    return group.create_array(
         ARRAY,
         shape=(layout.n_rows, layout.d_model),
         chunks=(layout.inner_rows, layout.d_model),
         shards=(layout.shard_rows, layout.d_model),
-        dtype=layout.storage,
-        compressors=None,
+        dtype=dtype or layout.storage,
+        compressors=compressor and [compressor],
         filters=None,
         fill_value=0,
-        attributes={"logical_dtype": layout.dtype},
+        attributes={} if dtype else {"logical_dtype": layout.dtype},
+        config={"write_empty_chunks": True},
     )
 
 
 def read_layout(array: Path) -> tuple[Layout | None, str]:
-    """Return the layout of an array on disk, and why it cannot be mapped if it cannot.
-
-    Parameters
-    ----------
-    array
-        Directory of the array.
-
-    Returns
-    -------
-    tuple
-        The layout and "", or None and the reason.
-    """
+    """Return the layout of an array's directory and "", or None and why it cannot be mapped."""
     facts = read_json(array / "zarr.json")
     if facts.get("zarr_format") != 3 or len(facts.get("shape", ())) != 2:
         raise StoreError(
@@ -170,8 +181,7 @@ def read_layout(array: Path) -> tuple[Layout | None, str]:
         )
     n_rows, d_model = facts["shape"]
     codec = facts["codecs"][0]
-    reason = _unmappable(facts, codec, d_model)
-    if reason:
+    if reason := _unmappable(facts, codec, d_model):
         return None, reason
     dtype = facts["attributes"].get("logical_dtype", facts["data_type"])
     shard_rows = facts["chunk_grid"]["configuration"]["chunk_shape"][0]

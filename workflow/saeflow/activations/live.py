@@ -23,8 +23,8 @@ from torch import nn
 from saeflow.activations.array import Activations
 from saeflow.activations.forward import Window, compute, windows
 from saeflow.activations.layout import STORAGE, plan_layout
-from saeflow.activations.values import TORCH, to_storage
-from saeflow.errors import DamagedError, StoreError
+from saeflow.activations.values import TORCH, not_finite, to_storage
+from saeflow.errors import DamagedError
 from saeflow.files import read_json
 from saeflow.models.hooks import Hook, check_hooks
 from saeflow.models.load import load_model_once
@@ -219,14 +219,7 @@ def _source(name: str, facts: Mapping[str, str], path: Path) -> Path:
 
 def check_finite(x: torch.Tensor, hook: Hook, dtype: str, window: Window) -> None:
     """Refuse activations (n, d) that their dtype cannot hold, as a harvest does."""
-    if torch.isfinite(x).all():
-        return
-    row = window.start + int((~torch.isfinite(x)).any(1).nonzero()[0])
-    raise StoreError(
-        f"an activation is not a finite {dtype}",
-        where=f"{hook}, row {row}",
-        expected=f"absolute values up to {torch.finfo(TORCH[dtype]).max:.5g}",
-        remedy="Set activations.dtype to bfloat16 (or float32)."
-        if dtype == "float16"
-        else "The model itself gives infinity or NaN on this text.",
-    )
+    if not (is_finite := torch.isfinite(x)).all():
+        row = window.start + int((~is_finite).any(1).nonzero()[0])
+        largest = f"absolute values up to {torch.finfo(TORCH[dtype]).max:.5g}"
+        raise not_finite(dtype, f"{hook}, row {row}", largest)

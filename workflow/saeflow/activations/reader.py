@@ -15,11 +15,11 @@ import zarr
 
 from saeflow.activations.array import Activations, open_array
 from saeflow.activations.metadata import FORMAT
-from saeflow.activations.rows import Rows
 from saeflow.errors import DamagedError, StoreError
 from saeflow.files import read_json
 from saeflow.inventory import CHECKSUM, DISCARD, MANIFEST, REPAIR, altered_files, check_whole
 from saeflow.registry import load
+from saeflow.tokens.columns import TokenColumns
 from saeflow.tokens.store import split_range
 from saeflow.work import bulk_of
 
@@ -43,23 +43,40 @@ class Store:
         The directory that holds them.
     activations : Activations
         The rows (n_rows, d_model), to be indexed like an array.
-    rows : Rows
+    rows : TokenColumns
         token_id, document, position, document_position, flags (n_rows,) and sequence_offsets.
     """
 
     def __init__(self, record: Path) -> None:
         record = _record_of(Path(record))
         self.record: dict[str, Any] = read_json(record)
-        self._check_format(record)
-        self.path = record.parent if record.name == MANIFEST else bulk_of(record)
-        self._check_manifest(record)
+        if self.record.get("format") not in (FORMAT, ARCHIVE_FORMAT, LIVE_FORMAT):
+            raise StoreError(
+                "these activations are of another format",
+                where=record,
+                expected=f"{FORMAT}, {ARCHIVE_FORMAT} or {LIVE_FORMAT}",
+                got=self.record.get("format"),
+                remedy="Use the version of saeflow that wrote them, or make them anew.",
+            )
+        self.path = bulk_of(record)
+        if record.name != MANIFEST:
+            manifest = read_json(self.path / MANIFEST)
+            _check_equal(self.path, manifest, self.record, {*manifest, *self.record} - {CHECKSUM})
         check_whole(self.path)
         if self.record["format"] == ARCHIVE_FORMAT:
-            self.rows = Rows(self.path / self.record["rows"])
-            self.activations = load("activations", "archive").open_archived(self.path, self.record)
+            self.rows = TokenColumns(self.path / self.record["rows"])
+            self.activations: Activations = load("activations", "archive").open_archived(
+                self.path, self.record
+            )
         else:
-            self.rows = self._open_rows()
-            self.activations: Activations = self._open_activations()
+            rows = self.path.parent / self.record["rows"]
+            _check_equal(rows, read_json(rows / MANIFEST), self.record, ("tokens",))
+            self.rows = TokenColumns(rows)
+            self.activations = (
+                load("activations", "live").open_live(self.path, self.record)
+                if self.record["format"] == LIVE_FORMAT  # computed whenever they are read
+                else open_array(self.path)
+            )
         self._check_shape()
 
     @property
@@ -87,11 +104,6 @@ class Store:
         """Standard deviation over the rows that are not excluded, (d_model,) float32."""
         return self._statistic("std")
 
-    @property
-    def token_ranges(self) -> dict[str, tuple[int, int]]:
-        """First row of each split and the one after its last."""
-        return {split: (a, b) for split, (a, b) in self.record["token_ranges"].items()}
-
     def ranges(self, split: str) -> tuple[int, int]:
         """Return the first row of a split and the one after its last."""
         return split_range(self.record, "token_ranges", split)
@@ -107,32 +119,19 @@ class Store:
     def verify(self) -> int:
         """Compare every file of the store and its row table with the hash taken when written.
 
-        Returns
-        -------
-        int
-            Bytes read.
-
-        Raises
-        ------
-        DamagedError
-            If files are missing or altered; it names them.
+        Returns the bytes read; a `DamagedError` names files that are missing or altered.
         """
-        total = 0
-
-        def count(n: int) -> None:
-            nonlocal total
-            total += n
-
-        damaged = list(altered_files(self.path, count))
+        read: list[int] = []
+        damaged = list(altered_files(self.path, read.append))
         if self.rows.path.parent != self.path:
-            damaged.extend(altered_files(self.rows.path, count))
+            damaged.extend(altered_files(self.rows.path, read.append))
         if damaged:
             raise DamagedError(
                 f"{len(damaged)} of the store's files are not what was written",
                 where=", ".join(str(damage.path) for damage in damaged),
                 remedy=DISCARD,
             )
-        return total
+        return sum(read)
 
     def close(self) -> None:
         """Let go of the mapped files."""
@@ -146,36 +145,11 @@ class Store:
         """Close the store."""
         self.close()
 
-    def _open_activations(self) -> Activations:
-        if self.record["format"] == LIVE_FORMAT:  # computed whenever they are read
-            return load("activations", "live").open_live(self.path, self.record)
-        return open_array(self.path)
-
     def _statistic(self, name: str) -> np.ndarray:
         group = zarr.open_group(str(self.path), mode="r", use_consolidated=False)
         values = np.asarray(group[name][:])
         check_whole(self.path)  # a file that went away meanwhile was read as zeros
         return values
-
-    def _open_rows(self) -> Rows:
-        path = self.path.parent / self.record["rows"]
-        _check_equal(path, read_json(path / MANIFEST), self.record, ("tokens",))
-        return Rows(path)
-
-    def _check_format(self, record: Path) -> None:
-        if self.record.get("format") not in (FORMAT, ARCHIVE_FORMAT, LIVE_FORMAT):
-            raise StoreError(
-                "these activations are of another format",
-                where=record,
-                expected=f"{FORMAT}, {ARCHIVE_FORMAT} or {LIVE_FORMAT}",
-                got=self.record.get("format"),
-                remedy="Use the version of saeflow that wrote them, or make them anew.",
-            )
-
-    def _check_manifest(self, record: Path) -> None:
-        if record.name != MANIFEST:
-            manifest = read_json(self.path / MANIFEST)
-            _check_equal(self.path, manifest, self.record, {*manifest, *self.record} - {CHECKSUM})
 
     def _check_shape(self) -> None:
         got = (*self.activations.shape, self.activations.dtype, self.rows.length("token_id"))

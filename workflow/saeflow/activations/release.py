@@ -11,8 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from saeflow.activations.commits import COMMITS
-from saeflow.activations.layout import ARRAY
+from saeflow.activations.layout import ARRAY, COMMITS
 from saeflow.errors import DamagedError
 from saeflow.files import fsync_dir, read_json, write_json
 from saeflow.readers import try_lock_unread

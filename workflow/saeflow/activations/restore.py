@@ -10,8 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from saeflow.activations.archive import ORIGINAL
-from saeflow.activations.building import Building
+from saeflow.activations.archive import ORIGINAL, whole_or_absent
 from saeflow.activations.layout import ARRAY, Layout, read_layout, shard_name
 from saeflow.activations.reader import ARCHIVE_FORMAT, Store, open_store
 from saeflow.errors import DamagedError, StoreError
@@ -50,7 +49,7 @@ def restore(
     with locked(record):
         with locked(record.with_name(_ROWS)):
             _restore_rows(store, record.parent / original["rows"])
-        with Building(record.parent / original["bulk"]) as path, naming_full_disk(path):
+        with whole_or_absent(record.parent / original["bulk"]) as path, naming_full_disk(path):
             shutil.copytree(store.path / ORIGINAL, path, dirs_exist_ok=True)
             layout, _ = read_layout(path / ARRAY)
             for shard in range(layout.n_shards):
@@ -74,7 +73,7 @@ def _check_lossless(store: Store) -> None:
 def _restore_rows(store: Store, destination: Path) -> None:
     """Copy the row table, unless another hook's store brought it here."""
     if not destination.exists():
-        with Building(destination) as path:
+        with whole_or_absent(destination) as path:
             shutil.copytree(store.rows.path, path, dirs_exist_ok=True)
     _check(destination)
 

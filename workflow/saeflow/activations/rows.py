@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import xxhash
 import zarr
 
 from saeflow.errors import DamagedError
 from saeflow.files import naming_full_disk, sha256_text
 from saeflow.inventory import DISCARD, read_inventory
-from saeflow.tokens.columns import Columns
+from saeflow.tokens.columns import DTYPES
 from saeflow.tokens.store import TokenStore
 from saeflow.work import Work
 
 FORMAT = "saeflow-rows-1"
-COLUMNS = ("token_id", "document", "position", "document_position", "flags", "sequence_offsets")
 _BLOCK_BYTES = 1 << 20
 
 
@@ -45,7 +43,7 @@ def write_rows(work: Work, tokens: TokenStore) -> None:
     zarr.create_group(str(work.path), attributes={"format": FORMAT})
     known = {}
     for name, facts in read_inventory(tokens.path).items():
-        if name.partition("/")[0] not in COLUMNS:
+        if name.partition("/")[0] not in DTYPES:
             continue
         known[name] = _copy(tokens.path / name, work.path / name)
         if known[name] != facts["xxh3_128"]:
@@ -67,40 +65,3 @@ def _copy(source: Path, target: Path) -> str:
             digest.update(block)
             out.write(block)
     return digest.hexdigest()
-
-
-class Rows(Columns):
-    """The row table of a store; columns are loaded when first asked for, and stay.
-
-    Columns can be written ``rows["flags"]`` or ``rows.flags``.
-    """
-
-    @property
-    def token_id(self) -> np.ndarray:
-        """Token ids, (n_rows,) uint32."""
-        return self["token_id"]
-
-    @property
-    def document(self) -> np.ndarray:
-        """Number of each row's document in the dataset, (n_rows,) uint32."""
-        return self["document"]
-
-    @property
-    def position(self) -> np.ndarray:
-        """Index of each row's token in its sequence, (n_rows,) uint16."""
-        return self["position"]
-
-    @property
-    def document_position(self) -> np.ndarray:
-        """Index of each row's token among its document's tokens, (n_rows,) uint32."""
-        return self["document_position"]
-
-    @property
-    def flags(self) -> np.ndarray:
-        """Bits of `saeflow.tokens.flags`, (n_rows,) uint8."""
-        return self["flags"]
-
-    @property
-    def sequence_offsets(self) -> np.ndarray:
-        """First row of each sequence, and the end, (n_sequences + 1,) int64."""
-        return self["sequence_offsets"]

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import zarr
 
 from saeflow.activations.layout import Layout
 from saeflow.activations.values import TORCH, bits
@@ -118,6 +120,19 @@ class ShardSums:
             whole.x2 = whole.x2 + part.x2
             whole.norm += part.norm
         return whole
+
+    def describe(self, group: zarr.Group, layout: Layout) -> dict[str, Any]:
+        """Write mean and std (d,) float32 to a store's group; return what its record says."""
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            group.create_array(name, data=values.astype(np.float32), overwrite=True)
+        return {
+            "d_model": layout.d_model,
+            "n_rows": layout.n_rows,
+            "dtype": layout.dtype,
+            "n_included_rows": self.n,
+            "rms": self.rms,
+            "mean_norm": self.mean_norm,
+        }
 
     @property
     def mean(self) -> np.ndarray:

@@ -16,7 +16,7 @@ from saeflow.tokens.flags import excluded
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from saeflow.activations.rows import Rows
+    from saeflow.tokens.columns import TokenColumns
 
 _FLAG_NAMES = {"bos": flags.BOS, "eos": flags.EOS, "pad": flags.PAD, "special": flags.SPECIAL}
 
@@ -69,7 +69,7 @@ class RowTexts:
     Parameters
     ----------
     rows
-        The row table of a store (`Store.rows`), or the columns of a token store.
+        The row table of a store (`Store.rows`), or a token store.
     tokenizer
         The one that made the tokens; needed for `context` only.
 
@@ -78,7 +78,9 @@ class RowTexts:
     n_rows : int
     """
 
-    def __init__(self, rows: Rows, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+    def __init__(
+        self, rows: TokenColumns, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> None:
         self._rows, self._tokenizer = rows, tokenizer
         self.n_rows = rows.length("token_id")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from saeflow.errors import StoreError
+
 TORCH = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 _INTEGERS = {2: np.int16, 4: np.int32}
 
@@ -39,3 +41,15 @@ def bits(x: np.ndarray) -> torch.Tensor:
 def from_bits(x: torch.Tensor, dtype: str) -> torch.Tensor:
     """Return the float32 values of a tensor of bits (n, d)."""
     return x.view(TORCH[dtype]).float()
+
+
+def not_finite(dtype: str, where: str, expected: str | None) -> StoreError:
+    """Return the error to raise where a dtype cannot hold an activation."""
+    return StoreError(
+        f"an activation is not a finite {dtype}",
+        where=where,
+        expected=expected,
+        remedy="Set activations.dtype to bfloat16 (or float32)."
+        if dtype == "float16"
+        else "The model itself gives infinity or NaN on this text.",
+    )

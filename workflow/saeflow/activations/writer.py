@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import zarr
 
-from saeflow.activations.commits import COMMITS, commit_path
-from saeflow.activations.layout import ARRAY, Layout, shard_name
+from saeflow.activations.layout import ARRAY, COMMITS, Layout, commit_path, shard_name
 from saeflow.activations.metadata import FORMAT, write_metadata
 from saeflow.activations.shard import OpenShard
 from saeflow.activations.sums import ShardSums
+from saeflow.activations.values import not_finite
 from saeflow.errors import DamagedError, SaeflowError, StoreError
 from saeflow.files import naming_full_disk, read_json, write_json
 from saeflow.inventory import hash_file
@@ -147,12 +147,9 @@ class ShardWriter:
         self._pool.shutdown()
 
     def finalise(self) -> dict[str, Any]:
-        """Write the statistics and mark the store complete; every shard must be committed.
+        """Write the statistics and mark the store complete; return what the record says of them.
 
-        Returns
-        -------
-        dict
-            What the record says of the values: n_included_rows, rms, mean_norm and others.
+        Every shard must be committed.
         """
         if self.missing:
             raise StoreError(
@@ -164,18 +161,9 @@ class ShardWriter:
         sums = ShardSums.total(ShardSums.load(self._sums(s)) for s in range(self.layout.n_shards))
         with naming_full_disk(self.path):
             group = zarr.open_group(str(self.path), mode="r+", use_consolidated=False)
-            for name, values in (("mean", sums.mean), ("std", sums.std)):
-                group.create_array(name, data=values.astype(np.float32), overwrite=True)
+            facts = sums.describe(group, self.layout)
             group.update_attributes({"complete": True})
-        return {
-            "format": FORMAT,
-            "d_model": self.layout.d_model,
-            "n_rows": self.layout.n_rows,
-            "dtype": self.layout.dtype,
-            "n_included_rows": sums.n,
-            "rms": sums.rms,
-            "mean_norm": sums.mean_norm,
-        }
+        return {"format": FORMAT, **facts}
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -257,14 +245,11 @@ class ShardWriter:
             part = bits[i : i + step] & magnitude
             if part.max() >= exponents:
                 row, column = np.argwhere(part >= exponents)[0]
-                raise StoreError(
-                    f"an activation is not a finite {dtype}",
-                    where=f"{self.where}, shard {shard}, row {self._open.next_row + i + row},"
-                    f" dimension {column}",
-                    expected="absolute values up to 65504" if dtype == "float16" else None,
-                    remedy="Set activations.dtype to bfloat16 (or float32)."
-                    if dtype == "float16"
-                    else "The model itself gives infinity or NaN on this text.",
+                place = f"row {self._open.next_row + i + row}, dimension {column}"
+                raise not_finite(
+                    dtype,
+                    f"{self.where}, shard {shard}, {place}",
+                    "absolute values up to 65504" if dtype == "float16" else None,
                 )
 
 

@@ -32,7 +32,7 @@ def measure_contexts(tasks: Sequence[Task]) -> None:
 
     inputs = tasks[0].inputs
     tokens, tokenizer = open_tokens(inputs["tokens"]), load_tokenizer(inputs["tokenizer"])
-    texts = RowTexts(tokens.columns, tokenizer)
+    texts = RowTexts(tokens, tokenizer)
     for task in progress(tasks, desc="contexts", unit="SAEs"):
         with task.attempt():
             codes, settings = open_codes(task.inputs["codes"]), task.settings

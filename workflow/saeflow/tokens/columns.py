@@ -2,7 +2,7 @@
 
 Zarr reads a missing shard as zeros, so completeness is decided by the inventory (see
 `saeflow.inventory`), never by the arrays. Token stores and row tables are made of this. Read
-`Columns` first.
+`TokenColumns` first.
 """
 
 from __future__ import annotations
@@ -20,6 +20,16 @@ from saeflow.inventory import DISCARD, REPAIR, altered_files, read_inventory, wr
 
 _SHARD_VALUES = 1 << 22
 _CHUNK_VALUES = 1 << 16
+
+DTYPES = {
+    "token_id": "uint32",
+    "document": "uint32",
+    "position": "uint16",
+    "document_position": "uint32",
+    "flags": "uint8",
+    "sequence_offsets": "int64",
+}
+"""The columns of `TokenColumns`."""
 
 
 class ColumnWriter:
@@ -131,41 +141,23 @@ class Columns:
         return self._group[name].shape[0]
 
     def verify(self) -> int:
-        """Compare every file with the hash taken when it was written.
-
-        Returns
-        -------
-        int
-            Bytes read.
-
-        Raises
-        ------
-        DamagedError
-            If one differs.
-        """
-        total = 0
-
-        def count(n: int) -> None:
-            nonlocal total
-            total += n
-
-        for damage in altered_files(self.path, count):
+        """Compare every file with its hash when it was written: bytes read or a `DamagedError`."""
+        read: list[int] = []
+        for damage in altered_files(self.path, read.append):
             raise DamagedError(
                 "the file is not what was written",
                 where=damage.path,
                 got=damage.what,
                 remedy=DISCARD,
             )
-        return total
+        return sum(read)
 
     def _check_sizes(self, start: str) -> None:
         """Check the files whose relative path begins with ``start``."""
         for name, facts in self._files.items():
-            if not name.startswith(start):
-                continue
             file = self.path / name
             got = file.stat().st_size if file.is_file() else "no file"
-            if got != facts["bytes"]:
+            if name.startswith(start) and got != facts["bytes"]:
                 raise DamagedError(
                     "a file of the store is missing or has another size",
                     where=file,
@@ -173,3 +165,28 @@ class Columns:
                     got=got,
                     remedy=REPAIR,
                 )
+
+
+class TokenColumns(Columns):
+    """The columns of tokens that form sequences, ``columns["flags"]`` or ``columns.flags``.
+
+    Attributes
+    ----------
+    token_id : ndarray (n_tokens,) uint32
+    document : ndarray (n_tokens,) uint32
+        Number of each token's document in the dataset.
+    position : ndarray (n_tokens,) uint16
+        Index of each token in its sequence.
+    document_position : ndarray (n_tokens,) uint32
+        Index of each token among its document's tokens.
+    flags : ndarray (n_tokens,) uint8
+        Bits of `saeflow.tokens.flags`.
+    sequence_offsets : ndarray (n_sequences + 1,) int64
+        First token of each sequence, and the end.
+    """
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        """Return a whole column, as `Columns.__getitem__` does."""
+        if name in DTYPES:
+            return self[name]
+        raise AttributeError(name)

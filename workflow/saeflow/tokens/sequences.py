@@ -120,10 +120,9 @@ def sequences_of(store: TokenStore, split: str) -> Sequences:
     """Return the sequences of a split of a token store."""
     first, end = store.token_range(split)
     start, stop = store.sequence_range(split)
-    read = store.columns.read
     return Sequences(
-        token_ids=read("token_id", first, end),
-        documents=read("document", first, end),
-        special=excluded(read("flags", first, end)),
-        offsets=read("sequence_offsets", start, stop + 1) - first,
+        token_ids=store.read("token_id", first, end),
+        documents=store.read("document", first, end),
+        special=excluded(store.read("flags", first, end)),
+        offsets=store.read("sequence_offsets", start, stop + 1) - first,
     )

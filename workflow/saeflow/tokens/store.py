@@ -14,23 +14,14 @@ import numpy as np
 
 from saeflow.errors import DataError, StoreError
 from saeflow.files import read_json
-from saeflow.tokens.columns import Columns
+from saeflow.tokens.columns import TokenColumns
 from saeflow.work import bulk_of
 
 FORMAT = "saeflow-tokens-1"
-SPLITS = ("train", "validation", "test")
 _BLOCK_VALUES = 1 << 17
-DTYPES = {
-    "token_id": "uint32",
-    "document": "uint32",
-    "position": "uint16",
-    "document_position": "uint32",
-    "flags": "uint8",
-    "sequence_offsets": "int64",
-}
 
 
-class TokenStore:
+class TokenStore(TokenColumns):
     """The tokens of one packing of a dataset.
 
     Parameters
@@ -42,13 +33,11 @@ class TokenStore:
     ----------
     record : dict
         What it says.
-    columns : Columns
-        Reads a part of a column without loading all of it: ``columns.read(name, start, end)``.
     """
 
     def __init__(self, record: Path) -> None:
-        self.path = bulk_of(record)
         self.record: dict[str, Any] = read_json(record)
+        bulk = bulk_of(record)
         if self.record.get("format") != FORMAT:
             raise StoreError(
                 "this token store is of another format",
@@ -57,48 +46,18 @@ class TokenStore:
                 got=self.record.get("format"),
                 remedy="Use the version of saeflow that wrote it, or make it anew.",
             )
-        self.columns = Columns(self.path)
+        super().__init__(bulk)
         self._blocks: dict[str, tuple[int, np.ndarray]] = {}
 
     @property
     def n_tokens(self) -> int:
         """Number of tokens, of all splits."""
-        return self.columns.length("token_id")
+        return self.length("token_id")
 
     @property
     def n_sequences(self) -> int:
         """Number of sequences, of all splits."""
-        return self.columns.length("sequence_offsets") - 1
-
-    @property
-    def token_id(self) -> np.ndarray:
-        """Token ids, (n_tokens,) uint32."""
-        return self.columns["token_id"]
-
-    @property
-    def document(self) -> np.ndarray:
-        """Number of each token's document in the dataset, (n_tokens,) uint32."""
-        return self.columns["document"]
-
-    @property
-    def position(self) -> np.ndarray:
-        """Index of each token in its sequence, (n_tokens,) uint16."""
-        return self.columns["position"]
-
-    @property
-    def document_position(self) -> np.ndarray:
-        """Index of each token among its document's tokens, (n_tokens,) uint32."""
-        return self.columns["document_position"]
-
-    @property
-    def flags(self) -> np.ndarray:
-        """Bits of `saeflow.tokens.flags`, (n_tokens,) uint8."""
-        return self.columns["flags"]
-
-    @property
-    def sequence_offsets(self) -> np.ndarray:
-        """Where each sequence starts, and the end, (n_sequences + 1,) int64."""
-        return self.columns["sequence_offsets"]
+        return self.length("sequence_offsets") - 1
 
     def part(self, name: str, start: int, end: int) -> np.ndarray:
         """Return values ``start`` to ``end`` of a column, for reading it front to back.
@@ -108,7 +67,7 @@ class TokenStore:
         """
         first, values = self._blocks.get(name, (0, np.empty(0)))
         if not first <= start <= end <= first + len(values):
-            first, values = start, self.columns.read(name, start, max(end, start + _BLOCK_VALUES))
+            first, values = start, self.read(name, start, max(end, start + _BLOCK_VALUES))
             self._blocks[name] = first, values
         return values[start - first : end - first]
 
@@ -117,7 +76,7 @@ class TokenStore:
         if not 0 <= index < self.n_sequences:
             raise IndexError(f"sequence {index} of {self.n_sequences}")
         start, end = self.sequence_offsets[index : index + 2]
-        return self.columns.read("token_id", int(start), int(end))
+        return self.read("token_id", int(start), int(end))
 
     def sequences(self, split: str) -> Iterator[np.ndarray]:
         """Yield the token ids of each sequence of a split, (length,) uint32."""
@@ -132,10 +91,6 @@ class TokenStore:
     def token_range(self, split: str) -> tuple[int, int]:
         """Return the first token of a split and the one after its last."""
         return split_range(self.record, "token_ranges", split)
-
-    def verify(self) -> int:
-        """Re-hash the store; return the bytes read or raise a `DamagedError`."""
-        return self.columns.verify()
 
 
 def open_tokens(record: Path) -> TokenStore:

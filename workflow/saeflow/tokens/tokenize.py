@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from saeflow.datasets.split import SPLITS
 from saeflow.errors import ConfigError, DataError
 from saeflow.files import read_json
 from saeflow.logs import Progress
 from saeflow.models.load import load_tokenizer
-from saeflow.tokens.columns import Columns, ColumnWriter
+from saeflow.tokens.columns import DTYPES, Columns, ColumnWriter
 from saeflow.tokens.counts import Counts
 from saeflow.tokens.flags import EOS, flags_of
 from saeflow.tokens.packing import Document, Packed, check_bos, limited, one_per_sequence, pack
-from saeflow.tokens.store import DTYPES, FORMAT, SPLITS
+from saeflow.tokens.store import FORMAT
 from saeflow.work import bulk_of
 
 if TYPE_CHECKING:

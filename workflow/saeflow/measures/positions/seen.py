@@ -115,14 +115,14 @@ def why_unseen(
 
 def trained_share(sae: Mapping[str, Any], trained: TokenStore) -> float:
     """Return which share of the tokens of its documents an SAE was trained on, at most 1."""
-    flags = (trained.columns.read("flags", *block) for block in _blocks(trained))
+    flags = (trained.read("flags", *block) for block in _blocks(trained))
     n = sum(int((~excluded(part)).sum()) for part in flags)
     return min(1.0, sae["training"]["tokens"] / n)
 
 
 def _documents(trained: TokenStore) -> np.ndarray:
     """Return the documents of a store's training split, sorted."""
-    parts = (np.unique(trained.columns.read("document", *block)) for block in _blocks(trained))
+    parts = (np.unique(trained.read("document", *block)) for block in _blocks(trained))
     return np.unique(np.concatenate([np.empty(0, np.uint32), *parts]))
 
 
@@ -138,19 +138,19 @@ def _offsets(store: TokenStore) -> Iterator[np.ndarray]:
     first, end = store.sequence_range(TRAINED_SPLIT)
     for start in range(first, end, _BLOCK_SEQUENCES):
         stop = min(start + _BLOCK_SEQUENCES, end)
-        yield store.columns.read("sequence_offsets", start, stop + 1)
+        yield store.read("sequence_offsets", start, stop + 1)
 
 
 def _all_known(store: TokenStore, offsets: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     """Return of sequences whether all of their documents are among ``known``, (n,) bool."""
     if known is None:
         return np.ones(len(offsets) - 1, dtype=bool)
-    documents = store.columns.read("document", int(offsets[0]), int(offsets[-1]))
+    documents = store.read("document", int(offsets[0]), int(offsets[-1]))
     return np.logical_and.reduceat(np.isin(documents, known), offsets[:-1] - offsets[0])
 
 
 def _taken(store: TokenStore, name: str, rows: np.ndarray) -> np.ndarray:
     """Return a column's values at rising places."""
     if not len(rows):
-        return store.columns.read(name, 0, 0)
-    return store.columns.read(name, int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]
+        return store.read(name, 0, 0)
+    return store.read(name, int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]
