@@ -58,9 +58,8 @@ def test_nothing_reads_the_network_after_the_fetch(record, ids, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     model, tokenizer = load_model(record, "cpu"), load_tokenizer(record)
     assert tokenizer("w3 w60")["input_ids"] == [3, 60]
-    Tail(model, Hook("resid_post", 1)).logits(
-        torch.zeros(1, 2, 16), torch.zeros(1, 2, dtype=torch.long)
-    )
+    tail = Tail(model, Hook("resid_post", 1))
+    tail.head(tail.states(torch.zeros(1, 2, 16), torch.zeros(1, 2, dtype=torch.long)))
 
 
 def test_a_truncated_file_of_weights_is_an_error_that_names_the_remedy(record):

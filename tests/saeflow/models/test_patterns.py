@@ -7,11 +7,6 @@ from saeflow.models.patterns import FrozenPatterns
 from tiny_models import make_model
 
 
-@pytest.fixture(params=["gpt2", "gpt_neox", "llama"])
-def model(request):
-    return make_model(request.param)
-
-
 def shift(x):
     return x + torch.linspace(-1, 1, x.shape[-1])
 

@@ -14,23 +14,22 @@ from saeflow.models.tail import Tail
 from tiny_models import make_model, same
 
 
-def left_padded(ids):
-    """Return a mask for ids (3, 9) whose second text has four tokens of padding before it."""
-    mask = torch.ones_like(ids)
-    mask[1, :4] = 0
-    return mask
+def logits_of(tail, *arguments, **options):
+    return tail.head(tail.states(*arguments, **options))
 
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_the_tail_gives_the_whole_models_logits_bit_for_bit(any_model, ids, padded):
-    mask = left_padded(ids) if padded else None
+    mask = torch.ones_like(ids) if padded else None
+    if padded:
+        mask[1, :4] = 0
     hooks = available_hooks(any_model)
     with capture(any_model, hooks) as found:
         logits = any_model(ids, **forward_arguments(any_model, mask)).logits
     for hook in hooks:
         tail = Tail(any_model, hook)
         below = found[Hook("resid_pre", hook.block)] if tail.needs_resid_pre else None
-        assert torch.equal(tail.logits(found[hook], ids, mask, resid_pre=below), logits), hook
+        assert torch.equal(logits_of(tail, found[hook], ids, mask, resid_pre=below), logits), hook
 
 
 def test_the_tail_and_a_patched_model_agree_bit_for_bit_on_any_activations(any_model, ids):
@@ -41,7 +40,7 @@ def test_the_tail_and_a_patched_model_agree_bit_for_bit_on_any_activations(any_m
         tail = Tail(any_model, hook)
         below = Hook("resid_pre", hook.block)
         stream = run_until(any_model, ids, None, [below])[below]
-        got = tail.logits(noise, ids, resid_pre=stream if tail.needs_resid_pre else None)
+        got = logits_of(tail, noise, ids, resid_pre=stream if tail.needs_resid_pre else None)
         assert same(any_model, got, patched), hook
 
 
@@ -52,7 +51,7 @@ def test_the_tail_runs_only_the_blocks_after_its_hook(model, ids):
         block.register_forward_hook(lambda *_, index=index: ran.append(index))
         for index, block in enumerate(block_modules(model))
     ]
-    tail.logits(torch.randn(3, 9, 16), ids)
+    tail.states(torch.randn(3, 9, 16), ids)
     for handle in handles:
         handle.remove()
     assert ran == [2]
@@ -68,7 +67,7 @@ def test_the_tail_shares_the_models_weights_and_leaves_the_model_alone(model, id
 
 def test_a_tail_without_the_stream_it_needs_says_so(model, ids):
     with pytest.raises(ModelError, match="resid_pre.1"):
-        Tail(model, Hook("mlp_out", 1)).logits(torch.zeros(3, 9, 16), ids)
+        Tail(model, Hook("mlp_out", 1)).states(torch.zeros(3, 9, 16), ids)
 
 
 def test_a_model_that_reads_more_than_the_stream_is_refused():
@@ -93,5 +92,5 @@ def test_a_model_that_reads_more_than_the_stream_is_refused():
 
 def test_gradients_flow_through_the_tail(model, ids):
     x = torch.randn(3, 9, 16, requires_grad=True)
-    Tail(model, Hook("resid_post", 0)).logits(x, ids).square().sum().backward()
+    logits_of(Tail(model, Hook("resid_post", 0)), x, ids).square().sum().backward()
     assert x.grad.abs().sum() > 0

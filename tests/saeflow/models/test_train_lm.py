@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from killed_writers import counting, die
 from saeflow.errors import ModelError
 from saeflow.files import hash_tree, read_json
 from saeflow.interrupt import Interrupted
 from saeflow.models.load import load_directory
-from saeflow.models.train_lm import train_lm
-from saeflow.models.training_state import STATE
+from saeflow.models.train_lm import STATE, TrainingState, build_neox, train_lm
+from saeflow.models.training_plan import TrainingPlan
 from saeflow.tokenizers import tokenizer_from_directory, vocabulary_sha256
 from saeflow.work import bulk_of, hold
 from tiny_world import make_world
@@ -166,3 +167,75 @@ def test_tokens_of_another_tokenizer_are_refused(inputs, tmp_path):
 def test_a_diverging_training_stops_with_a_remedy(inputs, tmp_path):
     with pytest.raises(ModelError, match="learning_rate"):
         train(tmp_path, inputs, SETTINGS | {"initializer_range": 1e30})
+
+
+def build(**changes):
+    settings = {"n_layers": 2, "d_model": 16, "n_heads": 2, "tokens": 2048} | changes
+    plan = TrainingPlan(**settings)
+    return build_neox(plan, vocab_size=50, context_length=24, bos_id=3, eos_id=4)
+
+
+def test_the_config_is_what_was_asked_for():
+    config = build().config
+    assert (config.num_hidden_layers, config.hidden_size, config.intermediate_size) == (2, 16, 64)
+    assert (config.vocab_size, config.max_position_embeddings) == (50, 24)
+    assert (config.bos_token_id, config.eos_token_id) == (3, 4)
+
+
+def test_the_seed_alone_decides_the_weights_and_the_global_generator_is_left_alone():
+    weights = []
+    for state, seed in enumerate((0, 0, 1)):
+        torch.manual_seed(state)
+        expected = torch.rand(1)
+        torch.manual_seed(state)
+        weights.append(build(seed=seed).get_input_embeddings().weight)
+        assert torch.equal(torch.rand(1), expected)
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_spread_of_initial_weights_is_the_one_asked_for():
+    spread = build(initializer_range=0.2, d_model=64).get_input_embeddings().weight.std().item()
+    assert spread == pytest.approx(0.2, rel=0.05)
+
+
+def test_distant_order_matters_so_positions_are_rotated():
+    model = build(initializer_range=0.3).eval()
+    first, second = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[6, 5, 7, 8]])
+    with torch.no_grad():
+        a, b = (model(input_ids=ids).logits[0, -1] for ids in (first, second))
+    assert (a - b).abs().max() > 1e-4
+
+
+def make_state():
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2)
+    return TrainingState(model, torch.optim.AdamW(model.parameters(), lr=0.1), step=-5)
+
+
+def take_step(state):
+    state.model(torch.rand(4, 3)).square().sum().backward()
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    state.step += 1
+
+
+def test_going_on_from_a_saved_state_gives_the_same_bits(tmp_path):
+    whole = make_state()
+    for _ in range(6):
+        take_step(whole)
+    half = make_state()
+    assert not half.load(tmp_path)
+    assert half.step == -5
+    for _ in range(3):
+        take_step(half)
+    half.log, half.pending = [(-4, 1.5, 0.1)], [0.25]
+    half.save(tmp_path)
+    resumed = make_state()
+    torch.manual_seed(99)
+    assert resumed.load(tmp_path)
+    assert (resumed.step, resumed.log, resumed.pending) == (-2, [(-4, 1.5, 0.1)], [0.25])
+    for _ in range(3):
+        take_step(resumed)
+    assert torch.equal(resumed.model.weight, whole.model.weight)
+    assert torch.equal(resumed.model.bias, whole.model.bias)

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from saeflow.errors import SaeflowError
-from saeflow.files import read_json
+from saeflow.files import read_object
 from saeflow.hooks import PARALLEL_SITES, SITES, Hook
 from saeflow.inventory import MANIFEST
 
@@ -28,15 +27,8 @@ _MAX_POSITIONS += ("model_max_length", "context_length")
 _COUNT_FROM_PADDING = ("camembert", "data2vec-text", "roberta", "roberta-prelayernorm")
 _COUNT_FROM_PADDING += ("xlm-roberta", "xlm-roberta-xl", "xmod")
 # Attention and MLP read the same stream: always, or as the key says (and without it by default).
-_ALWAYS_PARALLEL = (
-    "codegen",
-    "cohere",
-    "cohere2",
-    "cohere2_moe",
-    "cohere_compass_text",
-    "gptj",
-    "phi",
-)
+_ALWAYS_PARALLEL = ("codegen", "gptj", "phi")
+_ALWAYS_PARALLEL += ("cohere", "cohere2", "cohere2_moe", "cohere_compass_text")
 _PARALLEL_KEYS = {
     "falcon": ("parallel_attn", True),
     "gpt_neox": ("use_parallel_residual", True),
@@ -101,8 +93,8 @@ def read_facts(directory: Path) -> ModelFacts | None:
 
     Of a copy that saeflow fetched, that is what the fetch found.
     """
-    config, tried = (_read(Path(directory) / name) for name in ("config.json", MANIFEST))
-    return record_facts(tried or {}, config_facts(config)) if config else None
+    config, tried = (read_object(Path(directory) / name) for name in ("config.json", MANIFEST))
+    return record_facts(tried, config_facts(config)) if config else None
 
 
 def record_facts(record: Mapping[str, Any], facts: ModelFacts) -> ModelFacts:
@@ -117,14 +109,6 @@ def record_facts(record: Mapping[str, Any], facts: ModelFacts) -> ModelFacts:
         blocks=record["sites"],
         reasons=record["not_offered"],
     )
-
-
-def _read(file: Path) -> Mapping[str, Any] | None:
-    try:
-        content = read_json(file)
-    except (SaeflowError, OSError):
-        return None
-    return content if isinstance(content, Mapping) else None
 
 
 def config_facts(config: Mapping[str, Any]) -> ModelFacts:

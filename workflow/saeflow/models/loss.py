@@ -7,7 +7,7 @@ memory. Means, perplexities and their intervals are formed elsewhere, from sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -128,32 +128,16 @@ def token_losses(
     Tensor (batch, seq) float32, nats
         NaN where not scored, so that a forgotten mask does not go unseen.
     """
-    before, targets = _pairs(states, scored), input_ids[scored]
-    losses = [cross_entropy(head(before[rows]), targets[rows]) for rows in _chunks(head, before)]
-    return _spread(losses, scored)
-
-
-def _pairs(states: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
-    """Return the states (n, d_model) from which the scored tokens are predicted."""
     if scored[:, 0].any():
         raise SaeflowError(
             "the first token of a sequence is marked as scored, but nothing predicts it",
             got=f"{int(scored[:, 0].sum())} of {len(scored)} sequences",
             remedy="Make the mask with scored_tokens.",
         )
-    return states[:, :-1][scored[:, 1:]]
-
-
-def _chunks(head: _Head, states: torch.Tensor) -> Iterator[slice]:
-    if not len(states):
-        return
-    n_rows = max(1, CHUNK_LOGITS // head(states[:1]).shape[-1])
-    for start in range(0, len(states), n_rows):
-        yield slice(start, start + n_rows)
-
-
-def _spread(values: list[torch.Tensor], scored: torch.Tensor) -> torch.Tensor:
-    spread = torch.full(scored.shape, torch.nan, device=scored.device)
-    if values:
-        spread[scored] = torch.cat(values)
-    return spread
+    before, targets = states[:, :-1][scored[:, 1:]], input_ids[scored]
+    losses = torch.full(scored.shape, torch.nan, device=scored.device)
+    if len(before):
+        n_rows = max(1, CHUNK_LOGITS // head(before[:1]).shape[-1])
+        parts = zip(before.split(n_rows), targets.split(n_rows), strict=True)
+        losses[scored] = torch.cat([cross_entropy(head(x), ids) for x, ids in parts])
+    return losses

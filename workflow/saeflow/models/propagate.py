@@ -75,7 +75,11 @@ class Propagation:
         self._end = PatchedModel(model, end)
         self.head = self._end.head
         self._held = self._sites_held()
-        self._patterns = self._find_patterns()
+        self._patterns: FrozenPatterns | None = None
+        try:
+            self._patterns = FrozenPatterns(model)
+        except ModelError as error:
+            logger.warning("No %s: %s", PATTERNS, error)
         kept = (name for name in FREEZING if name in self._held or name == PATTERNS)
         self.freezing = tuple(name for name in kept if name != PATTERNS or self._patterns)
         below = (Hook("resid_pre", hook.block) for hook in self._patched)
@@ -134,15 +138,11 @@ class Propagation:
             with self._patterns.freeze():
                 return self._run(hook, x, clean)
         later = (other for other in self._held[name] if hook < other)
-        held = {other: _giving(clean.at[other]) for other in later}
+        held = {other: lambda _, at=clean.at[other]: at for other in later}
         return self._run(hook, x, clean, held)
 
     def chain(
-        self,
-        hook: Hook,
-        x: torch.Tensor,
-        clean: Clean,
-        others: Mapping[Hook, _Function],
+        self, hook: Hook, x: torch.Tensor, clean: Clean, others: Mapping[Hook, _Function]
     ) -> torch.Tensor:
         """Return final states with ``x`` at the hook, and at later ones a function of what comes.
 
@@ -167,19 +167,8 @@ class Propagation:
                 found[name] = [Hook(site, block) for block in range(len(sites))]
         return found
 
-    def _find_patterns(self) -> FrozenPatterns | None:
-        try:
-            return FrozenPatterns(self._model)
-        except ModelError as error:
-            logger.warning("No %s: %s", PATTERNS, error)
-            return None
-
 
 def _pass(clean: Clean, hook: Hook) -> CleanPass:
     """Return what a `PatchedModel` wants of the clean pass; the end's tail needs no block."""
     x, below = clean.at[hook], Hook("resid_pre", hook.block)
     return CleanPass(clean.states, x, clean.at.get(below, x), x)
-
-
-def _giving(value: torch.Tensor) -> _Function:
-    return lambda _: value

@@ -1,13 +1,15 @@
-"""What a model's record says: read from a Hugging Face directory, whoever wrote it."""
+"""What a model's record says, and which of its files count, whoever wrote its directory."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from saeflow.errors import ModelError, first_line
+from saeflow.errors import ConfigError, ModelError, first_line
 from saeflow.files import AGAIN, canonical_json, read_json, sha256_file, sha256_text
 from saeflow.models.facts import config_facts
+from saeflow.tokenizers import TOKENIZER_FILES
 
 # The names that transformers reads, in its order of preference: a whole, or parts and their index.
 # Others beside them ("model.fp16.safetensors", "consolidated.safetensors") are not looked at.
@@ -15,6 +17,7 @@ WEIGHT_PATTERNS = (
     ("model.safetensors", "model-*-of-*.safetensors"),
     ("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
 )
+_OTHER_FILES = ("config.json", "generation_config.json", *TOKENIZER_FILES, "LICENSE*")
 
 
 def has_weights(directory: Path) -> bool:
@@ -59,6 +62,49 @@ def _check_index(directory: Path, files: list[Path]) -> None:
                 got=f"no {', '.join(missing)}",
                 remedy="Fetch or copy the model again.",
             )
+
+
+def model_files(directory: Path, *, trust_remote_code: bool = False) -> list[Path]:
+    """Return the files to copy of a Hugging Face directory, by name.
+
+    Parameters
+    ----------
+    directory
+        With config.json and weights: those of one format count, with their index. What a
+        training, a download or a system leaves beside them does not.
+    trust_remote_code
+        Whether code counts.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        If it is no directory, or has no weights or not all of them.
+    """
+    if not directory.is_dir():
+        raise ConfigError(
+            "a model's path must be a directory",
+            where=directory,
+            expected="a directory with config.json and weights",
+            got="a file" if directory.exists() else "nothing",
+        )
+    first = weight_files(directory)[0]
+    weights = next(p for p in WEIGHT_PATTERNS if first in _weights(directory, p))
+    patterns = *patterns_beside_weights(trust_remote_code), *with_index(weights)
+    return sorted(
+        file
+        for file in directory.iterdir()
+        if file.is_file() and any(fnmatch(file.name, pattern) for pattern in patterns)
+    )
+
+
+def patterns_beside_weights(trust_remote_code: bool) -> tuple[str, ...]:
+    """Return the patterns of the files beside the weights."""
+    return (*_OTHER_FILES, *(("*.py",) if trust_remote_code else ()))
+
+
+def with_index(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the patterns of the files of one of `WEIGHT_PATTERNS`, and of their index."""
+    return (*patterns, f"{patterns[0]}.index.json")
 
 
 def weights_sha256(directory: Path) -> str:

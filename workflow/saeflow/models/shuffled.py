@@ -18,9 +18,8 @@ import torch
 from torch import nn
 
 from saeflow.files import read_json
-from saeflow.models.files import model_files
 from saeflow.models.load import load_directory
-from saeflow.models.record import describe_model, weight_files
+from saeflow.models.record import describe_model, model_files, weight_files
 from saeflow.work import Work, bulk_of
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -128,10 +128,8 @@ class _Record:
                 self._note(self._ins, path, module, get_input(args, kwargs))
 
         def note_output(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
-            try:
+            with suppress(ModelError):  # a module that returns no tensor is no site
                 self._note(self._outs, path, module, get_output(output))
-            except ModelError:
-                pass  # a module that returns no tensor is no site
 
         handles = (
             module.register_forward_pre_hook(note_input, with_kwargs=True),
@@ -173,17 +171,13 @@ def _parts(
 ) -> tuple[dict[str, _Seen], float]:
     """Return the parts of a block by site, as many as can be found, and their factor."""
     tried: list[tuple[dict[str, _Seen], float]] = [({}, 1.0)]
-    for factor in _factors(block):
+    # What a block may multiply its parts by before adding them: a number that it has.
+    own = (v for v in vars(block).values() if isinstance(v, float) and v not in (0, 1))
+    for factor in (1.0, *own):
         tried += [(one, factor) for one in _sequential(before, after, ins, outs, factor)]
         tried.append((_parallel(before, after, outs, factor), factor))
     tried.append((_single(before, after, outs), 1.0))
     return max(tried, key=lambda one: len(one[0]))
-
-
-def _factors(block: nn.Module) -> Iterator[float]:
-    """Yield what a block may multiply its parts by before adding them: a number that it has."""
-    yield 1.0
-    yield from (v for v in vars(block).values() if isinstance(v, float) and v not in (0, 1))
 
 
 def _sequential(
@@ -203,7 +197,8 @@ def _sequential(
         }
         parts = {site: part for site, part in found.items() if part is not None}
         if len(parts) == 1:  # of what a block has twice (LongCat), one is not the whole
-            parts = {s: p for s, p in parts.items() if _kind(outs).count(type(p.module)) == 1}
+            kinds = [type(one.module) for one in outs]
+            parts = {s: p for s, p in parts.items() if kinds.count(type(p.module)) == 1}
         if parts:
             yield parts | {"resid_mid": middle}
 
@@ -235,10 +230,6 @@ def _added(
     """Return the outermost module whose output is what leads from one tensor to another."""
     found = (one for one in outs if _is_sum(end, start, factor * one.value))
     return min(found, key=lambda seen: seen.depth, default=None)
-
-
-def _kind(seen: list[_Seen]) -> list[type]:
-    return [type(one.module) for one in seen]
 
 
 def _is_sum(total: torch.Tensor, *parts: torch.Tensor) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -113,19 +114,7 @@ def run_until(
 ) -> dict[Hook, Any]:
     """Return the activations at ``hooks``, computing no block after the last one needed.
 
-    Parameters
-    ----------
-    input_ids : Tensor (batch, seq) int64
-    attention_mask : Tensor (batch, seq) or None
-    hooks
-        Any hooks of the model.
-    take
-        Called with each hook and its value at once; what it returns stands in the result.
-
-    Returns
-    -------
-    dict
-        hook -> Tensor (batch, seq, d).
+    Parameters and result are those of `final_states` and of `saeflow.models.hooks.capture`.
     """
     check_hooks(model, hooks)
     last = block_modules(model)[max(hook.block for hook in hooks)]
@@ -136,9 +125,8 @@ def run_until(
     with capture(model, hooks, take) as found:
         handle = last.register_forward_hook(stop)
         try:
-            run_trunk(trunk_of(model), input_ids, attention_mask)
-        except _Reached:
-            pass
+            with suppress(_Reached):
+                run_trunk(trunk_of(model), input_ids, attention_mask)
         finally:
             handle.remove()
     return found

@@ -30,8 +30,10 @@ class Tail:
     Attributes
     ----------
     needs_resid_pre : bool
-        Whether `states` and `logits` want the block's input too: ``attn_out`` and ``mlp_out``
-        are added to the stream, so the stream itself must come from somewhere.
+        Whether `states` wants the block's input too: ``attn_out`` and ``mlp_out`` are added to the
+        stream, so the stream itself must come from somewhere.
+    head : Head
+        Final states -> logits.
     """
 
     def __init__(self, model: nn.Module, hook: Hook) -> None:
@@ -89,22 +91,8 @@ class Tail:
         with replace(self._model, self.hook, lambda _: x):
             return self._run(stream, input_ids, attention_mask)
 
-    def logits(
-        self,
-        x: torch.Tensor,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        *,
-        resid_pre: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Return the logits (batch, seq, vocab_size); arguments as for `states`."""
-        return self.head(self.states(x, input_ids, attention_mask, resid_pre=resid_pre))
-
     def _run(
-        self,
-        stream: torch.Tensor,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None,
+        self, stream: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor | None
     ) -> torch.Tensor:
         """Run the blocks from the hook on; what the model computes before is dropped."""
         if self._entry is None:

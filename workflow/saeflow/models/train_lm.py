@@ -1,22 +1,25 @@
 """Train a small language model from a token store, resumable at any step.
 
-Read `train_lm` first. Model: `neox`; batches: `batches`; schedule: `training_plan`.
+Read `train_lm` first. Batches: `batches`; schedule: `training_plan`.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import shutil
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-from transformers import PreTrainedModel
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
 
 from saeflow import device as devices
 from saeflow.errors import DataError, ModelError
@@ -24,17 +27,15 @@ from saeflow.files import read_json, write_atomic
 from saeflow.interrupt import interruptible
 from saeflow.logs import Progress
 from saeflow.models.batches import IGNORED, Sequences, induction_batch, text_batch
-from saeflow.models.neox import build_neox
 from saeflow.models.record import describe_model
 from saeflow.models.training_plan import TrainingPlan, training_plan
-from saeflow.models.training_state import TrainingState
 from saeflow.tokenizers import TOKENIZER_FILES
 from saeflow.tokens.store import open_tokens
 from saeflow.work import Work, bulk_of
 
 logger = logging.getLogger(__name__)
 
-LOG = "log.csv"
+LOG, STATE = "log.csv", "state.pt"
 _LOG_EVERY_STEPS = 10
 _BETAS = (0.9, 0.95)
 _GRADIENT_NORM_MAX = 1.0
@@ -81,6 +82,93 @@ def train_lm(
     name, vocabulary = work.output.parent.name, tokenizer["vocabulary_sha256"]
     facts = describe_model(work.path, name=name, tokenizer=vocabulary)
     work.finish(facts | {"checkpoints": list(plan.checkpoint_steps())})
+
+
+def build_neox(
+    plan: TrainingPlan, *, vocab_size: int, context_length: int, bos_id: int, eos_id: int
+) -> GPTNeoXForCausalLM:
+    """Return a randomly initialised model; the seed decides its weights.
+
+    Notes
+    -----
+    Tied embeddings and rotation of all head dimensions: both make copying from the context much
+    easier to learn for a model this small than Pythia's untied, quarter-rotary form.
+    """
+    config = GPTNeoXConfig(
+        vocab_size=vocab_size,
+        hidden_size=plan.d_model,
+        num_hidden_layers=plan.n_layers,
+        num_attention_heads=plan.n_heads,
+        intermediate_size=4 * plan.d_model,
+        max_position_embeddings=context_length,
+        initializer_range=plan.initializer_range,
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": 10_000.0,
+            "partial_rotary_factor": 1.0,
+        },
+        tie_word_embeddings=True,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        use_cache=False,
+        bos_token_id=bos_id,
+        eos_token_id=eos_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        return GPTNeoXForCausalLM(config)
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands: what a killed one needs to go on as if nothing had happened.
+
+    Attributes
+    ----------
+    model, optimizer
+        With their weights and moments.
+    step : int
+        The next step; negative during the induction steps. Batches and learning rates are
+        functions of it, so it is also the position in the data.
+    log : list of (int, float, float)
+        Step, mean loss (nats) since the entry before, learning rate.
+    pending : list of float
+        Losses of the steps since the last entry of the log.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    step: int
+    log: list[tuple[int, float, float]] = field(default_factory=list)
+    pending: list[float] = field(default_factory=list)
+
+    def save(self, directory: Path) -> None:
+        """Write the state to ``directory``, one atomic file that replaces an earlier one."""
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "log": self.log,
+                "pending": self.pending,
+                "rng": torch.get_rng_state(),
+            },
+            buffer,
+        )
+        write_atomic(directory / STATE, buffer.getvalue())
+
+    def load(self, directory: Path) -> bool:
+        """Read the state from ``directory`` and return whether there was one."""
+        if not (directory / STATE).is_file():
+            return False
+        saved = torch.load(directory / STATE, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step, self.pending = saved["step"], saved["pending"]
+        self.log = [tuple(entry) for entry in saved["log"]]
+        torch.set_rng_state(saved["rng"])
+        return True
 
 
 class _Trainer:
@@ -135,10 +223,7 @@ class _Trainer:
     def _sweep(self) -> None:
         """Remove what a run that was killed left half-written."""
         for left in (*self.directory.glob("*.partial"), *self.directory.glob(".*.tmp")):
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def _step(self) -> None:
         """Take one step and record its loss."""
@@ -198,7 +283,7 @@ class _Trainer:
         lines = ["step,loss,learning_rate"]
         lines += [f"{step},{loss!r},{rate!r}" for step, loss, rate in self.state.log]
         write_atomic(self.directory / LOG, ("\n".join(lines) + "\n").encode())
-        TrainingState.remove(self.directory)
+        (self.directory / STATE).unlink(missing_ok=True)
 
 
 def _optimizer(model: PreTrainedModel, plan: TrainingPlan) -> torch.optim.AdamW:

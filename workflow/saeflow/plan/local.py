@@ -20,7 +20,7 @@ from saeflow.datasets.files import find_files
 from saeflow.errors import ConfigError, DiskFullError, SaeflowError, StaleError
 from saeflow.files import canonical_json, sha256_file, sha256_text, write_json
 from saeflow.labelled.files import dataset_files
-from saeflow.models.files import model_files
+from saeflow.models.record import model_files
 from saeflow.sae.saved.files import files_read
 
 CACHE = Path(paths.CACHE) / "local-hashes.json"

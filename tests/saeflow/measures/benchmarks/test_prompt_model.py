@@ -7,7 +7,7 @@ import torch
 from saeflow.errors import DataError, ModelError
 from saeflow.measures.benchmarks.prompt_model import PromptModel
 from saeflow.models.load import load_tokenizer
-from saeflow.models.neox import build_neox
+from saeflow.models.train_lm import build_neox
 from saeflow.models.training_plan import TrainingPlan
 from tiny_world import make_world
 

@@ -115,7 +115,8 @@ def logit_effects(model: nn.Module, stream: torch.Tensor, rows: torch.Tensor) ->
     step = torch.where(length > 0, rows / scale, torch.zeros_like(rows))
 
     def logits(x: torch.Tensor) -> torch.Tensor:
-        return tail.logits(x[:, None], torch.zeros_like(x[:, :1], dtype=torch.long))[:, 0].float()
+        states = tail.states(x[:, None], torch.zeros_like(x[:, :1], dtype=torch.long))
+        return tail.head(states)[:, 0].float()
 
     change = (logits(stream + step) - logits(stream - step)) / 2 * scale
     return change - change.mean(1, keepdim=True)
