@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from saeflow.activations.excerpts import (
-    at_position,
     batches_in_order,
     blocks,
     documents,
@@ -46,7 +45,6 @@ def test_spans_are_where_the_sequences_and_documents_lie(store, spans):
     found = spans(store, "test")
     assert found.ids.tolist() == [5, 6, 7]
     assert found.starts.tolist() == [28, 32, 41] and found.ends.tolist() == [32, 41, 43]
-    assert found.lengths.tolist() == [4, 9, 2]
     assert [len(column) for column in spans(store, "validation")] == [0, 0, 0]
 
 
@@ -99,13 +97,3 @@ def test_blocks_hold_whole_sequences(store, n_rows, expected):
     assert [(s.starts[0], s.ends[-1]) for s, _ in found] == expected
     assert [numbers(x) for _, x in found] == [[*range(a, b)] for a, b in expected]
     assert sum((s.ids.tolist() for s, _ in found), []) == [0, 1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(
-    ("position", "expected"),
-    [(0, [28, 32, 41]), (1, [29, 33, 42]), (3, [31, 35]), (8, [40]), (9, [])],
-)
-def test_a_position_is_taken_of_every_sequence_that_has_it(store, position, expected):
-    rows, x = at_position(store, sequences(store, "test"), position)
-    assert rows.tolist() == numbers(x) == expected
-    assert x.shape == (len(expected), D) and x.dtype == torch.float32

@@ -85,15 +85,7 @@ class Activations:
         return self._slow.read(where)
 
     def read_into(self, start: int, out: np.ndarray) -> None:
-        """Fill a buffer with consecutive rows, as they are stored, without a detour.
-
-        Parameters
-        ----------
-        start
-            The first row.
-        out : (n, d_model)
-            In the dtype that `raw` gives (bfloat16 as uint16); contiguous is fastest.
-        """
+        """Fill ``out`` (n, d_model), of the dtype that `raw` gives, with rows from ``start`` on."""
         if not 0 <= start <= start + len(out) <= len(self):
             raise IndexError(f"rows {start} to {start + len(out)} of {len(self)}")
         np.copyto(out, self.raw(slice(start, start + len(out))), casting="no")
@@ -123,10 +115,8 @@ class Activations:
 
     def _shard(self, row: int) -> str:
         """Name the file that a row lies in, where it lies in one."""
-        layout = None if self._path is None else read_layout(self._path)[0]
-        return (
-            "" if layout is None else f", shard {self._path / shard_name(row // layout.shard_rows)}"
-        )
+        layout = self._path and read_layout(self._path)[0]
+        return f", shard {self._path / shard_name(row // layout.shard_rows)}" if layout else ""
 
     def populate(self, start: int, end: int) -> None:
         """Bring rows into memory ahead of their use; does nothing where they are not mapped."""
@@ -148,17 +138,9 @@ class Activations:
 
 
 def open_array(store: Path) -> Activations:
-    """Open the activations of a store.
+    """Open the activations of a store's directory.
 
-    Parameters
-    ----------
-    store
-        Directory of the Zarr group.
-
-    Raises
-    ------
-    DamagedError
-        If a shard is missing, too short or has a damaged index.
+    A shard that is missing, too short or has a damaged index is a `DamagedError`.
     """
     path = store / ARRAY
     layout, reason = read_layout(path)
@@ -186,9 +168,8 @@ def _slow(path: Path, reason: str) -> Activations:
 def _check_shard(path: Path, layout: Layout, shard: int) -> bool:
     """Check a shard's size and index; return whether its chunks lie in order."""
     file = path / shard_name(shard)
-    expected, size = layout.file_bytes(shard), -1
-    if file.is_file():
-        size = file.stat().st_size
+    expected = layout.file_bytes(shard)
+    size = file.stat().st_size if file.is_file() else -1
     if size != expected:
         raise DamagedError(
             "a shard is missing or has another size",

@@ -36,14 +36,8 @@ SAMPLE_TOKENS = 1 << 16
 def describe(wanted: Mapping[Hook, Task], source: Source, rows: str) -> None:
     """Finish the tasks of live hooks; one with a value that does not fit its dtype fails.
 
-    Parameters
-    ----------
-    wanted
-        For each hook its task, as in `saeflow.activations.harvest.harvest`.
-    source
-        The model and its tokens.
-    rows
-        Name of the row table's directory, beside the works.
+    ``wanted`` has a task for each hook, as in `saeflow.activations.harvest.harvest`; ``rows`` is
+    the name of the row table's directory, beside the works.
     """
     tokens = source.tokens
     layouts = {hook: source.layout(task.settings) for hook, task in wanted.items()}

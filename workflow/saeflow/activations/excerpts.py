@@ -1,4 +1,4 @@
-"""Rows of a store in order, for measures: all of a split, whole documents or sequences, positions.
+"""Rows of a store in order, for measures: all of a split, or whole documents or sequences.
 
 Each reader gives NumPy or float32 rows of a `Store`, mapped, archived or live alike. Read
 `batches_in_order`, then `Spans`.
@@ -32,25 +32,14 @@ class Spans(NamedTuple):
     starts: np.ndarray
     ends: np.ndarray
 
-    @property
-    def lengths(self) -> np.ndarray:
-        """Rows of each, (n,) int64."""
-        return self.ends - self.starts
-
-    def part(self, first: int, end: int) -> Spans:
-        """Return the spans ``first`` to ``end``."""
-        return Spans(*(column[first:end] for column in self))
-
 
 def part_range(store: Store, split: str, part: str | None = None) -> tuple[int, int]:
     """Return the first row of a part of a split and the one after its last.
 
     Parameters
     ----------
-    store
-        Where the rows are.
-    split
-        train, validation or test.
+    store, split
+        Where the rows are; train, validation or test.
     part
         "i/n" for the i-th of n; None for all of the split. Consecutive documents are a part, whole
         ones, and the parts have as many rows that are not excluded, give or take a document: each
@@ -97,23 +86,9 @@ def ordinary_rows(store: Store, split: str, part: str | None = None) -> np.ndarr
 def batches_in_order(
     store: Store, split: str, n_rows: int, part: str | None = None
 ) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Yield the rows of a split in order, excluded ones as well.
+    """Yield which rows of a split in order, excluded ones as well, and their values.
 
-    Parameters
-    ----------
-    store
-        Where the rows are.
-    split
-        train, validation or test.
-    n_rows
-        Rows at a time.
-    part
-        As in `part_range`.
-
-    Yields
-    ------
-    tuple
-        Which rows of the store, and their values (n, d_model) float32.
+    Slices of ``n_rows`` rows of the store, and (n, d_model) float32; ``part``: as in `part_range`.
     """
     first, end = part_range(store, split, part)
     for start in range(first, end, n_rows):
@@ -141,7 +116,7 @@ def documents(store: Store, split: str) -> Spans:
 
 
 def blocks(store: Store, spans: Spans, n_rows: int) -> Iterator[tuple[Spans, torch.Tensor]]:
-    """Yield consecutive spans, whole ones only, with their rows.
+    """Yield consecutive spans, whole ones only, with their values.
 
     Parameters
     ----------
@@ -150,38 +125,13 @@ def blocks(store: Store, spans: Spans, n_rows: int) -> Iterator[tuple[Spans, tor
     spans
         From `sequences` or `documents`; each begins where the one before it ends.
     n_rows
-        Rows at a time; more only where one span alone has more.
-
-    Yields
-    ------
-    tuple
-        The spans, and their values (n, d_model) float32 from the first span's first row on.
+        Rows at a time; more only where one span alone has more. Values are (n, d_model) float32
+        from the first span's first row on.
     """
     first = 0
     while first < len(spans.ids):
         limit = spans.starts[first] + n_rows
         end = max(first + 1, int(np.searchsorted(spans.ends, limit, side="right")))
-        some = spans.part(first, end)
+        some = Spans(*(column[first:end] for column in spans))
         yield some, store.activations.tensor(slice(int(some.starts[0]), int(some.ends[-1])))
         first = end
-
-
-def at_position(store: Store, spans: Spans, position: int) -> tuple[np.ndarray, torch.Tensor]:
-    """Return the row at a position of each span that is long enough.
-
-    Parameters
-    ----------
-    store
-        Where the rows are.
-    spans
-        From `sequences` or `documents`.
-    position
-        Counted from a span's first row.
-
-    Returns
-    -------
-    tuple
-        Rows of the store, rising, (n,) int64, and their values (n, d_model) float32.
-    """
-    rows = spans.starts[spans.lengths > position] + position
-    return rows, store.activations.tensor(torch.from_numpy(rows))

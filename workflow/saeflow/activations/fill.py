@@ -41,6 +41,8 @@ def fill(
 ) -> None:
     """Compute and write every missing shard of some hooks.
 
+    At most three windows are in memory at a time: one that is computed and two that are written.
+
     Parameters
     ----------
     writers
@@ -48,16 +50,10 @@ def fill(
     tasks
         Of the hooks, in one ``batch_tokens``. A hook that the model lacks, or whose values do not
         fit its dtype, fails and is left out from then on.
-    model
-        What has the hooks.
-    tokens
-        What it reads.
+    model, tokens
+        What has the hooks, and what it reads.
     stop
         Asked after each window.
-
-    Notes
-    -----
-    At most three windows are in memory at a time: one that is computed and two that are written.
     """
     for hook in writers:
         with tasks[hook].attempt():
@@ -131,12 +127,7 @@ def _overlap(layout: Layout, shards: Iterable[int], window: Window) -> int:
 class _Behind:
     """Calls a function in a thread, in order; a failure is raised at the next call or at the end.
 
-    Parameters
-    ----------
-    function
-        What to call.
-    n_pending
-        Calls that may be unfinished; `put` waits for room.
+    ``n_pending`` calls may be unfinished; `put` waits for room.
     """
 
     def __init__(self, function: Callable[..., None], n_pending: int) -> None:

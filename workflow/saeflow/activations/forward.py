@@ -6,7 +6,7 @@ taken with it nor on where a run starts. Read `windows`, then `compute`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -94,52 +94,41 @@ def compute(
         starts = offsets[batch - first]
         lengths = offsets[batch - first + 1] - starts
         ids, rows = _padded(token_id, starts, lengths)
-        place = _Placing(found, dtypes, len(token_id), rows)
+        place = _placing(found, dtypes, len(token_id), rows)
         with enough_memory(ids, "activations.batch_tokens"):
             run_until(model, ids.to(target), None, list(dtypes), place)
     return found
 
 
-class _Placing:
-    """Copies the rows of a batch to where they belong in the window."""
+def _placing(
+    found: dict[Hook, torch.Tensor], dtypes: Mapping[Hook, str], n_rows: int, rows: torch.Tensor
+) -> Callable[[Hook, torch.Tensor], None]:
+    """Return what copies the values of a batch to where they belong in the window."""
+    is_whole = torch.equal(rows, torch.arange(n_rows))
+    kept = torch.nonzero(rows >= 0).squeeze(1)
+    places = rows[kept]
 
-    def __init__(
-        self,
-        found: dict[Hook, torch.Tensor],
-        dtypes: Mapping[Hook, str],
-        n_rows: int,
-        rows: torch.Tensor,
-    ) -> None:
-        self._found, self._dtypes, self._n_rows = found, dtypes, n_rows
-        self._whole = torch.equal(rows, torch.arange(n_rows))
-        if not self._whole:
-            self._kept = torch.nonzero(rows >= 0).squeeze(1)
-            self._rows = rows[self._kept]
-
-    def __call__(self, hook: Hook, x: torch.Tensor) -> None:
+    def place(hook: Hook, x: torch.Tensor) -> None:
         x = x.reshape(-1, x.shape[-1])
-        dtype = TORCH[self._dtypes[hook]]
-        if hook not in self._found:
-            self._found[hook] = torch.empty(self._n_rows, x.shape[1], dtype=dtype)
+        dtype = TORCH[dtypes[hook]]
+        if hook not in found:
+            found[hook] = torch.empty(n_rows, x.shape[1], dtype=dtype)
         if x.device.type != "cpu":
             x = x.to(dtype)  # before the transfer, which it may halve
-        if self._whole:
-            self._found[hook].copy_(x)
+        if is_whole:
+            found[hook].copy_(x)
         else:
-            kept = x.index_select(0, self._kept.to(x.device)).to(dtype)
-            self._found[hook].index_copy_(0, self._rows, kept.cpu())
+            values = x.index_select(0, kept.to(x.device)).to(dtype)
+            found[hook].index_copy_(0, places, values.cpu())
+
+    return place
 
 
 @contextmanager
 def enough_memory(ids: torch.Tensor, setting: str) -> Iterator[None]:
-    """Say what to do where a forward pass runs out of memory.
+    """Say what to do where a forward pass over ``ids`` (batch, seq) runs out of memory.
 
-    Parameters
-    ----------
-    ids : Tensor (batch, seq)
-        What the model reads.
-    setting
-        The key that says how many tokens a batch has.
+    ``setting`` is the key that says how many tokens a batch has.
     """
     try:
         yield
@@ -159,17 +148,11 @@ def enough_memory(ids: torch.Tensor, setting: str) -> Iterator[None]:
 def _padded(
     token_id: np.ndarray, starts: np.ndarray, lengths: np.ndarray
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return sequences padded on the right, and the row of each of their tokens.
+    """Return sequences padded on the right (batch, longest), and the row of each of their tokens.
 
-    Returns
-    -------
-    tuple of Tensor
-        ids (batch, longest) int64, and rows (batch * longest,) int64 with -1 at the padding.
-
-    Notes
-    -----
-    The model is causal: what stands right of a token cannot change its activation, so that no
-    attention mask is needed, and the same kernel serves every batch.
+    Rows are (batch * longest,), -1 at the padding. The model is causal: what stands right of a
+    token cannot change its activation, so that no attention mask is needed, and the same kernel
+    serves every batch.
     """
     within = np.arange(lengths.max())
     rows = np.where(within < lengths[:, None], starts[:, None] + within, -1)

@@ -58,13 +58,7 @@ class Quantiser:
 
 
 class Values:
-    """Turns the bytes of an archive back into values.
-
-    Parameters
-    ----------
-    path
-        Directory of the archive.
-    """
+    """Turns the bytes of an archive, whose directory it gets, back into values."""
 
     def __init__(self, path: Path) -> None:
         group = zarr.open_group(str(path), mode="r", use_consolidated=False)

@@ -41,16 +41,12 @@ class LiveActivations(Activations):
 
     Parameters
     ----------
-    hook
-        Where in the model.
-    dtype
-        What values are rounded to.
+    hook, dtype
+        Where in the model, and what values are rounded to.
     model
         Called once, when the first row is asked for.
-    tokens
-        What the model reads.
-    batch_tokens
-        Tokens in a forward pass; as for a harvest.
+    tokens, batch_tokens
+        What the model reads, and as much in a forward pass; as for a harvest.
     d_model
         Width of a row.
     shard_rows
@@ -103,12 +99,9 @@ class LiveActivations(Activations):
         return found
 
     def tokens_for(self, starts: np.ndarray, ends: np.ndarray) -> int:
-        """Return how many tokens go through the model for ranges of rows that are read together.
+        """Return how many tokens go through the model for ranges ``starts`` to ``ends`` of rows.
 
-        Parameters
-        ----------
-        starts, ends : ndarray (n,) int64
-            The first row of each range, and the one after its last.
+        Both are (n,) int64; the ranges are read together.
         """
         touched = np.zeros(len(self._windows) + 1, dtype=np.int64)
         np.add.at(touched, np.searchsorted(self._starts, starts, side="right") - 1, 1)
@@ -177,19 +170,9 @@ class LiveActivations(Activations):
 
 
 def open_live(path: Path, record: Mapping[str, Any]) -> LiveActivations:
-    """Open the activations that a live record describes.
+    """Open the activations that a live record, with its bulk at ``path``, describes.
 
-    Parameters
-    ----------
-    path
-        The record's bulk.
-    record
-        What `saeflow.activations.calibration.describe` wrote.
-
-    Raises
-    ------
-    DamagedError
-        If the model or the tokens are gone or have been replaced.
+    A model or tokens that are gone or have been replaced are a `DamagedError`.
     """
     live = record["live"]
     model, tokens = (_source(name, live[name], path) for name in ("model", "tokens"))

@@ -34,31 +34,13 @@ class Loader:
 
     Parameters
     ----------
-    store
-        Where the rows are.
-    split
-        train, validation or test.
+    store, split, seed, window_rows, epochs, rank, world_size, part, chunk_rows
+        As of `saeflow.activations.order.Order`. A batch may hold the end of one epoch and the
+        beginning of the next. Ranks differ by one row at most, and so by one batch at most.
     batch_size
         Rows of a batch. Only the very last batch is shorter.
-    seed
-        Of the order.
-    window_rows
-        Rows that are mixed with one another: more mix better and take more memory
-        (`saeflow.activations.mixing` says how much of both).
-    epochs
-        How often each row is given; every epoch has an order of its own. A batch may hold the
-        end of one epoch and the beginning of the next.
     start
         A position that `state` gave.
-    rank, world_size
-        Of as many processes that share an epoch, which one this is: no row is given by two ranks,
-        each is given by one. Ranks differ by one row at most, and so by one batch at most.
-    part
-        Of the split, "i/n" for the i-th of n (`saeflow.activations.excerpts.part_range`); None for
-        all of it.
-    chunk_rows
-        Rows that are read together, at least; those that lie together in the store by default.
-        Where several stores are read in one order, they have to agree.
     device
         Where the batches are wanted. Elsewhere than on the CPU they arrive in the dtype of the
         store, which is the least to transfer, and are converted there.
@@ -157,11 +139,9 @@ class Loader:
 
     def _room(self, n_rows: int) -> torch.Tensor:
         """Return memory for rows (n_rows, d_model), as bits."""
-        d_model, item = (
-            self.store.activations.shape[1],
-            TORCH[self.store.activations.dtype].itemsize,
-        )
-        return torch.empty(n_rows, d_model, dtype={2: torch.int16, 4: torch.int32}[item])
+        activations = self.store.activations
+        bits = {2: torch.int16, 4: torch.int32}[TORCH[activations.dtype].itemsize]
+        return torch.empty(n_rows, activations.shape[1], dtype=bits)
 
     def _windows(self, row: int) -> Iterator[tuple[_Ready, int]]:
         """Yield windows from the one that holds ``row`` on, and how many of its rows to skip."""

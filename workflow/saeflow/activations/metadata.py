@@ -16,7 +16,7 @@ import zarr
 
 from saeflow.activations.layout import ARRAY, Layout, create_array
 from saeflow.errors import StoreError
-from saeflow.files import naming_full_disk, write_atomic
+from saeflow.files import naming_full_disk, read_object, write_atomic
 
 FORMAT = "saeflow-activations-1"
 _NAMES = ("zarr.json", f"{ARRAY}/zarr.json")
@@ -25,19 +25,8 @@ _NAMES = ("zarr.json", f"{ARRAY}/zarr.json")
 def write_metadata(path: Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
     """Write the metadata of an incomplete store and its array; values are left alone.
 
-    Parameters
-    ----------
-    path
-        Directory of the store.
-    layout
-        Sizes of the array.
-    attributes
-        Where the activations come from, for the attributes of the group.
-
-    Raises
-    ------
-    StoreError
-        If the directory holds a store of something else.
+    ``attributes`` of the group say where the activations come from. A directory that holds a
+    store of something else is a `StoreError`.
     """
     with tempfile.TemporaryDirectory() as scratch:
         own = {"format": FORMAT, **attributes, "complete": False}
@@ -45,21 +34,12 @@ def write_metadata(path: Path, layout: Layout, attributes: Mapping[str, Any]) ->
         create_array(group, layout)
         contents = {name: (Path(scratch) / name).read_bytes() for name in _NAMES}
     for name, content in contents.items():
-        found = _read(path / name)
-        if found is not None:
+        found = read_object(path / name)
+        if found:
             _check_same(path / name, found, json.loads(content))
         if found != json.loads(content):
             with naming_full_disk(path / name):
                 write_atomic(path / name, content)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return metadata, or None where they are missing or unreadable."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _check_same(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -62,10 +62,8 @@ def predict(order: Order, batch_size: int, *, unit: str = "document") -> Mixing:
 
     Parameters
     ----------
-    order
-        The order of the rows.
-    batch_size
-        Rows of a batch.
+    order, batch_size
+        The order of the rows, and as many of a batch.
     unit
         Column of the row table whose equal values are mates.
 
@@ -116,14 +114,9 @@ def _companions(batch: int, window: float, n: int) -> float:
 def measure(
     order: Order, batch_size: int, *, n_batches: int | None = None, unit: str = "document"
 ) -> float:
-    """Count `Mixing.mates` in the batches themselves, reading no activation.
+    """Count `Mixing.mates` in the first batches themselves, or in all, reading no activation.
 
-    Parameters
-    ----------
-    order, batch_size, unit
-        As for `predict`.
-    n_batches
-        How many of the first batches to look at; None for all.
+    ``order``, ``batch_size`` and ``unit``: as for `predict`.
     """
     values = order.store.rows.read(unit, order.first, order.end)
     pairs = total = 0

@@ -57,22 +57,21 @@ class Order:
 
     Parameters
     ----------
-    store
-        Where the rows are.
-    split
-        train, validation or test.
+    store, split, part
+        As of `saeflow.activations.excerpts.part_range`.
     seed
         What the order follows from.
     window_rows
-        Rows that are mixed with one another.
+        Rows that are mixed with one another: more mix better and take more memory
+        (`saeflow.activations.mixing` says how much of both).
     epochs
         How often each row is given; every epoch has an order of its own.
     rank, world_size
-        Of as many processes that share an epoch, which one this is.
-    part
-        Of the split, as `saeflow.activations.excerpts.part_range` has it; None for all.
+        Of as many processes that share an epoch, which one this is: no row is given by two ranks,
+        each is given by one.
     chunk_rows
         Rows that are read together, at least; None for those that lie together in the store.
+        Where several stores are read in one order, they have to agree.
 
     Attributes
     ----------
@@ -124,15 +123,6 @@ class Order:
             )
         self._seed, self._epochs, self._rank = seed, epochs, rank
         chunk_rows = read_rows(chunk_rows or store.activations.chunk_rows, window_rows)
-        self._set_chunks(chunk_rows)
-        total = int(self.chunk_sizes.sum())
-        self._mine = total * rank // world_size, total * (rank + 1) // world_size
-        self.n_rows = self._mine[1] - self._mine[0]
-        self.window_chunks = max(1, window_rows // chunk_rows)
-        self.max_window_rows = min(self.window_chunks * chunk_rows, self.n_rows)
-
-    def _set_chunks(self, chunk_rows: int) -> None:
-        """Find the chunks of the store that hold a row to give."""
         first, end = self.first, self.end
         borders = np.arange(first // chunk_rows, -(-end // chunk_rows) + 1) * chunk_rows
         borders = borders.clip(first, end)
@@ -140,15 +130,14 @@ class Order:
         some = sizes > 0
         self.chunk_sizes = sizes[some]
         self._starts, self._ends = borders[:-1][some], borders[1:][some]
+        total = int(self.chunk_sizes.sum())
+        self._mine = total * rank // world_size, total * (rank + 1) // world_size
+        self.n_rows = self._mine[1] - self._mine[0]
+        self.window_chunks = max(1, window_rows // chunk_rows)
+        self.max_window_rows = min(self.window_chunks * chunk_rows, self.n_rows)
 
     def windows(self, row: int = 0) -> Iterator[tuple[Window, int]]:
-        """Yield the windows from the one that holds the ``row``-th row on.
-
-        Yields
-        ------
-        tuple
-            A window, and how many of its rows come before ``row``.
-        """
+        """Yield windows from that of the ``row``-th row on, and how many rows come before it."""
         if not self.n_rows:
             return
         first_epoch, before = divmod(row, self.n_rows)
@@ -194,15 +183,7 @@ class Order:
 
 
 def read_rows(chunk_rows: int, window_rows: int) -> int:
-    """Return how many rows are read together: whole chunks of the store where a window has room.
-
-    Parameters
-    ----------
-    chunk_rows
-        Rows of a chunk of the store.
-    window_rows
-        Rows of a window.
-    """
+    """Return how many rows are read together: whole chunks of the store where a window has room."""
     wanted = min(_READ_ROWS, window_rows // _WINDOW_PARTS)
     return min(max(1, wanted // chunk_rows) * chunk_rows, window_rows)
 

@@ -28,10 +28,8 @@ def restore(
 
     Parameters
     ----------
-    source
-        The archive.
-    destination
-        The directory to put the record, the store and its row table into.
+    source, destination
+        The archive, and the directory to put the record, the store and its row table into.
     told
         Given the number of rows after each part.
 

@@ -51,22 +51,11 @@ def missing_bytes(writers: Iterable[ShardWriter]) -> int:
 
 
 def check_room(writers: Iterable[ShardWriter]) -> None:
-    """Raise unless the disk holds what the writers have yet to write.
+    """Raise a `DiskFullError` unless the disk holds what the writers have yet to write.
 
-    Parameters
-    ----------
-    writers
-        Those of one pass, in one directory. Where other jobs write the other shards at the same
-        time, there must be room for these as well.
-
-    Raises
-    ------
-    DiskFullError
-        With what is needed and what is free.
-
-    Notes
-    -----
-    A quota is not seen here: the system tells of it only when it is reached.
+    They are those of one pass, in one directory. Where other jobs write the other shards at the
+    same time, there must be room for these as well. A quota is not seen here: the system tells of
+    it only when it is reached.
     """
     writers = [writer for writer in writers if writer.missing]
     if not writers:

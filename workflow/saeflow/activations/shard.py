@@ -23,16 +23,7 @@ _PART_BYTES = 1 << 24
 
 
 class OpenShard:
-    """A shard in progress, in a temporary file beside its place.
-
-    Parameters
-    ----------
-    array
-        Directory of the array.
-    layout
-        Its sizes.
-    shard
-        The shard's number.
+    """A shard in progress, of an array's directory, in a temporary file beside its place.
 
     Attributes
     ----------

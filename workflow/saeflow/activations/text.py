@@ -28,13 +28,8 @@ class RowFacts(NamedTuple):
     ----------
     row : int
         Its number in the store.
-    token_id : int
-    document : int
-        Number of its document in the dataset.
-    position : int
-        Index of its token in the sequence that the model read.
-    document_position : int
-        Index of its token among its document's tokens.
+    token_id, document, position, document_position : int
+        As in `saeflow.tokens.columns.TokenColumns`.
     flags : tuple of str
         Of "bos", "eos", "pad", "special".
     excluded : bool
@@ -51,12 +46,7 @@ class RowFacts(NamedTuple):
 
 
 class Context(NamedTuple):
-    """The text of a row's token and around it, within its sequence.
-
-    Attributes
-    ----------
-    before, token, after : str
-    """
+    """The text of a row's token and around it, within its sequence."""
 
     before: str
     token: str
@@ -72,10 +62,6 @@ class RowTexts:
         The row table of a store (`Store.rows`), or a token store.
     tokenizer
         The one that made the tokens; needed for `context` only.
-
-    Attributes
-    ----------
-    n_rows : int
     """
 
     def __init__(
@@ -122,14 +108,7 @@ class RowTexts:
         return range(*map(int, self.doc_offsets[places[0] : places[0] + 2]))
 
     def context(self, row: int, before: int = 10, after: int = 5) -> Context:
-        """Return the text around a row, as far as its sequence goes.
-
-        Parameters
-        ----------
-        row
-            Its number.
-        before, after
-            Tokens to show on both sides.
+        """Return the text of ``before`` and ``after`` tokens around a row, within its sequence.
 
         Notes
         -----

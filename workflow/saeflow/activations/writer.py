@@ -37,10 +37,8 @@ class ShardWriter:
 
     Parameters
     ----------
-    path
-        Directory of the store; what an earlier run committed there is kept.
-    layout
-        Sizes of the array.
+    path, layout
+        Directory of the store, and sizes of its array; what an earlier run committed is kept.
     where
         The hook, for messages.
     attributes

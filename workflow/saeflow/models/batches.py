@@ -24,14 +24,10 @@ class Sequences:
 
     Parameters
     ----------
-    token_id : (n_tokens,) integers
-        Tokens of the whole store.
-    offsets : (n_sequences + 1,) integers
-        Where each sequence starts.
+    token_id, offsets : (n_tokens,), (n_sequences + 1,) integers
+        Tokens of the whole store, and where each sequence starts.
     first, last : int
         The split's range of sequences, the last one excluded.
-    seed : int
-        Of the order.
     """
 
     def __init__(
@@ -59,13 +55,9 @@ class Sequences:
 def text_batch(
     sequences: Sequences, step: int, batch_sequences: int, pad_id: int
 ) -> tuple[Tensor, Tensor]:
-    """Return inputs and targets of one step.
+    """Return inputs and targets of one step, (batch, length) int64 each.
 
-    Returns
-    -------
-    tuple of Tensor
-        inputs (batch, length) and targets (batch, length) int64; the target of a position is
-        the next token, `IGNORED` at the end of a sequence.
+    The target of a position is the next token, `IGNORED` at the end of a sequence.
     """
     rows = sequences.take(step * batch_sequences, batch_sequences)
     length = max(map(len, rows))
@@ -80,7 +72,10 @@ def text_batch(
 def induction_batch(
     word_ids: np.ndarray, separator: int, batch_tokens: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return one step of random words: half of the rows repeat runs, half alternate pairs.
+    """Return one step of random words, as `text_batch`: rows that repeat runs or alternate pairs.
+
+    Only words that the context decides are targets: the others are noise that makes copying several
+    times slower to learn.
 
     Parameters
     ----------
@@ -88,16 +83,8 @@ def induction_batch(
         Token ids to draw from, without special ones.
     separator : int
         Token between runs.
-    batch_tokens : int
-        Tokens in the batch.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    tuple of Tensor
-        inputs and targets, as in `text_batch`. Only words that the context decides are targets:
-        the others are noise that makes copying several times slower to learn.
+    batch_tokens, rng
+        Tokens in the batch, and their source of randomness.
     """
     n_rows = max(2, batch_tokens // _INDUCTION_LENGTH)
     tokens = np.full((n_rows, _INDUCTION_LENGTH + 1), separator, dtype=np.int64)

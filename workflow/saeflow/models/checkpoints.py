@@ -15,19 +15,8 @@ from saeflow.work import Work, bulk_of
 def select_checkpoint(work: Work, model: Path, step: int) -> None:
     """Copy a checkpoint out of a trained model's bulk and finish it with its own record.
 
-    Parameters
-    ----------
-    work
-        Held, unfinished work; it gets a Hugging Face directory with the model's tokenizer.
-    model
-        The record of the trained model.
-    step
-        Training step of the checkpoint.
-
-    Raises
-    ------
-    ModelError
-        If no checkpoint was kept at that step.
+    ``work``, held and unfinished, gets a Hugging Face directory with the tokenizer of the
+    ``model``, a record. A step at which no checkpoint was kept is a `ModelError`.
     """
     record, bulk = read_json(model), bulk_of(model)
     source = bulk / f"step-{step}"

@@ -40,10 +40,8 @@ def fetch_model(work: Work, settings: Mapping[str, Any], path: Path | None = Non
     work
         Held work; nothing is done if it is finished. The model is named like the directory of
         its record.
-    settings
-        ``hub`` and ``revision``, or nothing of the kind with ``path``; ``trust_remote_code``.
-    path
-        A local Hugging Face directory.
+    settings, path
+        ``hub`` and ``revision``, or a local Hugging Face directory; ``trust_remote_code``.
 
     Raises
     ------

@@ -90,10 +90,8 @@ def capture(
 
     Parameters
     ----------
-    model
-        The model.
-    hooks
-        What to collect.
+    model, hooks
+        The model, and what to collect.
     take
         Called with each value at once; what it returns is collected instead, so that a value
         which was copied elsewhere need not live until the pass ends.
@@ -119,16 +117,10 @@ def capture(
 def replace(
     model: nn.Module, hook: Hook, function: Callable[[torch.Tensor], torch.Tensor]
 ) -> Iterator[None]:
-    """Run forward passes with the tensor at ``hook`` replaced by ``function`` of it.
+    """Run forward passes, of the whole model or from a block on, with a hook's tensor replaced.
 
-    Parameters
-    ----------
-    model
-        The model; its parts run the same whether it runs as a whole or from a block on.
-    hook
-        Where.
-    function
-        Maps (batch, seq, d) to the same shape; it must not change its argument in place.
+    ``function`` maps what was there, (batch, seq, d), to the same shape; it must not change its
+    argument in place.
     """
     with _point(model, hook).exchange(function):
         yield

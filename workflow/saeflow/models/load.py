@@ -38,6 +38,8 @@ def load_model(
 ) -> PreTrainedModel:
     """Load a model for inference: float32, eval mode, frozen.
 
+    Files that are damaged, or weights that are not those of the record, are a `ModelError`.
+
     Parameters
     ----------
     record
@@ -46,18 +48,12 @@ def load_model(
         Where to put it; `saeflow.device.pick` by default.
     verify
         Whether to compare the weights' hash with the record's. None: if they are small.
-
-    Raises
-    ------
-    ModelError
-        If files are damaged, or the weights are not those of the record.
     """
-    record = Path(record)
     facts, directory = read_json(record), bulk_of(record)
-    small = sum(f.stat().st_size for f in weight_files(directory)) <= _ALWAYS_VERIFIED_BYTES
-    if (small if verify is None else verify) and weights_sha256(directory) != facts[
-        "weights_sha256"
-    ]:
+    if verify is None:
+        n_bytes = sum(file.stat().st_size for file in weight_files(directory))
+        verify = n_bytes <= _ALWAYS_VERIFIED_BYTES
+    if verify and weights_sha256(directory) != facts["weights_sha256"]:
         raise ModelError(
             "the weights are not those that the record describes",
             where=directory,
@@ -163,14 +159,10 @@ def _check_loaded(directory: Path, info: dict[str, Any]) -> None:
 def load_tokenizer(record: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a ``tokenizer.json`` record, or the one that a model brought.
 
-    Raises
-    ------
-    ModelError
-        If it is damaged, or not the one that the record describes.
+    One that is damaged, or not the one that the record describes, is an error.
     """
     from saeflow.tokenizers import tokenizer_from_directory, vocabulary_sha256
 
-    record = Path(record)
     facts = read_json(record)
     expected = facts["tokenizer" if "weights_sha256" in facts else "vocabulary_sha256"]
     if expected is None:

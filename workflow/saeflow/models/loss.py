@@ -45,32 +45,13 @@ def scored_tokens(
 
 
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return -ln p(target).
-
-    Parameters
-    ----------
-    logits : Tensor (n, vocab_size)
-    targets : Tensor (n,) int64
-
-    Returns
-    -------
-    Tensor (n,) float32, nats
-    """
+    """Return -ln p(target) of logits (n, vocab_size) and targets (n,): (n,) float32, nats."""
     logits = logits.float()
     return logits.logsumexp(-1) - logits.gather(-1, targets[:, None]).squeeze(-1)
 
 
 def kl_divergence(clean_logits: torch.Tensor, patched_logits: torch.Tensor) -> torch.Tensor:
-    """Return KL(p_clean || p_patched).
-
-    Parameters
-    ----------
-    clean_logits, patched_logits : Tensor (n, vocab_size)
-
-    Returns
-    -------
-    Tensor (n,) float32, nats
-    """
+    """Return KL(p_clean || p_patched) of logits (n, vocab_size): (n,) float32, nats."""
     clean = clean_logits.float().log_softmax(-1)
     patched = patched_logits.float().log_softmax(-1)
     return (clean.exp() * (clean - patched)).sum(-1)

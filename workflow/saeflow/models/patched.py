@@ -99,18 +99,9 @@ class PatchedModel:
     ) -> CleanPass:
         """Return what an exchange needs of a clean pass that was made before.
 
-        Parameters
-        ----------
-        input_ids : Tensor (batch, seq) int64
-        x : Tensor (batch, seq, d_in)
-            The activations at the hook; what they are at padding on the right is of no importance
-            if it is finite.
-        read : Tensor (batch, seq, d_in), optional
-            What SAEs read, for transcoders; ``x`` by default.
-        resid_pre : Tensor (batch, seq, d_model), optional
-            The input of the hook's block, which is computed where it is needed and not given.
-        attention_mask : Tensor (batch, seq), optional
-            For padding on the left.
+        Parameters are those of a `CleanPass`: ``x`` at padding on the right is of no importance if
+        it is finite, ``read`` is ``x`` by default, and ``resid_pre`` is computed where it is needed
+        and not given. The mask is for padding on the left.
         """
         if self.needs_resid_pre and resid_pre is None:
             found = run_until(self.model, input_ids, attention_mask, [self.below])

@@ -98,18 +98,9 @@ class Propagation:
     def full(
         self, hook: Hook, x: torch.Tensor, clean: Clean, seen: Sequence[Hook] = ()
     ) -> tuple[torch.Tensor, dict[Hook, torch.Tensor]]:
-        """Return final states with ``x`` (batch, seq, d) at the hook, and the values at others.
+        """Return final states with ``x`` (batch, seq, d) at the hook, and the values at later ones.
 
-        Parameters
-        ----------
-        hook
-            One of those that are changed.
-        x
-            What stands there instead.
-        clean
-            The same batch without the change.
-        seen
-            Later hooks.
+        ``clean`` is the same batch without the change.
         """
         with capture(self._model, seen) as found:
             states = self._run(hook, x, clean)

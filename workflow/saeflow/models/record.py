@@ -32,10 +32,7 @@ def _weights(directory: Path, patterns: tuple[str, ...]) -> list[Path]:
 def weight_files(directory: Path) -> list[Path]:
     """Return the files with the weights: safetensors where there are any, else PyTorch's.
 
-    Raises
-    ------
-    ModelError
-        If there is none, or an index names a file that is missing.
+    If there is none, or an index names a file that is missing, that is a `ModelError`.
     """
     directory = Path(directory)
     for patterns in WEIGHT_PATTERNS:
@@ -65,20 +62,11 @@ def _check_index(directory: Path, files: list[Path]) -> None:
 
 
 def model_files(directory: Path, *, trust_remote_code: bool = False) -> list[Path]:
-    """Return the files to copy of a Hugging Face directory, by name.
+    """Return the files of a Hugging Face directory that count: they are copied, and told apart by.
 
-    Parameters
-    ----------
-    directory
-        With config.json and weights: those of one format count, with their index. What a
-        training, a download or a system leaves beside them does not.
-    trust_remote_code
-        Whether code counts.
-
-    Raises
-    ------
-    ConfigError, ModelError
-        If it is no directory, or has no weights or not all of them.
+    Of weights those of one format do, with their index, and code if it is trusted; what a training,
+    a download or a system leaves beside them does not. No directory is a `ConfigError`, one without
+    all its weights a `ModelError`.
     """
     if not directory.is_dir():
         raise ConfigError(
@@ -119,14 +107,12 @@ def describe_model(
 
     Parameters
     ----------
-    directory
-        A Hugging Face directory: config.json and weights.
-    name
-        The model's name in the config.
+    directory, name
+        A Hugging Face directory, and the model's name in the configuration.
     tokenizer
         The vocabulary hash of the tokenizer it was made for, if known.
     trust_remote_code
-        Whether the config lets the model's own code run.
+        Whether the configuration lets the model's own code run.
     """
     config = read_config(directory, trust_remote_code)
     facts = config_facts(config.to_dict())

@@ -59,7 +59,8 @@ def sample_documents(
     _check(model, start, max_tokens)
     for begin in range(first, first + n, BATCH_DOCUMENTS):
         numbers = range(begin, min(begin + BATCH_DOCUMENTS, first + n))
-        draws = np.stack([_draws(seed, number, max_tokens) for number in numbers])
+        rngs = (np.random.default_rng([seed, number]) for number in numbers)
+        draws = np.stack([rng.random(max_tokens) for rng in rngs])
         ids = _sample_batch(
             model, start, tokenizer.eos_token_id, draws, temperature=temperature, top_k=top_k
         )
@@ -84,11 +85,6 @@ def _check(model: nn.Module, start: int | None, max_tokens: int) -> None:
         )
 
 
-def _draws(seed: int, number: int, n: int) -> np.ndarray:
-    """Return the uniform draws (n,) of one document."""
-    return np.random.default_rng([seed, number]).random(n)
-
-
 @torch.no_grad()
 def _sample_batch(
     model: nn.Module,
@@ -101,10 +97,7 @@ def _sample_batch(
 ) -> list[list[int]]:
     """Return the tokens of some documents, without start and end token.
 
-    Parameters
-    ----------
-    draws : ndarray (n_documents, max_tokens)
-        Uniform in [0, 1): one decides one token.
+    Each of the ``draws`` (n_documents, max_tokens), uniform in [0, 1), decides one token.
     """
     device = next(model.parameters()).device
     uniform = torch.from_numpy(draws).to(device)
@@ -125,24 +118,13 @@ def _sample_batch(
 
 
 def choose(logits: torch.Tensor, uniform: torch.Tensor, top_k: int) -> torch.Tensor:
-    """Return one token per row by inverting the cumulative distribution.
+    """Return one token (n,) int64 per row by inverting the cumulative distribution.
 
-    Parameters
-    ----------
-    logits : Tensor (n, vocab_size)
-    uniform : Tensor (n,) float64, in [0, 1)
-    top_k
-        See `sample_documents`.
-
-    Returns
-    -------
-    Tensor (n,) int64
+    Logits are (n, vocab_size), ``uniform`` draws (n,) float64; ``top_k``: see `sample_documents`.
     """
     k = min(top_k, logits.shape[-1]) if top_k else logits.shape[-1]
     values, ids = logits.double().topk(k, dim=-1)  # sorted: ties aside, the same on any device
     cumulative = values.softmax(-1).cumsum(-1)
+    index = torch.searchsorted(cumulative, uniform[:, None].contiguous(), right=True)
     # The sum may end a rounding error below one.
-    index = torch.searchsorted(cumulative, uniform[:, None].contiguous(), right=True).clamp(
-        max=k - 1
-    )
-    return ids.gather(-1, index).squeeze(-1)
+    return ids.gather(-1, index.clamp(max=k - 1)).squeeze(-1)

@@ -26,16 +26,8 @@ from saeflow.work import Work, bulk_of
 def shuffle_model(work: Work, model: Path, *, seed: int, embeddings: bool) -> None:
     """Shuffle a model's weights into a work directory and finish it with its own record.
 
-    Parameters
-    ----------
-    work
-        Held, unfinished work; it gets a Hugging Face directory with the model's tokenizer.
-    model
-        The record of the model.
-    seed
-        Of the permutations.
-    embeddings
-        Whether the entries of token embeddings and of the LM head are permuted too.
+    ``work``, held and unfinished, gets a Hugging Face directory with the tokenizer of the
+    ``model``, a record; seed and embeddings are those of `shuffle`.
     """
     record, bulk = read_json(model), bulk_of(model)
     trusted = record.get("trust_remote_code", False)
@@ -55,7 +47,8 @@ def shuffle_model(work: Work, model: Path, *, seed: int, embeddings: bool) -> No
 def shuffle(model: nn.Module, *, seed: int, embeddings: bool = True) -> None:
     """Permute the entries of each of a model's weights, in place; tied ones are one weight.
 
-    A weight's permutation is a function of the seed and of its name.
+    A weight's permutation is a function of the seed and of its name. Those of token embeddings and
+    of the LM head are permuted only if ``embeddings``.
     """
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
     kept = set() if embeddings else {id(end.weight) for end in ends if end is not None}

@@ -55,15 +55,7 @@ class Sites(NamedTuple):
 
 @torch.no_grad()
 def find_sites(model: nn.Module, blocks: Sequence[nn.Module]) -> list[Sites]:
-    """Find the sites of every block, and try each by exchanging its values.
-
-    Parameters
-    ----------
-    model
-        A causal language model in eval mode.
-    blocks
-        Its blocks, first to last.
-    """
+    """Find the sites of every block of a model in eval mode; try each by exchanging its values."""
     shared = Counter(part for block in blocks for part in block.modules())
     with ExitStack() as stack:
         records = [_Record(block, stack, shared) for block in blocks]

@@ -20,14 +20,13 @@ from saeflow.models.points import get_input, get_output, with_output
 
 
 class StandIn(nn.Module):
-    """Stands for a module: answers in its form, without computing anything.
+    """Stands for a module, whose attributes it has: answers in its form, computing nothing.
 
     Parameters
     ----------
-    module
-        What it stands for, whose attributes it has.
-    output
-        An output of the module; the answer is of its class, with everything but the value None.
+    module, output
+        What it stands for, and an output of it: the answer is of that class, with everything but
+        the value None.
 
     Attributes
     ----------
@@ -78,17 +77,10 @@ def trunk_with_blocks(model: nn.Module, blocks: Sequence[nn.Module]) -> nn.Modul
 def final_states(
     model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Run the model without its LM head.
+    """Run the model without its LM head on ``input_ids`` (batch, seq), padded as the mask says.
 
-    Parameters
-    ----------
-    input_ids : Tensor (batch, seq) int64
-    attention_mask : Tensor (batch, seq), optional
-
-    Returns
-    -------
-    Tensor (batch, seq, d_model)
-        After the final norm: what the LM head reads. Not a hook's value.
+    What it returns (batch, seq, d_model) is after the final norm: what the LM head reads, and not
+    a hook's value.
     """
     return run_trunk(trunk_of(model), input_ids, attention_mask)
 

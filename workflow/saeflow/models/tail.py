@@ -61,23 +61,11 @@ class Tail:
         *,
         resid_pre: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the final states when the hook has the value ``x``.
+        """Return the `final_states` when the hook has the value ``x`` (batch, seq, d_model).
 
-        Parameters
-        ----------
-        x : Tensor (batch, seq, d_model)
-            The value at the hook.
-        input_ids : Tensor (batch, seq) int64
-            The tokens: some families give every block a part of their embeddings.
-        attention_mask : Tensor (batch, seq), optional
-            As for the whole model; right-padded batches need none.
-        resid_pre : Tensor (batch, seq, d_model)
-            The input of the hook's block; only where `needs_resid_pre`.
-
-        Returns
-        -------
-        Tensor (batch, seq, d_model)
-            After the final norm: what the LM head reads.
+        The tokens are those of the whole model, since some families give every block a part of
+        their embeddings, and so is the mask. ``resid_pre`` (batch, seq, d_model), the input of the
+        hook's block, is only for where `needs_resid_pre`.
         """
         if self.needs_resid_pre and resid_pre is None:
             raise ModelError(

@@ -56,10 +56,8 @@ def train_lm(
     work
         Held, unfinished work. Afterwards it contains the model as a Hugging Face directory
         with its tokenizer, ``step-<n>/`` directories of its checkpoints and ``log.csv``.
-    tokens_record
-        Record of the token store; its train split is read.
-    tokenizer_record
-        Record of the tokenizer that made it.
+    tokens_record, tokenizer_record
+        Records of the token store, whose train split is read, and of the tokenizer that made it.
     settings
         The ``train:`` section of the model; see `TrainingPlan`.
     save_every_s

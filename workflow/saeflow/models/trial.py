@@ -24,12 +24,7 @@ _TOLERANCE = 1e-4
 
 @torch.no_grad()
 def try_model(model: nn.Module) -> dict[str, Any]:
-    """Return what can be read and exchanged in a model, or refuse it.
-
-    Parameters
-    ----------
-    model
-        A causal language model in eval mode.
+    """Return what can be read and exchanged in a causal language model in eval mode, or refuse it.
 
     Returns
     -------
