@@ -25,15 +25,7 @@ SUMMARY = "Some results could not be made"
 
 
 class Cause(NamedTuple):
-    """Where something failed, and why.
-
-    Attributes
-    ----------
-    record : str
-        The record of the result that failed.
-    error : str
-        The message.
-    """
+    """The record of the result that failed, and the message."""
 
     record: str
     error: str
@@ -53,13 +45,10 @@ def forget(record: Path, identity: str) -> None:
 def noted(record: Path, identity: str) -> tuple[Cause, ...]:
     """Return why a result could not be made when that was last tried; nothing if it was not."""
     try:
-        return tuple(Cause(*one) for one in json.loads(_read(record, identity)))
+        content = paths.failure_file(record, identity).read_bytes()
+        return tuple(Cause(*one) for one in json.loads(content))
     except (OSError, ValueError, TypeError):
         return ()
-
-
-def _read(record: Path, identity: str) -> bytes:
-    return paths.failure_file(record, identity).read_bytes()
 
 
 def told(causes: Iterable[Cause]) -> list[str]:

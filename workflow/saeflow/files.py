@@ -76,14 +76,8 @@ def fsync_dir(directory: Path) -> None:
 def write_atomic(path: Path, content: bytes, *, flush: bool = True) -> None:
     """Write a file so that readers see the old content or the new one, never a part.
 
-    Parameters
-    ----------
-    path
-        The file; its directory is made.
-    content
-        What it shall hold.
-    flush
-        Whether it must survive a power cut; False for files that are made anew when missing.
+    Its directory is made. Without ``flush`` it need not survive a power cut: for files that are
+    made anew when missing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,12 +114,7 @@ def read_object(path: Path) -> dict[str, Any]:
 def read_json(path: Path, *, remedy: str | None = None) -> Any:
     """Read a JSON file; one that is missing or torn is a `DamagedError`.
 
-    Parameters
-    ----------
-    path
-        The file.
-    remedy
-        What to do about it where the workflow does not make it.
+    ``remedy`` says what to do about it where the workflow does not make it.
     """
     path = Path(path)
     try:

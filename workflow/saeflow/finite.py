@@ -15,20 +15,9 @@ def require_finite(
     remedy: str,
     error: type[SaeflowError] = DamagedError,
 ) -> None:
-    """Raise unless every entry of a tensor is a finite number.
+    """Raise ``error`` unless every entry of a tensor, of any shape and type, is a finite number.
 
-    Parameters
-    ----------
-    x
-        Of any shape and type.
-    name
-        What it is, for the message.
-    where
-        The file that it is from.
-    remedy
-        What to do about it.
-    error
-        What to raise.
+    The message says what it is (``name``), the file that it is from and what to do about it.
     """
     if not x.is_floating_point():
         return

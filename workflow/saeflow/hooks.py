@@ -37,15 +37,7 @@ _TRANSFORMER_LENS = re.compile(rf"blocks\.{_BLOCK}\.hook_{_SITE}")
 
 @dataclass(frozen=True)
 class Hook:
-    """One place in a model, written ``site.block`` (``resid_post.3``).
-
-    Attributes
-    ----------
-    site : str
-        One of `SITES`.
-    block : int
-        0-based index of the block.
-    """
+    """One place in a model, written ``site.block``, 0-based (``resid_post.3``)."""
 
     site: str
     block: int
@@ -96,12 +88,7 @@ class Hook:
 def joined_places(model: str, joined: Sequence[str] | None) -> list[tuple[str, str]]:
     """Return the models and hooks that a crosscoder joins to one of a model.
 
-    Parameters
-    ----------
-    model
-        Of the hook that it is at.
-    joined
-        HOOK of the same model, or MODEL/HOOK; None for an SAE of one hook.
+    ``joined`` names HOOK of the same model, or MODEL/HOOK; it is None for an SAE of one hook.
     """
     parts = (one.rpartition("/") for one in joined or ())
     return [(other or model, hook) for other, _, hook in parts]

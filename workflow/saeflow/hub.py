@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from saeflow.errors import ConfigError, NetworkError, SaeflowError
+from saeflow.errors import ConfigError, NetworkError, SaeflowError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -26,21 +26,16 @@ _RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def require_commit(name: str, revision: str, *, kind: str) -> None:
-    """Raise unless ``revision`` is a commit: a branch or tag may mean something else tomorrow.
+    """Raise a `ConfigError` unless ``revision`` is a commit: a branch may be another tomorrow.
+
+    It says which commit a branch or tag stands for now, if the hub can be asked.
 
     Parameters
     ----------
-    name
-        The repository ("EleutherAI/pythia-70m").
-    revision
-        What the configuration says.
+    name, revision
+        The repository ("EleutherAI/pythia-70m"), and what the configuration says.
     kind
         "model" or "dataset".
-
-    Raises
-    ------
-    ConfigError
-        With the commit that a branch or tag stands for now, if the hub can be asked.
     """
     if _COMMIT.fullmatch(revision):
         return
@@ -67,17 +62,8 @@ def unreachable(name: str, revision: str, *, kind: str, needed: str) -> NetworkE
     The hub's client repeats each request of a transfer for half a minute: without this short
     question first, a machine without a network would wait for minutes.
 
-    Parameters
-    ----------
-    name, revision, kind
-        As in `require_commit`.
-    needed
-        What is wanted, for the message.
-
-    Raises
-    ------
-    ConfigError
-        If the hub answers that there is no such repository or revision.
+    Parameters are those of `require_commit`, and what is ``needed``, for the message. That there is
+    no such repository or revision is a `ConfigError`.
     """
     from huggingface_hub import HfApi
 
@@ -120,17 +106,7 @@ def offline() -> Iterator[None]:
 def clear_errors(name: str, revision: str, *, kind: str, needed: str) -> Iterator[None]:
     """Turn what goes wrong in a transfer into errors that say what to do.
 
-    Parameters
-    ----------
-    name, revision, kind, needed
-        As in `unreachable`.
-
-    Raises
-    ------
-    NetworkError
-        If the hub does not answer.
-    ConfigError
-        If it answers that there is no such repository or revision.
+    A hub that does not answer is a `NetworkError`; for the rest see `unreachable`.
     """
     from huggingface_hub.errors import HTTPError
 
@@ -140,10 +116,6 @@ def clear_errors(name: str, revision: str, *, kind: str, needed: str) -> Iterato
         if any(getattr(cause, "errno", None) in _LOCAL_ERRORS for cause in _causes(error)):
             raise
         raise _explained(error, name, revision, kind, needed) from error
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
@@ -201,7 +173,7 @@ def _explained(
     return NetworkError(
         f"{needed} cannot be fetched: the Hugging Face hub does not answer",
         where=where,
-        got=_line(error),
+        got=first_line(error),
         remedy=(
             "Connect to the network (and unset HF_HUB_OFFLINE), or copy the hub's cache ($HF_HOME)"
             " from a machine that has fetched it; `path:` takes a local copy."

@@ -13,16 +13,10 @@ class Interrupted(BaseException):
 
 
 class Stop:
-    """Whether the process was asked to stop.
+    """Whether the process was asked to stop."""
 
-    Attributes
-    ----------
-    requested : bool
-        Set by the first SIGTERM or SIGINT; the loop looks at it after each step.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
+    requested = False
+    """Set by the first SIGTERM or SIGINT; the loop looks at it after each step."""
 
     def check(self) -> None:
         """Raise `Interrupted` when a stop was asked for; call it after saving."""

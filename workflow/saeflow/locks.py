@@ -25,22 +25,15 @@ _HELD = (errno.EAGAIN, errno.EACCES)
 
 def lock_path(output: Path) -> Path:
     """Return the file that a process locks while it works on a record."""
-    output = Path(output)
-    return output.parent / f".{output.name}.lock"
+    return Path(output).with_name(f".{Path(output).name}.lock")
 
 
 @contextmanager
 def locked(output: Path, wait_s: float = 86_400, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a record, waiting for a process that holds it.
 
-    The parameters are those of `saeflow.work.hold`.
-
-    Raises
-    ------
-    BusyError
-        If another process still holds it after ``wait_s`` seconds.
-    LockError
-        If the file system does not lock files.
+    The parameters are those of `saeflow.work.hold`. Another process that still holds it after
+    ``wait_s`` seconds is a `BusyError`, a file system that does not lock files a `LockError`.
     """
     with _open_lock(output) as lock:
         _wait(lock, Path(output), wait_s, shared=shared)
@@ -55,13 +48,7 @@ def try_lock(output: Path) -> Iterator[bool]:
 
 
 def take(lock: IO[str], *, shared: bool = False) -> bool:
-    """Lock an open file unless another process holds it, and say whether that worked.
-
-    Raises
-    ------
-    LockError
-        If the file system does not lock files.
-    """
+    """Lock an open file unless another process holds it, and say whether that worked."""
     try:
         fcntl.lockf(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
@@ -78,9 +65,8 @@ def take(lock: IO[str], *, shared: bool = False) -> bool:
 
 
 def _open_lock(output: Path) -> IO[str]:
-    path = lock_path(output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("a+")  # a shared lock wants a file that is open for reading
+    lock_path(output).parent.mkdir(parents=True, exist_ok=True)
+    return lock_path(output).open("a+")  # a shared lock wants a file that is open for reading
 
 
 def _wait(lock: IO[str], output: Path, wait_s: float, *, shared: bool) -> None:

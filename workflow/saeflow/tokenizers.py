@@ -64,10 +64,8 @@ def describe_tokenizer(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
 
 def has_tokenizer(directory: Path) -> bool:
     """Return whether a directory holds a tokenizer."""
-    return any(
-        (Path(directory) / name).is_file()
-        for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
-    )
+    names = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+    return any((Path(directory) / name).is_file() for name in names)
 
 
 def tokenizer_from_directory(directory: Path) -> PreTrainedTokenizerBase:
@@ -94,14 +92,9 @@ def tokenizer_from_directory(directory: Path) -> PreTrainedTokenizerBase:
 
 
 def publish_tokenizer(work: Work, source: Path) -> None:
-    """Copy a tokenizer into a work directory and finish it with its record.
+    """Copy a tokenizer into a work directory and finish it with its record, unless it is finished.
 
-    Parameters
-    ----------
-    work
-        Held work (`saeflow.work.hold`); nothing is done if it is finished.
-    source
-        A directory that AutoTokenizer reads: a model's bulk, a local directory.
+    The source is a directory that AutoTokenizer reads: a model's bulk, a local one.
     """
     if work.finished:
         return

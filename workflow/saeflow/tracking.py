@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from saeflow.errors import ConfigError
 
@@ -26,8 +26,8 @@ DIRECTORY = "SAEFLOW_TRACKING_DIR"
 KINDS = ("tensorboard", "wandb")
 
 
-class Tracker(Protocol):
-    """What a training tells its rows to."""
+class Tracker:
+    """What a training tells its rows to; this one does nothing, for those who asked for none."""
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Take one row of log.csv."""
@@ -36,17 +36,7 @@ class Tracker(Protocol):
         """End the run."""
 
 
-class Silent:
-    """The tracker of those who asked for none."""
-
-    def log(self, row: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class TensorBoard:
+class TensorBoard(Tracker):
     """Scalars by tokens, in a directory per SAE."""
 
     def __init__(self, name: str, directory: Path) -> None:
@@ -65,7 +55,7 @@ class TensorBoard:
         self._writer.close()
 
 
-class WandB:
+class WandB(Tracker):
     """A run per SAE, of the project that WANDB_PROJECT names; "saeflow" by default."""
 
     def __init__(self, name: str, directory: Path) -> None:
@@ -91,7 +81,7 @@ class WandB:
         self._run.finish()
 
 
-class Guarded:
+class Guarded(Tracker):
     """A tracker whose failures end it and nothing else."""
 
     def __init__(self, tracker: Tracker) -> None:
@@ -110,27 +100,18 @@ class Guarded:
             getattr(self._tracker, method)(*arguments)
         except Exception as error:  # of a service that is not ours: any
             logger.warning("tracking ends here, the training goes on: %r", error)
-            self._tracker = Silent()
+            self._tracker = Tracker()
 
 
 def tracker(output: Path, identity: str) -> Tracker:
     """Return where the training of a record is tracked.
 
-    Parameters
-    ----------
-    output
-        The record; its directory gives the run its name.
-    identity
-        The job's identity, part of the name: other settings are another run.
-
-    Raises
-    ------
-    ConfigError
-        If what is asked for is not known or not installed.
+    The run is named by the record's directory and the job's identity: other settings are another
+    run. What is not known or not installed is a `ConfigError`.
     """
     kind = os.environ.get(VARIABLE)
     if not kind:
-        return Silent()
+        return Tracker()
     if kind not in KINDS:
         raise ConfigError("unknown way to track", where=VARIABLE, expected=KINDS, got=kind)
     name = f"{Path(output).parent.as_posix().strip('/')}/{identity[:8]}"
@@ -147,4 +128,4 @@ def tracker(output: Path, identity: str) -> Tracker:
         ) from error
     except Exception as error:  # of a service that is not ours: any
         logger.warning("%s cannot be reached, and nothing is tracked: %r", kind, error)
-        return Silent()
+        return Tracker()

@@ -51,17 +51,9 @@ def bulk_path(output: Path, identity: str, suffix: str = "") -> Path:
 
 
 def bulk_of(record: Path) -> Path:
-    """Return the bulk directory that a published record names.
+    """Return the bulk directory that a published record, or the manifest inside the bulk, names.
 
-    Parameters
-    ----------
-    record
-        The declared output, or the manifest inside the bulk, which has the same content.
-
-    Raises
-    ------
-    DamagedError
-        If the record or the directory is missing.
+    If the record or the directory is missing, that is a `DamagedError`.
     """
     record = Path(record)
     if record.name == MANIFEST:  # finished, not published yet: the bulk's own copy

@@ -33,16 +33,9 @@ DTYPES = {
 
 
 class ColumnWriter:
-    """Writes columns front to back, whole shards at a time.
+    """Writes columns, of these dtypes by name, front to back, whole shards at a time.
 
-    Parameters
-    ----------
-    path
-        Directory of the group; it must be empty.
-    dtypes
-        Name -> dtype of each column.
-    attributes
-        Attributes of the group.
+    The directory of the group must be empty.
     """
 
     def __init__(
@@ -50,7 +43,19 @@ class ColumnWriter:
     ) -> None:
         self.path = Path(path)
         group = zarr.create_group(str(path), attributes=dict(attributes))
-        self._arrays = {name: _create(group, name, dtype) for name, dtype in dtypes.items()}
+        self._arrays = {
+            name: group.create_array(
+                name,
+                shape=(0,),
+                chunks=(_CHUNK_VALUES,),
+                shards=(_SHARD_VALUES,),
+                dtype=dtype,
+                compressors=zarr.codecs.ZstdCodec(level=1, checksum=True),
+                # Chunks of zeros are written too, so that a missing file is always a loss.
+                config={"write_empty_chunks": True},
+            )
+            for name, dtype in dtypes.items()
+        }
         self._waiting: dict[str, list[np.ndarray]] = {name: [] for name in dtypes}
 
     def append(self, **columns: np.ndarray) -> None:
@@ -78,31 +83,10 @@ class ColumnWriter:
         self._waiting[name] = [values[n:]]
 
 
-def _create(group: zarr.Group, name: str, dtype: str) -> zarr.Array:
-    return group.create_array(
-        name,
-        shape=(0,),
-        chunks=(_CHUNK_VALUES,),
-        shards=(_SHARD_VALUES,),
-        dtype=dtype,
-        compressors=zarr.codecs.ZstdCodec(level=1, checksum=True),
-        # Chunks of zeros are written too, so that a missing file is always a loss.
-        config={"write_empty_chunks": True},
-    )
-
-
 class Columns:
-    """The columns of a finished group, loaded when first asked for.
+    """The columns of a finished group's directory, loaded when first asked for.
 
-    Parameters
-    ----------
-    path
-        Directory of the group.
-
-    Raises
-    ------
-    DamagedError
-        If a file is missing or has another size than when it was written.
+    A file that is missing or has another size than when it was written is a `DamagedError`.
     """
 
     def __init__(self, path: Path) -> None:

@@ -60,7 +60,6 @@ class Counts:
     def add(self, block: Packed) -> None:
         """Count a block of sequences of the present split."""
         facts, n, m = self._facts[self._split], len(block.token_id), len(block.lengths)
-        facts["n_documents"] += self._new_documents(block)
         facts["n_tokens"] += n
         facts["n_sequences"] += m
         facts["n_dropped_tokens"] += int(block.dropped.sum()) + block.remainder
@@ -68,17 +67,11 @@ class Counts:
         self.end += n
         self._n_sequences += m
         facts["token_ranges"][1], facts["sequence_ranges"][1] = self.end, self._n_sequences
-        if n:
+        if n:  # documents come one after the other, each in one piece
+            facts["n_documents"] += int(np.count_nonzero(np.diff(block.document)))
+            facts["n_documents"] += int(self._last_document != block.document[0])
+            self._last_document = int(block.document[-1])
             self.max_token_id = max(self.max_token_id, int(block.token_id.max()))
-
-    def _new_documents(self, block: Packed) -> int:
-        """Return how many documents begin in a block: one after the other, each in one piece."""
-        if not len(block.document):
-            return 0
-        changes = int(np.count_nonzero(np.diff(block.document.astype(np.int64))))
-        begins = int(self._last_document != int(block.document[0]))
-        self._last_document = int(block.document[-1])
-        return changes + begins
 
     def check(self, split: str) -> None:
         """Say what the split lost; raise a `DataError` if it has fewer tokens than asked for."""

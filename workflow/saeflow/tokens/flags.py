@@ -20,16 +20,7 @@ POLICY = {"bos": BOS, "eos": EOS, "pad": PAD, "special": SPECIAL}
 
 
 def excluded(flags: np.ndarray) -> np.ndarray:
-    """Return which tokens no SAE is trained on or judged by.
-
-    Parameters
-    ----------
-    flags : (n,) uint8
-
-    Returns
-    -------
-    ndarray (n,) bool
-    """
+    """Return which tokens no SAE is trained on or judged by, (n,) bool, by flags (n,) uint8."""
     return (np.asarray(flags) & sum(POLICY.values())) != 0
 
 
@@ -40,19 +31,14 @@ def flags_of(
     eos_id: int | None,
     special_ids: Sequence[int],
 ) -> np.ndarray:
-    """Return the flags that follow from token ids.
+    """Return the flags (n,) uint8 that follow from token ids (n,).
 
     Parameters
     ----------
-    token_id : (n,) integers
-    bos_id, eos_id
-        Ids of the special tokens, None where the tokenizer has none; they may be the same.
+    token_id, bos_id, eos_id
+        Ids of the special tokens are None where the tokenizer has none; they may be the same.
     special_ids
         All special ids. Those that are neither BOS nor EOS are flagged `SPECIAL`.
-
-    Returns
-    -------
-    ndarray (n,) uint8
     """
     flags = np.zeros(len(token_id), dtype=np.uint8)
     if bos_id is not None:

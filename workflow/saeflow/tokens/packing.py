@@ -18,15 +18,7 @@ _BLOCK_TOKENS = 1 << 20
 
 
 class Document(NamedTuple):
-    """One document.
-
-    Attributes
-    ----------
-    number : int
-        Its number in the dataset.
-    token_id : ndarray (n,) uint32
-        Its tokens, without special tokens added.
-    """
+    """One document: its number in the dataset, and its tokens (n,) uint32, none added."""
 
     number: int
     token_id: np.ndarray
@@ -88,6 +80,8 @@ def pack(
 ) -> Iterator[Packed]:
     """Join documents, each followed by the separator, and cut the stream into full sequences.
 
+    Nothing is lost but the remainder of the last block, which is counted.
+
     Parameters
     ----------
     documents
@@ -99,11 +93,6 @@ def pack(
     separator
         Tokens put after each document.
 
-    Yields
-    ------
-    Packed
-        Nothing is lost but the remainder of the last one, which is counted.
-
     Notes
     -----
     Where the next token is a BOS already (for tokenizers whose separator is their BOS), it begins
@@ -111,7 +100,7 @@ def pack(
     """
     rest = _stream([], separator)
     for block in _blocks(documents):
-        rest = _joined(rest, _stream(block, separator))
+        rest = _Stream(*map(np.concatenate, zip(rest, _stream(block, separator), strict=True)))
         source, lengths, end = _rows(rest.token_id, context_length, bos_id)
         yield _gathered(rest, source, lengths, bos_id)
         rest = rest.part(slice(end, None))
@@ -122,17 +111,9 @@ def pack(
 def one_per_sequence(
     documents: Iterable[Document], *, context_length: int, bos_id: int | None
 ) -> Iterator[Packed]:
-    """Make one sequence of each document, cut off at the context length.
+    """Make one sequence of each document, cut off at the context length; all as in `pack`.
 
-    Parameters
-    ----------
-    documents, context_length, bos_id
-        As in `pack`.
-
-    Yields
-    ------
-    Packed
-        The tokens beyond the context length are dropped and counted.
+    The tokens beyond are dropped and counted.
     """
     added = int(bos_id is not None)
     for block in _blocks(documents):
@@ -144,8 +125,8 @@ def one_per_sequence(
         source = np.repeat(starts - added, lengths) + within
         if added:
             source[within == 0] = -1 - starts
-        packed = _gathered(stream, source, lengths, bos_id)
-        yield packed._replace(dropped=own + added - lengths)
+        dropped = own + added - lengths
+        yield _gathered(stream, source, lengths, bos_id)._replace(dropped=dropped)
 
 
 def limited(blocks: Iterable[Packed], n_tokens: int | None) -> Iterator[Packed]:
@@ -211,10 +192,6 @@ def _stream(documents: Sequence[Document], separator: Sequence[int]) -> _Stream:
         np.minimum(within, last).astype(np.uint32),
         within > last,
     )
-
-
-def _joined(first: _Stream, second: _Stream) -> _Stream:
-    return _Stream(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
 
 
 def _rows(

@@ -104,16 +104,13 @@ class Sequences(NamedTuple):
         lengths = np.diff(self.offsets)
         kept = np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], lengths) < length
         offsets = np.concatenate([[0], np.cumsum(np.minimum(lengths, length))])
-        return Sequences(self.token_ids[kept], self.documents[kept], self.special[kept], offsets)
+        return Sequences(*(column[kept] for column in self[:3]), offsets)
 
     def first(self, n_tokens: int) -> Sequences:
         """Return the first sequences, until they have ``n_tokens``; all if all have fewer."""
         n = 1 + int(np.searchsorted(self.offsets[1:], n_tokens))
         offsets = self.offsets[: n + 1]
-        tokens = slice(0, offsets[-1])
-        return Sequences(
-            self.token_ids[tokens], self.documents[tokens], self.special[tokens], offsets
-        )
+        return Sequences(*(column[: offsets[-1]] for column in self[:3]), offsets)
 
 
 def sequences_of(store: TokenStore, split: str) -> Sequences:

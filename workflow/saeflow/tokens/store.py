@@ -6,7 +6,6 @@ Made by `saeflow.tokens.tokenize`; sequences vary in length and no padding is st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,7 @@ _BLOCK_VALUES = 1 << 17
 
 
 class TokenStore(TokenColumns):
-    """The tokens of one packing of a dataset.
-
-    Parameters
-    ----------
-    record
-        The published ``tokens.json``.
-
-    Attributes
-    ----------
-    record : dict
-        What it says.
-    """
+    """The tokens of one packing of a dataset; ``record`` is what its ``tokens.json`` says."""
 
     def __init__(self, record: Path) -> None:
         self.record: dict[str, Any] = read_json(record)
@@ -77,12 +65,6 @@ class TokenStore(TokenColumns):
             raise IndexError(f"sequence {index} of {self.n_sequences}")
         start, end = self.sequence_offsets[index : index + 2]
         return self.read("token_id", int(start), int(end))
-
-    def sequences(self, split: str) -> Iterator[np.ndarray]:
-        """Yield the token ids of each sequence of a split, (length,) uint32."""
-        token_id, offsets = self.token_id, self.sequence_offsets
-        for index in range(*self.sequence_range(split)):
-            yield token_id[offsets[index] : offsets[index + 1]]
 
     def sequence_range(self, split: str) -> tuple[int, int]:
         """Return the first sequence of a split and the one after its last."""

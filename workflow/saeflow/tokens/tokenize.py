@@ -39,36 +39,22 @@ _SAMPLE_TOKENS = 64
 
 
 class _Text(NamedTuple):
-    """The tokenized documents of a dataset, in its own order.
+    """The tokenized documents of a dataset, in its own order."""
 
-    Attributes
-    ----------
-    token_id : ndarray (n,) uint32
-        Mapped from the scratch file.
-    offsets : ndarray (n_documents + 1,) int64
-    number : ndarray (n_documents,) int64
-        The dataset's document numbers.
-    split : ndarray (n_documents,) str
-    n_empty : int
-        Documents without text, which are left out.
-    """
-
-    token_id: np.ndarray
-    offsets: np.ndarray
-    number: np.ndarray
-    split: np.ndarray
-    n_empty: int
+    token_id: np.ndarray  # (n,) uint32, mapped from the scratch file
+    offsets: np.ndarray  # (n_documents + 1,) int64
+    number: np.ndarray  # (n_documents,) int64, of the dataset
+    split: np.ndarray  # (n_documents,) str
+    n_empty: int  # documents without text, which are left out
 
 
 def tokenize_dataset(
     work: Work, dataset_record: Path, tokenizer_record: Path, settings: Mapping[str, Any]
 ) -> None:
-    """Write the token store of one packing and finish its work.
+    """Write the token store of one packing and finish its work, held and unfinished.
 
     Parameters
     ----------
-    work
-        Held, unfinished work.
     dataset_record, tokenizer_record
         ``dataset.json`` and ``tokenizer.json``.
     settings
@@ -124,16 +110,9 @@ def tokenize_texts(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list
 
 
 def bos_of(tokenizer: PreTrainedTokenizerBase, wanted: bool | str, *, where: object) -> int | None:
-    """Return the id to begin texts with, or None.
+    """Return the id to begin texts with, or None; "auto" is as the tokenizer itself does.
 
-    Parameters
-    ----------
-    tokenizer
-        The tokenizer.
-    wanted
-        Whether there is to be one; "auto": as the tokenizer itself does.
-    where
-        For messages: what asks for it.
+    Where one is asked for and the tokenizer has none, that is a `ConfigError`.
     """
     bos = tokenizer.bos_token_id
     if wanted == "auto":
