@@ -188,8 +188,7 @@ class Work:
         manifest
             What the record says; ``identity``, ``bulk`` and the inventory's hash are added.
         known
-            Hashes (xxh3_128) that were taken while files were written, by their path in the
-            directory; the other files are read for theirs.
+            As of `saeflow.inventory.write_inventory`.
         needs
             Names of finished bulk beside this one, without which it is of no use: when that is
             damaged, this counts as damaged.
@@ -233,14 +232,10 @@ def hold(
 ) -> Iterator[Work]:
     """Hold the place of one job, waiting for a process that holds it.
 
-    The lock is the kernel's: it ends with the process, so a crash leaves none behind.
-
     Parameters
     ----------
-    output
-        The record that the job declares; its directory is made.
-    identity
-        The job's identity.
+    output, identity
+        The record that the job declares, whose directory is made, and the job's identity.
     suffix
         Appended to the name of the bulk directory (".zarr").
     wait_s

@@ -5,11 +5,10 @@ import torch
 import zarr
 
 from damage import flip
-from saeflow.activations.archive import ORIGINAL, archive
+from saeflow.activations.archive import ORIGINAL, archive, restore
 from saeflow.activations.layout import ARRAY
 from saeflow.activations.loader import Loader
 from saeflow.activations.reader import open_store
-from saeflow.activations.restore import restore
 from saeflow.errors import DamagedError, StoreError
 from saeflow.files import hash_tree, read_json
 from saeflow.inventory import is_whole

@@ -2,8 +2,8 @@
 
 An archive is one directory in plain Zarr that stands alone: the array, the row table, the
 statistics, and verbatim all small files of the store, from which `restore` makes the same bytes
-again. `saeflow.activations.reader.open_store` opens it like a store; since it cannot be mapped,
-reading is slow. Read `archive` first.
+again and proves it by their hashes. `saeflow.activations.reader.open_store` opens it like a store;
+since it cannot be mapped, reading is slow. Read `archive` first.
 """
 
 from __future__ import annotations
@@ -19,13 +19,28 @@ import zarr
 
 from saeflow.activations import int8
 from saeflow.activations.array import Activations
-from saeflow.activations.layout import ARRAY, Layout, create_array, read_layout
+from saeflow.activations.layout import ARRAY, Layout, create_array, read_layout, shard_name
 from saeflow.activations.metadata import FORMAT
-from saeflow.activations.reader import ARCHIVE_FORMAT, Store
+from saeflow.activations.reader import ARCHIVE_FORMAT, Store, open_store
 from saeflow.activations.slow import SlowRows
-from saeflow.errors import SaeflowError, StoreError
-from saeflow.files import fsync_dir, naming_full_disk, sha256_text, write_json
-from saeflow.inventory import CHECKSUM, INVENTORY, MANIFEST, with_checksum, write_inventory
+from saeflow.errors import DamagedError, SaeflowError, StoreError
+from saeflow.files import (
+    fsync_dir,
+    naming_full_disk,
+    read_json,
+    sha256_text,
+    write_atomic,
+    write_json,
+)
+from saeflow.inventory import (
+    CHECKSUM,
+    INVENTORY,
+    MANIFEST,
+    altered_files,
+    with_checksum,
+    write_inventory,
+)
+from saeflow.locks import locked
 from saeflow.work import sync_tree
 
 CODECS = ("zstd", "blosc", "int8")
@@ -39,12 +54,12 @@ _ZSTD_LEVEL, _BLOSC_LEVEL = 3, 5
 def archive(
     store: Store, destination: Path, codec: str, told: Callable[[int], object] = lambda _n: None
 ) -> dict[str, Any]:
-    """Write an archive of a store and return its manifest.
+    """Write an archive of an open store and return its manifest.
+
+    If the destination exists, or the store is an archive or live, that is a `StoreError`.
 
     Parameters
     ----------
-    store
-        An open store; not an archive.
     destination
         The directory to make; its name ends with ``.zarr`` by custom.
     codec
@@ -52,11 +67,6 @@ def archive(
         `saeflow.activations.int8`.
     told
         Given the number of rows after each part.
-
-    Raises
-    ------
-    StoreError
-        If the destination exists, the codec is unknown or the store is an archive or live.
     """
     if codec not in CODECS:
         raise StoreError("there is no such codec", expected=" | ".join(CODECS), got=codec)
@@ -188,3 +198,62 @@ def _write_int8(
         array[start:end], scales[start:end] = quantiser.quantise(x, store.rows.flags[start:end])
         told(end - start)
     return {"nmse": quantiser.nmse}
+
+
+def restore(
+    source: Path, destination: Path, told: Callable[[int], object] = lambda _n: None
+) -> Path:
+    """Make the store that was archived without loss, the same bytes, and return its record.
+
+    The record, the store and its row table are put into ``destination``. If the archive lost
+    something when it was made, or the store is there already, that is a `StoreError`, and a
+    `DamagedError` if what was made differs from the original's hashes. ``told``: as of `archive`.
+    """
+    store = open_store(source)
+    facts: dict[str, Any] = store.record.get("archive", {})
+    if store.record["format"] != ARCHIVE_FORMAT or not facts.get("lossless"):
+        raise StoreError(
+            "only an archive that lost nothing can be restored",
+            where=store.path,
+            expected="codec zstd or blosc",
+            got=f"codec {facts['codec']}" if facts else "a store that is no archive",
+        )
+    original = read_json(store.path / ORIGINAL / MANIFEST)
+    record = Path(destination) / f"{original['hook']}.json"
+    with locked(record):
+        with locked(record.with_name("rows.json")):
+            rows = record.parent / original["rows"]
+            if not rows.exists():  # another hook's store may have brought it here
+                with whole_or_absent(rows) as path:
+                    shutil.copytree(store.rows.path, path, dirs_exist_ok=True)
+            _check_restored(rows)
+        with whole_or_absent(record.parent / original["bulk"]) as path, naming_full_disk(path):
+            shutil.copytree(store.path / ORIGINAL, path, dirs_exist_ok=True)
+            layout, _ = read_layout(path / ARRAY)
+            for shard in range(layout.n_shards):
+                told(_write_shard(store, path / ARRAY / shard_name(shard), layout, shard))
+            _check_restored(path)
+        write_atomic(record, (record.parent / original["bulk"] / MANIFEST).read_bytes())
+    return record
+
+
+def _write_shard(store: Store, file: Path, layout: Layout, shard: int) -> int:
+    start, end = layout.rows_of(shard)
+    file.parent.mkdir(parents=True)
+    padding = layout.data_bytes(shard) - (end - start) * layout.row_bytes
+    with file.open("wb") as out:
+        out.write(store.activations.raw(slice(start, end)).astype(layout.storage, copy=False).data)
+        out.write(bytes(padding))
+        out.write(layout.index(shard))
+    return end - start
+
+
+def _check_restored(path: Path) -> None:
+    """Raise a `DamagedError` unless every file has the hash of the original."""
+    for damage in altered_files(path):
+        raise DamagedError(
+            "what was restored is not what was archived",
+            where=damage.path,
+            got=damage.what,
+            remedy="The archive is damaged: `saeflow verify` on it names the file.",
+        )

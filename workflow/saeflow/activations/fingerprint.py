@@ -22,15 +22,7 @@ _LEAST_SPREAD = 1e-6  # of the largest dimension: one that does not vary has no 
 
 
 class Fingerprint(NamedTuple):
-    """How far the rows of a hook that are not excluded spread.
-
-    Attributes
-    ----------
-    std : ndarray (d,)
-        Standard deviation of each dimension.
-    n_rows : int
-        Rows that it was taken from.
-    """
+    """How far the rows of a hook that are not excluded spread: std (d,), of ``n_rows`` rows."""
 
     std: np.ndarray
     n_rows: int
@@ -51,18 +43,10 @@ class Fingerprint(NamedTuple):
         return cls(x.std(0), len(x))
 
     def distance(self, other: Fingerprint) -> float:
-        """Return how unlike two fingerprints are.
+        """Return how unlike two fingerprints of one width are.
 
-        Returns
-        -------
-        float
-            Root mean square over the dimensions of log(std / other.std): 0 where they are equal,
-            0.1 where they differ by a tenth.
-
-        Raises
-        ------
-        ValueError
-            If they are of different widths.
+        That is the root mean square over the dimensions of log(std / other.std): 0 where they are
+        equal, 0.1 where they differ by a tenth.
         """
         if len(self.std) != len(other.std):
             raise ValueError(f"fingerprints of widths {len(self.std)} and {len(other.std)}")
@@ -71,8 +55,6 @@ class Fingerprint(NamedTuple):
     def limit(self, other: Fingerprint) -> float:
         """Return the distance up to which both can be of the same hook of the same model.
 
-        Notes
-        -----
         That of other text of the same kind, and what few rows add: the standard deviation of n
         independent rows has a relative error of (2 n)**-0.5.
         """

@@ -95,22 +95,12 @@ def harvest(tasks: Sequence[Task], part: tuple[int, int] | None = None) -> None:
 class Source:
     """A model and the tokens that it reads, and how their activations are stored.
 
-    Parameters
-    ----------
-    model_record, tokens_record
-        ``model.json`` and ``tokens.json``.
-
     Attributes
     ----------
     tokens : TokenStore
         The open token store.
     records : dict
-        The two records, as ``model`` and ``tokens``.
-
-    Raises
-    ------
-    ModelError
-        If they do not belong together.
+        Of both, as ``model`` and ``tokens``.
     """
 
     def __init__(self, model_record: Path, tokens_record: Path) -> None:
@@ -121,12 +111,8 @@ class Source:
 
     def layout(self, settings: Mapping[str, Any]) -> Layout:
         """Return the layout of a hook's store."""
-        return plan_layout(
-            self.tokens.n_tokens,
-            self._model["d_model"],
-            settings["dtype"],
-            settings.get("shard_rows"),
-        )
+        shape = self.tokens.n_tokens, self._model["d_model"]
+        return plan_layout(*shape, settings["dtype"], settings.get("shard_rows"))
 
     def writer(
         self, hook: Hook, task: Task, rows: str, part: tuple[int, int] | None

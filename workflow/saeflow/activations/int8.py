@@ -23,16 +23,7 @@ _LEVELS = 127
 class Quantiser:
     """Turns values into bytes, and counts the error.
 
-    Parameters
-    ----------
-    mean, std : ndarray (d,) float32
-        Of the store. Where std is 0 the dimension is scaled by 1.
-
-    Attributes
-    ----------
-    nmse : float
-        Squared error over the rows that are not excluded, divided by their squared distance
-        from the mean; of what was quantised so far.
+    Mean and std, (d,) float32, are those of the store; where std is 0 a dimension is scaled by 1.
     """
 
     def __init__(self, mean: np.ndarray, std: np.ndarray) -> None:
@@ -53,7 +44,7 @@ class Quantiser:
 
     @property
     def nmse(self) -> float:
-        """The normalised mean square error so far."""
+        """Squared error of ordinary rows so far, divided by their distance from the mean."""
         return self._error / self._variance if self._variance else 0.0
 
 

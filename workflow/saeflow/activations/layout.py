@@ -114,15 +114,8 @@ def shards_of(part: int, of: int, n_shards: int) -> range:
 def plan_layout(n_rows: int, d_model: int, dtype: str, shard_rows: int | None = None) -> Layout:
     """Choose the sizes of an array.
 
-    Parameters
-    ----------
-    n_rows, d_model
-        Its shape.
-    dtype
-        float16, bfloat16 or float32.
-    shard_rows
-        Rows of a shard; a power of two. By default such that a shard has at most 128 MiB
-        (512 MiB from 1e8 rows on).
+    Rows of a shard must be a power of two, by default such that it has at most 128 MiB (512 MiB
+    from 1e8 rows on).
     """
     row_bytes = d_model * np.dtype(STORAGE[dtype]).itemsize
     most = _INNER_BYTES // row_bytes

@@ -23,6 +23,7 @@ from torch import nn
 from saeflow.activations.array import Activations
 from saeflow.activations.forward import Window, compute, windows
 from saeflow.activations.layout import STORAGE, plan_layout
+from saeflow.activations.slow import row_numbers
 from saeflow.activations.values import TORCH, not_finite, to_storage
 from saeflow.errors import DamagedError
 from saeflow.files import read_json
@@ -85,7 +86,7 @@ class LiveActivations(Activations):
 
     def raw(self, where: slice | np.ndarray | Sequence[int]) -> np.ndarray:
         """Compute rows, in the dtype of a store (bfloat16 as uint16)."""
-        rows = self._numbers(where)
+        rows = row_numbers(where, len(self))
         found = np.empty((len(rows), self.shape[1]), self._storage)
         order = np.argsort(rows, kind="stable")
         done = 0
@@ -128,18 +129,6 @@ class LiveActivations(Activations):
         model = self._load()
         check_hooks(model, [self.hook])
         return model
-
-    def _numbers(self, where: slice | np.ndarray | Sequence[int]) -> np.ndarray:
-        """Return the numbers (n,) of the rows that an index means."""
-        n = len(self)
-        if isinstance(where, slice):
-            return np.arange(*where.indices(n))
-        rows = np.asarray(where)
-        if rows.dtype == bool:
-            return np.flatnonzero(rows)
-        if len(rows) and not (-n <= rows.min() and rows.max() < n):
-            raise IndexError(f"row {rows.min()} to {rows.max()} of {n}")
-        return np.where(rows < 0, rows + n, rows).astype(np.int64)
 
     def _values_of(self, number: int) -> np.ndarray:
         """Return the rows (n, d_model) of a window; the latest few are kept."""

@@ -78,21 +78,11 @@ class Loader:
         device: torch.device | str = "cpu",
     ) -> None:
         self.store, self.batch_size, self.epochs = store, batch_size, epochs
-        self._same = {"batch_size": batch_size, "seed": seed, "window_rows": window_rows}
-        self._same |= {"rank": rank, "world_size": world_size}
-        self.order = Order(
-            store,
-            split,
-            seed=seed,
-            window_rows=window_rows,
-            epochs=epochs,
-            rank=rank,
-            world_size=world_size,
-            part=part,
-            chunk_rows=chunk_rows,
-        )
-        self._same |= {"first": self.order.first, "end": self.order.end}
+        same = {"seed": seed, "window_rows": window_rows, "rank": rank, "world_size": world_size}
+        self.order = Order(store, split, epochs=epochs, part=part, chunk_rows=chunk_rows, **same)
         self.n_rows = self.order.n_rows
+        ends = {"first": self.order.first, "end": self.order.end}
+        self._same = {"batch_size": batch_size, **same, **ends}
         self._device = torch.device(device)
         self._given = self._restored(start)
 

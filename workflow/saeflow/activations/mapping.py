@@ -20,33 +20,17 @@ _POPULATE_READ = 22  # Linux 5.14
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = [
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
-]
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def map_files(files: Sequence[Path], sizes: Sequence[int]) -> np.ndarray:
-    """Map the first ``sizes`` bytes of files, one behind the other.
+    """Map the first ``sizes`` bytes of files, one behind the other, as bytes of one array.
 
-    Parameters
-    ----------
-    files
-        At least one. They must not be cut short while they are mapped: reading beyond the end
-        of a file kills the process.
-    sizes
-        Bytes of each; multiples of the page size, but for the last one.
-
-    Returns
-    -------
-    ndarray (sum of sizes,) uint8
-        Its pages can be read only. NumPy takes it for writable, because torch accepts no other.
+    Sizes are multiples of the page size, but for the last one. No file may be cut short while it is
+    mapped: reading beyond its end kills the process. The pages can be read only; NumPy takes the
+    array for writable, because torch accepts no other.
     """
     total = sum(sizes)
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS

@@ -24,10 +24,9 @@ class Mixing(NamedTuple):
 
     Attributes
     ----------
-    mates : float
-        Other rows of a batch that are of the same document as a row, on average.
-    ideal : float
-        The same if batches were drawn from the whole split at once.
+    mates, ideal : float
+        Other rows of a batch that are of the same document as a row, on average; and if batches
+        were drawn from the whole split at once.
     window_rows : int
         Rows that are mixed with one another.
     page_cache_bytes : int

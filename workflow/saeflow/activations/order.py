@@ -75,8 +75,6 @@ class Order:
 
     Attributes
     ----------
-    store, split
-        As given.
     first, end : int
         Of the split or its part, the first row and the one after the last.
     n_rows : int

@@ -33,17 +33,10 @@ def release_stores(tasks: Sequence[Task]) -> None:
 
 
 def release(record: Path) -> bool:
-    """Remove the rows of a store, unless some process makes or reads it.
+    """Remove the rows of a store, unless some process makes or reads it; return whether they went.
 
-    Parameters
-    ----------
-    record
-        The published ``{hook}.json``, or the manifest of bulk that it does not name any more.
-
-    Returns
-    -------
-    bool
-        False where the store is in use and was left alone; a later run removes it.
+    ``record`` is the published ``{hook}.json``, or the manifest of bulk that it does not name any
+    more. A store that is in use is left alone; a later run removes it.
 
     Notes
     -----

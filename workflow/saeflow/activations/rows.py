@@ -28,15 +28,8 @@ def rows_identity(tokens_identity: str) -> str:
 
 
 def write_rows(work: Work, tokens: TokenStore) -> None:
-    """Copy a token store's columns and finish the work.
+    """Copy a token store's columns and finish the work; an altered file is a `DamagedError`.
 
-    Raises
-    ------
-    DamagedError
-        If a file of the token store is not what was written.
-
-    Notes
-    -----
     The files are copied, not the values: in memory there is never more than a block.
     """
     work.restart()

@@ -30,11 +30,8 @@ class SlowRows:
 
     Attributes
     ----------
-    shape : tuple of int
-    dtype : str
-        What the stored numbers mean.
-    chunk_rows : int
-        Rows that are read together at least.
+    shape, dtype, chunk_rows
+        As of `saeflow.activations.array.Activations`.
     """
 
     def __init__(
@@ -53,17 +50,8 @@ class SlowRows:
             start, end, step = where.indices(self.shape[0])
             if step > 0:
                 return self._read(start, max(start, end))[::step]
-            where = np.arange(start, end, step)
-        index = np.asarray(where)
-        if index.dtype == bool:
-            index = np.flatnonzero(index)
-        index = np.where(index < 0, index + self.shape[0], index)
-        return self._gather(index)
-
-    def _gather(self, index: np.ndarray) -> np.ndarray:
-        """Read each chunk that holds some of the rows once, and take the rows out of it."""
-        if len(index) and not 0 <= index.min() <= index.max() < self.shape[0]:
-            raise IndexError(f"row {index.min()} or {index.max()} of {self.shape[0]}")
+        # Each chunk that holds some of the rows is read once, and the rows are taken out of it.
+        index = row_numbers(where, self.shape[0])
         found = np.empty((len(index), self.shape[1]), self._read(0, 0).dtype)
         chunk = index // self.chunk_rows
         order = np.argsort(chunk, kind="stable")
@@ -88,14 +76,23 @@ class SlowRows:
         return self._values(found, start)
 
 
-class ChunkFiles:
-    """The files in which a Zarr array keeps its values.
+def row_numbers(where: slice | np.ndarray | Sequence[int], n: int) -> np.ndarray:
+    """Return the numbers (k,) int64 of those of ``n`` rows that an index means."""
+    if isinstance(where, slice):
+        return np.arange(*where.indices(n))
+    rows = np.asarray(where)
+    if rows.dtype == bool:
+        return np.flatnonzero(rows)
+    if len(rows) and not -n <= rows.min() <= rows.max() < n:
+        raise IndexError(f"row {rows.min()} or {rows.max()} of {n}")
+    return np.where(rows < 0, rows + n, rows).astype(np.int64)
 
-    Parameters
-    ----------
-    path
-        Directory of the array. Where the directory above has an inventory, sizes are compared
-        with it; else each file that the shape asks for must be there and not empty.
+
+class ChunkFiles:
+    """The files in which a Zarr array, whose directory it gets, keeps its values.
+
+    Where the directory above has an inventory, sizes are compared with it; else each file that the
+    shape asks for must be there and not empty.
     """
 
     def __init__(self, path: Path) -> None:

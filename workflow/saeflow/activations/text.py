@@ -22,18 +22,10 @@ _FLAG_NAMES = {"bos": flags.BOS, "eos": flags.EOS, "pad": flags.PAD, "special": 
 
 
 class RowFacts(NamedTuple):
-    """What is known of a row.
+    """What is known of a row: its number in the store, and what its columns say.
 
-    Attributes
-    ----------
-    row : int
-        Its number in the store.
-    token_id, document, position, document_position : int
-        As in `saeflow.tokens.columns.TokenColumns`.
-    flags : tuple of str
-        Of "bos", "eos", "pad", "special".
-    excluded : bool
-        Whether SAEs and measures leave the row out.
+    Columns are those of `saeflow.tokens.columns.TokenColumns`, but flags by name, of "bos", "eos",
+    "pad", "special", and whether SAEs and measures leave the row out.
     """
 
     row: int
@@ -95,14 +87,9 @@ class RowTexts:
         borders = np.flatnonzero(document[1:] != document[:-1]) + 1
         return np.concatenate([[0], borders, [len(document)]]).astype(np.int64)
 
-    @property
-    def doc_numbers(self) -> np.ndarray:
-        """Number in the dataset of each document of `doc_offsets`, (n,) uint32."""
-        return self._rows["document"][self.doc_offsets[:-1]]
-
     def document(self, number: int) -> range:
         """Return the rows of a document by its number in the dataset; none if it has none."""
-        (places,) = np.nonzero(self.doc_numbers == number)
+        (places,) = np.nonzero(self._rows["document"][self.doc_offsets[:-1]] == number)
         if not len(places):
             return range(0)
         return range(*map(int, self.doc_offsets[places[0] : places[0] + 2]))

@@ -12,14 +12,7 @@ _INTEGERS = {2: np.int16, 4: np.int32}
 
 
 def to_storage(x: torch.Tensor, dtype: str) -> np.ndarray:
-    """Return a tensor's values in a store's dtype, bfloat16 as its bits in uint16.
-
-    Parameters
-    ----------
-    x : Tensor (n, d)
-    dtype
-        float16, bfloat16 or float32.
-    """
+    """Return a tensor's values (n, d) in a store's dtype, bfloat16 as its bits in uint16."""
     x = x.to(TORCH[dtype]).cpu().contiguous()
     if dtype == "bfloat16":
         return x.view(torch.int16).numpy().view(np.uint16)
@@ -27,13 +20,10 @@ def to_storage(x: torch.Tensor, dtype: str) -> np.ndarray:
 
 
 def bits(x: np.ndarray) -> torch.Tensor:
-    """Return the bits of stored values as a tensor of integers that shares the memory.
+    """Return the bits of stored values (n, d) as a tensor of integers that shares the memory.
 
-    Parameters
-    ----------
-    x : ndarray (n, d)
-        NumPy must take it for writable, though nothing here writes to it: torch has no
-        read-only tensors.
+    NumPy must take it for writable, though nothing here writes to it: torch has no read-only
+    tensors.
     """
     return torch.from_numpy(x.view(_INTEGERS[x.itemsize]))
 

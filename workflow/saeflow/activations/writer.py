@@ -99,21 +99,11 @@ class ShardWriter:
         return n_bytes
 
     def append(self, start: int, x: np.ndarray, excluded: np.ndarray) -> None:
-        """Take rows of activations; those of committed shards are ignored.
+        """Take rows of activations from ``start`` on; those of committed shards are ignored.
 
-        Parameters
-        ----------
-        start
-            Number of the first row. Each missing shard must be given front to back.
-        x : (n, d_model)
-            In the dtype of the store (bfloat16 as uint16).
-        excluded : (n,) bool
-            Rows that the statistics leave out.
-
-        Raises
-        ------
-        StoreError
-            If a value is not finite, or rows are left out or out of order.
+        Each missing shard must be given front to back; else, or if a value is not finite, that is
+        a `StoreError`. ``x`` (n, d_model) is in the dtype of the store (bfloat16 as uint16), and
+        the statistics leave out the rows that are ``excluded`` (n,).
         """
         size = self.layout.shard_rows
         for shard in range(start // size, -(-(start + len(x)) // size)):
@@ -167,7 +157,7 @@ class ShardWriter:
     def hashes(self) -> dict[str, str]:
         """The hash of each committed shard's file, by its path in the store."""
         committed = (s for s in range(self.layout.n_shards) if s not in self.missing)
-        commits = (read_json(self._record(shard)) for shard in committed)
+        commits = (read_json(commit_path(self.path, shard)) for shard in committed)
         return {commit["file"]: commit["xxh3_128"] for commit in commits}
 
     def _commit(self) -> None:
@@ -197,7 +187,7 @@ class ShardWriter:
             raise
         sums.save(self._sums(shard))
         write_json(
-            self._record(shard),
+            commit_path(self.path, shard),
             {
                 "rows": list(self.layout.rows_of(shard)),
                 "file": f"{ARRAY}/{shard_name(shard)}",
@@ -207,16 +197,13 @@ class ShardWriter:
             },
         )
 
-    def _record(self, shard: int) -> Path:
-        return commit_path(self.path, shard)
-
     def _sums(self, shard: int) -> Path:
         return commit_path(self.path, shard).with_suffix(".sums")
 
     def _is_committed(self, shard: int) -> bool:
         """Return whether a shard has its record and its files have their sizes."""
         try:
-            commit = read_json(self._record(shard))
+            commit = read_json(commit_path(self.path, shard))
             size = (self.path / commit["file"]).stat().st_size
             sums = hash_file(self._sums(shard))
             expected = commit["bytes"], commit["sums_xxh3_128"]
@@ -254,12 +241,15 @@ class ShardWriter:
 def _remove_debris(path: Path, shards: range | None) -> None:
     """Remove what killed writers left, of these shards or all: ours and Zarr's temporary files."""
     if shards is None:
-        for pattern in ("*.tmp", "*.partial"):
-            for file in path.rglob(pattern):
-                file.unlink()
-        return
-    for shard in shards:
-        for file in (path / ARRAY / shard_name(shard)).parent.glob("*.tmp"):
-            file.unlink()
-        for file in (path / COMMITS).glob(f".{shard:06d}.*.tmp"):
-            file.unlink()
+        left = [*path.rglob("*.tmp"), *path.rglob("*.partial")]
+    else:
+        left = [
+            file
+            for shard in shards
+            for file in (
+                *(path / ARRAY / shard_name(shard)).parent.glob("*.tmp"),
+                *(path / COMMITS).glob(f".{shard:06d}.*.tmp"),
+            )
+        ]
+    for file in left:
+        file.unlink()

@@ -38,16 +38,16 @@ _PARALLEL_KEYS = {
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known of a model.
+    """What is known of a model; None is what the file does not say.
 
     Attributes
     ----------
     family : str
         Hugging Face's ``model_type``.
     n_layers, d_model, vocab_size : int or None
-        Blocks, width of the residual stream, words; None where the file does not say.
+        Blocks, width of the residual stream, words.
     max_positions : int or None
-        Tokens that a sequence may have; None where the file does not say, or nothing limits it.
+        Tokens that a sequence may have; None also where nothing limits it.
     sites : tuple of str
         Sites that blocks may have. Before a model is fetched that is all but those which its
         family cannot have; the fetch tries each (`saeflow.models.trial`).

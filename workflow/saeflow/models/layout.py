@@ -89,20 +89,13 @@ def forward_arguments(
 def find_layout(model: nn.Module) -> Layout:
     """Find the trunk and the blocks of a model by a forward pass of a few tokens.
 
-    Raises
-    ------
-    ModelError
-        If the pass fails, or no list of modules hands a stream on from one to the next.
+    If that fails, or no list of modules hands a stream on from one to the next, that is a
+    `ModelError`.
     """
-    lists = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module)
-    }
+    named = dict(model.named_modules())
+    lists = {n: one for n, one in named.items() if isinstance(one, nn.ModuleList) and len(one)}
     calls: dict[nn.Module, list[_Call]] = {}
-    around = {
-        m for n, m in model.named_modules() if n and any(o.startswith(f"{n}.") for o in lists)
-    }
+    around = {m for n, m in named.items() if n and any(o.startswith(f"{n}.") for o in lists)}
     with ExitStack() as stack:
         for module in around.union(*lists.values()):
             stack.callback(_watch(module, calls).remove)

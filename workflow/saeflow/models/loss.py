@@ -24,7 +24,7 @@ _Head = Callable[[torch.Tensor], torch.Tensor]
 def scored_tokens(
     attention_mask: torch.Tensor, excluded: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Return which tokens have a loss.
+    """Return which tokens (batch, seq) have a loss: real, wanted ones that follow another real one.
 
     Parameters
     ----------
@@ -32,11 +32,6 @@ def scored_tokens(
         1 for tokens, 0 for padding.
     excluded : Tensor (batch, seq) bool, optional
         Tokens that are not to be predicted (BOS, separators); they still serve as context.
-
-    Returns
-    -------
-    Tensor (batch, seq) bool
-        True where the token is real, wanted, and follows another real token.
     """
     real = attention_mask.bool()
     scored = torch.zeros_like(real)
@@ -92,22 +87,16 @@ class Reference:
 def token_losses(
     head: _Head, states: torch.Tensor, input_ids: torch.Tensor, scored: torch.Tensor
 ) -> torch.Tensor:
-    """Return the cross-entropy of each scored token.
+    """Return the cross-entropy (batch, seq) float32 of each scored token, in nats.
+
+    It is NaN where not scored, so that a forgotten mask does not go unseen.
 
     Parameters
     ----------
     head
         Final states -> logits (`saeflow.models.slices.Head`).
-    states : Tensor (batch, seq, d_model)
-        Final states.
-    input_ids : Tensor (batch, seq) int64
-    scored : Tensor (batch, seq) bool
-        See `scored_tokens`.
-
-    Returns
-    -------
-    Tensor (batch, seq) float32, nats
-        NaN where not scored, so that a forgotten mask does not go unseen.
+    states, input_ids, scored : Tensor (batch, seq, d_model), (batch, seq), (batch, seq)
+        Final states, tokens, and which are scored as of `scored_tokens`.
     """
     if scored[:, 0].any():
         raise SaeflowError(

@@ -120,10 +120,8 @@ class PatchedModel:
 
         Parameters
         ----------
-        x : Tensor (batch, seq, d_in)
-            What stands at the hook.
-        clean
-            Of these ``input_ids`` (batch, seq).
+        x, clean
+            What stands at the hook (batch, seq, d_in), and the clean pass of these ``input_ids``.
         also
             What is exchanged behind the hook in the same run: hook -> function of the activations
             there, which earlier exchanges have changed, to those that take their place.

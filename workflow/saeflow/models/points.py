@@ -27,8 +27,6 @@ class Point:
 
     Attributes
     ----------
-    module : nn.Module
-        The module.
     is_input : bool
         Whether its input is meant, else its output.
     factor : float

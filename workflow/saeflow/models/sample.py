@@ -33,16 +33,12 @@ def sample_documents(
     seed: int = 0,
     first: int = 0,
 ) -> Iterator[str]:
-    """Yield ``n`` documents sampled from a model, in order of their numbers.
+    """Yield ``n`` documents sampled from a model in eval mode, in order of their numbers.
 
     Parameters
     ----------
-    model
-        A causal language model in eval mode.
     tokenizer
-        Its tokenizer, with a beginning or an end token to start from.
-    n
-        How many documents.
+        The model's, with a beginning or an end token to start from.
     temperature
         The logits are divided by it.
     top_k

@@ -30,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Archive or restore, and print the sizes."""
-    from saeflow.activations.archive import archive
+    from saeflow.activations.archive import archive, restore
     from saeflow.activations.reader import open_store
-    from saeflow.activations.restore import restore
     from saeflow.cli.bulk import n_bytes
     from saeflow.cli.words import size
     from saeflow.logs import Progress
