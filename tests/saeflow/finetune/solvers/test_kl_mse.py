@@ -120,7 +120,7 @@ def test_every_sequence_is_given_once_an_epoch_and_the_order_goes_on(made):
     _, _, loader = one_batch(made)
     batches = [batch.input_ids for batch in loader]
     assert [len(ids) for ids in batches] == [4] * 6
-    tokens = open_tokens(made["tokens"]).columns.read("token_id", 0, 24 * 20).reshape(24, 20)
+    tokens = open_tokens(made["tokens"]).read("token_id", 0, 24 * 20).reshape(24, 20)
     given = sorted(tuple(row) for ids in batches for row in ids.tolist())
     assert given == sorted(tuple(row) for row in tokens.tolist())
     _, patched, other = one_batch(made)
