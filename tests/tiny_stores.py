@@ -35,6 +35,17 @@ TOKENIZER = {
 }
 
 
+SEQUENCES = {
+    "ragged": {
+        "train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 8,
+        "validation": [11, 7],
+        "test": [32, 1, 8, 30, 30, 30, 30, 30, 9],
+    },
+    "equal": {"train": [32] * 40, "validation": [], "test": [32] * 4},
+}
+"""Lengths of sequences by split: of many lengths, and of one."""
+
+
 def make_tokens(root: Path, lengths: dict[str, list[int]], seed: int = 0, **facts) -> Path:
     """Write random tokens in sequences of these lengths, each a document that begins with BOS."""
     record = root / "tokens.json"

@@ -56,6 +56,15 @@ def test_all_patterns_survive_the_disk_for_every_reader_nan_included(tmp_path, m
     assert torch.equal(bits(ours.raw(slice(None))), torch.from_numpy(values))
 
 
+def written(path, data, **options):
+    """Return a group with an array that zarr-python wrote."""
+    zarr.create_group(str(path)).create_array(ARRAY, data=data, **options)
+    return path
+
+
+COMPRESSED = {"chunks": (128, 24), "shards": (256, 24), "compressors": zarr.codecs.ZstdCodec()}
+
+
 def others(path):
     """What zarr-python and tensorstore read."""
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
@@ -136,17 +145,9 @@ def test_the_mapped_rows_cannot_be_written(x, tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_compressed_array_is_read_through_zarr(x, tmp_path, caplog, dtype):
     bits = x.bfloat16().view(torch.int16).numpy().view(np.uint16)
-    group = zarr.create_group(str(tmp_path / "s"))
-    group.create_array(
-        ARRAY,
-        data=bits if dtype == "bfloat16" else x.numpy(),
-        chunks=(128, 24),
-        shards=(256, 24),
-        compressors=zarr.codecs.ZstdCodec(),
-        attributes={"logical_dtype": dtype},
-    )
+    data, about = bits if dtype == "bfloat16" else x.numpy(), {"logical_dtype": dtype}
     with caplog.at_level(logging.WARNING):
-        rows = open_array(tmp_path / "s")
+        rows = open_array(written(tmp_path / "s", data, **COMPRESSED, attributes=about))
     assert "compressed" in caplog.text
     assert rows.mapped is None
     expected = x.bfloat16().float() if dtype == "bfloat16" else x
@@ -157,16 +158,8 @@ def test_a_compressed_array_is_read_through_zarr(x, tmp_path, caplog, dtype):
 
 
 def test_an_array_that_zarr_python_wrote_uncompressed_is_mapped(x, tmp_path):
-    group = zarr.create_group(str(tmp_path / "s"))
-    group.create_array(
-        ARRAY,
-        data=x.numpy(),
-        chunks=(128, 24),
-        shards=(256, 24),
-        compressors=None,
-        config={"write_empty_chunks": True},
-    )
-    rows = open_array(tmp_path / "s")
+    options = {**COMPRESSED, "compressors": None, "config": {"write_empty_chunks": True}}
+    rows = open_array(written(tmp_path / "s", x.numpy(), **options))
     assert np.array_equal(rows.mapped, x)
 
 
@@ -208,10 +201,8 @@ def test_rows_are_read_into_a_given_buffer(x, tmp_path):
 
 def test_chunks_in_another_order_are_legal_and_read_through_zarr(x, tmp_path, caplog):
     """As zarrs writes them: in the order in which they were done."""
-    path = tmp_path / "s"
-    zarr.create_group(str(path)).create_array(
-        ARRAY, data=x.numpy(), chunks=(256, 24), shards=(512, 24), compressors=None
-    )
+    options = {"chunks": (256, 24), "shards": (512, 24), "compressors": None}
+    path = written(tmp_path / "s", x.numpy(), **options)
     file = path / ARRAY / "c" / "0" / "0"
     content, chunk = file.read_bytes(), 256 * 24 * 4
     index = np.frombuffer(content[2 * chunk : -4], "<u8").reshape(2, 2).copy()
@@ -227,15 +218,7 @@ def test_chunks_in_another_order_are_legal_and_read_through_zarr(x, tmp_path, ca
 
 @pytest.fixture
 def compressed(x, tmp_path):
-    group = zarr.create_group(str(tmp_path / "s"))
-    group.create_array(
-        ARRAY,
-        data=x.numpy(),
-        chunks=(128, 24),
-        shards=(256, 24),
-        compressors=[zarr.codecs.ZstdCodec()],
-    )
-    return tmp_path / "s"
+    return written(tmp_path / "s", x.numpy(), **COMPRESSED)
 
 
 @pytest.mark.parametrize("harm", ["delete", "empty", "cut"])
@@ -276,9 +259,8 @@ def test_slow_rows_are_indexed_in_every_way_that_mapped_rows_are(compressed, x):
 
 
 def test_what_is_no_array_of_activations_is_refused(tmp_path):
-    zarr.create_group(str(tmp_path / "s")).create_array(ARRAY, data=np.zeros(5))
     with pytest.raises(StoreError, match="no array of activations"):
-        open_array(tmp_path / "s")
+        open_array(written(tmp_path / "s", np.zeros(5)))
 
 
 def test_a_flipped_bit_in_an_index_is_refused(x, tmp_path):

@@ -1,7 +1,6 @@
 """Kills, full disks and damage while stores are written and after; see docs/store.md."""
 
 import errno
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,10 +16,9 @@ from saeflow.cli.main import main
 from saeflow.errors import DiskFullError, StoreError
 from saeflow.files import hash_tree, read_json, sha256_text
 from saeflow.inventory import is_whole
-from tiny_models import make_model
-from tiny_stores import harvest_hooks, make_tokens, save_model
+from saeflow.work import bulk_of
+from tiny_stores import harvest_hooks
 
-EQUAL = {"train": [32] * 20, "validation": [], "test": [32] * 4}
 HOOKS = ["resid_post.0", "mlp_out.1"]
 
 
@@ -30,17 +28,6 @@ def whole(tmp_path_factory):
     record = tmp_path_factory.mktemp("whole") / "resid_post.0.json"
     n = n_points(record)
     return hash_tree(write_store(record).final), n
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Start processes that have torch imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["killed_writers"])
-    first = context.Process(target=int)
-    first.start()
-    first.join()
-    return context
 
 
 def killed(processes, record, point):
@@ -158,20 +145,6 @@ def test_rows_that_do_not_begin_at_their_shard_are_refused(tmp_path):
     writer.close()
 
 
-@pytest.fixture(scope="module")
-def model_record(tmp_path_factory):
-    return save_model(make_model("gpt_neox"), tmp_path_factory.mktemp("model") / "model.json")
-
-
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
-    return make_tokens(tmp_path_factory.mktemp("tokens"), EQUAL)
-
-
-def bulk(record):
-    return record.parent / read_json(record)["bulk"]
-
-
 def shard_file(path):
     return path / ARRAY / "c" / "1" / "0"
 
@@ -180,7 +153,7 @@ def cut(file):
     file.write_bytes(file.read_bytes()[:-1])
 
 
-# What is lost of a finished store of three shards -> the shards that are computed again.
+# What is lost of a finished store -> the shards that are computed again.
 DAMAGE = {
     "a shard is deleted": (lambda path, rows: shard_file(path).unlink(), {1}),
     "a shard is cut": (lambda path, rows: cut(shard_file(path)), {1}),
@@ -207,11 +180,11 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_of_damaged_stores_only_what_was_lost_is_redone(
-    model_record, tokens, tmp_path, monkeypatch, damage, capsys
+    model_record, equal, tmp_path, monkeypatch, damage, capsys
 ):
-    records = harvest_hooks(tmp_path, HOOKS, model_record, tokens, identity=sha256_text)
-    before = {hook: hash_tree(bulk(record)) for hook, record in records.items()}
-    path = bulk(records[HOOKS[0]])
+    records = harvest_hooks(tmp_path, HOOKS, model_record, equal, identity=sha256_text)
+    before = {hook: hash_tree(bulk_of(record)) for hook, record in records.items()}
+    path = bulk_of(records[HOOKS[0]])
     rows_path = tmp_path / read_json(records[HOOKS[0]])["rows"]
     rows_before = hash_tree(rows_path)
     harm, shards = DAMAGE[damage]
@@ -229,8 +202,8 @@ def test_of_damaged_stores_only_what_was_lost_is_redone(
         append(self, start, x, excluded)
 
     monkeypatch.setattr(ShardWriter, "append", watched)
-    harvest_hooks(tmp_path, HOOKS, model_record, tokens, identity=sha256_text)
+    harvest_hooks(tmp_path, HOOKS, model_record, equal, identity=sha256_text)
     assert computed == shards
-    assert {hook: hash_tree(bulk(record)) for hook, record in records.items()} == before
+    assert {hook: hash_tree(bulk_of(record)) for hook, record in records.items()} == before
     assert hash_tree(rows_path) == rows_before
-    assert all(is_whole(bulk(record)) for record in records.values())
+    assert all(is_whole(bulk_of(record)) for record in records.values())

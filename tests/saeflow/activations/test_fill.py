@@ -4,10 +4,7 @@ import threading
 import pytest
 
 from saeflow.activations.fill import _Behind
-from tiny_models import make_model
-from tiny_stores import harvest_hooks, make_tokens, save_model
-
-EQUAL = {"train": [32] * 20, "validation": [], "test": [32] * 4}
+from tiny_stores import harvest_hooks, make_tokens
 
 
 def test_calls_are_made_in_order_in_one_other_thread():
@@ -59,12 +56,13 @@ def test_a_failure_reaches_the_caller_and_ends_what_follows(n):
     assert calls == [0]
 
 
-def test_progress_tells_speed_bytes_and_what_an_earlier_run_did(tmp_path, caplog, monkeypatch):
+def test_progress_tells_speed_bytes_and_what_an_earlier_run_did(
+    model_record, tmp_path, caplog, monkeypatch
+):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("saeflow.logs._LOG_EVERY_S", 0.0)
-    model = save_model(make_model("gpt_neox"), tmp_path / "model.json")
-    tokens = make_tokens(tmp_path, EQUAL)
-    harvest_hooks(tmp_path / "a", ["resid_post.0"], model, tokens)
+    tokens = make_tokens(tmp_path, {"train": [32] * 24})
+    harvest_hooks(tmp_path / "a", ["resid_post.0"], model_record, tokens)
     lines = [record.getMessage() for record in caplog.records]
     assert not any("earlier run" in line for line in lines)
     # 24 sequences of 32 tokens, 16 float32 values each
@@ -78,7 +76,7 @@ def test_progress_tells_speed_bytes_and_what_an_earlier_run_did(tmp_path, caplog
     (place / "manifest.json").unlink()
     (place / "_commit" / "000001.json").unlink()
     caplog.clear()
-    harvest_hooks(tmp_path / "a", ["resid_post.0"], model, tokens)
+    harvest_hooks(tmp_path / "a", ["resid_post.0"], model_record, tokens)
     lines = [record.getMessage() for record in caplog.records]
     assert "512 of 768 tokens were stored by an earlier run" in lines
     assert any(line.startswith("harvest: 256 tokens in ") for line in lines)

@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from killed_writers import at_commit, die
 from saeflow.activations.forward import windows
 from saeflow.activations.reader import open_store
 from saeflow.errors import DamagedError, ModelError
-from saeflow.files import hash_tree, read_json
+from saeflow.files import hash_tree
 from saeflow.interrupt import Interrupted
 from saeflow.models.hooks import Hook
 from saeflow.models.load import load_model
@@ -22,14 +21,7 @@ from saeflow.models.slices import run_until
 from saeflow.tokens.store import open_tokens
 from saeflow.work import bulk_of
 from tiny_models import make_model
-from tiny_stores import harvest_hooks, harvest_tasks, make_tokens, save_model
-
-RAGGED = {
-    "train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 4,
-    "validation": [11, 7],
-    "test": [32, 1, 8],
-}
-EQUAL = {"train": [32] * 20, "validation": [], "test": [32] * 4}
+from tiny_stores import SEQUENCES, harvest_hooks, harvest_tasks, make_tokens, save_model
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +29,8 @@ def model():
     return make_model("gpt_neox")
 
 
-@pytest.fixture(scope="module")
-def model_record(model, tmp_path_factory):
-    return save_model(model, tmp_path_factory.mktemp("model") / "model.json")
-
-
-@pytest.fixture(scope="module", params=["ragged", "equal"])
-def tokens(request, tmp_path_factory):
-    lengths = {"ragged": RAGGED, "equal": EQUAL}[request.param]
-    return make_tokens(tmp_path_factory.mktemp(request.param), lengths)
+def hash_of(record):
+    return hash_tree(bulk_of(record))
 
 
 def recomputed(model, tokens, hook):
@@ -103,11 +88,7 @@ def test_the_statistics_are_those_of_the_ordinary_tokens(model_record, tokens, t
 def test_a_hook_has_the_same_bytes_alone_and_with_others(model_record, tokens, tmp_path):
     alone = harvest_hooks(tmp_path / "alone", ["resid_post.0"], model_record, tokens)
     together = harvest_hooks(tmp_path / "all", ["mlp_out.2", "resid_post.0"], model_record, tokens)
-    first, second = (
-        hash_tree(r["resid_post.0"].parent / read_json(r["resid_post.0"])["bulk"])
-        for r in (alone, together)
-    )
-    assert first == second
+    assert hash_of(alone["resid_post.0"]) == hash_of(together["resid_post.0"])
 
 
 def test_adding_a_hook_leaves_the_stores_that_exist_alone(model_record, tokens, tmp_path):
@@ -122,7 +103,7 @@ def test_adding_a_hook_leaves_the_stores_that_exist_alone(model_record, tokens, 
 
 
 def test_a_damaged_column_of_the_tokens_is_noticed_when_it_is_copied(model_record, tmp_path):
-    tokens = make_tokens(tmp_path, EQUAL)
+    tokens = make_tokens(tmp_path, {"train": [32] * 20})
     column = open_tokens(tokens).path / "document_position" / "c" / "0"
     content = bytearray(column.read_bytes())
     content[len(content) // 2] ^= 1
@@ -147,7 +128,7 @@ def test_the_same_names_with_other_content_never_reuse_a_store(
     before = hash_tree(first)
     other = {"model": model_record, "tokens": tokens}
     if changed == "tokens":
-        other["tokens"] = make_tokens(tmp_path / "other", RAGGED, seed=1)
+        other["tokens"] = make_tokens(tmp_path / "other", SEQUENCES["ragged"], seed=1)
     elif changed == "weights":
         other["model"] = save_model(make_model("gpt_neox", seed=1), tmp_path / "other.json")
     else:
@@ -165,10 +146,9 @@ def test_the_same_names_with_other_content_never_reuse_a_store(
 
 
 def test_hooks_that_are_ahead_wait_for_the_others_without_being_computed_again(
-    model_record, tmp_path, monkeypatch
+    model_record, equal, tmp_path, monkeypatch
 ):
-    tokens = make_tokens(tmp_path, EQUAL)
-    both = ["resid_post.0", "resid_post.2"]
+    tokens, both = equal, ["resid_post.0", "resid_post.2"]
     whole = harvest_hooks(tmp_path / "whole", both, model_record, tokens)
     place = tmp_path / "torn"
     harvest_hooks(place, ["resid_post.0"], model_record, tokens)
@@ -182,11 +162,13 @@ def test_hooks_that_are_ahead_wait_for_the_others_without_being_computed_again(
     torn = harvest_hooks(place, both, model_record, tokens)
     assert {tuple(hooks) for hooks in asked} == {("resid_post.2",)}
     for hook, record in torn.items():
-        assert _hash(record) == _hash(whole[hook])
+        assert hash_of(record) == hash_of(whole[hook])
 
 
-def test_sigterm_ends_it_after_the_batch_with_nothing_lost(model_record, tmp_path, monkeypatch):
-    tokens = make_tokens(tmp_path, EQUAL)
+def test_sigterm_ends_it_after_the_batch_with_nothing_lost(
+    model_record, equal, tmp_path, monkeypatch
+):
+    tokens = equal
     whole = harvest_hooks(tmp_path / "whole", ["resid_post.0"], model_record, tokens)
     passes = []
 
@@ -203,7 +185,7 @@ def test_sigterm_ends_it_after_the_batch_with_nothing_lost(model_record, tmp_pat
     assert not list((tmp_path / "torn").rglob("*.tmp"))
     monkeypatch.undo()
     torn = harvest_hooks(tmp_path / "torn", ["resid_post.0"], model_record, tokens)
-    assert _hash(torn["resid_post.0"]) == _hash(whole["resid_post.0"])
+    assert hash_of(torn["resid_post.0"]) == hash_of(whole["resid_post.0"])
 
 
 @pytest.fixture(scope="module")
@@ -215,8 +197,10 @@ def overflowing(tmp_path_factory):
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_a_hook_that_overflows_or_is_lacking_leaves_the_others_alone(overflowing, tmp_path, live):
-    tokens = make_tokens(tmp_path, EQUAL)
+def test_a_hook_that_overflows_or_is_lacking_leaves_the_others_alone(
+    overflowing, equal, tmp_path, live
+):
+    tokens = equal
     good = ["resid_post.0", "attn_out.1"]
     options = {"dtype": "float16", "live": live}
     for place, hooks in (("first", ["resid_post.1", "resid_post.3", *good]),
@@ -232,35 +216,33 @@ def test_a_hook_that_overflows_or_is_lacking_leaves_the_others_alone(overflowing
         assert not list(tmp_path.rglob("*.tmp"))
         alone = harvest_hooks(tmp_path / f"{place} alone", good, overflowing, tokens, **options)
         for hook, record in alone.items():
-            assert _hash(record) == _hash(tmp_path / place / f"{hook}.json")
+            assert hash_of(record) == hash_of(tmp_path / place / f"{hook}.json")
     harvest_hooks(tmp_path / "b", ["resid_post.1"], overflowing, tokens, dtype="bfloat16")
 
 
-def test_a_part_with_a_hook_that_overflows_leaves_the_others_alone(overflowing, tmp_path):
-    tokens, hooks = make_tokens(tmp_path, EQUAL), ["resid_post.1", "resid_post.0"]
+def test_a_part_with_a_hook_that_overflows_leaves_the_others_alone(overflowing, equal, tmp_path):
+    hooks = ["resid_post.1", "resid_post.0"]
     for part in ((1, 2), (2, 2), None):
-        tasks = harvest_tasks(
-            tmp_path / "a", hooks, overflowing, tokens, dtype="float16", part=part
-        )
+        options = {"dtype": "float16", "part": part}
+        tasks = harvest_tasks(tmp_path / "a", hooks, overflowing, equal, **options)
         assert "bfloat16" in str(tasks[0].error) and tasks[1].error is None
     assert tasks[1].finished and not tasks[0].finished
 
 
 def test_a_model_with_another_tokenizer_is_refused_and_the_same_under_another_name_accepted(
-    model, tmp_path
+    model, equal, tmp_path
 ):
-    tokens = make_tokens(tmp_path, EQUAL)
     other = save_model(model, tmp_path / "other" / "model.json", tokenizer="w" * 64)
     with pytest.raises(ModelError, match="another tokenizer"):
-        harvest_hooks(tmp_path / "a", ["resid_post.0"], other, tokens)
+        harvest_hooks(tmp_path / "a", ["resid_post.0"], other, equal)
     same = save_model(model, tmp_path / "renamed" / "model.json")
-    harvest_hooks(tmp_path / "b", ["resid_post.0"], same, tokens)
+    harvest_hooks(tmp_path / "b", ["resid_post.0"], same, equal)
 
 
-def test_a_model_without_a_known_tokenizer_must_at_least_have_the_ids(model, tmp_path):
+def test_a_model_without_a_known_tokenizer_must_at_least_have_the_ids(model, equal, tmp_path):
     record = save_model(model, tmp_path / "bare" / "model.json", tokenizer=None)
-    harvest_hooks(tmp_path / "a", ["resid_post.0"], record, make_tokens(tmp_path / "fits", EQUAL))
-    beyond = make_tokens(tmp_path / "beyond", EQUAL, max_token_id=61)
+    harvest_hooks(tmp_path / "a", ["resid_post.0"], record, equal)
+    beyond = make_tokens(tmp_path / "beyond", {"train": [32] * 20}, max_token_id=61)
     with pytest.raises(ModelError, match="outside the model's vocabulary.*below 61; got 61"):
         harvest_hooks(tmp_path / "b", ["resid_post.0"], record, beyond)
 
@@ -272,45 +254,21 @@ def test_sequences_longer_than_the_model_are_refused(model_record, tmp_path):
 
 
 def test_hooks_that_the_model_lacks_are_refused_before_anything_is_computed(
-    model_record, tmp_path, monkeypatch
+    model_record, equal, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("saeflow.activations.forward.run_until", None)
-    tokens = make_tokens(tmp_path, EQUAL)
     with pytest.raises(ModelError, match=r"no hook resid_post\.3"):
-        harvest_hooks(tmp_path / "a", ["resid_post.3"], model_record, tokens)
+        harvest_hooks(tmp_path / "a", ["resid_post.3"], model_record, equal)
 
 
-def test_a_store_of_something_else_in_a_place_fails_alone(model_record, tmp_path):
-    tokens, hooks = make_tokens(tmp_path, EQUAL), ["resid_post.0", "resid_post.1"]
-    other = harvest_hooks(tmp_path / "a", hooks[:1], model_record, tokens, dtype="float16")
-    place = tmp_path / "b"
-    shutil.copytree(
-        bulk_of(other["resid_post.0"]), place / f"{bulk_of(other['resid_post.0']).name}.partial"
-    )
-    tasks = harvest_tasks(place, hooks, model_record, tokens)
+def test_a_store_of_something_else_in_a_place_fails_alone(model_record, equal, tmp_path):
+    hooks, place = ["resid_post.0", "resid_post.1"], tmp_path / "b"
+    made = harvest_hooks(tmp_path / "a", hooks[:1], model_record, equal, dtype="float16")
+    other = bulk_of(made["resid_post.0"])
+    shutil.copytree(other, place / f"{other.name}.partial")
+    tasks = harvest_tasks(place, hooks, model_record, equal)
     assert "a store of something else" in str(tasks[0].error)
     assert tasks[1].finished and not tasks[0].finished
-
-
-def _hash(record):
-    return hash_tree(record.parent / read_json(record)["bulk"])
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Start processes that have torch imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [
-            "saeflow.activations.harvest",
-            "transformers.models.auto.modeling_auto",
-            "transformers.models.gpt_neox.modeling_gpt_neox",
-        ]
-    )
-    first = context.Process(target=int)
-    first.start()
-    first.join()
-    return context
 
 
 def harvest_and_die(n_commits, *arguments):
@@ -321,13 +279,12 @@ def harvest_and_die(n_commits, *arguments):
 
 @pytest.mark.parametrize(
     "lengths",
-    [RAGGED, pytest.param(EQUAL, marks=pytest.mark.slow)],
-    ids=["ragged", "equal"],
+    ["ragged", pytest.param("equal", marks=pytest.mark.slow)],
 )
 def test_killed_at_random_points_it_ends_with_the_bytes_of_an_uninterrupted_run(
     model_record, tmp_path, lengths, processes
 ):
-    tokens = make_tokens(tmp_path, {split: every * 8 for split, every in lengths.items()})
+    tokens = make_tokens(tmp_path, {s: every * 4 for s, every in SEQUENCES[lengths].items()})
     hooks, rng = ["resid_post.0", "mlp_out.2"], np.random.default_rng(0)
     whole, place = tmp_path / "whole", tmp_path / "torn"
 
@@ -345,7 +302,7 @@ def test_killed_at_random_points_it_ends_with_the_bytes_of_an_uninterrupted_run(
     assert len(codes) > 1 and codes[-1] == 0
     for hook in hooks:
         record = place / f"{hook}.json"
-        assert _hash(record) == _hash(whole / f"{hook}.json")
+        assert hash_of(record) == hash_of(whole / f"{hook}.json")
         open_store(record).verify()
     assert not list(place.rglob("*.tmp"))
 
@@ -354,7 +311,7 @@ PEAKS = """
 import sys
 from pathlib import Path
 from saeflow.activations import fill
-from tiny_stores import harvest_hooks
+from tiny_stores import SEQUENCES, harvest_hooks
 
 def peak():
     status = Path("/proc/self/status").read_text().splitlines()

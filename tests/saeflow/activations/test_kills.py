@@ -1,6 +1,5 @@
 """SIGKILL at every kind of moment: before any flush and any rename, in the harvest and its end."""
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -10,27 +9,14 @@ import pytest
 
 from saeflow.activations.reader import open_store
 from saeflow.activations.writer import ShardWriter
-from saeflow.files import hash_tree, read_json
+from saeflow.files import hash_tree
+from saeflow.work import bulk_of
 from tiny_models import make_model
 from tiny_stores import harvest_hooks, make_tokens, save_model
 
 HOOKS = ["resid_post.0", "mlp_out.2"]
 LENGTHS = {"train": [30, 5, 17, 32, 2, 9, 32, 21] * 6, "validation": [11, 7], "test": [32, 1]}
 FEW, MANY = 3, 20
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Start processes that have torch imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [
-            "saeflow.activations.harvest",
-            "transformers.models.auto.modeling_auto",
-            "transformers.models.gpt_neox.modeling_gpt_neox",
-        ]
-    )
-    return context
 
 
 def harvested(place, model, tokens, die_at, log):
@@ -88,7 +74,7 @@ class Case:
             open_store(record).verify()
         # Beside the stores the copy of a small record may stay; a record is written without a lock.
         assert not list(place.glob("*.zarr*/**/*.tmp"))
-        found = {r.name: hash_tree(r.parent / read_json(r)["bulk"]) for r in records}
+        found = {r.name: hash_tree(bulk_of(r)) for r in records}
         (rows,) = place.glob("rows.*.zarr")
         return {**found, "rows": hash_tree(rows)}
 

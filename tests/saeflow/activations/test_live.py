@@ -13,27 +13,11 @@ from saeflow.cli.described import describe
 from saeflow.errors import DamagedError, StoreError
 from saeflow.files import read_json
 from saeflow.tokens.flags import excluded
+from saeflow.work import bulk_of
 from tiny_models import make_model
 from tiny_stores import harvest_hooks, make_tokens, save_model
 
-RAGGED = {
-    "train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 8,
-    "validation": [11, 7],
-    "test": [32, 1, 8, 30, 30, 30, 30, 30, 9],
-}
-EQUAL = {"train": [32] * 40, "validation": [], "test": [32] * 4}
 HOOKS = ["resid_post.1", "attn_out.0"]
-
-
-@pytest.fixture(scope="module")
-def model_record(tmp_path_factory):
-    return save_model(make_model("gpt_neox"), tmp_path_factory.mktemp("model") / "model.json")
-
-
-@pytest.fixture(scope="module", params=["ragged", "equal"])
-def tokens(request, tmp_path_factory):
-    lengths = {"ragged": RAGGED, "equal": EQUAL}[request.param]
-    return make_tokens(tmp_path_factory.mktemp(request.param), lengths)
 
 
 @pytest.fixture(scope="module", params=["float16", "bfloat16", "float32"])
@@ -41,9 +25,8 @@ def pair(request, model_record, tokens, tmp_path_factory):
     """The same activations in a store and live."""
     place = tmp_path_factory.mktemp("pair")
     stored = harvest_hooks(place / "stored", HOOKS, model_record, tokens, dtype=request.param)
-    lives = harvest_hooks(
-        place / "live", HOOKS, model_record, tokens, dtype=request.param, live=True
-    )
+    options = {"dtype": request.param, "live": True}
+    lives = harvest_hooks(place / "live", HOOKS, model_record, tokens, **options)
     return stored[HOOKS[0]], lives[HOOKS[0]]
 
 
@@ -170,11 +153,10 @@ def test_statistics_of_a_sample_that_is_everything_are_those_of_the_store(pair):
 
 
 def test_a_small_sample_is_told_and_taken_from_all_over_the_dataset(
-    model_record, tmp_path, monkeypatch
+    model_record, equal, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("saeflow.activations.calibration.SAMPLE_TOKENS", 200)
-    tokens = make_tokens(tmp_path, EQUAL)
-    (record,) = harvest_hooks(tmp_path, ["resid_post.1"], model_record, tokens, live=True).values()
+    (record,) = harvest_hooks(tmp_path, ["resid_post.1"], model_record, equal, live=True).values()
     with open_store(record) as alive:
         assert alive.record["live"]["sample"] == {"rows": 6 * 31, "windows": 2}
         every = list(forward.windows(alive.activations._tokens, 100))
@@ -223,12 +205,12 @@ def test_a_value_beyond_the_sample_is_refused_when_it_is_read(pair, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["model", "tokens"])
-def test_a_model_or_tokens_that_are_gone_or_others_are_told(name, model_record, tmp_path):
-    tokens = make_tokens(tmp_path / "tokens", EQUAL)
+def test_a_model_or_tokens_that_are_gone_or_others_are_told(name, tmp_path):
+    tokens = make_tokens(tmp_path / "tokens", {"train": [32] * 44})
     model = save_model(make_model("gpt_neox"), tmp_path / "model" / "model.json")
     (record,) = harvest_hooks(tmp_path / "a", ["mlp_out.0"], model, tokens, live=True).values()
     source = {"model": model, "tokens": tokens}[name]
-    manifest = source.parent / read_json(source)["bulk"] / "manifest.json"
+    manifest = bulk_of(source) / "manifest.json"
     assert str(tmp_path) not in record.read_text()
     content = manifest.read_text()
     manifest.write_text(content.replace(read_json(manifest)["identity"], "another"))

@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import shutil
 import signal
@@ -14,26 +13,33 @@ from saeflow.activations.layout import shards_of
 from saeflow.activations.reader import open_store
 from saeflow.files import hash_tree, read_json
 from saeflow.models.slices import run_until
-from tiny_models import make_model
-from tiny_stores import harvest_hooks, make_tokens, save_model
+from saeflow.work import bulk_of
+from tiny_stores import harvest_hooks, make_tokens
 
 LENGTHS = {"train": [30, 5, 17, 32, 2, 9, 32, 21, 14, 28, 3, 32] * 8, "test": [32, 1, 8]}
 LENGTHS = {**LENGTHS, "validation": [11, 7]}
 HOOKS = ["resid_post.0", "mlp_out.2"]
 
 
+def contents(records):
+    return {hook: hash_tree(bulk_of(record)) for hook, record in records.items()}
+
+
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory):
+def sources(model_record, tmp_path_factory):
     """A model, its tokens (seven shards and a bit) and the stores that one job makes of them."""
     root = tmp_path_factory.mktemp("sources")
-    model = save_model(make_model("gpt_neox"), root / "model.json")
     tokens = make_tokens(root, LENGTHS)
-    whole = harvest_hooks(root / "whole", [*HOOKS, "resid_post.1"], model, tokens)
-    return model, tokens, {hook: content(record) for hook, record in whole.items()}
+    whole = harvest_hooks(root / "whole", [*HOOKS, "resid_post.1"], model_record, tokens)
+    return model_record, tokens, contents(whole)
 
 
-def content(record):
-    return hash_tree(record.parent / read_json(record)["bulk"])
+def check_whole(place, sources):
+    """What a call without a part gives are the bytes of one job."""
+    model, tokens, whole = sources
+    records = harvest_hooks(place, HOOKS, model, tokens)
+    assert contents(records) == {hook: whole[hook] for hook in HOOKS}
+    return records
 
 
 def part(place, model, tokens, number, of, hooks=HOOKS):
@@ -75,11 +81,8 @@ def test_parts_in_any_order_give_the_bytes_of_one_job(sources, tmp_path, of, mon
         assert commits(tmp_path)[: -len(done) or None] == [*shards_of(number, of, 8)]
     assert not any((tmp_path / f"{hook}.json").exists() for hook in HOOKS)  # none is finished
     asked = counting(monkeypatch)
-    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    records = check_whole(tmp_path, sources)
     assert not asked  # the gather computes nothing
-    assert {hook: content(record) for hook, record in records.items()} == {
-        hook: whole[hook] for hook in HOOKS
-    }
     for record in records.values():
         open_store(record).verify()
 
@@ -88,10 +91,9 @@ def test_a_lost_part_costs_only_its_own_shards(sources, tmp_path, monkeypatch):
     model, tokens, whole = sources
     part(tmp_path, model, tokens, 1, 2)
     asked = counting(monkeypatch)
-    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    records = check_whole(tmp_path, sources)
     n_tokens = read_json(records[HOOKS[0]])["n_rows"]
     assert 0 < asked[HOOKS[0]] < 0.75 * n_tokens
-    assert content(records[HOOKS[0]]) == whole[HOOKS[0]]
 
 
 def test_a_receipt_whose_shards_are_gone_deceives_nobody(sources, tmp_path):
@@ -100,10 +102,7 @@ def test_a_receipt_whose_shards_are_gone_deceives_nobody(sources, tmp_path):
         part(tmp_path, model, tokens, number, 2)
     for directory in tmp_path.glob("*.zarr.partial"):
         shutil.rmtree(directory)
-    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
-    assert {hook: content(record) for hook, record in records.items()} == {
-        hook: whole[hook] for hook in HOOKS
-    }
+    check_whole(tmp_path, sources)
 
 
 def test_a_hook_that_is_added_afterwards_is_the_only_one_computed(sources, tmp_path, monkeypatch):
@@ -116,7 +115,7 @@ def test_a_hook_that_is_added_afterwards_is_the_only_one_computed(sources, tmp_p
     done = asked["resid_post.1"]
     records = harvest_hooks(tmp_path, [*HOOKS, "resid_post.1"], model, tokens)
     assert asked == {"resid_post.1": done}
-    assert content(records["resid_post.1"]) == whole["resid_post.1"]
+    assert contents(records) == whole
 
 
 def test_more_parts_than_shards_leave_some_with_nothing_to_do(sources, tmp_path, monkeypatch):
@@ -124,20 +123,6 @@ def test_more_parts_than_shards_leave_some_with_nothing_to_do(sources, tmp_path,
     asked = counting(monkeypatch)
     part(tmp_path, model, tokens, 1, 50)
     assert not asked and not commits(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Start processes that have torch imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [
-            "saeflow.activations.harvest",
-            "transformers.models.auto.modeling_auto",
-            "transformers.models.gpt_neox.modeling_gpt_neox",
-        ]
-    )
-    return context
 
 
 def part_that_dies(*arguments):
@@ -169,9 +154,7 @@ def test_parts_at_the_same_time_give_the_bytes_of_one_job(sources, tmp_path, pro
         process.join()
         assert process.exitcode == 0
     assert commits(tmp_path) == [*range(8)]
-    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
-    for hook, record in records.items():
-        assert content(record) == whole[hook]
+    check_whole(tmp_path, sources)
 
 
 def test_a_part_that_was_killed_continues_beside_another(sources, tmp_path, processes):
@@ -185,9 +168,7 @@ def test_a_part_that_was_killed_continues_beside_another(sources, tmp_path, proc
         process.join()
         assert process.exitcode == 0
     assert not list(tmp_path.rglob("*.tmp"))
-    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
-    for hook, record in records.items():
-        assert content(record) == whole[hook]
+    check_whole(tmp_path, sources)
 
 
 @pytest.mark.slow
@@ -205,10 +186,7 @@ def test_parts_do_not_wait_for_one_another(sources, tmp_path, processes):
         os.kill(first.pid, signal.SIGCONT)
     first.join()
     assert first.exitcode == 0
-    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
-    assert {hook: content(record) for hook, record in records.items()} == {
-        hook: whole[hook] for hook in HOOKS
-    }
+    check_whole(tmp_path, sources)
 
 
 @pytest.mark.slow
@@ -244,8 +222,6 @@ def test_the_store_is_completed_only_after_a_part_that_still_runs(sources, tmp_p
     running = started(processes, tmp_path, model, tokens, 1, 1)
     while running.is_alive() and not list(tmp_path.glob("*.zarr.partial/_commit/*.json")):
         time.sleep(0.001)
-    records = harvest_hooks(tmp_path, HOOKS, model, tokens)
+    check_whole(tmp_path, sources)
     running.join()
     assert running.exitcode == 0
-    for hook, record in records.items():
-        assert content(record) == whole[hook]

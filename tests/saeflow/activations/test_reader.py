@@ -6,9 +6,10 @@ import zarr
 
 from damage import flip, rewrite
 from saeflow.activations.layout import ARRAY
-from saeflow.activations.reader import open_store
+from saeflow.activations.reader import Store, open_store
 from saeflow.errors import DamagedError, DataError, StoreError
 from saeflow.files import read_json, write_json
+from saeflow.tokens.columns import TokenColumns
 from tiny_stores import make_store
 
 LENGTHS = {"train": [40] * 15, "validation": [], "test": [25] * 4}
@@ -84,19 +85,15 @@ def test_an_array_of_another_size_than_its_manifest_says_is_refused(record):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("tokens", "x"), ("dtype", "bfloat16"), ("hook", "mlp_out.0")]
-)
-def test_data_of_another_store_under_the_same_name_are_refused(record, name, value):
-    manifest = open_store(record).path / "manifest.json"
-    rewrite(manifest, **{name: value})
+    ("of", "name", "value"),
+    [(Store, "tokens", "x"), (Store, "dtype", "bfloat16"), (Store, "hook", "mlp_out.0"),
+     (TokenColumns, "tokens", "others")],
+)  # fmt: skip
+def test_data_of_another_store_under_the_same_name_are_refused(record, of, name, value):
+    store = open_store(record)
+    place = store if of is Store else store.rows
+    rewrite(place.path / "manifest.json", **{name: value})
     with pytest.raises(DamagedError, match=f"do not belong together.*got {name} {value}"):
-        open_store(record)
-
-
-def test_a_row_table_of_other_tokens_is_refused(record):
-    manifest = open_store(record).rows.path / "manifest.json"
-    rewrite(manifest, tokens="others")
-    with pytest.raises(DamagedError, match="do not belong together.*got tokens others"):
         open_store(record)
 
 

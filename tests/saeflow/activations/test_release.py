@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,13 @@ from saeflow.work import MANIFEST, RELEASED, Work, bulk_of, hold, released_at
 from tiny_stores import make_store
 
 LENGTHS = {"train": [40, 30], "test": [20]}
-READ = """
+USE = """
 import sys
 from pathlib import Path
 from saeflow.readers import reading
-from saeflow.task import Task
-with reading(Path(sys.argv[1])):
-    print("reading", flush=True)
+from saeflow.work import hold
+with {}:
+    print("begun", flush=True)
     sys.stdin.read()
 """
 
@@ -34,18 +35,24 @@ def record(tmp_path):
     return make_store(tmp_path, torch.randn(90, 8, generator=generator), LENGTHS, shard_rows=32)
 
 
+@contextmanager
+def process_with(what, record):
+    """Another process that is in the middle of something."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-c", USE.format(what), str(record)]
+    process = subprocess.Popen(command, **pipes)
+    try:
+        assert process.stdout.readline() == "begun\n"
+        yield process
+    finally:
+        process.communicate("")
+
+
 @pytest.fixture
 def reader(record):
     """A process that reads the store."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", READ, str(record)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "reading\n"
-    yield process
-    process.communicate("")
+    with process_with("reading(Path(sys.argv[1]))", record) as process:
+        yield process
 
 
 def rows_left(bulk: Path) -> list[Path]:
@@ -130,19 +137,8 @@ def test_each_store_of_a_pass_is_removed_or_left_by_itself(record, reader, tmp_p
 
 
 def test_a_store_that_another_process_makes_is_left_alone(record):
-    held = "import sys; from pathlib import Path; from saeflow.work import hold\n"
-    held += "with hold(Path(sys.argv[1]), 'i'): print('held', flush=True); sys.stdin.read()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", held, str(record)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout.readline() == "held\n"
+    with process_with("hold(Path(sys.argv[1]), 'i')", record):
         assert not release(record)
-    finally:
-        process.communicate("")
     assert rows_left(bulk_of(record))
 
 

@@ -9,8 +9,7 @@ from saeflow.activations.room import check_room, missing_bytes, reserve
 from saeflow.activations.writer import ShardWriter
 from saeflow.code import NEUTRAL
 from saeflow.errors import DiskFullError
-from tiny_models import make_model
-from tiny_stores import harvest_hooks, make_tokens, save_model
+from tiny_stores import harvest_hooks
 
 MIB = 1 << 20
 Usage = namedtuple("Usage", "total used free")
@@ -62,21 +61,10 @@ def test_the_refusal_names_figures_and_choices(writers, disk):
     with pytest.raises(DiskFullError) as caught:
         check_room(writers)
     text = str(caught.value)
-    for part in (
-        "6 missing shards of hook.a, hook.b",
-        "600 rows of width 8 in float32",
-        "10.00 MiB",
-    ):
+    figures = "6 missing shards of hook.a, hook.b|600 rows of width 8 in float32|10.00 MiB"
+    choices = "tokens|fewer hooks|temporary: true|live: true|another disk|clean"
+    for part in f"{figures}|{choices}".split("|"):
         assert part in text
-    for choice in (
-        "tokens",
-        "fewer hooks",
-        "temporary: true",
-        "live: true",
-        "another disk",
-        "clean",
-    ):
-        assert choice in text
 
 
 def test_shards_that_are_written_need_no_room(writers, disk):
@@ -109,15 +97,15 @@ def test_a_part_of_a_harvest_needs_room_for_what_the_others_write_too(tmp_path, 
     check_room([first])  # which has nothing left to write
 
 
-def test_a_harvest_refuses_before_it_loads_the_model(tmp_path, disk, monkeypatch):
-    tokens = make_tokens(tmp_path / "tokens", {"train": [20] * 5})
-    model = save_model(make_model("llama"), tmp_path / "m" / "model.json")
+def test_a_harvest_refuses_before_it_loads_the_model(
+    model_record, equal, tmp_path, disk, monkeypatch
+):
     disk(0)
     monkeypatch.setattr(
         "saeflow.activations.harvest.load_model", lambda *_: pytest.fail("it was loaded")
     )
     with pytest.raises(DiskFullError, match="resid_post.0"):
-        harvest_hooks(tmp_path / "place", ["resid_post.0"], model, tokens)
+        harvest_hooks(tmp_path / "place", ["resid_post.0"], model_record, equal)
     assert not (tmp_path / "place" / "resid_post.0.json").exists()
 
 
