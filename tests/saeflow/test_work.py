@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import textwrap
 
 import pytest
 
@@ -12,6 +11,20 @@ from saeflow.work import bulk_of, hold
 
 IDENTITY = "0123456789abcdef" * 4
 OTHER = "f" * 64
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "a.json"
+
+
+def finished(output, identity=IDENTITY, **files):
+    """Work that is finished, with files of these contents."""
+    with hold(output, identity) as work:
+        for name, text in files.items():
+            (work.path / name).write_text(text)
+        work.finish({"values": [0.1, 1e-9]})
+    return work
 
 
 def test_finished_work_lies_under_its_identity_and_the_record_names_it(tmp_path):
@@ -40,8 +53,7 @@ def test_finished_work_lies_under_its_identity_and_the_record_names_it(tmp_path)
     ]
 
 
-def test_what_a_killed_run_left_is_there_for_the_next(tmp_path):
-    output = tmp_path / "a.json"
+def test_what_a_killed_run_left_is_there_for_the_next(output):
     with pytest.raises(RuntimeError), hold(output, IDENTITY) as work:
         (work.path / "checkpoint").write_text("step 3")
         raise RuntimeError
@@ -51,19 +63,15 @@ def test_what_a_killed_run_left_is_there_for_the_next(tmp_path):
         assert list(work.path.iterdir()) == []
 
 
-def test_another_identity_never_sees_it(tmp_path):
-    output = tmp_path / "a.json"
+def test_another_identity_never_sees_it(output):
     with hold(output, IDENTITY) as work:
         (work.path / "checkpoint").write_text("step 3")
     with hold(output, OTHER) as work:
         assert list(work.path.iterdir()) == []
 
 
-def test_a_deleted_record_is_published_again_with_the_same_bytes(tmp_path):
-    output = tmp_path / "a.json"
-    with hold(output, IDENTITY) as work:
-        work.finish({"values": [0.1, 1e-9]})
-        work.publish()
+def test_a_deleted_record_is_published_again_with_the_same_bytes(output):
+    finished(output)
     before = output.read_bytes()
     output.unlink()
     with hold(output, IDENTITY) as work:
@@ -72,18 +80,14 @@ def test_a_deleted_record_is_published_again_with_the_same_bytes(tmp_path):
     assert output.read_bytes() == before
 
 
-def test_a_record_without_its_bulk_is_damage(tmp_path):
-    output = tmp_path / "a.json"
-    with hold(output, IDENTITY) as work:
-        work.finish({})
-        work.publish()
+def test_a_record_without_its_bulk_is_damage(output):
+    finished(output)
     (bulk_of(output) / MANIFEST).unlink()
     with pytest.raises(DamagedError, match="missing or unfinished"):
         bulk_of(output)
 
 
-def test_bulk_that_lost_its_manifest_and_its_record_is_made_anew(tmp_path):
-    output = tmp_path / "a.json"
+def test_bulk_that_lost_its_manifest_and_its_record_is_made_anew(output):
     for _ in range(2):
         with hold(output, IDENTITY) as work:
             assert not work.finished
@@ -95,11 +99,8 @@ def test_bulk_that_lost_its_manifest_and_its_record_is_made_anew(tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "", "{", '{"identity": "x"}'])
-def test_a_damaged_manifest_is_put_back_from_the_record_and_a_record_from_it(tmp_path, text):
-    output = tmp_path / "a.json"
-    with hold(output, IDENTITY) as work:
-        (work.path / "data").write_text("x")
-        work.finish({"n": 1})
+def test_a_damaged_manifest_is_put_back_from_the_record_and_a_record_from_it(output, text):
+    work = finished(output, data="x")
     before = output.read_bytes()
     for file in (work.final / MANIFEST, output):
         file.unlink() if text is None else file.write_text(text)
@@ -109,23 +110,16 @@ def test_a_damaged_manifest_is_put_back_from_the_record_and_a_record_from_it(tmp
         assert output.read_bytes() == (work.final / MANIFEST).read_bytes() == before
 
 
-def test_a_manifest_is_never_put_back_from_the_record_of_another_identity(tmp_path):
-    output = tmp_path / "a.json"
-    for identity in (IDENTITY, OTHER):
-        with hold(output, identity) as work:
-            work.finish({})
-    with hold(output, IDENTITY) as work:
-        (work.final / MANIFEST).unlink()
+def test_a_manifest_is_never_put_back_from_the_record_of_another_identity(output):
+    work = finished(output)
+    finished(output, OTHER)
+    (work.final / MANIFEST).unlink()
     with hold(output, IDENTITY) as work:
         assert not work.finished
 
 
-def test_a_file_that_was_written_to_is_not_kept_by_what_redoes_the_rest(tmp_path):
-    output = tmp_path / "a.json"
-    with hold(output, IDENTITY) as work:
-        for name in ("kept", "altered"):
-            (work.path / name).write_text(name)
-        work.finish({})
+def test_a_file_that_was_written_to_is_not_kept_by_what_redoes_the_rest(output):
+    work = finished(output, kept="kept", altered="altered")
     (work.final / "altered").write_text("deretla")
     with hold(output, IDENTITY) as work:
         assert not work.finished
@@ -134,8 +128,7 @@ def test_a_file_that_was_written_to_is_not_kept_by_what_redoes_the_rest(tmp_path
 
 
 @pytest.mark.parametrize("harm", ["delete", "cut", "empty", "inventory"])
-def test_finished_work_that_lost_something_is_not_finished(tmp_path, harm, caplog):
-    output = tmp_path / "a.json"
+def test_finished_work_that_lost_something_is_not_finished(output, harm, caplog):
     with hold(output, IDENTITY) as work:
         (work.path / "deep").mkdir()
         (work.path / "deep" / "data").write_text("xyz")
@@ -159,9 +152,7 @@ def test_finished_work_that_lost_something_is_not_finished(tmp_path, harm, caplo
 
 
 def test_work_that_needs_other_bulk_is_not_finished_without_it(tmp_path):
-    with hold(tmp_path / "rows.json", OTHER) as rows:
-        (rows.path / "data").write_text("xyz")
-        rows.finish({})
+    rows = finished(tmp_path / "rows.json", OTHER, data="xyz")
     with hold(tmp_path / "a.json", IDENTITY) as work:
         work.finish({}, needs=[rows.final.name])
     assert is_whole(work.final)
@@ -171,12 +162,8 @@ def test_work_that_needs_other_bulk_is_not_finished_without_it(tmp_path):
         assert not work.finished
 
 
-def test_reopened_work_keeps_what_is_whole_and_its_readers_files(tmp_path):
-    output = tmp_path / "a.json"
-    with hold(output, IDENTITY) as work:
-        for name in ("kept", "lost"):
-            (work.path / name).write_text(name)
-        work.finish({})
+def test_reopened_work_keeps_what_is_whole_and_its_readers_files(output):
+    work = finished(output, kept="kept", lost="lost")
     before = hash_tree(work.final)
     (work.final / "lost").unlink()
     with (work.final / "kept").open() as reader, hold(output, IDENTITY) as work:
@@ -186,15 +173,12 @@ def test_reopened_work_keeps_what_is_whole_and_its_readers_files(tmp_path):
         assert reader.read() == "kept"
         work.reopen()  # a second time: nothing left to take
         (work.path / "lost").write_text("lost")
-        work.finish({})
+        work.finish({"values": [0.1, 1e-9]})
     assert hash_tree(work.final) == before
 
 
-def test_work_in_progress_is_never_replaced_by_older_damaged_work(tmp_path):
-    output = tmp_path / "a.json"
-    with hold(output, IDENTITY) as work:
-        (work.path / "data").write_text("old")
-        work.finish({})
+def test_work_in_progress_is_never_replaced_by_older_damaged_work(output):
+    work = finished(output, data="old")
     (work.final / MANIFEST).unlink()
     with hold(output, IDENTITY) as work:
         (work.path / "data").write_text("new")
@@ -202,39 +186,29 @@ def test_work_in_progress_is_never_replaced_by_older_damaged_work(tmp_path):
         assert (work.path / "data").read_text() == "new"
 
 
-def _holder(output):
-    """Start a process that holds a place until it is told to finish the work, or is killed."""
-    code = textwrap.dedent(f"""
-        import sys
-        from pathlib import Path
-        from saeflow.work import hold
-        with hold(Path({str(output)!r}), {IDENTITY!r}) as work:
-            print("held", flush=True)
-            sys.stdin.read()
-            work.finish({{"by": "other"}})
-    """)
+HOLDS = """
+import sys
+from pathlib import Path
+from saeflow.work import hold
+with hold(Path(sys.argv[1]), sys.argv[2], shared=sys.argv[3] == "True") as work:
+    print("held", flush=True)
+    sys.stdin.read()
+    work.finish({"by": "other"})
+"""
+
+
+def holder(output, *, shared=False):
+    """Start a process that holds a place until it is told to finish the work."""
+    command = [sys.executable, "-c", HOLDS, str(output), IDENTITY, str(shared)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([sys.executable, "-c", code], **pipes)
+    process = subprocess.Popen(command, **pipes)
     assert process.stdout.readline() == "held\n"
     return process
 
 
-def test_two_processes_never_hold_one_place(tmp_path):
-    output = tmp_path / "a.json"
-    process = _holder(output)
-    try:
-        with pytest.raises(BusyError, match=r"a\.json"), hold(output, IDENTITY, wait_s=0):
-            pass
-    finally:
-        process.kill()
-        process.communicate()
-    with hold(output, IDENTITY, wait_s=0) as work:  # the lock died with its process
-        assert not work.finished
-
-
 def test_a_waiting_process_finds_the_work_done(tmp_path, monkeypatch):
     output, waited = tmp_path / "a.json", []
-    process = _holder(output)
+    process = holder(output)
 
     def sleep(seconds):
         waited.append(seconds)
@@ -247,38 +221,12 @@ def test_a_waiting_process_finds_the_work_done(tmp_path, monkeypatch):
         assert work.manifest["by"] == "other"
 
 
-def test_the_lock_file_is_never_removed(tmp_path):
-    # a process that waits on a removed file would hold a lock that nobody else sees
-    output = tmp_path / "a.json"
-    with hold(output, IDENTITY) as work:
-        inode = (tmp_path / ".a.json.lock").stat().st_ino
-        work.finish({})
-        work.publish()
-    with hold(output, IDENTITY):
-        assert (tmp_path / ".a.json.lock").stat().st_ino == inode
-
-
-_SHARES = """
-import sys
-from pathlib import Path
-from saeflow.work import hold
-with hold(Path(sys.argv[1]), "i" * 64, shared=True):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_those_who_share_a_place_hold_it_together_and_keep_others_out(tmp_path):
-    output = tmp_path / "a.json"
-    command = [sys.executable, "-c", _SHARES, str(output)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as other:
-        assert other.stdout.readline() == "held\n"
-        with hold(output, "i" * 64, shared=True, wait_s=0) as work:
+def test_those_who_share_a_place_hold_it_together_and_keep_others_out(output):
+    with holder(output, shared=True) as other:
+        with hold(output, IDENTITY, shared=True, wait_s=0) as work:
             assert not work.finished
-        with pytest.raises(BusyError):
-            with hold(output, "i" * 64, wait_s=0):
-                pass
-        other.stdin.close()
-    with hold(output, "i" * 64, wait_s=0) as work:
+        with pytest.raises(BusyError, match=r"a\.json"), hold(output, IDENTITY, wait_s=0):
+            pass
+        other.kill()
+    with hold(output, IDENTITY, wait_s=0) as work:  # the lock died with its process
         assert not work.finished

@@ -14,6 +14,10 @@ def documents(*texts):
     return [Document(10 + i, np.array(ids, np.uint32)) for i, ids in enumerate(texts)]
 
 
+def packed(*texts, **options):
+    return list(pack(documents(*texts), **options))
+
+
 def rows(blocks, column="token_id"):
     found = []
     for block in blocks:
@@ -24,9 +28,7 @@ def rows(blocks, column="token_id"):
 
 
 def test_documents_are_joined_with_the_separator_and_cut():
-    blocks = list(
-        pack(documents([3, 4, 5], [6], [7, 8]), context_length=4, bos_id=None, separator=[EOS])
-    )
+    blocks = packed([3, 4, 5], [6], [7, 8], context_length=4, bos_id=None, separator=[EOS])
     assert rows(blocks) == [[3, 4, 5, EOS], [6, EOS, 7, 8]]
     assert rows(blocks, "document") == [[10, 10, 10, 10], [11, 11, 12, 12]]
     assert rows(blocks, "document_position") == [[0, 1, 2, 2], [0, 0, 0, 1]]
@@ -36,22 +38,20 @@ def test_documents_are_joined_with_the_separator_and_cut():
 
 
 def test_each_packed_sequence_begins_with_bos_and_takes_the_next_tokens_place():
-    blocks = list(pack(documents([3, 4, 5, 6, 7]), context_length=3, bos_id=BOS, separator=[]))
+    blocks = packed([3, 4, 5, 6, 7], context_length=3, bos_id=BOS, separator=[])
     assert rows(blocks) == [[BOS, 3, 4], [BOS, 5, 6]]
     assert rows(blocks, "document_position") == [[0, 0, 1], [2, 2, 3]]
     assert sum(b.remainder for b in blocks) == 1
 
 
 def test_a_bos_put_before_a_separator_is_none_itself():
-    blocks = list(pack(documents([3, 4], [5]), context_length=3, bos_id=BOS, separator=[EOS]))
+    blocks = packed([3, 4], [5], context_length=3, bos_id=BOS, separator=[EOS])
     assert rows(blocks) == [[BOS, 3, 4], [BOS, EOS, 5]]
     assert rows(blocks, "separator") == [[False] * 3, [False, True, False]]
 
 
 def test_a_separator_that_is_the_bos_begins_a_sequence_alone():
-    blocks = list(
-        pack(documents([3, 4], [5, 6], [7]), context_length=3, bos_id=BOS, separator=[BOS])
-    )
+    blocks = packed([3, 4], [5, 6], [7], context_length=3, bos_id=BOS, separator=[BOS])
     assert rows(blocks) == [[BOS, 3, 4], [BOS, 5, 6], [BOS, 7, BOS]]
     for block in blocks:
         check_bos(block, BOS)
@@ -68,20 +68,10 @@ def test_a_separator_that_is_the_bos_begins_a_sequence_alone():
 def test_packing_loses_nothing_but_the_counted_remainder(
     texts, context_length, bos, separator, block_tokens
 ):
-    whole = packing._BLOCK_TOKENS
-    packing._BLOCK_TOKENS = block_tokens
-    try:
-        given_documents = documents(*texts)
-        blocks = list(
-            pack(
-                given_documents,
-                context_length=context_length,
-                bos_id=BOS if bos else None,
-                separator=separator,
-            )
-        )
-    finally:
-        packing._BLOCK_TOKENS = whole
+    cut = {"context_length": context_length, "bos_id": BOS if bos else None}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "_BLOCK_TOKENS", block_tokens)
+        blocks = packed(*texts, **cut, separator=separator)
     stream = [t for ids in texts for t in [*ids, *separator]]
     kept = []
     for row in rows(blocks):
@@ -95,14 +85,7 @@ def test_packing_loses_nothing_but_the_counted_remainder(
     found = [
         (d, p)
         for block in blocks
-        for d, p, t, s, w in zip(
-            block.document,
-            block.document_position,
-            block.token_id,
-            block.separator,
-            block.position,
-            strict=True,
-        )
+        for t, d, p, s, w in zip(*block[:4], block.position, strict=True)
         if not s and not (bos and w == 0 and t == BOS)
     ]
     assert found == in_text[: len(found)]
@@ -110,9 +93,8 @@ def test_packing_loses_nothing_but_the_counted_remainder(
 
 
 def test_one_document_a_sequence_is_cut_off_and_the_loss_counted():
-    blocks = list(
-        one_per_sequence(documents([3, 4, 5, 6], [7], [8, 9]), context_length=3, bos_id=BOS)
-    )
+    texts = documents([3, 4, 5, 6], [7], [8, 9])
+    blocks = list(one_per_sequence(texts, context_length=3, bos_id=BOS))
     assert rows(blocks) == [[BOS, 3, 4], [BOS, 7], [BOS, 8, 9]]
     assert rows(blocks, "document") == [[10] * 3, [11] * 2, [12] * 3]
     assert rows(blocks, "document_position") == [[0, 0, 1], [0, 0], [0, 0, 1]]
