@@ -1,7 +1,7 @@
 import pytest
 
 from saeflow.activations.layout import ARRAY, plan_layout
-from saeflow.activations.metadata import write_metadata
+from saeflow.activations.writer import write_metadata
 from saeflow.errors import StoreError
 from saeflow.files import read_json
 

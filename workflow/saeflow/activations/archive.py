@@ -19,8 +19,7 @@ import zarr
 
 from saeflow.activations import int8
 from saeflow.activations.array import Activations
-from saeflow.activations.layout import ARRAY, Layout, create_array, read_layout, shard_name
-from saeflow.activations.metadata import FORMAT
+from saeflow.activations.layout import ARRAY, FORMAT, Layout, create_array, read_layout, shard_name
 from saeflow.activations.reader import ARCHIVE_FORMAT, Store, open_store
 from saeflow.activations.slow import SlowRows
 from saeflow.errors import DamagedError, SaeflowError, StoreError

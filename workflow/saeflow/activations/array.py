@@ -30,12 +30,8 @@ class Activations:
 
     Attributes
     ----------
-    shape : tuple of int
-        (n_rows, d_model).
-    dtype : str
-        What the values mean: float16, bfloat16 or float32.
-    chunk_rows : int
-        Rows that lie together on disk.
+    shape, dtype, chunk_rows
+        (n_rows, d_model); float16, bfloat16 or float32; and as many rows lie together on disk.
     mapped : ndarray (n_rows, d_model) or None
         All rows as they lie on disk (bfloat16 as uint16), read-only, without a copy; None where
         the layout does not allow it and zarr-python reads instead.

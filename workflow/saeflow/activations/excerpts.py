@@ -36,19 +36,10 @@ class Spans(NamedTuple):
 def part_range(store: Store, split: str, part: str | None = None) -> tuple[int, int]:
     """Return the first row of a part of a split and the one after its last.
 
-    Parameters
-    ----------
-    store, split
-        Where the rows are; train, validation or test.
-    part
-        "i/n" for the i-th of n; None for all of the split. Consecutive documents are a part, whole
-        ones, and the parts have as many rows that are not excluded, give or take a document: each
-        border between two is the one nearest to where it would be without documents.
-
-    Raises
-    ------
-    DataError
-        If there are too few documents for as many parts.
+    ``part`` is "i/n" for the i-th of n, or None for all of the split (train, validation or test).
+    Consecutive documents are a part, whole ones, and the parts have as many rows that are not
+    excluded, give or take a document: each border between two is the one nearest to where it would
+    be without documents. Too few documents for as many parts are a `DataError`.
     """
     first, end = store.ranges(split)
     if part is None:
@@ -116,17 +107,10 @@ def documents(store: Store, split: str) -> Spans:
 
 
 def blocks(store: Store, spans: Spans, n_rows: int) -> Iterator[tuple[Spans, torch.Tensor]]:
-    """Yield consecutive spans, whole ones only, with their values.
+    """Yield consecutive spans, from `sequences` or `documents`, whole ones only, with their values.
 
-    Parameters
-    ----------
-    store
-        Where the rows are.
-    spans
-        From `sequences` or `documents`; each begins where the one before it ends.
-    n_rows
-        Rows at a time; more only where one span alone has more. Values are (n, d_model) float32
-        from the first span's first row on.
+    They have ``n_rows`` at a time, more only where one span alone has more. Values are (n, d_model)
+    float32 from the first span's first row on.
     """
     first = 0
     while first < len(spans.ids):

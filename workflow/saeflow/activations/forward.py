@@ -74,15 +74,9 @@ def compute(
 ) -> dict[Hook, torch.Tensor]:
     """Return the window's rows (n, d) at each hook, in the dtype of its store.
 
-    Raises
-    ------
-    ModelError
-        If a batch does not fit into memory.
-
-    Notes
-    -----
     A hook's values are converted into the result at once, so that of the forward pass no more is
-    kept than the rows in the dtypes of their stores.
+    kept than the rows in the dtypes of their stores. A batch that does not fit into memory is a
+    `ModelError`.
     """
     token_id = tokens.part("token_id", window.start, window.end).astype(np.int64)
     first = min(int(batch.min()) for batch in window.batches)

@@ -47,17 +47,10 @@ def harvest(tasks: Sequence[Task], part: tuple[int, int] | None = None) -> None:
         is a range of shards, the same ones in every store. Parts may run at the same time, in
         processes that share the works; a call without a part completes the stores after them.
 
-    Raises
-    ------
-    ModelError
-        If the model was made for another tokenizer, for shorter sequences or a smaller
-        vocabulary.
-    DamagedError
-        If the token store is not what was written.
-
     Notes
     -----
-    Killed at any point, the next call continues at the first shard that is not committed, and
+    A model that was made for another tokenizer, for shorter sequences or a smaller vocabulary is a
+    `ModelError`, a token store that is not what was written a `DamagedError`. Killed at any point, the next call continues at the first shard that is not committed, and
     ends with the same bytes.
     """
     tasks = [task for task in tasks if not task.finished]

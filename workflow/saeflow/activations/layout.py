@@ -19,6 +19,7 @@ import zarr
 from saeflow.errors import ConfigError, StoreError
 from saeflow.files import read_json
 
+FORMAT = "saeflow-activations-1"
 STORAGE = {"float16": "float16", "bfloat16": "uint16", "float32": "float32"}
 ARRAY = "activations"
 COMMITS = "_commit"
@@ -139,14 +140,8 @@ def create_array(
 ) -> zarr.Array:
     """Create the array of activations, without values, in a group.
 
-    Parameters
-    ----------
-    group, layout
-        Where, and its sizes.
-    dtype
-        Another one than the layout's is of numbers that stand for the values.
-    compressor
-        A codec of Zarr; None for a store that can be mapped.
+    Another dtype than the layout's is of numbers that stand for the values, and the compressor a
+    codec of Zarr, or None for a store that can be mapped.
     """
     return group.create_array(
         ARRAY,

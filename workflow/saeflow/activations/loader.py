@@ -47,10 +47,8 @@ class Loader:
 
     Attributes
     ----------
-    order : Order
-        Which rows come when.
-    n_rows : int
-        Rows of an epoch.
+    order, n_rows
+        The `Order` in which rows come, and as many of an epoch.
 
     Notes
     -----

@@ -75,10 +75,8 @@ class Order:
 
     Attributes
     ----------
-    first, end : int
-        Of the split or its part, the first row and the one after the last.
-    n_rows : int
-        Rows of an epoch that are this rank's.
+    first, end, n_rows : int
+        Of the split or its part, the first row and the one after the last; rows of this rank.
     is_kept : ndarray (n,) bool
         Which rows from ``first`` on are given at all.
     chunk_sizes : ndarray (n_chunks,) int64

@@ -14,7 +14,7 @@ import numpy as np
 import zarr
 
 from saeflow.activations.array import Activations, open_array
-from saeflow.activations.metadata import FORMAT
+from saeflow.activations.layout import FORMAT
 from saeflow.errors import DamagedError, StoreError
 from saeflow.files import read_json
 from saeflow.inventory import CHECKSUM, DISCARD, MANIFEST, REPAIR, altered_files, check_whole
@@ -197,12 +197,7 @@ def _check_equal(
 def open_store(record: Path) -> Store:
     """Open the activations that a record (``{hook}.json``), or the directory it names, holds.
 
-    Raises
-    ------
-    DamagedError
-        If they are unfinished, a shard is missing, cut short or has a damaged index, or the
-        record and the data belong to different stores.
-    StoreError
-        If they are of another format.
+    If they are unfinished, a shard is missing, cut short or has a damaged index, or the record and
+    the data belong to different stores, that is a `DamagedError`; another format is a `StoreError`.
     """
     return Store(record)

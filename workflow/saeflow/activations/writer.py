@@ -7,7 +7,10 @@ continues after what is committed. Read `ShardWriter` first.
 
 from __future__ import annotations
 
+import json
 import logging
+import tempfile
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -16,13 +19,20 @@ from typing import Any
 import numpy as np
 import zarr
 
-from saeflow.activations.layout import ARRAY, COMMITS, Layout, commit_path, shard_name
-from saeflow.activations.metadata import FORMAT, write_metadata
+from saeflow.activations.layout import (
+    ARRAY,
+    COMMITS,
+    FORMAT,
+    Layout,
+    commit_path,
+    create_array,
+    shard_name,
+)
 from saeflow.activations.shard import OpenShard
 from saeflow.activations.sums import ShardSums
 from saeflow.activations.values import not_finite
 from saeflow.errors import DamagedError, SaeflowError, StoreError
-from saeflow.files import naming_full_disk, read_json, write_json
+from saeflow.files import naming_full_disk, read_json, read_object, write_atomic, write_json
 from saeflow.inventory import hash_file
 
 logger = logging.getLogger(__name__)
@@ -30,6 +40,7 @@ logger = logging.getLogger(__name__)
 # An exponent of ones only is infinity or NaN.
 _EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000}
 _CHECK_BYTES = 1 << 20
+_METADATA = ("zarr.json", f"{ARRAY}/zarr.json")
 
 
 class ShardWriter:
@@ -42,15 +53,10 @@ class ShardWriter:
     where
         The hook, for messages.
     attributes
-        Attributes of the store.
-    shards
+        As of `write_metadata`.
+    shards : range
         The shards to write, where other processes write the others at the same time; all by
         default.
-
-    Attributes
-    ----------
-    shards : range
-        The shards that it writes.
     """
 
     def __init__(
@@ -253,3 +259,40 @@ def _remove_debris(path: Path, shards: range | None) -> None:
         ]
     for file in left:
         file.unlink()
+
+
+def write_metadata(path: Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
+    """Write the metadata of an incomplete store and its array; values are left alone.
+
+    Anew whenever work on a store begins or goes on, so that damaged metadata mend themselves.
+    ``attributes`` of the group say where the activations come from. A directory that holds a
+    store of something else is a `StoreError`.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        own = {"format": FORMAT, **attributes, "complete": False}
+        group = zarr.create_group(scratch, attributes=own)
+        create_array(group, layout)
+        contents = {name: (Path(scratch) / name).read_bytes() for name in _METADATA}
+    for name, content in contents.items():
+        found = read_object(path / name)
+        if found:
+            _check_same(path / name, found, json.loads(content))
+        if found != json.loads(content):
+            with naming_full_disk(path / name):
+                write_atomic(path / name, content)
+
+
+def _check_same(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Refuse metadata of a store of another model, dataset, dtype or shape."""
+    was, wanted = ({**facts, **facts.get("attributes", {})} for facts in (found, expected))
+    ignored = ("attributes", "complete", "released", "consolidated_metadata")
+    differing = [key for key in sorted({*was, *wanted}) if was.get(key) != wanted.get(key)]
+    differing = [key for key in differing if key not in ignored]
+    if differing:
+        raise StoreError(
+            "a store of something else lies in this place",
+            where=path,
+            expected=", ".join(f"{key} {wanted.get(key)}" for key in differing),
+            got=", ".join(f"{key} {was.get(key)}" for key in differing),
+            remedy=f"Delete {path.parent} and run the workflow again.",
+        )
