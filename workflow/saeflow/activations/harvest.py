@@ -50,8 +50,8 @@ def harvest(tasks: Sequence[Task], part: tuple[int, int] | None = None) -> None:
     Notes
     -----
     A model that was made for another tokenizer, for shorter sequences or a smaller vocabulary is a
-    `ModelError`, a token store that is not what was written a `DamagedError`. Killed at any point, the next call continues at the first shard that is not committed, and
-    ends with the same bytes.
+    `ModelError`, a token store that is not what was written a `DamagedError`. Killed at any point,
+    the next call continues at the first shard that is not committed, and ends with the same bytes.
     """
     tasks = [task for task in tasks if not task.finished]
     if not tasks:
