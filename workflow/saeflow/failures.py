@@ -9,7 +9,7 @@ of what it lacks; it is not current. A note goes when its result comes. Read `Ca
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -56,11 +56,10 @@ def told(causes: Iterable[Cause]) -> list[str]:
     records: dict[str, list[str]] = {}
     for record, error in dict.fromkeys(causes):
         records.setdefault(error, []).append(record)
-    return [_line(error, found) for error, found in records.items()]
-
-
-def _line(error: str, records: Sequence[str]) -> str:
-    first = records[0]
-    if len(records) == 1:
-        return error if first in error else f"{first}: {error}"
-    return f"{first} and {len(records) - 1} more: {error}"
+    lines = []
+    for error, (first, *more) in records.items():
+        where = (
+            f"{first} and {len(more)} more: " if more else "" if first in error else f"{first}: "
+        )
+        lines.append(f"{where}{error}")
+    return lines

@@ -36,7 +36,7 @@ class Tracker:
         """End the run."""
 
 
-class TensorBoard(Tracker):
+class _TensorBoard(Tracker):
     """Scalars by tokens, in a directory per SAE."""
 
     def __init__(self, name: str, directory: Path) -> None:
@@ -45,17 +45,15 @@ class TensorBoard(Tracker):
         self._writer = SummaryWriter(str(directory / name))
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Add a point to each curve."""
         for key, value in row.items():
             if key != "tokens":
                 self._writer.add_scalar(key, value, row["tokens"])
 
     def close(self) -> None:
-        """Write what is left."""
         self._writer.close()
 
 
-class WandB(Tracker):
+class _WandB(Tracker):
     """A run per SAE, of the project that WANDB_PROJECT names; "saeflow" by default."""
 
     def __init__(self, name: str, directory: Path) -> None:
@@ -73,26 +71,22 @@ class WandB(Tracker):
         self._run.define_metric("*", step_metric="tokens")
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Add a point to each curve."""
         self._run.log(dict(row))
 
     def close(self) -> None:
-        """End the run."""
         self._run.finish()
 
 
-class Guarded(Tracker):
+class _Guarded(Tracker):
     """A tracker whose failures end it and nothing else."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Pass a row on."""
         self._call("log", row)
 
     def close(self) -> None:
-        """Pass the end on."""
         self._call("close")
 
     def _call(self, method: str, *arguments: Any) -> None:
@@ -116,9 +110,9 @@ def tracker(output: Path, identity: str) -> Tracker:
         raise ConfigError("unknown way to track", where=VARIABLE, expected=KINDS, got=kind)
     name = f"{Path(output).parent.as_posix().strip('/')}/{identity[:8]}"
     directory = Path(os.environ.get(DIRECTORY, "tracking"))
-    make = {"tensorboard": TensorBoard, "wandb": WandB}[kind]
+    make = {"tensorboard": _TensorBoard, "wandb": _WandB}[kind]
     try:
-        return Guarded(make(name, directory))
+        return _Guarded(make(name, directory))
     except ImportError as error:
         raise ConfigError(
             f"{kind} is not installed",

@@ -152,7 +152,6 @@ class _Behind:
             raise
 
     def __enter__(self) -> _Behind:
-        """Begin."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

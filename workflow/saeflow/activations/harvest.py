@@ -86,14 +86,9 @@ def harvest(tasks: Sequence[Task], part: tuple[int, int] | None = None) -> None:
 
 
 class Source:
-    """A model and the tokens that it reads, and how their activations are stored.
+    """A model and the ``tokens`` that it reads, an open store, and how activations are stored.
 
-    Attributes
-    ----------
-    tokens : TokenStore
-        The open token store.
-    records : dict
-        Of both, as ``model`` and ``tokens``.
+    The ``records`` of both are called "model" and "tokens".
     """
 
     def __init__(self, model_record: Path, tokens_record: Path) -> None:

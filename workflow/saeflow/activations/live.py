@@ -53,15 +53,11 @@ class LiveActivations(Activations):
     shard_rows
         Of the store that these rows stand for; it decides the order of random batches.
 
-    Attributes
-    ----------
-    n_computed : int
-        Tokens that went through the model so far.
-
     Notes
     -----
     A forward pass covers a window of sequences. Rows that are read in rising order take each
-    window once; a random row takes the whole window that it is in.
+    window once; a random row takes the whole window that it is in. Tokens that went through the
+    model so far are ``n_computed``.
     """
 
     is_live = True

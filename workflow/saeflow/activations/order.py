@@ -160,10 +160,12 @@ class Order:
 
     def parts(self, window: Window) -> list[np.ndarray]:
         """Return the rows of each chunk of a window, rising, (n,) int64 each."""
-        return [
-            self._kept(chunk)[start:end]
-            for chunk, start, end in zip(window.chunks, window.starts, window.ends, strict=True)
-        ]
+        found = []
+        for chunk, start, end in zip(window.chunks, window.starts, window.ends, strict=True):
+            first = self._starts[chunk]
+            kept = self.is_kept[first - self.first : self._ends[chunk] - self.first]
+            found.append(first + np.flatnonzero(kept)[start:end])
+        return found
 
     def ranges(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Return where each chunk of a window starts and ends in the store, (k,) int64 each."""
@@ -172,10 +174,6 @@ class Order:
     def rows(self, window: Window) -> np.ndarray:
         """Return the rows of a window in the order in which they are given, (n,) int64."""
         return window.mix(np.concatenate(self.parts(window)))
-
-    def _kept(self, chunk: int) -> np.ndarray:
-        start, end = self._starts[chunk], self._ends[chunk]
-        return start + np.flatnonzero(self.is_kept[start - self.first : end - self.first])
 
 
 def read_rows(chunk_rows: int, window_rows: int) -> int:

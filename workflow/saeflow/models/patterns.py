@@ -53,15 +53,8 @@ class FrozenPatterns:
     def freeze(self) -> Iterator[None]:
         """Use what was kept in passes over the same tokens that are made inside."""
 
-        def answer(
-            own: _Attention,
-            module: nn.Module,
-            query: torch.Tensor,  # noqa: ARG001
-            key: torch.Tensor,  # noqa: ARG001
-            *value: torch.Tensor,
-            **rest: Any,
-        ) -> Any:
-            return own(module, *self._kept[module], *value, **rest)
+        def answer(own: _Attention, module: nn.Module, *qkv: torch.Tensor, **rest: Any) -> Any:
+            return own(module, *self._kept[module], *qkv[2:], **rest)
 
         with self._instead(answer):
             yield
