@@ -58,8 +58,6 @@ def told(causes: Iterable[Cause]) -> list[str]:
         records.setdefault(error, []).append(record)
     lines = []
     for error, (first, *more) in records.items():
-        where = (
-            f"{first} and {len(more)} more: " if more else "" if first in error else f"{first}: "
-        )
-        lines.append(f"{where}{error}")
+        named = f"{first} and {len(more)} more" if more else first
+        lines.append(error if first in error and not more else f"{named}: {error}")
     return lines
