@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 
@@ -56,13 +57,9 @@ def test_file_hash_is_sha256_of_the_content(tmp_path):
 
 
 def test_tree_hash_sees_names_and_contents_but_not_times(tmp_path):
-    for name in ("one", "two", "three"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "one" / "a").write_text("x")
-    (tmp_path / "two" / "a").write_text("x")
-    (tmp_path / "three" / "b").write_text("x")
-    import os
-
+    for name in ("one/a", "two/a", "three/b"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("x")
     os.utime(tmp_path / "two" / "a", (0, 0))
     assert hash_tree(tmp_path / "one") == hash_tree(tmp_path / "two")
     assert hash_tree(tmp_path / "one") != hash_tree(tmp_path / "three")
