@@ -22,27 +22,14 @@ BESIDE = (
 )
 """What git, systems, downloads and trainings leave in a directory."""
 
+_ROWS = ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl")
 KINDS = {
-    "fetch_dataset": ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl"),
-    "fetch_prompts": ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl"),
-    "fetch_labelled": ("a.jsonl", "b.ndjson.gz", "deep/c.jsonl"),
+    **dict.fromkeys(("fetch_dataset", "fetch_prompts", "fetch_labelled"), _ROWS),
     "fetch_model": ("config.json", "model.safetensors", "tokenizer.json", "vocab.json"),
     "import_saes": ("cfg.json", "sae_weights.safetensors"),
 }
-ENTRIES = {
-    "fetch_dataset": {},
-    "fetch_prompts": {},
-    "fetch_labelled": {},
-    "fetch_model": {},
-    "import_saes": {"format": "auto"},
-}
-MORE = {
-    "fetch_dataset": "d.jsonl",
-    "fetch_prompts": "d.jsonl",
-    "fetch_labelled": "d.jsonl",
-    "fetch_model": "merges.txt",
-    "import_saes": "ae.pt",
-}
+ENTRIES = {"import_saes": {"format": "auto"}}
+MORE = {"fetch_model": "merges.txt", "import_saes": "ae.pt"}
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +59,7 @@ def put(directory, names):
 
 
 def sha(rule, path, **settings):
-    return hash_of(local_files(rule, str(path), ENTRIES[rule] | settings, where="the key"))
+    return hash_of(local_files(rule, str(path), ENTRIES.get(rule, {}) | settings, where="the key"))
 
 
 # -- what counts -----------------------------------------------------------------------------------
@@ -98,7 +85,7 @@ def test_only_what_is_read_of_a_directory_counts(here, rule, hashed):
 def test_a_file_more_that_is_read_counts(here, rule):
     put(here / "one", KINDS[rule])
     before = sha(rule, "one")
-    put(here / "one", [MORE[rule]])
+    put(here / "one", [MORE.get(rule, "d.jsonl")])
     assert sha(rule, "one") != before
 
 
@@ -197,7 +184,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(here, monkeypatch):
 
 
 def planned(rule, path):
-    settings = {**ENTRIES[rule], HASH: sha(rule, path)}
+    settings = {**ENTRIES.get(rule, {}), HASH: sha(rule, path)}
     return {"settings": settings, "arguments": {"path": str(path)}}
 
 
@@ -237,7 +224,7 @@ def test_files_that_change_while_they_are_read_are_noticed(here, rule):
         swap,
         lambda file: file.write_text("other"),
         lambda file: file.unlink(),
-        lambda _: put(here / "one", [MORE[rule]]),
+        lambda _: put(here / "one", [MORE.get(rule, "d.jsonl")]),
     ):
         shutil.rmtree(here / "one")
         shutil.copytree(here / "old", here / "one")

@@ -97,18 +97,21 @@ def shape_of(model: Result, vocab_size: int | None = None) -> Shape:
     if model.rule == "train_lm":
         d, n = settings["d_model"], settings["n_layers"]
         return Shape("gpt_neox", d, n, 4 * d, vocab_size or 1024, tied=True)
-    name = model.arguments.get("path") or settings["hub"]
-    if has_bulk(model):
-        directory = bulk_path(model.output, model.identity, model.suffix)
-    elif "path" in model.arguments:
-        directory = Path(name)
-    else:
-        directory = snapshot(name, settings["revision"], kind="model")
-    if shape := _read(directory):
+    if shape := _read(directory_of(model)):
         return shape
+    name = model.arguments.get("path") or settings["hub"]
     if name not in PUBLISHED:
         raise UnknownError(f"the shape of {name} is not known before it is fetched")
     return PUBLISHED[name]._replace(note=f"the published shape of {name}, which is not fetched yet")
+
+
+def directory_of(model: Result) -> Path:
+    """Return where the files of a fetched model lie: its own, local ones, or the hub's cache."""
+    if has_bulk(model):
+        return bulk_path(model.output, model.identity, model.suffix)
+    if "path" in model.arguments:
+        return Path(model.arguments["path"])
+    return snapshot(model.settings["hub"], model.settings["revision"], kind="model")
 
 
 def _read(directory: Path) -> Shape | None:

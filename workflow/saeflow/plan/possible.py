@@ -13,17 +13,14 @@ from typing import Any
 
 from saeflow import registry
 from saeflow.config.recipes import target_hook
-from saeflow.cost.shapes import PUBLISHED
+from saeflow.cost.shapes import PUBLISHED, directory_of
 from saeflow.errors import ConfigError
 from saeflow.hooks import PARALLEL_SITES, Hook, joined_places
-from saeflow.hub import snapshot
 from saeflow.models.facts import ModelFacts, read_facts
-from saeflow.plan.current import has_bulk
 from saeflow.plan.outputs import Outputs
 from saeflow.plan.plan import Plan
 from saeflow.plan.result import Result
 from saeflow.tokenizers import has_tokenizer
-from saeflow.work import bulk_path
 
 _TEXTS = ("fetch_dataset", "fetch_prompts", "fetch_labelled")
 
@@ -64,14 +61,9 @@ def facts_of(model: Result) -> ModelFacts | None:
         return ModelFacts(
             "gpt_neox", settings["n_layers"], settings["d_model"], None, length, PARALLEL_SITES
         )
-    if has_bulk(model):
-        return read_facts(bulk_path(model.output, model.identity, model.suffix))
-    if "path" in model.arguments:
-        return read_facts(Path(model.arguments["path"]).expanduser())
-    name = model.settings["hub"]
-    if found := read_facts(snapshot(name, model.settings["revision"], kind="model")):
+    if found := read_facts(directory_of(model)):
         return found
-    shape = PUBLISHED.get(name)
+    shape = PUBLISHED.get(model.settings.get("hub"))
     return shape and ModelFacts(shape.family, shape.n_layers, shape.d_model, shape.vocab_size)
 
 

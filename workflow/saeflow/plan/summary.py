@@ -14,9 +14,13 @@ from saeflow.paths import NOT_PACKED
 from saeflow.plan.result import Result
 from saeflow.sae.formats import is_imported
 
-_MODELS = ("fetch_model", "train_lm", "select_checkpoint", "shuffle_model")
-_DATASETS = ("fetch_dataset", "generate_dataset", "sample_dataset")
-_PROMPTS, _LABELLED = "fetch_prompts", "fetch_labelled"
+_SOURCES = {
+    "models": ("fetch_model", "train_lm", "select_checkpoint", "shuffle_model"),
+    "datasets": ("fetch_dataset", "generate_dataset", "sample_dataset"),
+    "prompts": ("fetch_prompts",),
+    "labelled": ("fetch_labelled",),
+}
+"""By section the rules that make a source."""
 _SAES = ("train_saes", "import_saes", "finetune_saes")
 _FITTED = (*Training.model_fields, "architecture", "expansion", "solver", "method")
 """Keys of recipes and methods that have a place of their own."""
@@ -57,14 +61,11 @@ def summary(config: Mapping[str, Any], results: Iterable[Result]) -> tuple[Summa
 def _entry(config: Mapping[str, Any], result: Result) -> tuple[str, str, dict[str, Any]] | None:
     """Return under which section and name a result counts, and its settings there."""
     place, rule, settings = result.place, result.rule, dict(result.settings)
-    if rule in _MODELS:
-        return "models", place["model"], {"rule": rule, **settings, **_read(result)}
-    if rule in _DATASETS:
-        return "datasets", place["dataset"], {"rule": rule, **settings, **_read(result)}
-    if rule == _PROMPTS:
-        return "prompts", place["prompts"], {"rule": rule, **settings, **_read(result)}
-    if rule == _LABELLED:
-        return "labelled", place["labelled"], {"rule": rule, **settings}
+    inputs = result.inputs
+    for section, rules in _SOURCES.items():
+        if rule in rules:
+            read = {f"from_{name}": "/".join(one.place.values()) for name, one in inputs.items()}
+            return section, *place.values(), {"rule": rule, **settings, **read}
     if rule == "tokenize_dataset":
         return "tokens", "/".join(place.values()), settings
     if rule == "harvest":
@@ -76,18 +77,12 @@ def _entry(config: Mapping[str, Any], result: Result) -> tuple[str, str, dict[st
         return "saes", recipe, _fitted(config["saes"][recipe])
     if rule == "measure":
         on = (place["eval_dataset"], place["eval_packing"])
-        for name in NOT_PACKED.keys() & result.inputs.keys():  # all are measured in one pass
-            on = (result.inputs[name].place[name], name)
+        for name in NOT_PACKED.keys() & inputs.keys():  # all are measured in one pass
+            on = (inputs[name].place[name], name)
         return "measures", "/".join((place["measure"], place["model"], *on)), settings
     if rule == "tabulate" and "bootstrap" in settings:
         return "intervals", "tables", {key: settings[key] for key in ("bootstrap", "seed")}
     return None
-
-
-def _read(result: Result) -> dict[str, Any]:
-    """Return the names of what a source is made from."""
-    given = {name: other for name, other in result.inputs.items() if isinstance(other, Result)}
-    return {f"from_{name}": "/".join(other.place.values()) for name, other in given.items()}
 
 
 def _fitted(entry: Mapping[str, Any]) -> dict[str, Any]:
