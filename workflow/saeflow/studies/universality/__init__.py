@@ -1,7 +1,8 @@
 """The study of universality: whether different SAEs find the same features.
 
 After the post on the universality of SAE features (2024) that compares SAEs of Pythia models. Read
-`STUDY`; each part of the study is a folder of its own.
+`STUDY`, then `comparisons` (which SAEs are held against which), `rows` (what each table is about)
+and `reading` (what was measured of these). Each part, with its tables and figures, is a folder.
 """
 
 from __future__ import annotations
