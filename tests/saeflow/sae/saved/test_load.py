@@ -12,7 +12,7 @@ from sae_reference import random_weights
 from saeflow.errors import DamagedError, ModelError
 from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.saved.load import load_sae
-from saeflow.sae.saved.save import save, transformer_lens_hook
+from saeflow.sae.saved.save import config, save
 from saeflow.work import hold
 
 SETTINGS = {"relu": {"l1": 0.1}, "topk": {"k": 3, "subtract_b_dec": False}}
@@ -47,6 +47,17 @@ def test_an_sae_is_found_by_its_record_and_by_its_manifest(tmp_path):
         assert load_sae(path).d_sae == 20
 
 
+@pytest.mark.parametrize(
+    ("hook", "name"),
+    [("resid_post.3", "blocks.3.hook_resid_post"), ("mlp_out.0", "blocks.0.hook_mlp_out"),
+     (None, None)],
+)  # fmt: skip
+def test_hooks_have_their_transformer_lens_name(hook, name):
+    sae = make("relu")
+    sae.metadata["hook"] = hook
+    assert config(sae)["metadata"]["hook_name"] == name
+
+
 def test_saelens_keys_say_what_the_sae_computes(tmp_path):
     save(make("topk"), tmp_path)
     cfg = json.loads((tmp_path / "cfg.json").read_text())
@@ -54,15 +65,6 @@ def test_saelens_keys_say_what_the_sae_computes(tmp_path):
     assert cfg["apply_b_dec_to_input"] is False and cfg["rescale_acts_by_decoder_norm"] is False
     assert cfg["metadata"]["hook_name"] == "blocks.2.hook_resid_pre"
     assert cfg["metadata"]["model_name"] == "toy" and cfg["metadata"]["context_size"] == 64
-
-
-@pytest.mark.parametrize(
-    ("hook", "name"),
-    [("resid_post.3", "blocks.3.hook_resid_post"), ("mlp_out.0", "blocks.0.hook_mlp_out"),
-     (None, None)],
-)  # fmt: skip
-def test_hooks_have_their_transformer_lens_name(hook, name):
-    assert transformer_lens_hook(hook) == name
 
 
 @pytest.mark.parametrize("architecture", list(SETTINGS))

@@ -96,11 +96,12 @@ def config(sae: SAE, facts: dict[str, Any] | None = None) -> dict[str, Any]:
         "input_norm": sae.input_norm,
         "evidence": facts,
     }
+    hook = Hook.find(sae.metadata.get("hook"))
     metadata = {
         "sae_lens_version": SAELENS_VERSION,
         "model_name": sae.metadata.get("model", {}).get("name"),
         "context_size": sae.metadata.get("context_length"),
-        "hook_name": transformer_lens_hook(sae.metadata.get("hook")),
+        "hook_name": hook.transformer_lens if hook else sae.metadata.get("hook"),
         "saeflow": header,
     }
     if sae.input_norm == "center":  # SAELens has it done by the model
@@ -120,12 +121,6 @@ def config(sae: SAE, facts: dict[str, Any] | None = None) -> dict[str, Any]:
         **top_k,
         "metadata": metadata,
     }
-
-
-def transformer_lens_hook(hook: str | None) -> str | None:
-    """Return TransformerLens' name of our hook: ``resid_post.3`` is blocks.3.hook_resid_post."""
-    found = Hook.find(hook)
-    return hook if found is None else found.transformer_lens
 
 
 def header_of(directory: Path) -> dict[str, Any]:

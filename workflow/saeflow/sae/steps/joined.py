@@ -7,13 +7,12 @@ is the rows of a latent at all of them. Read `norms`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from saeflow.sae.model import SAE
+from saeflow.sae.model import SAE
 
 _TINY = 1e-12
 

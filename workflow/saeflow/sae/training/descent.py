@@ -39,12 +39,8 @@ class Objective(Protocol):
 
     Attributes
     ----------
-    name : str
-        For messages.
     run : Training
         Batch size, tokens, schedule.
-    d_in, d_sae : int
-        Widths.
     unit_rows : tuple[str, ...]
         Weights whose rows have unit norm.
     buffers : tuple[str, ...]
