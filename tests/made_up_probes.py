@@ -52,12 +52,8 @@ def scores(auc: float, n: int = N_TEST) -> tuple[np.ndarray, np.ndarray]:
 def record(fits: Iterable[Mapping[str, Any]], datasets: Mapping[str, str] | None = None) -> Record:
     """Return what measured these fits: each has an ``auc`` and what is not as in `FIT`.
 
-    Parameters
-    ----------
-    fits
-        In the order of their numbers.
-    datasets
-        Task -> dataset; each task is one by default.
+    Fits are in the order of their numbers; ``datasets`` says of tasks their dataset, by default
+    themselves.
     """
     fits = [{**FIT, **fit} for fit in fits]
     tasks = list(dict.fromkeys(fit["task"] for fit in fits))
@@ -97,20 +93,8 @@ def runs(
     give a little less, less so with more latents and at later blocks; fewer training examples and
     flipped labels cost all of them.
 
-    Parameters
-    ----------
-    hooks, recipes
-        Of the SAEs; "random-..." is a baseline.
-    n_seeds
-        Of SAEs.
-    n_tasks
-        Of which every second two share a dataset.
-    n_draws
-        Training sets of each setting that is drawn.
-    labelled
-        The entry.
-    settings
-        Those that were measured.
+    Of the tasks every second two share a dataset; ``n_draws`` are the training sets of each setting
+    that is drawn.
     """
     tasks = {f"task-{i}": f"data-{i - (i % 4 == 1)}" for i in range(n_tasks)}
     found = []
@@ -127,54 +111,52 @@ def runs(
         found.append(Run(Key("small", **on), {"dense_probes": record(dense, tasks)}))
         for recipe in recipes:
             for seed in range(n_seeds):
-                key = Key("small", "d", "p", hook, recipe, seed, **_without(on, "hook"))
+                key = Key("small", "d", "p", sae=recipe, seed=seed, **on)
                 sparse = [fit for cell in cells for fit in _sparse(hook, recipe, seed, *cell)]
-                found.append(
-                    Run(key, {"sparse_probes": record(sparse, tasks), "sae": _sae(recipe)})
-                )
+                probes = record(sparse, tasks)
+                found.append(Run(key, {"sparse_probes": probes, "sae": sae_record(recipe)}))
     return tuple(sorted(found, key=lambda run: run.key.order()))
 
 
-def _without(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if key != name}
+def only(table: pd.DataFrame, /, **columns: Any) -> pd.DataFrame:
+    """Return the rows of a table that have these values in these columns."""
+    for name, value in columns.items():
+        table = table[table[name] == value]
+    return table
 
 
-def _sae(recipe: str) -> Record:
+def row(table: pd.DataFrame, /, **columns: Any) -> pd.Series:
+    """Return the one row that has these."""
+    (found,) = only(table, **columns).iloc
+    return found
+
+
+def sae_record(recipe: str) -> Record:
+    """Return the record of an SAE; one of a name that begins with "random" is a baseline."""
     baseline = {"baseline": "random"} if recipe.startswith("random") else {}
     width = 512 if recipe.endswith("wide") else 128
     facts = {"architecture": "topk", "d_sae": width, "training": {"tokens": 1}, **baseline}
     return Record(facts, {}.__getitem__)
 
 
-def _dense(hook: str, task: str, setting: str, level: float, draw: int) -> Iterator[dict]:
+def _dense(hook: str, *cell: Any) -> Iterator[dict]:
     for place, method in enumerate(METHODS):
-        yield _fit(hook, task, setting, level, draw, method, -0.01 * place, input="states")
+        yield _fit(hook, *cell, method, -0.01 * place, input="states")
 
 
-def _sparse(
-    hook: str, recipe: str, seed: int, task: str, setting: str, level: float, draw: int
-) -> Iterator[dict]:
+def _sparse(hook: str, recipe: str, seed: int, *cell: Any) -> Iterator[dict]:
     loss = -0.15 if recipe.startswith("random") else -0.02 - 0.01 * seed
     loss += 0.03 * ("wide" in recipe)
     for k in KS:
-        less = loss - 0.15 / np.sqrt(k)
-        yield _fit(
-            hook, task, setting, level, draw, "k_sparse", less,
-            input="codes", k=k, n_features=k, latents=tuple(range(k)),
-        )  # fmt: skip
-    yield _fit(hook, task, setting, level, draw, "logistic", loss, input="codes")
+        own = {"k": k, "n_features": k, "latents": tuple(range(k))}
+        yield _fit(hook, *cell, "k_sparse", loss - 0.15 / np.sqrt(k), input="codes", **own)
+    yield _fit(hook, *cell, "logistic", loss, input="codes")
 
 
 def _fit(
-    hook: str,
-    task: str,
-    setting: str,
-    level: float,
-    draw: int,
-    method: str,
-    plus: float,
+    hook: str, task: str, setting: str, level: float, draw: int, method: str, plus: float,
     **more: Any,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     named = f"{hook}{task}{setting}{level}{method}{more.get('k')}{more['input']}"
     rng = np.random.default_rng(crc32(named.encode()))
     hard = 0.06 * (int(task.partition("-")[2]) % 5)
@@ -185,10 +167,9 @@ def _fit(
     }.get(setting, 0.0)  # fmt: skip
     auc = 0.5 if setting == "shuffled" else auc
     noise, of_validation = rng.normal(0, 0.02 if setting != "shuffled" else 0.06, 2)
-    draw_noise = 0.01 * draw
     return {
         "task": task, "setting": setting, "level": level, "seed": draw, "method": method,
         "n_train": int(level) if setting == "scarcity" else 1000,
-        "auc": round(float(np.clip(auc + noise - draw_noise, 0, 1)), 3),
+        "auc": round(float(np.clip(auc + noise - 0.01 * draw, 0, 1)), 3),
         "validation_auc": float(np.clip(auc + of_validation, 0, 1)), **more,
     }  # fmt: skip

@@ -1,13 +1,12 @@
 """Probes of states as a job: every hook, pooling and task, each by itself."""
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from labelled_by_hand import labelled, publish_labelled
-from measured import measure_at_hooks, publish_words
+from measured import measure_at_hooks, publish_words, table
 from saeflow.config.measures import States
 from saeflow.config.probing import Probing
 from saeflow.files import read_json
@@ -19,13 +18,11 @@ from tiny_stores import save_model
 HOOKS = ("resid_post.0", "resid_post.1")
 SETTINGS = Probing.read(
     {
-        "sizes": [8],
-        "shares": [0.5],
-        "flips": [0.2],
+        "sizes": [8], "shares": [0.5], "flips": [0.2],
         "states": {"normal": ["published", "logistic"]},
     },
     where="test",
-).plain()
+).plain()  # fmt: skip
 RNG = np.random.default_rng(0)
 TEXTS = [" ".join(f"w{i}" for i in RNG.integers(5, 40, n)) for n in RNG.integers(3, 8, 90)]
 MARKED = RNG.random(90) < 0.5
@@ -58,11 +55,11 @@ def made(tmp_path_factory):
 
 
 def fits(task):
-    return pq.read_table(task.work.path / "fits.parquet").to_pandas()
+    return table(task, "fits")
 
 
 def scores(task):
-    return pq.read_table(task.work.path / "scores.parquet").to_pandas()
+    return table(task, "scores")
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -82,7 +79,7 @@ def test_every_pooling_and_centred_states_are_probed(made, hook):
 def test_a_fit_is_that_of_scikit_learn_on_the_states(made, hook):
     measured, each = made
     states = open_states(each[hook]["states"])
-    table, found = fits(measured[hook]), scores(measured[hook])
+    fitted, found = fits(measured[hook]), scores(measured[hook])
     for pooling in ("last", "mean"):
         x = states.pooled(pooling).astype(np.float64)
         train, test = x[:60], x[60:]
@@ -90,7 +87,7 @@ def test_a_fit_is_that_of_scikit_learn_on_the_states(made, hook):
         model = LogisticRegression(solver="liblinear", C=0.01, max_iter=50, random_state=0)
         model.fit((train - mean) / scale, MARKED[:60])
         expected = model.decision_function((test - mean) / scale)
-        (number,) = table.query(
+        (number,) = fitted.query(
             "pooling == @pooling and input == 'states' and method == 'published'"
             " and setting == 'normal'"
         )["fit"]
@@ -101,8 +98,8 @@ def test_a_fit_is_that_of_scikit_learn_on_the_states(made, hook):
 
 
 def test_of_a_concept_only_texts_that_have_it_are_read(made):
-    table, found = fits(made[0][HOOKS[0]]), scores(made[0][HOOKS[0]])
-    own = found[found["fit"].isin(table[table["pooling"] == "concept"]["fit"])]
+    fitted, found = fits(made[0][HOOKS[0]]), scores(made[0][HOOKS[0]])
+    own = found[found["fit"].isin(fitted[fitted["pooling"] == "concept"]["fit"])]
     assert set(own["example"]) == {i for i in range(60, 90) if i % 3}
 
 

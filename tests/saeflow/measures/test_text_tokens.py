@@ -52,11 +52,8 @@ def byte_level(trim_offsets):
 def sentence_piece():
     """Return a tokenizer as Llama's: a space before every text, bytes for what it does not know."""
     alphabet = [f"<0x{i:02X}>" for i in range(256)]
-    trainer = trainers.BpeTrainer(
-        vocab_size=600,
-        special_tokens=["<unk>", "<s>", "</s>", *alphabet],
-        show_progress=False,
-    )
+    special = ["<unk>", "<s>", "</s>", *alphabet]
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False)
     spaces = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     made = trained(
         models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True),
@@ -71,6 +68,14 @@ def sentence_piece():
     return made
 
 
+def read(texts, tokenizer=None, max_positions=None, *, bos="auto", long="cut", **of_texts):
+    """Return texts as tokens, of words by default."""
+    return tokenize_labelled(
+        tokenizer or make_tokenizer(), labelled(texts, **of_texts), max_positions=max_positions,
+        bos=bos, long=long,
+    )  # fmt: skip
+
+
 KINDS = {
     "gpt2": lambda: byte_level(trim_offsets=False),
     "gpt_neox": lambda: byte_level(trim_offsets=True),
@@ -83,8 +88,7 @@ KINDS = {
 def test_tokens_of_text_and_concept_are_those_of_their_words(kind):
     tokenizer = KINDS[kind]()
     text = (SPACED if kind == "world" else POST).format(RAW)
-    made = labelled([text], raw=[RAW], concepts=[["good"]])
-    found = tokenize_labelled(tokenizer, made, max_positions=None)
+    found = read([text], tokenizer, raw=[RAW], concepts=[["good"]])
     of_text, of_concept, rest = (
         tokenizer.decode(found.ids[which].tolist())
         for which in (found.in_text, found.in_concept, found.ordinary & ~found.in_text)
@@ -97,35 +101,32 @@ def test_tokens_of_text_and_concept_are_those_of_their_words(kind):
 @pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "llama"])
 def test_the_space_at_the_end_is_a_token_and_the_last_one(kind):
     tokenizer = KINDS[kind]()
-    made = labelled([POST.format("so good"), POST.format("so good").rstrip()], raw=["so good"] * 2)
-    found = tokenize_labelled(tokenizer, made, max_positions=None)
+    text = POST.format("so good")
+    found = read([text, text.rstrip()], tokenizer, raw=["so good"] * 2)
     with_space, without = found.lengths
     assert with_space == without + 1
     last = [tokenizer.backend_tokenizer.id_to_token(int(one)) for one in found.ids[found.last]]
     assert last[0] in ("Ġ", "▁") and last[1].endswith("s")
     assert not found.in_text[found.last].any()
-    whole = tokenize_labelled(tokenizer, labelled(["so good "]), max_positions=None)
+    whole = read(["so good "], tokenizer)
     assert whole.in_text[whole.last].all()  # a space of the raw text is of it
 
 
 def test_a_word_before_a_span_is_not_of_it_though_its_space_is():
     tokenizer = KINDS["gpt2"]()
-    made = labelled(["so good so"], raw=[" good "], concepts=[[" good "]])
-    found = tokenize_labelled(tokenizer, made, max_positions=None)
+    found = read(["so good so"], tokenizer, raw=[" good "], concepts=[[" good "]])
     assert tokenizer.decode(found.ids[found.in_text].tolist()) == " good"
     np.testing.assert_array_equal(found.in_concept, found.in_text)
 
 
 def test_an_unknown_concept_is_nowhere():
-    made = labelled(["w3 w4", "w5"], concepts=[None, []])
-    found = tokenize_labelled(make_tokenizer(), made, max_positions=32)
+    found = read(["w3 w4", "w5"], max_positions=32, concepts=[None, []])
     assert found.in_text.all() and not found.in_concept.any()
 
 
 def test_there_is_one_bos_whatever_the_text_brings():
     tokenizer = KINDS["llama"]()
-    texts = ["so good", "<s>so good", "<s> so good"]
-    found = tokenize_labelled(tokenizer, labelled(texts), max_positions=None)
+    found = read(["so good", "<s>so good", "<s> so good"], tokenizer)
     assert found.facts["bos"]
     per_text = np.add.reduceat(found.ids == tokenizer.bos_token_id, found.offsets[:-1])
     assert per_text.tolist() == [1, 1, 1]
@@ -136,7 +137,7 @@ def test_there_is_one_bos_whatever_the_text_brings():
 
 @pytest.mark.parametrize(("bos", "has"), [("auto", False), (False, False), (True, True)])
 def test_the_setting_decides_about_the_bos(bos, has):
-    found = tokenize_labelled(make_tokenizer(), labelled(["w3 w4"]), max_positions=32, bos=bos)
+    found = read(["w3 w4"], max_positions=32, bos=bos)
     assert found.ids.tolist() == ([0] if has else []) + [3, 4]
     assert found.facts["bos"] is has
 
@@ -145,29 +146,25 @@ def test_a_bos_that_the_tokenizer_lacks_cannot_be_asked_for():
     tokenizer = make_tokenizer()
     tokenizer.bos_token = None
     with pytest.raises(ConfigError, match="none"):
-        tokenize_labelled(tokenizer, labelled(["w3"]), max_positions=9, bos=True)
-    found = tokenize_labelled(tokenizer, labelled(["w3"]), max_positions=9)
-    assert found.ids.tolist() == [3]
+        read(["w3"], tokenizer, 9, bos=True)
+    assert read(["w3"], tokenizer, 9).ids.tolist() == [3]
 
 
 def test_special_tokens_in_a_text_are_neither_of_it_nor_its_last():
-    found = tokenize_labelled(
-        make_tokenizer(), labelled(["w3 w4 <eos>", "w5 <pad> w6"]), max_positions=32
-    )
+    found = read(["w3 w4 <eos>", "w5 <pad> w6"], max_positions=32)
     assert found.ids[found.last].tolist() == [4, 6]
     assert found.ids[found.in_text].tolist() == [3, 4, 5, 6]
 
 
 def test_a_text_of_special_tokens_alone_is_refused():
     with pytest.raises(DataError, match="text 1"):
-        tokenize_labelled(make_tokenizer(), labelled(["w3", "<eos>"]), max_positions=32)
+        read(["w3", "<eos>"], max_positions=32)
 
 
 @pytest.mark.parametrize("bos", [True, False])
 def test_what_is_too_long_loses_its_beginning_but_for_the_bos(bos):
-    words = [f"w{i}" for i in range(3, 13)]
-    made = labelled([" ".join(words), "w3"], concepts=[["w4", "w12"], None])
-    found = tokenize_labelled(make_tokenizer(), made, max_positions=6, bos=bos)
+    texts = [" ".join(f"w{i}" for i in range(3, 13)), "w3"]
+    found = read(texts, max_positions=6, concepts=[["w4", "w12"], None], bos=bos)
     expected = [0, 8, 9, 10, 11, 12] if bos else [7, 8, 9, 10, 11, 12]
     assert found.ids[: found.offsets[1]].tolist() == expected
     assert found.facts["n_cut"] == 1
@@ -175,16 +172,14 @@ def test_what_is_too_long_loses_its_beginning_but_for_the_bos(bos):
 
 
 def test_what_is_too_long_is_refused_where_that_is_asked():
-    made = labelled(["w3 w4 w5", "w3 w4 w5 w6", "w3"])
+    texts = ["w3 w4 w5", "w3 w4 w5 w6", "w3"]
     with pytest.raises(DataError, match=r"2 texts.*longest of 4"):
-        tokenize_labelled(make_tokenizer(), made, max_positions=2, long="refuse")
-    assert tokenize_labelled(make_tokenizer(), made, max_positions=4, long="refuse").facts
+        read(texts, max_positions=2, long="refuse")
+    assert read(texts, max_positions=4, long="refuse").facts
 
 
 def test_unknown_tokens_are_counted():
-    made = labelled(["good thing here", "good"])
-    tokenizer = word_tokenizer(["good here"], where=None)
-    found = tokenize_labelled(tokenizer, made, max_positions=None)
+    found = read(["good thing here", "good"], word_tokenizer(["good here"], where=None))
     assert found.facts["n_unknown"] == 1
 
 
@@ -192,13 +187,11 @@ def test_some_of_the_texts_are_as_they_would_be_alone():
     texts = ["w3 w4 w5", "w6", "w7 w8"]
     concepts = [["w4"], None, ["w8"]]
     whole, part = (
-        tokenize_labelled(
-            make_tokenizer(),
-            labelled([texts[i] for i in chosen], concepts=[concepts[i] for i in chosen]),
-            max_positions=32,
+        read(
+            [texts[i] for i in chosen], concepts=[concepts[i] for i in chosen], max_positions=32,
             bos=True,
         )
         for chosen in ([0, 1, 2], [2, 0])
-    )
+    )  # fmt: skip
     for one, other in zip(whole.of(np.array([2, 0]))[:5], part[:5], strict=True):
         np.testing.assert_array_equal(one, other)

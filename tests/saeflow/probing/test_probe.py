@@ -20,6 +20,10 @@ def settings(**more):
     return Probing.read({**SIZES, **more}, where="test").plain()
 
 
+ALONE = settings(sizes=[], shares=[], flips=[])
+"""Without settings that are drawn."""
+
+
 def task(labels, splits, name="a", first=0):
     examples = np.arange(first, first + len(labels))
     return LabelledTask(name, name, examples, np.asarray(labels, np.int8), np.asarray(splits), {})
@@ -79,7 +83,6 @@ def test_test_examples_say_nothing_to_a_fit(told):
 
 @pytest.mark.parametrize("sparse", [True, False])
 def test_shuffled_labels_are_told_by_chance_with_many_columns_of_noise(sparse):
-    own = settings(sizes=[], shares=[], flips=[])
     names = ["published", "logistic", "k_sparse"] if sparse else ["logistic", "pca", "knn"]
     aucs = {}
     for seed in range(10):
@@ -88,8 +91,8 @@ def test_shuffled_labels_are_told_by_chance_with_many_columns_of_noise(sparse):
         labels = x[:, 0] > 0.1
         one = task(labels, ["train"] * 100 + ["test"] * 60)
         given = csr_matrix(x) if sparse else x
-        every = methods(names, own, ["shuffled"], ks=[16])
-        found = probe_task(one, Input("codes", "last", given, every), own)
+        every = methods(names, ALONE, ["shuffled"], ks=[16])
+        found = probe_task(one, Input("codes", "last", given, every), ALONE)
         for fit, (_, y, scores) in zip(found.fits, found.scores, strict=True):
             aucs.setdefault(fit["method"], []).append(auc(scores.astype(float), y == 1))
             if fit["method"] == "k_sparse":
@@ -110,7 +113,6 @@ def test_seeds_and_ks_are_fits_of_their_own(told):
 
 
 def test_a_task_that_fails_leaves_the_others_alone_and_says_why(told):
-    own = settings(sizes=[], shares=[], flips=[])
     one, x = told
 
     def breaks(training):
@@ -122,7 +124,7 @@ def test_a_task_that_fails_leaves_the_others_alone_and_says_why(told):
     same = task([1] * 9 + [0], ["train"] * 9 + ["test"], "c")
     untested = task([0, 1] * 5, ["train"] * 10, "d")
     given = Input("codes", "last", x, {"normal": {"broken": breaks}})
-    found = probe(units_of(7, [bad, one, same, untested], [given]), own)
+    found = probe(units_of(7, [bad, one, same, untested], [given]), ALONE)
     assert {fit["task"] for fit in found[7].fits} == {"a"}
     assert found[7].left_out == {
         "b: codes": "ValueError: no such thing",
@@ -152,43 +154,31 @@ def test_a_handful_of_examples_is_enough_for_every_method(told, sparse):
     own = settings(sizes=[2, 3, 4, 5, 6, 13], shares=[0.01, 0.99], flips=[])
     one, x = told
     every = ["published", "logistic", "pca", "knn", "boosting", "mlp", "k_sparse"]
-    wanted = {
-        "scarcity": methods_of(every, own, ks=[3]),
-        "imbalance": methods_of(every, own, ks=[3]),
-    }
-    found = probe(
-        units_of(0, [one], [Input("codes", "last", x if sparse else x.toarray(), wanted)]), own
-    )[0]
-    assert {fit["n_train"] for fit in found.fits if fit["setting"] == "scarcity"} == {
-        2,
-        3,
-        4,
-        5,
-        6,
-        13,
-    }
+    wanted = methods(every, own, ["scarcity", "imbalance"], ks=[3])
+    given = Input("codes", "last", x if sparse else x.toarray(), wanted)
+    found = probe(units_of(0, [one], [given]), own)[0]
+    sizes = {fit["n_train"] for fit in found.fits if fit["setting"] == "scarcity"}
+    assert sizes == {2, 3, 4, 5, 6, 13}
     assert len(found.fits) == 6 * 7 + 2 * 7
     assert all(np.isfinite(scores).all() for _, _, scores in found.scores)
     assert found.left_out == {}
 
 
 def test_inputs_that_are_not_numbers_are_refused(told):
-    own = settings(sizes=[], shares=[], flips=[])
     one, x = told
     x = x.toarray()
     x[3, 0] = np.nan
-    given = Input("states", "last", x, methods(["published"], own, ["normal"]))
-    found = probe(units_of(0, [one], [given]), own)[0]
+    given = Input("states", "last", x, methods(["published"], ALONE, ["normal"]))
+    found = probe(units_of(0, [one], [given]), ALONE)[0]
     assert "not a number" in found.left_out["a: states"]
     assert not found.fits
 
 
 def test_examples_without_a_row_are_not_asked_for(told):
-    own = settings(sizes=[], shares=[], flips=[])
     one, x = told
     known = np.arange(300) % 2 == 0
-    given = Input("states", "concept", x, methods(["published"], own, ["normal"]), known)
-    found = probe(units_of(0, [one], [given]), own)[0]
+    given = Input("states", "concept", x, methods(["published"], ALONE, ["normal"]), known)
+    found = probe(units_of(0, [one], [given]), ALONE)[0]
     assert found.scores[0][0].tolist() == list(range(200, 260, 2))
     assert found.fits[0]["n_train"] == 100
 

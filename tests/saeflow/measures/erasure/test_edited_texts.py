@@ -12,9 +12,8 @@ from saeflow.measures.erasure.prepare import read_clean
 from saeflow.models.hooks import Hook, capture
 from saeflow.models.patched import PatchedModel
 from saeflow.models.slices import final_states
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.tokens.sequences import Sequences
 from tiny_models import make_model
+from tiny_saes import make_sae, make_sequences
 
 D, D_SAE = 16, 24
 
@@ -27,26 +26,12 @@ def model():
 @pytest.fixture(scope="module")
 def texts():
     """Three texts of unlike length; the first token of each is special."""
-    rng = np.random.default_rng(0)
-    lengths = [6, 11, 3]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    special = np.zeros(offsets[-1], dtype=bool)
-    special[offsets[:-1]] = True
-    ids = rng.integers(3, 61, offsets[-1])
-    return Sequences(ids, np.repeat(np.arange(3), lengths), special, offsets)
+    return make_sequences([6, 11, 3])
 
 
 @pytest.fixture(scope="module")
 def sae():
-    g = torch.Generator().manual_seed(0)
-    W = torch.nn.functional.normalize(torch.randn(D_SAE, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W.T.clone(),
-        "b_enc": torch.zeros(D_SAE),
-        "W_dec": W,
-        "b_dec": torch.zeros(D),
-    }
-    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights)
+    return make_sae(D_SAE, D, bias=0.0)
 
 
 EDITS = [

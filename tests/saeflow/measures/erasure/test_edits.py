@@ -1,25 +1,19 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
+import tiny_saes
 from saeflow.measures.erasure.edits import Coded, Edit, dense_edits, feature_edits
 from saeflow.measures.erasure.erasers import leace
-from saeflow.sae.model import SAE, architecture_settings
 from saeflow.sae.sparse.codes import Codes
 
 D, D_SAE, N = 6, 20, 80
 LABELS = (np.arange(N) % 2).astype(int)
 
 
-def make_sae(seed=0, input_norm="none"):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.randn(D_SAE, D, generator=g)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((D_SAE,), -0.5),
-        "W_dec": W_dec, "b_dec": torch.randn(D, generator=g),
-    }  # fmt: skip
-    settings = architecture_settings("relu", {"l1": 0.0})
-    return SAE("relu", settings, weights, {"input_norm": input_norm})
+make_sae = partial(tiny_saes.make_sae, D_SAE, D, b_dec=0.3, scale=2.0)
 
 
 @pytest.fixture

@@ -8,21 +8,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from measured import measure, table
-from saeflow.labelled.labelled import Labelled, LabelledTask, write_labelled
+from labelled_by_hand import publish_labelled
+from measured import measure, measure_at_hooks, publish_words, table
+from saeflow.labelled.labelled import Labelled, LabelledTask
 from saeflow.measures.erasure.concepts import concepts_of
 from saeflow.measures.erasure.erasers import leace
 from saeflow.measures.erasure.prepare import alternating, read_clean
 from saeflow.measures.states import open_states
-from saeflow.measures.states.measure import measure_states
 from saeflow.models.hooks import Hook
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
-from saeflow.task import Task
-from saeflow.tokenizers import publish_tokenizer
 from saeflow.tokens.sequences import Sequences
-from saeflow.work import hold
-from tiny_models import make_model, make_tokenizer
+from tiny_models import make_model
+from tiny_saes import make_sae, publish_sae
 from tiny_stores import save_model
 
 D, D_SAE, N = 16, 24, 96
@@ -53,50 +49,24 @@ def make_labelled():
     return Labelled(texts, splits, np.full(N, "made"), spans, [None] * N, tasks)
 
 
-def publish_sae(record, seed, hook, huge=None, **metadata):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(D_SAE, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((D_SAE,), -0.1),
-        "W_dec": W_dec, "b_dec": torch.zeros(D),
-    }  # fmt: skip
-    if huge is not None:
-        weights["W_dec"][:] = huge
-    settings = architecture_settings("relu", {"l1": 0.0})
-    with hold(record, f"sae {seed}") as work:
-        save(SAE("relu", settings, weights, {"hook": hook, **metadata}), work.path)
-        work.finish({"hook": hook})
-    return record
+def publish(root, seed, hook, **options):
+    sae = make_sae(D_SAE, D, seed, bias=-0.1, hook=hook, **options)
+    return publish_sae(root, sae, {"hook": hook})
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
-    make_tokenizer().save_pretrained(root / "words")
-    with hold(root / "tokenizer.json", "t" * 64) as work:
-        publish_tokenizer(work, root / "words")
-        work.publish()
     labelled = make_labelled()
-    with hold(root / "labelled.json", "l" * 64) as work:
-        write_labelled(work.path, labelled)
-        tasks = {task.name: task.facts for task in labelled.tasks}
-        work.finish({"n_examples": N, "n_labels": 2 * N, "tasks": tasks})
     shared = {
         "model": save_model(make_model("gpt_neox"), root / "model" / "model.json"),
-        "tokenizer": root / "tokenizer.json",
-        "labelled": root / "labelled.json",
+        "tokenizer": publish_words(root),
+        "labelled": publish_labelled(root / "labelled.json", labelled),
     }
-    states = {}
-    for hook in dict.fromkeys(HOOKS.values()):
-        record = root / "on" / "made" / "labelled" / hook / "states.json"
-        with hold(record, hook.ljust(64, "0")) as work:
-            settings = {"measure": "states", "hook": hook, **STATES}
-            task = Task(record, work.identity, settings, shared, work=work)
-            measure_states([task])
-        states[hook] = record
+    tasks = measure_at_hooks("states", root / "on", set(HOOKS.values()), STATES, **shared)
+    states = {hook: task.output for hook, task in tasks.items()}
     saes = {
-        name: publish_sae(root / name / "sae.json", seed, hook)
-        for seed, (name, hook) in enumerate(HOOKS.items())
+        name: publish(root / name, seed, hook) for seed, (name, hook) in enumerate(HOOKS.items())
     }
     return shared, states, saes, labelled
 
@@ -206,9 +176,8 @@ def test_an_sae_alone_gives_the_same_bytes(made, done, tmp_path):
 
 def test_one_that_fails_leaves_the_others_alone(made, tmp_path):
     saes = dict(made[2])
-    saes["a"] = publish_sae(tmp_path / "t" / "sae.json", 8, "resid_post.0",
-                            target={"hook": "mlp_out.0"})  # fmt: skip
-    saes["b"] = publish_sae(tmp_path / "n" / "sae.json", 9, "resid_post.2", huge=3e38)
+    saes["a"] = publish(tmp_path / "t", 8, "resid_post.0", target={"hook": "mlp_out.0"})
+    saes["b"] = publish(tmp_path / "n", 9, "resid_post.2", scale=3e38)
     tasks = run(made, tmp_path / "out", saes=saes)
     assert "transcoder" in str(tasks["a"].error)
     assert "not numbers" in str(tasks["b"].error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,11 +17,9 @@ from saeflow.measures.probes import measure as probes
 from saeflow.measures.probes.linear_probe import fit_probe
 from saeflow.measures.probes.measure import ask
 from saeflow.measures.probes.next_tokens import asked, questions
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
 from saeflow.sae.sparse.codes import Codes
 from saeflow.tokens.store import open_tokens
-from saeflow.work import hold
+from tiny_saes import make_sae, publish_sae
 from tiny_stores import TOKENIZER, make_store, make_tokens
 
 D, HOOK = 12, "resid_post.1"
@@ -171,28 +170,13 @@ def test_sums_are_kept_per_document(both):
     assert (sums["correct"] <= counts).all() and (sums["loss"] > 0).all()
 
 
-def an_sae(seed, hook=HOOK):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(3 * D, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -0.5),
-        "W_dec": W_dec, "b_dec": torch.zeros(D),
-    }  # fmt: skip
-    return SAE("relu", architecture_settings("relu", {"l1": 0.0}), weights, {"hook": hook})
-
-
-def publish_sae(root, seed, hook=HOOK):
-    sae = an_sae(seed, hook)
-    with hold(root / f"sae-{seed}" / "sae.json", f"sae {seed}") as work:
-        save(sae, work.path)
-        work.finish({})
-    return work.output
+an_sae = partial(make_sae, 3 * D, D, hook=HOOK)
 
 
 @pytest.fixture(scope="module")
 def saes(tmp_path_factory):
     root = tmp_path_factory.mktemp("saes")
-    return [publish_sae(root, seed) for seed in (0, 1)]
+    return [publish_sae(root / f"sae-{seed}", an_sae(seed)) for seed in (0, 1)]
 
 
 def run(root, saes, record, **stores):
@@ -222,10 +206,7 @@ def test_together_and_alone_give_the_same_bytes(store, saes, tmp_path):
 def test_an_sae_with_latents_that_are_no_numbers_fails_alone(store, saes, tmp_path):
     diverged = an_sae(2)
     diverged.weights["b_enc"][0] = torch.inf
-    with hold(tmp_path / "diverged" / "sae.json", "diverged") as work:
-        save(diverged, work.path)
-        work.finish({})
-    bad, good = run(tmp_path, [work.output, saes[0]], store)
+    bad, good = run(tmp_path, [publish_sae(tmp_path / "diverged", diverged), saes[0]], store)
     assert isinstance(bad.error, SaeflowError) and not bad.finished
     (alone,) = run(tmp_path / "alone", saes[:1], store)
     assert hash_tree(good.work.final) == hash_tree(alone.work.final)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,20 +14,12 @@ from scipy.sparse import csr_matrix
 from saeflow.errors import SaeflowError
 from saeflow.measures.sparse_probes import coded_texts
 from saeflow.measures.sparse_probes.coded_texts import features_on, pooled_codes, read_states
-from saeflow.sae.model import SAE, architecture_settings
+from tiny_saes import make_sae
 
 D, D_SAE, N = 12, 30, 25
 
 
-def an_sae(seed=0, **metadata):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(D_SAE, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((D_SAE,), -0.3),
-        "W_dec": W_dec, "b_dec": torch.full((D,), 0.1),
-    }  # fmt: skip
-    settings = architecture_settings("relu", {"l1": 0.0, "subtract_b_dec": False})
-    return SAE("relu", settings, weights, metadata)
+an_sae = partial(make_sae, D_SAE, D, bias=-0.3, b_dec=0.1)
 
 
 @pytest.fixture

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import made_up_probes
 import made_up_texts as made
 import measured
 from measured import table
 from saeflow.config.probing import Probing
 from saeflow.errors import SaeflowError
 from saeflow.files import hash_tree
-from saeflow.sae.model import SAE, architecture_settings
-from saeflow.sae.saved.save import save
-from saeflow.work import hold
+from tiny_saes import make_sae, publish_sae
 
 D, HOOK = made.D, "resid_post.1"
 SETTINGS = Probing.read(
@@ -30,22 +31,7 @@ SETTINGS = Probing.read(
 ).plain()  # fmt: skip
 
 
-def an_sae(seed=0, hook=HOOK, threshold=1.5, **metadata):
-    g = torch.Generator().manual_seed(seed)
-    W_dec = torch.nn.functional.normalize(torch.randn(3 * D, D, generator=g), dim=1)
-    weights = {
-        "W_enc": W_dec.T.clone(), "b_enc": torch.full((3 * D,), -threshold),
-        "W_dec": W_dec, "b_dec": torch.zeros(D),
-    }  # fmt: skip
-    settings = architecture_settings("relu", {"l1": 0.0, "subtract_b_dec": False})
-    return SAE("relu", settings, weights, {"hook": hook, **metadata})
-
-
-def publish(root, name, sae):
-    with hold(root / name / "sae.json", name) as work:
-        save(sae, work.path)
-        work.finish({})
-    return work.output
+an_sae = partial(make_sae, 3 * D, D, bias=-1.5, hook=HOOK)
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +60,8 @@ def saes(tmp_path_factory):
     root = tmp_path_factory.mktemp("saes")
     first = an_sae()
     tuned = replace(first, weights={**first.weights, "W_dec": 0.5 * first.W_dec})
-    return {name: publish(root, name, sae) for name, sae in
-            {"first": first, "tuned": tuned, "other": an_sae(1)}.items()}  # fmt: skip
+    made = {"first": first, "tuned": tuned, "other": an_sae(1)}
+    return {name: publish_sae(root / name, sae) for name, sae in made.items()}
 
 
 def run(root, saes, inputs, settings=SETTINGS):
@@ -88,10 +74,7 @@ def tasks(saes, inputs, tmp_path_factory):
 
 
 def only(of, /, **columns):
-    fits = table(of, "fits")
-    for name, value in columns.items():
-        fits = fits[fits[name] == value]
-    return fits
+    return made_up_probes.only(table(of, "fits"), **columns)
 
 
 def scores(task, fit):
@@ -99,34 +82,26 @@ def scores(task, fit):
     return found[found["fit"] == fit]
 
 
-def test_the_published_probe_of_codes_is_that_of_dense_standardised_codes(tasks, texts, x):
-    (fit,) = only(tasks["first"], task="a", setting="normal", method="published",
-                  input="codes")["fit"]  # fmt: skip
-    codes = an_sae().encode(torch.from_numpy(x)).numpy().astype(float)
-    own = texts.tasks[0]
+@pytest.mark.parametrize(
+    ("given", "name", "atol"),
+    [("codes", "a", 2e-3), ("decoded", "b", 2e-2), ("residual", "b", 2e-2)],
+)
+def test_the_published_probe_is_that_of_dense_standardised_inputs(
+    tasks, texts, x, given, name, atol
+):
+    (fit,) = only(tasks["first"], task=name, setting="normal", method="published",
+                  input=given)["fit"]  # fmt: skip
+    codes, x_hat = an_sae().encode(torch.from_numpy(x)), an_sae()(torch.from_numpy(x)).numpy()
+    inputs = {"codes": codes.numpy(), "decoded": x_hat, "residual": x - x_hat.astype(float)}
+    rows, own = inputs[given].astype(float), texts.tasks["ab".index(name)]
     (train, y), (test, labels) = own.of("train"), own.of("test")
-    scaler = StandardScaler().fit(codes[train])
     model = LogisticRegression(solver="liblinear", C=0.01, tol=1e-8, max_iter=10_000)
-    model.fit(scaler.transform(codes[train]), y)
+    model = make_pipeline(StandardScaler(), model).fit(rows[train], y)
     found = scores(tasks["first"], fit)
     assert found["example"].tolist() == test.tolist()
     assert found["label"].tolist() == labels.tolist()
-    expected = model.decision_function(scaler.transform(codes[test]))
-    np.testing.assert_allclose(found["score"], expected, atol=2e-3)
-    assert ((found["score"] > 0) == labels).mean() > 0.7
-
-
-@pytest.mark.parametrize("given", ["decoded", "residual"])
-def test_reconstructions_and_what_they_leave_out_are_probed(tasks, texts, x, given):
-    (fit,) = only(tasks["first"], task="b", method="published", input=given)["fit"]
-    x_hat = an_sae()(torch.from_numpy(x)).numpy().astype(float)
-    rows = x_hat if given == "decoded" else x - x_hat
-    (train, y), (test, _) = (texts.tasks[1].of(split) for split in ("train", "test"))
-    scaler = StandardScaler().fit(rows[train])
-    model = LogisticRegression(solver="liblinear", C=0.01, tol=1e-8, max_iter=10_000)
-    model.fit(scaler.transform(rows[train]), y)
-    expected = model.decision_function(scaler.transform(rows[test]))
-    np.testing.assert_allclose(scores(tasks["first"], fit)["score"], expected, atol=2e-2)
+    np.testing.assert_allclose(found["score"], model.decision_function(rows[test]), atol=atol)
+    assert given != "codes" or ((found["score"] > 0) == labels).mean() > 0.7
 
 
 def test_projections_have_as_many_directions_as_features_are_active_or_on(tasks, texts, x):
@@ -192,7 +167,7 @@ def test_saes_with_one_encoder_differ_in_reconstructions_alone(tasks):
 def test_an_sae_that_fails_leaves_the_others_alone(saes, inputs, tasks, tmp_path):
     bad = an_sae(2)
     bad.weights["b_enc"][0] = torch.inf
-    wide = publish(tmp_path, "bad", bad)
+    wide = publish_sae(tmp_path / "bad", bad)
     found = run(tmp_path / "run", {"bad": wide, "other": saes["other"]}, inputs)
     assert isinstance(found["bad"].error, SaeflowError) and not found["bad"].finished
     assert hash_tree(found["other"].work.final) == hash_tree(tasks["other"].work.final)
@@ -207,7 +182,7 @@ def test_other_poolings_are_probed_where_states_have_them(saes, inputs, x, tmp_p
 
 
 def test_a_transcoder_is_probed_without_an_error(inputs, tmp_path):
-    sae = publish(tmp_path, "transcoder", an_sae(target={"hook": "mlp_out.1"}))
+    sae = publish_sae(tmp_path / "transcoder", an_sae(target={"hook": "mlp_out.1"}))
     (task,) = run(tmp_path, {"transcoder": sae}, inputs).values()
     assert set(table(task, "fits")["input"]) == {"codes", "decoded", "states"}
     assert list(table(task, "examples").columns) == [

@@ -1,16 +1,13 @@
 """Figures of facts: what stands where, and that it can be read in any study."""
 
-import os
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import made_up_facts as made_up
 import made_up_study
-from readable import faults
-from saeflow.figures.save import save_figure
+from readable import faults, keep
 from saeflow.metrics.registry import metrics_of
 from saeflow.studies.classification.facts import FIGURES, TABLES
 from saeflow.studies.classification.facts.figures import (
@@ -26,7 +23,6 @@ from saeflow.studies.classification.facts.summary import known
 from saeflow.studies.classification.facts.tables import captured, facts
 from saeflow.studies.study import Study
 
-SEEN = os.environ.get("SAEFLOW_FIGURES")
 METRICS = tuple(metrics_of("facts"))
 MANY = tuple(f"topk-{8 * 2**i}" for i in range(8))
 STUDY = Study("", "", TABLES, FIGURES)
@@ -135,12 +131,11 @@ def test_what_is_found_is_said():
 @pytest.mark.parametrize(
     ("n_hooks", "n_saes", "n_seeds"),
     [
-        (1, 1, 1),
-        (1, 8, 1),
-        pytest.param(1, 8, 3, marks=pytest.mark.slow),
-        pytest.param(4, 8, 1, marks=pytest.mark.slow),
-        pytest.param(24, 1, 1, marks=pytest.mark.slow),
-        pytest.param(24, 8, 1, marks=pytest.mark.slow),
+        *((1, 1, 1), (1, 8, 1)),
+        *(
+            pytest.param(*shape, marks=pytest.mark.slow)
+            for shape in ((1, 8, 3), (4, 8, 1), (24, 1, 1), (24, 8, 1))
+        ),
     ],
 )
 def test_figures_can_be_read(n_hooks, n_saes, n_seeds):
@@ -151,7 +146,4 @@ def test_figures_can_be_read(n_hooks, n_saes, n_seeds):
         table = by_fact if figure.table == "facts" else by_sae
         drawing = made_up_study.drawing(STUDY, name, table)
         assert faults(drawing.figure) == [], name
-        if SEEN:
-            folder = Path(SEEN) / f"{n_hooks}-hooks-{n_saes}-saes-{n_seeds}-seeds"
-            folder.mkdir(parents=True, exist_ok=True)
-            save_figure(drawing.figure, folder / name)
+        keep({name: drawing}, n_hooks, "hooks", n_saes, "saes", n_seeds, "seeds")

@@ -1,14 +1,10 @@
 """Every figure of the post, for studies of many shapes: what is drawn can be read and is true."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import made_up_codes as made
-from readable import faults
-from saeflow.figures.save import save_figure
+from readable import faults, keep
 from saeflow.metrics.registry import metrics_of
 from saeflow.registry import function
 from saeflow.studies.classification.post import FIGURES
@@ -16,7 +12,6 @@ from saeflow.studies.classification.post.figures import beside_saes, of_several
 from saeflow.studies.classification.post.tables import in_domain, probed, probes
 from saeflow.tables.files import read_csv, write_csv
 
-SEEN = os.environ.get("SAEFLOW_FIGURES")
 DOMAIN = {"dataset": "domain", "packing": "p"}
 
 
@@ -58,10 +53,7 @@ def tables(request, tmp_path_factory):
 def drawn(tables, name):
     figure = FIGURES[name]
     drawing = function(figure.draw)(tables[0][figure.table], **figure.options)
-    if SEEN:
-        folder = Path(SEEN) / tables[1]
-        folder.mkdir(parents=True, exist_ok=True)
-        save_figure(drawing.figure, folder / name)
+    keep({name: drawing}, tables[1])
     return drawing
 
 

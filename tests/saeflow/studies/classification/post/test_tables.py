@@ -6,6 +6,7 @@ import pytest
 
 import made_up_codes as made
 import made_up_probes
+from made_up_probes import only
 from saeflow.metrics.registry import metrics_of
 from saeflow.studies.classification.post.tables import in_domain, probed, probes
 from saeflow.tables.runs import Key, Record, Run
@@ -23,12 +24,6 @@ def runs():
 @pytest.fixture(scope="module")
 def table(runs):
     return probes(runs, bootstrap=100, seed=0)
-
-
-def only(table, **columns):
-    for name, value in columns.items():
-        table = table[table[name] == value]
-    return table
 
 
 def two_tasks(**aucs):
@@ -49,7 +44,7 @@ def two_tasks(**aucs):
         "features.parquet": pd.DataFrame(),
     }  # fmt: skip
     own = Record(sparse.facts, lambda name: texts[name] if name in texts else sparse.read(name))
-    sae = Record({"architecture": "topk", "d_sae": 8, "training": {"tokens": 1}}, {}.__getitem__)
+    sae = made_up_probes.sae_record("s")
     return (
         Run(Key("m", hook="resid_post.0", **ON), {"dense_probes": dense}),
         Run(Key("m", "d", "p", "resid_post.0", "s", **ON), {"sparse_probes": own, "sae": sae}),
@@ -61,7 +56,7 @@ def test_a_row_is_a_mean_over_tasks_and_is_held_against_the_states():
     states, codes = (only(found, input=given).iloc[0] for given in ("states", "codes"))
     assert states["auc"] == pytest.approx(0.8) and codes["auc"] == pytest.approx(0.7)
     assert codes["auc_gap"] == pytest.approx(-0.1) and np.isnan(states["auc_gap"])
-    assert (codes["n_tasks"], codes["d_sae"], codes["architecture"]) == (2, 8, "topk")
+    assert (codes["n_tasks"], codes["d_sae"], codes["architecture"]) == (2, 128, "topk")
     assert codes["l0"] == 3.5  # of test texts
     assert states["sae"] == "" and codes["sae"] == "s"
 

@@ -1,28 +1,23 @@
 """Figures of edits, for studies of many shapes; to be looked at: `SAEFLOW_FIGURES`."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import made_up_edits as made
-from readable import faults
+import made_up_study
+from readable import faults, keep
 from saeflow.errors import DataError
-from saeflow.figures.save import save_figure
-from saeflow.metrics.registry import METRICS
-from saeflow.studies.classification.removal import FIGURES
+from saeflow.studies.classification.removal import FIGURES, TABLES
 from saeflow.studies.classification.removal import figures as of_removal
-from saeflow.studies.classification.removal.layers import by_layer
 from saeflow.studies.classification.removal.steering import steering as draw_steering
 from saeflow.studies.classification.removal.tables import removal, steering
+from saeflow.studies.study import Study
 
 METRIC_NAMES = ["edit_delta_ce", "edit_end_score", "edit_logit_difference"]
 RECIPES = ["relu-weak", "topk-32", "relu-16x-with-a-rather-long-name", "gated"]
 # hooks, SAEs, seeds, tasks, entries
 FEW = [(4, 3, 1, 2, 1), (1, 1, 1, 1, 1)]
 MANY = [(24, 4, 3, 1, 1), (4, 2, 3, 2, 2), (2, 1, 1, 40, 1), (24, 1, 1, 3, 1)]
-SEEN = os.environ.get("SAEFLOW_FIGURES")
 
 
 @pytest.fixture(
@@ -51,21 +46,11 @@ def tables(shape):
 
 @pytest.fixture(scope="module")
 def drawings(tables, shape):
-    labels = {name: METRICS[name].axis for name in METRIC_NAMES}
-    draw = {
-        "removal_frontier": lambda t: of_removal.frontier(t, labels=labels),
-        "removal_readers": of_removal.old_readers,
-        "removal_damage": of_removal.damage,
-        "removal_by_layer": by_layer,
-        "steering": draw_steering,
+    study = Study("", "", TABLES, FIGURES)
+    found = {
+        name: made_up_study.drawing(study, name, tables[one.table]) for name, one in FIGURES.items()
     }
-    assert draw.keys() == FIGURES.keys()
-    found = {name: one(tables[FIGURES[name].table]) for name, one in draw.items()}
-    if SEEN:
-        folder = Path(SEEN) / "-".join(map(str, shape))
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, drawing in found.items():
-            save_figure(drawing.figure, folder / name)
+    keep(found, *shape)
     return found
 
 

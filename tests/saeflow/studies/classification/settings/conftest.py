@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 import made_up_probes
-from saeflow.tables.runs import Key, Record, Run
+from saeflow.tables.runs import Key, Run
 
 _ON = {"hook": "resid_post.0", "eval_dataset": "texts", "eval_packing": "labelled"}
 
@@ -20,12 +20,8 @@ def one_hook() -> Callable[..., tuple[Run, ...]]:
         found = [Run(Key("small", **_ON), {"dense_probes": made_up_probes.record(states)})]
         for name, fits in codes.items():
             fits = [{"input": "codes", "method": "k_sparse", "k": 16, **fit} for fit in fits]
-            baseline = {"baseline": "random"} if name == "random" else {}
-            facts = {"architecture": "topk", "d_sae": 64, "training": {"tokens": 1}, **baseline}
-            records = {
-                "sparse_probes": made_up_probes.record(fits),
-                "sae": Record(facts, {}.__getitem__),
-            }
+            records = {"sparse_probes": made_up_probes.record(fits)}
+            records["sae"] = made_up_probes.sae_record(name)
             found.append(Run(Key("small", "d", "p", sae=name, **_ON), records))
         return tuple(found)
 

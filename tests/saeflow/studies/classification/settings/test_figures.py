@@ -43,14 +43,12 @@ def made(shape: str) -> Mapping[str, pd.DataFrame]:
     hooks = [f"resid_post.{block}" for block in range(min(n_hooks, 2))]
     runs = made_up_probes.runs(hooks, RECIPES[:n_recipes], n_seeds=n_seeds, n_tasks=n_tasks)
     found = {name: _as_read(build(runs, bootstrap=20, seed=0)) for name, build in BUILDERS.items()}
+    again = {}
     if n_hooks > 2:
-        hooks = range(n_hooks)
-        return {name: _repeated(t, hook=[f"resid_post.{i}" for i in hooks], block=hooks)
-                for name, t in found.items()}  # fmt: skip
+        again = {"hook": [f"resid_post.{i}" for i in range(n_hooks)], "block": range(n_hooks)}
     if n_recipes > 3:
-        return {name: _repeated(t, sae=[f"topk-{i}" for i in range(n_recipes)])
-                for name, t in found.items()}  # fmt: skip
-    return found
+        again = {"sae": [f"topk-{i}" for i in range(n_recipes)]}
+    return {name: _repeated(table, **again) for name, table in found.items()} if again else found
 
 
 def _as_read(table: pd.DataFrame) -> pd.DataFrame:

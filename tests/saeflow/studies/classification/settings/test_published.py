@@ -10,10 +10,6 @@ from saeflow.studies.classification.settings.published import published
 TASKS = "abcd"
 
 
-def _verdicts(table):
-    return dict(zip(table["claim"], table["verdict"], strict=True))
-
-
 def _fits(**more):
     return [{"task": task, "validation_auc": 0.8, **more} for task in TASKS]
 
@@ -23,22 +19,18 @@ def test_saes_that_only_lose_are_as_published(one_hook):
     codes[-1] = {**codes[-1], "auc": 0.7}
     # the best is 16 latents, first of equals: it wins nothing
     found = published(one_hook(_fits(auc=0.8), one=codes), bootstrap=50, seed=0)
-    verdicts = _verdicts(found)
+    verdicts = found.set_index("claim")["verdict"]
     assert verdicts["gain in AUC by adding SAE probes to the choice, all examples"] == SAME
     assert verdicts["gain in AUC by adding SAE probes to the choice, few examples"] == ABSENT
-    few = found[found["claim"].str.startswith("share of tasks won by 16")].iloc[0]
-    assert (few["ours"], few["verdict"]) == (0, SAME)
-    more = found[found["claim"].str.startswith("share of tasks won by 128")].iloc[0]
-    assert more["ours"] == pytest.approx(0.75) and more["verdict"] == SAME
-    best = found[found["claim"].str.startswith("share of tasks won by the best")].iloc[0]
-    assert (best["ours"], best["verdict"]) == (0, OTHER)
+    for won_by, ours, verdict in (("16", 0, SAME), ("128", 0.75, SAME), ("the best", 0, OTHER)):
+        row = found[found["claim"].str.startswith(f"share of tasks won by {won_by}")].iloc[0]
+        assert (row["ours"], row["verdict"]) == (pytest.approx(ours), verdict)
 
 
 def test_saes_that_always_help_are_not(one_hook):
-    codes = _fits(auc=1.0)
-    codes = [{**fit, "validation_auc": 0.9} for fit in codes]
+    codes = [{**fit, "validation_auc": 0.9} for fit in _fits(auc=1.0)]
     found = published(one_hook(_fits(auc=0.7), one=codes), bootstrap=50, seed=0)
-    verdicts = _verdicts(found)
+    verdicts = found.set_index("claim")["verdict"]
     assert verdicts["gain in AUC by adding SAE probes to the choice, all examples"] == OTHER
     assert verdicts["share of tasks won by 16 latents against logistic regression"] == OTHER
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import made_up_probes
+from made_up_probes import row
 from saeflow.studies.classification.settings.along import curves
 from saeflow.studies.classification.settings.compared import ALL
 from saeflow.studies.classification.settings.tables import choices, control, tasks
@@ -26,25 +27,18 @@ WORSE = [
 ]
 
 
-def _row(table, **equal):
-    for name, value in equal.items():
-        table = table[table[name] == value]
-    assert len(table) == 1
-    return table.iloc[0]
-
-
 def test_adding_probes_changes_what_is_chosen_and_what_that_gives(one_hook):
     table = choices(one_hook(STATES, better=BETTER, worse=WORSE))
-    found = _row(table, sae="better")
+    found = row(table, sae="better")
     # of states: logistic in both, 0.8 and 0.6; added: in a the codes validate better, in b not
     assert found["auc_baselines"] == pytest.approx(0.7)
     assert found["auc_added"] == pytest.approx((0.85 + 0.6) / 2)
     assert found["gain"] == pytest.approx(0.025)
     assert (found["picked"], found["better"], found["worse"]) == (0.5, 0.5, 0)
-    found = _row(table, sae="worse")
+    found = row(table, sae="worse")
     assert found["gain"] == pytest.approx((0 + 0.5 - 0.6) / 2)
     assert (found["picked"], found["better"], found["worse"]) == (0.5, 0, 0.5)
-    together = _row(table, sae=ALL)
+    together = row(table, sae=ALL)
     assert together["auc_added"] == pytest.approx((0.85 + 0.5) / 2)
     assert together["picked"] == 1
     assert together["n_tasks"] == 2 and together["resampled"] == "texts"
@@ -62,7 +56,7 @@ def test_without_a_task_in_common_nothing_is_compared(one_hook):
 
 
 def test_only_tasks_that_both_have_are_compared(one_hook):
-    found = _row(choices(one_hook(STATES, better=BETTER[:1])), sae="better")
+    found = row(choices(one_hook(STATES, better=BETTER[:1])), sae="better")
     assert found["n_tasks"] == 1
     assert found["auc_baselines"] == pytest.approx(0.8)
 
@@ -97,14 +91,14 @@ def _permuted(record: Record, rng: np.random.Generator) -> Record:
 
 def test_tasks_are_told_one_by_one_with_intervals(one_hook):
     table = tasks(one_hook(STATES, better=BETTER), bootstrap=200, seed=0)
-    found = _row(table, task="a")
+    found = row(table, task="a")
     numbers = {"auc_baselines": 0.8, "auc_sparse": 0.85, "auc_added": 0.85, "gain": 0.05}
     assert {name: found[name] for name in numbers} == pytest.approx(numbers)
     assert found["auc_baselines_low"] < 0.8 < found["auc_baselines_high"]
     assert (found["method_baselines"], found["method_sparse"]) == ("logistic", "k = 16")
     assert found["picked"] == 1 and found["n_test"] == made_up_probes.N_TEST
     # the same probe is chosen with and without: no difference on any texts
-    found = _row(table, task="b")
+    found = row(table, task="b")
     assert (found["gain"], found["gain_low"], found["gain_high"]) == (0, 0, 0)
 
 
@@ -113,7 +107,7 @@ def test_under_a_shift_the_same_probes_stand_for_the_tasks_own_texts(one_hook):
     states = [*STATES[:2], {**STATES[0], "setting": "shift", "auc": 0.6}]
     states[1] = {**states[1], "validation_auc": 0.99}
     codes = [BETTER[0], {**BETTER[0], "setting": "shift", "auc": 0.7}]
-    found = _row(tasks(one_hook(states, better=codes)), setting="shift")
+    found = row(tasks(one_hook(states, better=codes)), setting="shift")
     assert found["auc_baselines"] == pytest.approx(0.6)
     assert found["own_baselines"] == pytest.approx(0.8)
     assert found["own_sparse"] == pytest.approx(0.85)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import made_up_probes
 from saeflow.studies.classification.settings.wins import wins
 
 STATES = [
@@ -13,9 +14,7 @@ STATES = [
 
 
 def _of(table, probe, opponent):
-    found = table[(table["probe"] == probe) & (table["opponent"] == opponent)]
-    assert len(found) == 1
-    return found.iloc[0]
+    return made_up_probes.row(table, probe=probe, opponent=opponent)
 
 
 def test_a_tie_is_half_a_win(one_hook):
@@ -29,7 +28,7 @@ def test_a_tie_is_half_a_win(one_hook):
     # in a the best baseline is that which validates best
     found = _of(table, "k = 16", "best baseline")
     assert found["won"] == pytest.approx(1.5 / 4)
-    assert (found["d_sae"], found["l0"], found["n_tasks"]) == (64, 20, 4)
+    assert (found["d_sae"], found["l0"], found["n_tasks"]) == (128, 20, 4)
 
 
 def test_each_number_of_latents_has_its_row_and_the_best_is_by_validation(one_hook):
