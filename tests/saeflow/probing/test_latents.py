@@ -1,16 +1,16 @@
 """k-sparse probes: which latents, and that they are chosen within folds."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from saeflow.probing.folds import folds_of
 from saeflow.probing.latents import k_sparse, ranking
-from training_sets import training
+from training_sets import mean_auc, training
 
 GRID = [1e-2, 1.0, 100.0]
 
@@ -37,23 +37,15 @@ def test_the_ranking_is_that_of_sae_probes(codes):
 def by_hand(x, positive, k, grid):
     """Return the fit of k latents, all within folds, with scikit-learn."""
 
-    def fit(rows, penalty):
+    def fit(penalty, rows):
         columns = ranking(x[rows], positive[rows], k)
         model = LogisticRegression(C=penalty, solver="newton-cholesky", tol=1e-10, max_iter=500)
         model = make_pipeline(StandardScaler(), model).fit(x[rows][:, columns], positive[rows])
-        return lambda rows: model.decision_function(rows[:, columns]), columns
+        return lambda rows: model.decision_function(rows[:, columns])
 
-    means = [
-        np.mean(
-            [
-                roc_auc_score(positive[f.look], fit(f.fit, c)[0](x[f.look]))
-                for f in folds_of(positive)
-            ]
-        )
-        for c in grid
-    ]
-    score, columns = fit(np.arange(len(x)), grid[int(np.argmax(means))])
-    return score(x), columns, max(means)
+    means = [mean_auc(partial(fit, penalty), x, positive) for penalty in grid]
+    score = fit(grid[int(np.argmax(means))], np.arange(len(x)))
+    return score(x), ranking(x, positive, k), max(means)
 
 
 @pytest.mark.parametrize("n", [11, 100, 300])

@@ -1,17 +1,17 @@
 """Logistic regressions with a penalty, or components, chosen on folds: against scikit-learn."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from saeflow.probing.folds import folds_of
 from saeflow.probing.logistic import logistic, pca
-from training_sets import training
+from training_sets import mean_auc, training
 
 GRID = [1e-4, 1e-2, 1.0, 100.0]
 
@@ -23,17 +23,11 @@ def model(penalty, standardise=True):
 
 def chosen(make, grid, x, positive):
     """Return the best of a grid by hand: its model, fitted to all rows, and its mean AUC."""
-    means = [
-        np.mean(
-            [
-                roc_auc_score(
-                    positive[look], make(one).fit(x[fit], positive[fit]).decision_function(x[look])
-                )
-                for fit, look in folds_of(positive)
-            ]
-        )
-        for one in grid
-    ]
+
+    def fit(one, rows):
+        return make(one).fit(x[rows], positive[rows]).decision_function
+
+    means = [mean_auc(partial(fit, one), x, positive) for one in grid]
     best = int(np.argmax(means))
     return make(grid[best]).fit(x, positive), means[best]
 

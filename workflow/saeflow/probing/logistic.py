@@ -62,15 +62,7 @@ def pca(training: Training) -> list[Fitted]:
 
 
 class Fits(NamedTuple):
-    """What was fitted to each of some groups of rows.
-
-    Attributes
-    ----------
-    linear : list of Linear
-        Of each group, with a column for each item of a grid.
-    converged : bool
-        Whether all of them did.
-    """
+    """What was fitted to each of some groups of rows, with a column for each item of a grid."""
 
     linear: list[Linear]
     converged: bool

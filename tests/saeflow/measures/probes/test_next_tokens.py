@@ -20,17 +20,22 @@ FOLLOWED = {1: 7, 2: 5, 5: 5, 8: 5, 9: 5, 11: 7}
 N = len(TOKENS)
 
 
+def made(columns, splits):
+    """Return a store of these columns, whose activations are the numbers of its rows."""
+    columns = {name: np.array(values) for name, values in columns.items()}
+    return SimpleNamespace(
+        path="somewhere",
+        activations=np.arange(len(columns["flags"]), dtype=np.float16)[:, None],
+        ranges=splits.__getitem__,
+        rows=SimpleNamespace(read=lambda name, first, end: columns[name][first:end]),
+    )
+
+
 def store_of(token_id, position):
     """Return a store of one document without special tokens, all of it for training."""
     n = len(token_id)
     columns = {"token_id": token_id, "position": position, "document": [0] * n, "flags": [0] * n}
-    columns = {name: np.array(values) for name, values in columns.items()}
-    return SimpleNamespace(
-        path="somewhere",
-        activations=np.zeros((n, 1), dtype=np.float16),
-        ranges=lambda split: (0, n),
-        rows=SimpleNamespace(read=lambda name, first, end: columns[name][first:end]),
-    )
+    return made(columns, {"train": (0, n), "test": (0, n)})
 
 
 def store(repeats=1, splits=None):
@@ -40,13 +45,7 @@ def store(repeats=1, splits=None):
         "position": np.tile(POSITION, repeats).astype(np.uint16),
         "document": np.concatenate([np.add(DOCUMENT, 4 * i) for i in range(repeats)]),
     }
-    splits = splits or {"train": (0, N * repeats), "test": (0, N * repeats)}
-    return SimpleNamespace(
-        path="somewhere",
-        activations=np.arange(N * repeats, dtype=np.float16)[:, None],
-        ranges=splits.__getitem__,
-        rows=SimpleNamespace(read=lambda name, first, end: columns[name][first:end]),
-    )
+    return made(columns, splits or {"train": (0, N * repeats), "test": (0, N * repeats)})
 
 
 def test_asked_are_ordinary_rows_that_an_ordinary_token_of_the_same_text_follows():

@@ -45,22 +45,17 @@ def run(made, place, settings=SETTINGS, hooks=HOOKS):
     return measure_at_hooks("states", place, hooks, settings, **made)
 
 
-def alone(model, text, bos=False):
+def alone(model, text):
     """Return what each block of a model gives for a text by itself, by forward hooks of torch."""
     found = []
-    blocks = [
-        m for n, m in model.named_modules() if n.rpartition(".")[0].endswith(("layers", ".h"))
-        and n.rpartition(".")[2].isdigit()
-    ]  # fmt: skip
     handles = [
         block.register_forward_hook(
             lambda m, a, out: found.append(out[0] if isinstance(out, tuple) else out)
         )
-        for block in blocks
+        for block in model.gpt_neox.layers
     ]
-    ids = [0] * bos + make_tokenizer()(text, add_special_tokens=False)["input_ids"]
     with torch.no_grad():
-        model(torch.tensor([ids]))
+        model(torch.tensor([make_tokenizer()(text, add_special_tokens=False)["input_ids"]]))
     for handle in handles:
         handle.remove()
     return [one[0].numpy() for one in found]
@@ -113,17 +108,12 @@ def test_padding_on_either_side_changes_no_state(family, tmp_path):
     short = publish(tmp_path / "short", TEXTS[:5], RAW[:5])
     long = [*TEXTS[:5], " ".join(["w9"] * 31)]
     longer = publish(tmp_path / "long", long, [*RAW[:5], "w9"])
-    one, other = (
-        open_states(
-            run({**given, "labelled": record}, tmp_path / name, hooks=["resid_post.1"], **how)[
-                "resid_post.1"
-            ].output
-        ).x
-        for name, record, how in (
-            ("alone", short, {"settings": {**SETTINGS, "batch_tokens": 1}}),
-            ("padded", longer, {"settings": {**SETTINGS, "batch_tokens": 9999}}),
-        )
-    )
+    found = []
+    for n, record in ((1, short), (9999, longer)):
+        how, place = {**SETTINGS, "batch_tokens": n}, tmp_path / f"{n}"
+        tasks = run({**given, "labelled": record}, place, how, ["resid_post.1"])
+        found.append(open_states(tasks["resid_post.1"].output).x)
+    one, other = found
     np.testing.assert_allclose(one, other[:5], atol=1e-5)
     tokenizer = make_tokenizer()
     tokenizer.padding_side = "left"

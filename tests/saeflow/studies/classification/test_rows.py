@@ -21,6 +21,7 @@ datasets:
   reviews: {path: texts.txt}
 packings:
   short: {context_length: 16}
+  shorter: {context_length: 8}
 labelled:
   moods: {path: moods.csv}
   others: {path: moods.csv}
@@ -91,16 +92,9 @@ def test_a_further_hook_that_the_model_lacks_is_refused():
 
 
 def test_saes_of_the_domain_can_have_a_match_and_hooks_of_their_own():
+    own = {"hooks": ["resid_post.1", "resid_post.2"], "in_domain_hooks": ["resid_post.2"]}
     place = {"dataset": "texts", "packing": "shorter"}
-    config = copy.deepcopy(CONFIG)
-    config["packings"]["shorter"] = {"context_length": 8}
-    config["studies"]["classification"].update(
-        hooks=["resid_post.1", "resid_post.2"],
-        in_domain_against=place,
-        in_domain_hooks=["resid_post.2"],
-    )
-    config = resolve(config)
-    rows = list(of_domain(config, config["studies"]["classification"]))
+    rows = list(of_domain(*resolved(**own, in_domain_against=place)))
     assert {row["hook"] for row in rows} == {"resid_post.2"}
     places = {(row["dataset"], row["packing"]) for row in rows}
     assert places == {("texts", "shorter"), ("reviews", "short")}

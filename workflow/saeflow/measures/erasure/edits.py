@@ -34,16 +34,7 @@ _ALIKE = 10
 
 
 class Coded(NamedTuple):
-    """Activations, and what an SAE makes of them.
-
-    Attributes
-    ----------
-    coder : Coder
-    codes : Codes
-        Of n activations.
-    x_hat : Tensor (n, d)
-        Their reconstruction.
-    """
+    """What an SAE makes of n activations: codes, and the reconstruction x_hat (n, d)."""
 
     coder: Coder
     codes: Codes

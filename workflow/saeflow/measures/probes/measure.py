@@ -71,22 +71,13 @@ def measure_probes(tasks: Sequence[Task]) -> None:
 def ask(
     coders: Sequence[Coder], to_fit: Asked, test: Asked, machine: torch.device | str = "cpu"
 ) -> list[dict[str, np.ndarray] | SaeflowError]:
-    """Fit the probes and ask them, in one pass over either rows.
-
-    Parameters
-    ----------
-    coders
-        SAEs on the device ``machine``.
-    to_fit, test
-        What probes are fitted to, and what they are asked.
-    machine
-        Where to encode and decode.
+    """Fit the probes to ``to_fit`` and ask them ``test``, in one pass over either rows.
 
     Returns
     -------
     list
-        For each SAE ``document`` and the sums of `saeflow.metrics.probes`, (n_documents,); or why
-        it failed.
+        For each SAE on the device ``machine`` ``document`` and the sums of
+        `saeflow.metrics.probes`, (n_documents,); or why it failed.
     """
     encoders, sums = Encoders(coders), DocumentSums(test.documents)
     probe, of_codes = _fit(encoders, to_fit, machine)

@@ -108,9 +108,13 @@ def test_widths_are_compared_where_saes_differ_in_them(resolved):
     assert not has_widths(*resolved(fact_saes=["topk", "neurons"]))
 
 
-def test_tables_are_made_of_the_measurements_of_one_pass(resolved, tmp_path, monkeypatch):
+@pytest.fixture
+def films(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "films.csv").write_text("text,label\\ngood,1\\nbad,0\\n")
+
+
+def test_tables_are_made_of_the_measurements_of_one_pass(resolved, films):
     outputs = Outputs(Plan(resolved()[0]))
     assert {"facts", "facts_captured"} <= set(outputs.tables("classification"))
     assert "facts_on_shuffled" not in outputs.tables("classification")
@@ -122,12 +126,7 @@ def test_tables_are_made_of_the_measurements_of_one_pass(resolved, tmp_path, mon
     assert set(TABLES) == {"facts", "facts_captured", "facts_on_shuffled"}
 
 
-def test_facts_that_are_left_out_have_no_table(resolved, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "films.csv").write_text("text,label\\ngood,1\\nbad,0\\n")
-
-    def leave_out(config):
-        config["measures"] = {"facts": None}
-
-    tables = Outputs(Plan(resolved(leave_out)[0])).tables("classification")
+def test_facts_that_are_left_out_have_no_table(resolved, films):
+    config, _ = resolved(lambda config: config.update(measures={"facts": None}))
+    tables = Outputs(Plan(config)).tables("classification")
     assert not {"facts", "facts_captured"} & set(tables)

@@ -68,15 +68,6 @@ def facts(
 ) -> pd.DataFrame:
     """Return one row per SAE and fact.
 
-    Parameters
-    ----------
-    runs
-        Runs of the measure ``facts``.
-    metrics
-        Those of the measure.
-    bootstrap, seed
-        Number of resamples of documents, and their seed.
-
     Returns
     -------
     DataFrame
@@ -125,7 +116,7 @@ def captured(
     Parameters
     ----------
     runs, metrics, bootstrap, seed
-        As of `facts`.
+        Of the measure; and how often its documents are resampled.
     shuffled
         Name of a shuffled model -> the model that it was made of.
 

@@ -149,25 +149,16 @@ def sparsity_curves(table: pd.DataFrame) -> Drawing:
 
 def _series_of(codes: pd.DataFrame) -> dict[str, dict]:
     """Return how each architecture and width is drawn: its colour, lines and marks by width."""
-    looks = architecture_looks(codes["architecture"])
     found = {}
-    for name, rows in codes.groupby("architecture", sort=False):
-        for index, (width, own) in enumerate(rows.groupby("d_sae")):
-            line = looks[str(name)]._replace(variant=index)
-            filled = line.point(3.5)
-            label = f"{line.label}, {int(width):,} features"
-            found[own["series"].iloc[0]] = {
-                **filled,
-                **line.line(),
-                "linewidth": 0.8,
-                "label": label,
-            }
-    order = list(looks)
-    return dict(sorted(found.items(), key=lambda one: _first(one[0], order)))
-
-
-def _first(series: str, order: Sequence[str]) -> int:
-    return order.index(series.rpartition(", ")[0])
+    for name, look in architecture_looks(codes["architecture"]).items():
+        own = codes[codes["architecture"] == name]
+        for index, (width, rows) in enumerate(own.groupby("d_sae")):
+            line = look._replace(variant=index)
+            found[rows["series"].iloc[0]] = {
+                **line.point(3.5), **line.line(), "linewidth": 0.8,
+                "label": f"{line.label}, {int(width):,} features",
+            }  # fmt: skip
+    return found
 
 
 def _through(ax: Axes, rows: pd.DataFrame, x: str, span: Span, look: Mapping) -> int:

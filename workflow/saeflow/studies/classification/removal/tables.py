@@ -1,6 +1,7 @@
 """Tables of edits: who still finds a concept and what that costs, and what steering does.
 
-Edits that need no SAE stand beside those of each SAE of their hook, and are formed once.
+Edits that need no SAE stand beside those of each SAE of their hook, and are formed once. Runs are
+of the measure ``erasure``, metrics of texts that the model reads, which are resampled.
 """
 
 from __future__ import annotations
@@ -25,15 +26,6 @@ def removal(
     runs: Sequence[Run], *, metrics: Sequence[str], bootstrap: int, seed: int
 ) -> pd.DataFrame:
     """Return what readers find of concepts after a removal, and what it costs.
-
-    Parameters
-    ----------
-    runs
-        Of the measure ``erasure``.
-    metrics
-        Of texts that the model reads, with the edit and without.
-    bootstrap, seed
-        Number of resamples of texts, and their seed.
 
     Returns
     -------

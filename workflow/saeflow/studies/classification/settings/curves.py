@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from saeflow.figures.axes import few_ticks, log_ticks, strokes
 from saeflow.figures.drawing import Drawing, finite, seeds_note
-from saeflow.figures.legends import legend_above
+from saeflow.figures.legends import legend_above, line_handles
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import Place
 from saeflow.figures.style import INK, Look, use_style
@@ -62,8 +59,8 @@ def auc_curves(table: pd.DataFrame) -> Drawing:
             if place.column == "scarcity":
                 ax.set_xscale("log")
                 log_ticks(ax.xaxis)
-        looks = [look for name, look in LOOKS.items() if name in set(table["series"])]
-        legend_above(grid.figure, [Line2D([], [], label=k.label, **_line(k)) for k in looks])
+        looks = {name: look for name, look in LOOKS.items() if name in set(table["series"])}
+        legend_above(grid.figure, line_handles(looks))
     left = table["n_tasks"] < table["n_tasks_of_all"]
     some = ("Shown are the tasks that have all sizes of a panel, so that all points of a line are"
             f" of the same tasks: {int(table.loc[left, 'n_tasks'].min())} or more of"
@@ -82,9 +79,6 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
         own = rows[rows["series"] == name]
         shift = (index - (len(names) - 1) / 2) * step
         own = own.assign(x=own["level"] * np.exp(shift) if log else own["level"] + shift)
-        ax.plot(own.groupby("x")["auc"].mean(), linewidth=0.9, **_line(LOOKS[name]))
+        line = LOOKS[name].point(3.5) | LOOKS[name].line()
+        ax.plot(own.groupby("x")["auc"].mean(), linewidth=0.9, **line)
         strokes(ax, own, "x", "auc", LOOKS[name].colour)
-
-
-def _line(look: Look) -> dict[str, Any]:
-    return look.point(3.5) | {"linestyle": "-"}
