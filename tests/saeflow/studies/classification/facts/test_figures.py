@@ -146,4 +146,4 @@ def test_figures_can_be_read(n_hooks, n_saes, n_seeds):
         table = by_fact if figure.table == "facts" else by_sae
         drawing = made_up_study.drawing(STUDY, name, table)
         assert faults(drawing.figure) == [], name
-        keep({name: drawing}, n_hooks, "hooks", n_saes, "saes", n_seeds, "seeds")
+        keep(drawing.figure, f"{n_hooks}-hooks-{n_saes}-saes-{n_seeds}-seeds", name)

@@ -53,7 +53,7 @@ def tables(request, tmp_path_factory):
 def drawn(tables, name):
     figure = FIGURES[name]
     drawing = function(figure.draw)(tables[0][figure.table], **figure.options)
-    keep({name: drawing}, tables[1])
+    keep(drawing.figure, tables[1], name)
     return drawing
 
 

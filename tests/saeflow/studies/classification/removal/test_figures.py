@@ -50,7 +50,8 @@ def drawings(tables, shape):
     found = {
         name: made_up_study.drawing(study, name, tables[one.table]) for name, one in FIGURES.items()
     }
-    keep(found, *shape)
+    for name, drawing in found.items():
+        keep(drawing.figure, "-".join(map(str, shape)), name)
     return found
 
 
