@@ -19,6 +19,9 @@ packings:
   long: {context_length: 64}
   short: {context_length: 16}
   few: {context_length: 16, tokens: {train: 40}}
+prompts:
+  gifts: {generate: ioi}
+  more: {generate: ioi, n_prompts: 50}
 saes:
   relu: {architecture: relu, l1: [0.1, 0.2]}
   plain: {architecture: relu, l1: 0.1}
@@ -38,11 +41,13 @@ studies:
 
 @pytest.fixture
 def resolved():
-    """Return a function from keys of the study to the configuration and its section."""
+    """Return a function from keys of the study, and a change of others, to the configuration and
+    the study's section."""
 
-    def resolve_with(**study):
+    def resolve_with(change=lambda config: None, **study):
         config = copy.deepcopy(CONFIG)
         config["studies"]["reconstruction"].update(study)
+        change(config)
         config = resolve(config)
         return config, config["studies"]["reconstruction"]
 
@@ -51,7 +56,7 @@ def resolved():
 
 @pytest.fixture
 def outputs(resolved, tmp_path, monkeypatch):
-    """Return a function from keys of the study to its outputs."""
+    """Return a function from the same to the study's outputs."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "texts.txt").write_text("one two\n")
-    return lambda **study: Outputs(Plan(resolved(**study)[0]))
+    return lambda *change, **study: Outputs(Plan(resolved(*change, **study)[0]))

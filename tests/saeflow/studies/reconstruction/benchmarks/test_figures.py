@@ -1,20 +1,16 @@
 """Figures of answers, for studies of many shapes: they can be read, and show what they say."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import made_up_answers
+from made_up_grid import hooks
 from made_up_study import drawing, table
-from readable import faults
-from saeflow.figures.save import save_figure
+from readable import faults, keep
 from saeflow.studies.reconstruction import STUDY
 from saeflow.studies.reconstruction.benchmarks import FIGURES
 from saeflow.studies.reconstruction.benchmarks.series import MOST_SERIES, series_of
 
-SEEN = os.environ.get("SAEFLOW_FIGURES")
 SETS = ("lambada", "ioi")
 # hooks, sites mixed, recipes, seeds, prompt sets
 FEW = [(3, False, 2, 3, SETS)]
@@ -27,11 +23,6 @@ MANY = [
     (24, False, 1, 3, SETS),
     (6, True, 3, 1, SETS),
 ]
-
-
-def hooks(n, mixed):
-    sites = ("attn_out", "mlp_out", "resid_post") if mixed else ("resid_post",)
-    return [f"{sites[i % len(sites)]}.{i // len(sites)}" for i in range(n)]
 
 
 def recipes(n):
@@ -50,16 +41,15 @@ def recipes(n):
 def drawings(request):
     """The figures by name, and the shape of the study."""
     n_hooks, mixed, n_recipes, n_seeds, sets = request.param
-    runs = made_up_answers.runs(hooks(n_hooks, mixed), recipes(n_recipes), n_seeds, sets)
+    places = hooks(n_hooks, mixed=mixed)
+    runs = made_up_answers.runs(places, recipes(n_recipes), n_seeds, sets)
     tables, found = {}, {}
     for name, figure in FIGURES.items():
         if figure.table not in tables:
             tables[figure.table] = table(STUDY, figure.table, runs)
         found[name] = drawing(STUDY, name, tables[figure.table])
-        if SEEN:
-            folder = Path(SEEN) / "-".join(map(str, (*request.param[:4], len(sets))))
-            folder.mkdir(parents=True, exist_ok=True)
-            save_figure(found[name].figure, folder / name)
+        shape = "-".join(map(str, (*request.param[:4], len(sets))))
+        keep(found[name].figure, shape, name)
     return found, request.param
 
 
@@ -119,11 +109,11 @@ def test_of_many_recipes_some_are_shown_and_it_is_said(drawings):
 
 def test_a_series_is_a_prompt_set_and_a_recipe_at_one_site():
     outcomes = table(
-        STUDY, "answer_outcomes", made_up_answers.runs(hooks(6, True), ["a", "b"], 1, SETS)
+        STUDY, "answer_outcomes", made_up_answers.runs(hooks(6, mixed=True), ["a", "b"], 1, SETS)
     )
     series, notes = series_of(outcomes, most=100)
     assert len(series) == 2 * 2 * 3 and notes == ()
-    assert series[0].title == "ioi, a, attn_out" and series[0].blocks == [0, 1]
+    assert series[0].title == "ioi, a, attn_out" and set(series[0].rows["block"]) == {0, 1}
     few, said = series_of(outcomes, most=4)
     assert len(few) == 4 and len(said) == 2
 
@@ -131,7 +121,7 @@ def test_a_series_is_a_prompt_set_and_a_recipe_at_one_site():
 def test_baselines_are_left_out_beside_saes_and_alone_they_are_shown():
     """A zero ablation would press all others flat."""
     for recipes, drawn in ((["a", "mean"], {"a"}), (["mean"], {"mean"})):
-        runs = made_up_answers.runs(hooks(2, False), recipes, 1, SETS)
+        runs = made_up_answers.runs(hooks(2, mixed=False), recipes, 1, SETS)
         for name in ("answers_by_layer", "answer_classes"):
             one = drawing(STUDY, name, table(STUDY, FIGURES[name].table, runs))
             assert set(one.rows["sae"]) == drawn

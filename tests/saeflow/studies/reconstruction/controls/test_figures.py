@@ -1,20 +1,15 @@
 """Figures of controls: what stands beside an SAE, and that it can be read in any study."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import made_up_study
-from readable import faults
+from readable import faults, keep
 from saeflow.figures.places import learned
-from saeflow.figures.save import save_figure
 from saeflow.studies.reconstruction import STUDY
 from saeflow.studies.reconstruction.controls.figures import controls_by_layer
 
-SEEN = os.environ.get("SAEFLOW_FIGURES")
 FACTORS = {  # what each costs, in units of what the SAE costs
     "controls_delta_ce": 1.0,
     "delta_ce_random_norm": 0.4,
@@ -113,7 +108,4 @@ def test_figures_can_be_read(n_hooks, n_saes, n_seeds):
     for name in ("controls_by_layer", "pathology_by_layer"):
         drawing = made_up_study.drawing(STUDY, name, table)
         assert faults(drawing.figure) == []
-        if SEEN:
-            folder = Path(SEEN) / f"{n_hooks}-hooks-{n_saes}-saes-{n_seeds}-seeds"
-            folder.mkdir(parents=True, exist_ok=True)
-            save_figure(drawing.figure, folder / name)
+        keep(drawing.figure, f"{n_hooks}-hooks-{n_saes}-saes-{n_seeds}-seeds", name)

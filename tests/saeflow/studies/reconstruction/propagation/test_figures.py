@@ -3,22 +3,17 @@
 ``SAEFLOW_FIGURES=DIRECTORY`` leaves them in a directory.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import made_up_study
-from readable import faults
+from readable import faults, keep
 from saeflow.errors import DataError
-from saeflow.figures.save import save_figure
 from saeflow.metrics.propagation import CHAIN, FULL, QUANTITIES, WAYS
 from saeflow.models.propagate import FREEZING
 from saeflow.studies.reconstruction import STUDY, propagation
 
-SEEN = os.environ.get("SAEFLOW_FIGURES")
 SHAPES = [(2, 1, 1, False), (4, 3, 1, False), (5, 3, 3, True)]
 MANY = [(24, 1, 1, False), (24, 3, 3, False), (12, 12, 1, False), (24, 3, 1, True)]
 RECIPES = [f"topk-{2**i}" for i in range(1, 13)]
@@ -75,13 +70,12 @@ def study(n_hooks, n_recipes, n_seeds, mixed):
 )
 def drawings(request):
     tables = study(*request.param)
-    found = {}
-    for name, figure in propagation.FIGURES.items():
-        found[name] = made_up_study.drawing(STUDY, name, tables[figure.table])
-        if SEEN:
-            folder = Path(SEEN) / "-".join(map(str, request.param))
-            folder.mkdir(parents=True, exist_ok=True)
-            save_figure(found[name].figure, folder / name)
+    found = {
+        name: made_up_study.drawing(STUDY, name, tables[figure.table])
+        for name, figure in propagation.FIGURES.items()
+    }
+    for name, drawing in found.items():
+        keep(drawing.figure, "-".join(map(str, request.param)), name)
     return found, request.param, tables
 
 

@@ -1,47 +1,14 @@
 """What a configuration makes of the measure: one pass, and what is stale after a change."""
 
-import copy
-
 import pytest
-import yaml
-
-from saeflow.config.checks import resolve
-from saeflow.plan.outputs import Outputs
-from saeflow.plan.plan import Plan
-
-CONFIG = yaml.safe_load("""
-models:
-  small: {train: {dataset: texts, packing: p, tokenizer: words}}
-tokenizers:
-  words: {train: texts}
-datasets:
-  texts: {path: texts.txt}
-packings:
-  p: {context_length: 64}
-saes:
-  relu: {architecture: relu, l1: 0.1}
-  topk: {architecture: topk, k: 4}
-studies:
-  reconstruction:
-    models: [small]
-    evaluate_on: {dataset: texts, packing: p}
-    hooks: [resid_post.0, resid_post.1, resid_post.2]
-    saes: [relu, topk]
-""")
 
 
 @pytest.fixture
-def planned(tmp_path, monkeypatch):
+def planned(outputs):
     """Return a function that plans the study after a change of its configuration."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts.txt").write_text("one two\n")
-
-    def plan(change=lambda config: None):
-        config = copy.deepcopy(CONFIG)
-        change(config)
-        return Outputs(Plan(resolve(config)))
-
-    return plan
+    hooks = ["resid_post.0", "resid_post.1", "resid_post.2"]
+    own = {"hooks": hooks, "saes": ["plain", "topk"], "seeds": [0]}
+    return lambda *change, **study: outputs(*change, **{**own, **study})
 
 
 def measured(outputs):
@@ -53,16 +20,16 @@ def identities(outputs):
     return {key: result.identity for key, result in measured(outputs).items()}
 
 
-def changed(planned, change):
-    before, after = identities(planned()), identities(planned(change))
+def changed(planned, *change, **study):
+    before, after = identities(planned()), identities(planned(*change, **study))
     return {key for key in after if before.get(key) != after[key]}
 
 
 def test_all_hooks_are_one_pass_and_the_last_has_nothing_after_it(planned):
     found = measured(planned())
-    assert set(found) == {(f"resid_post.{b}", s) for b in (0, 1) for s in ("relu", "topk")}
+    assert set(found) == {(f"resid_post.{b}", s) for b in (0, 1) for s in ("plain", "topk")}
     assert len({tuple(result.place.items()) for result in found.values()}) == 1
-    assert len(found["resid_post.0", "relu"].inputs["others"]) == 4
+    assert len(found["resid_post.0", "plain"].inputs["others"]) == 4
 
 
 def test_a_setting_makes_all_stale_and_an_sae_those_that_it_is_in(planned):
@@ -72,21 +39,18 @@ def test_a_setting_makes_all_stale_and_an_sae_those_that_it_is_in(planned):
         config["measures"] = {"propagation": {"tokens": 99}}
 
     def recipe(config):
-        config["saes"]["relu"]["l1"] = 0.2
+        config["saes"]["plain"]["l1"] = 0.2
 
-    def later(config):
-        config["studies"]["reconstruction"]["hooks"].append("resid_post.3")
-
+    later = {"hooks": [f"resid_post.{block}" for block in range(4)]}
     assert changed(planned, tokens) == everything
     assert changed(planned, recipe) == everything  # the other recipe's SAEs read it too
-    assert changed(planned, later) == everything | {("resid_post.2", s) for s in ("relu", "topk")}
+    assert changed(planned, **later) == everything | {
+        ("resid_post.2", s) for s in ("plain", "topk")
+    }
 
 
 def test_a_study_of_one_hook_has_none_of_its_tables_and_figures(planned):
-    def one(config):
-        config["studies"]["reconstruction"]["hooks"] = ["resid_post.1"]
-
-    outputs = planned(one)
+    outputs = planned(hooks=["resid_post.1"])
     names = {*outputs.tables("reconstruction"), *outputs.figures("reconstruction")}
     assert not [name for name in names if name.startswith("propagation")]
 
@@ -99,16 +63,10 @@ def test_the_measure_can_be_left_out(planned):
 
 
 def test_one_recipe_has_no_comparison_of_recipes(planned):
-    def one(config):
-        config["studies"]["reconstruction"]["saes"] = ["topk"]
-
-    figures = planned(one).figures("reconstruction")
+    figures = planned(saes=["topk"]).figures("reconstruction")
     assert "propagation_maps" in figures and "propagation_by_recipe" not in figures
 
 
 def test_hooks_of_different_sites_have_no_maps(planned):
-    def sites(config):
-        config["studies"]["reconstruction"]["hooks"] = ["resid_post.0", "mlp_out.1"]
-
-    figures = planned(sites).figures("reconstruction")
+    figures = planned(hooks=["resid_post.0", "mlp_out.1"]).figures("reconstruction")
     assert "propagation_split" in figures and "propagation_maps" not in figures
