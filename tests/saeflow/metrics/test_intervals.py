@@ -2,23 +2,26 @@ import numpy as np
 import pytest
 
 from saeflow.metrics import intervals
-from saeflow.metrics.intervals import Estimate, estimates, form, interval, resample
+from saeflow.metrics.intervals import Estimate, form, interval, resample, totals_and_draws
+from saeflow.metrics.metric import ratio
+
+mean = ratio("total", "tokens")
 
 
-def mean(sums):
-    return sums["total"] / sums["tokens"]
+def estimated(formula, documents, *, samples=100, seed=0, **constants):
+    both = totals_and_draws(documents, samples, seed)
+    return form(formula, *(sums | constants for sums in both))
 
 
 def test_value_is_the_ratio_of_all_sums():
     documents = {"total": np.array([1.0, 9.0]), "tokens": np.array([1.0, 3.0])}
-    found = estimates({"mean": mean}, documents, constants={}, samples=100, seed=0)
-    assert found["mean"].value == 2.5
+    assert estimated(mean, documents).value == 2.5
 
 
 def test_interval_of_two_documents_is_spanned_by_drawing_one_of_them_twice():
     # Draws: (0,0) 1/4, (0,1) 1/2, (1,1) 1/4; so the 2.5 % quantile is 1 and the 97.5 % one 3.
     documents = {"total": np.array([1.0, 9.0]), "tokens": np.array([1.0, 3.0])}
-    found = estimates({"mean": mean}, documents, constants={}, samples=2000, seed=0)["mean"]
+    found = estimated(mean, documents, samples=2000)
     assert (found.low, found.high) == (1.0, 3.0)
 
 
@@ -26,7 +29,7 @@ def test_interval_has_the_width_that_theory_gives():
     rng = np.random.default_rng(0)
     n = 400
     documents = {"total": rng.normal(size=n), "tokens": np.ones(n)}
-    found = estimates({"mean": mean}, documents, constants={}, samples=4000, seed=1)["mean"]
+    found = estimated(mean, documents, samples=4000, seed=1)
     expected = 2 * 1.96 * documents["total"].std() / np.sqrt(n)
     assert found.high - found.low == pytest.approx(expected, rel=0.08)
     assert found.low < found.value < found.high
@@ -89,38 +92,25 @@ def test_a_draw_is_of_as_many_documents_with_replacement():
 
 def test_one_document_has_no_interval():
     documents = {"total": np.array([4.0]), "tokens": np.array([2.0])}
-    found = estimates({"mean": mean}, documents, constants={}, samples=100, seed=0)
-    assert found["mean"] == Estimate(2.0, None, None)
+    assert estimated(mean, documents) == Estimate(2.0, None, None)
 
 
 def test_an_undefined_ratio_is_none_not_nan():
     documents = {"total": np.zeros(3), "tokens": np.zeros(3)}
-    found = estimates({"mean": mean}, documents, constants={}, samples=100, seed=0)
-    assert found["mean"] == Estimate(None, None, None)
+    assert estimated(mean, documents) == Estimate(None, None, None)
 
 
 def test_constants_are_not_summed():
     documents = {"total": np.ones(3), "tokens": np.ones(3)}
-    found = estimates(
-        {"m": lambda s: s["total"] / s["tokens"] / s["d_in"]},
-        documents,
-        constants={"d_in": 2.0},
-        samples=100,
-        seed=0,
-    )
-    assert found["m"] == Estimate(0.5, 0.5, 0.5)
+    found = estimated(lambda s: s["total"] / s["tokens"] / s["d_in"], documents, d_in=2.0)
+    assert found == Estimate(0.5, 0.5, 0.5)
 
 
 def test_a_number_of_constants_alone_has_no_interval():
     documents = {"total": np.arange(3.0)}
-    found = estimates(
-        {"dead": lambda s: (s["fired"] == 0).mean(-1)},
-        documents,
-        constants={"fired": np.array([2, 0, 0, 1])},
-        samples=100,
-        seed=0,
-    )
-    assert found["dead"] == Estimate(0.5, None, None)
+    fired = np.array([2, 0, 0, 1])
+    found = estimated(lambda s: (s["fired"] == 0).mean(-1), documents, fired=fired)
+    assert found == Estimate(0.5, None, None)
 
 
 def test_no_interval_is_formed_where_nothing_was_resampled():

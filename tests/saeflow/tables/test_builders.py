@@ -9,7 +9,8 @@ import pytest
 import made_up_study
 from made_up_study import OPTIONS, record
 from saeflow.errors import DataError
-from saeflow.metrics.intervals import estimates
+from saeflow.metrics.intervals import form, totals_and_draws
+from saeflow.metrics.metric import ratio
 from saeflow.tables.builders import metrics_table, paired_table, training_logs
 from saeflow.tables.runs import ORIGINAL
 
@@ -97,7 +98,7 @@ def test_the_paired_interval_is_narrower_than_that_of_unpaired_errors():
     row = paired_table(runs, metrics=["mse_reduction"], **OPTIONS).iloc[0]
     tuned = next(r for r in runs if r.key.method == row["method"] and r.key.sae == row["sae"])
     column = {"e": tuned.documents("reconstruction")["squared_error"].to_numpy()}
-    alone = estimates({"e": lambda s: s["e"]}, column, constants={}, samples=200, seed=0)["e"]
+    alone = form(lambda s: s["e"], *totals_and_draws(column, 200, 0))
     relative = (alone.high - alone.low) / alone.value
     assert row["mse_reduction_high"] - row["mse_reduction_low"] < relative / 2
 
@@ -138,11 +139,8 @@ def test_a_change_that_is_the_same_in_every_document_has_no_width():
     table = changed([20.0, 90.0], [15.0, 75.0])
     for end in ("", "_low", "_high"):
         np.testing.assert_allclose(table[f"probe_loss_change{end}"], -0.5)
-    alone = estimates(
-        {"loss": lambda sums: sums["loss"] / sums["tokens"]},
-        {"loss": np.array([20.0, 90.0]), "tokens": TOKENS},
-        constants={}, samples=200, seed=0,
-    )["loss"]  # fmt: skip
+    column = {"loss": np.array([20.0, 90.0]), "tokens": TOKENS}
+    alone = form(ratio("loss", "tokens"), *totals_and_draws(column, 200, 0))
     assert alone.high - alone.low > 0.5
 
 

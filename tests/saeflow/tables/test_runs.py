@@ -7,7 +7,7 @@ import made_up_study
 from saeflow import paths
 from saeflow.errors import DamagedError
 from saeflow.files import read_json, write_json
-from saeflow.metrics.intervals import estimates
+from saeflow.metrics.intervals import form, totals_and_draws
 from saeflow.metrics.registry import METRICS
 from saeflow.tables.runs import ORIGINAL, Key, Record, Run, read_runs
 from saeflow.work import hold
@@ -153,9 +153,7 @@ def test_intervals_are_those_of_resampled_documents(name):
     run = made_up_study.runs(n_blocks=1)[0]
     table = run.documents("language" if name == "delta_ce" else "reconstruction")
     columns = {c: table[c].to_numpy() for c in table if c != "document"}
-    alone = estimates(
-        {name: METRICS[name].formula}, columns, constants={}, samples=100, seed=3
-    )[name]  # fmt: skip
+    alone = form(METRICS[name].formula, *totals_and_draws(columns, 100, 3))
     found = run.estimates([name], bootstrap=100, seed=3)[name]
     np.testing.assert_allclose(found, alone)
     assert found.low < found.value < found.high

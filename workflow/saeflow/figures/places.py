@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -105,6 +106,18 @@ def _by_hook(table: pd.DataFrame, inner: Sequence[str]) -> Iterator[Place]:
                     row, column = (*row, str(found.block)), found.site
                 title = ", ".join([*([str(model)] if several else []), hook, *key])
                 yield Place(row, column, title, rows)
+
+
+def by_site(table: pd.DataFrame) -> list[Place]:
+    """Return a place per model and site; its title names those of which there are several."""
+    models, sites = table["model"].unique(), sites_of(table)
+    found = []
+    for model, site in itertools.product(models, sites):
+        rows = table[(table["model"] == model) & (table["site"] == site)]
+        if len(rows):
+            names = [*([model] if len(models) > 1 else []), *([site] if len(sites) > 1 else [])]
+            found.append(Place((model,), site, ", ".join(names), rows))
+    return found
 
 
 def by_recipe(table: pd.DataFrame) -> list[Place]:

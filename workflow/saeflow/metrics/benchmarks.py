@@ -37,37 +37,25 @@ REQUIRES = {
 
 @dataclass(frozen=True)
 class Score:
-    """What a model reached in one task.
-
-    Attributes
-    ----------
-    task : str
-    value, low, high : float
-        The score and its 95 % interval.
-    n : int
-        Prompts, or tokens for a loss.
-    chance : float
-        What blind guessing gets.
-    at_chance : bool
-        Whether the interval includes chance or lies on its wrong side.
-    unit : str
-        "" for shares, "nats" for losses (of which lower is better).
-    requires : str
-        What the task asks of the model, in words.
-    baselines : dict
-        What others get, by name.
-    """
+    """What a model reached in one task."""
 
     task: str
     value: float
     low: float
     high: float
+    """The score and its 95 % interval."""
     n: int
+    """Prompts, or tokens for a loss."""
     chance: float
+    """What blind guessing gets."""
     at_chance: bool
+    """Whether the interval includes chance or lies on its wrong side."""
     unit: str = ""
+    """Empty for shares, "nats" for losses (of which lower is better)."""
     requires: str = ""
+    """What the task asks of the model, in words."""
     baselines: dict[str, float] = field(default_factory=dict)
+    """What others get, by name."""
 
 
 def scores(

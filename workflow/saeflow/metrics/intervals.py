@@ -2,12 +2,12 @@
 
 Tokens of one document are not independent, so documents are what is drawn. All measurements on
 as many documents share the draws of a seed, which makes the difference of two of them a paired
-one, and the draws are made once. Read `estimates` first.
+one, and the draws are made once. Read `form` first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,65 +29,20 @@ _KEPT = 8
 
 
 class Estimate(NamedTuple):
-    """A metric and its interval.
-
-    Attributes
-    ----------
-    value : float or None
-        None where the metric is undefined (0 / 0).
-    low, high : float or None
-        The central 95 % of the bootstrap distribution; None where there is none.
-    """
+    """A metric and its interval."""
 
     value: float | None
+    """None where the metric is undefined (0 / 0)."""
     low: float | None = None
     high: float | None = None
-
-
-def estimates(
-    formulas: Mapping[str, Formula],
-    documents: Sums,
-    *,
-    constants: Mapping[str, float | np.ndarray],
-    samples: int,
-    seed: int,
-) -> dict[str, Estimate]:
-    """Form each metric from all documents, and its interval from resampled ones.
-
-    Parameters
-    ----------
-    formulas
-        Metric name -> its formula.
-    documents
-        Sum name -> (n_documents,) float64, the sum over each document's tokens.
-    constants
-        Values that are not summed over documents: ``d_in``, or ``fired`` (d_sae,) of all tokens.
-    samples
-        Number of resamples.
-    seed
-        Seed of the draws.
-
-    Returns
-    -------
-    dict
-        Metric name -> `Estimate`; without interval for fewer than two documents, and where a
-        metric is formed of constants alone.
-    """
-    totals = {name: column.sum() for name, column in documents.items()} | dict(constants)
-    resampled = resample(documents, samples=samples, seed=seed) | dict(constants)
-    return {name: form(formula, totals, resampled) for name, formula in formulas.items()}
+    """The central 95 % of the bootstrap distribution; None where there is none."""
 
 
 def form(formula: Formula, totals: Sums, resampled: Sums) -> Estimate:
     """Form a number from sums over all documents, and its interval from resampled ones.
 
-    Parameters
-    ----------
-    formula
-        Of the number.
-    totals, resampled
-        Sum name -> (), and (samples,); resampled ones are empty where no interval is wanted. There
-        is none either for a number that is formed of constants alone.
+    ``totals`` are () by name, ``resampled`` (samples,); these are empty where no interval is
+    wanted. There is none either for a number that is formed of constants alone.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(formula(totals))
@@ -96,20 +51,16 @@ def form(formula: Formula, totals: Sums, resampled: Sums) -> Estimate:
     return Estimate(value if np.isfinite(value) else None, *ends)
 
 
+def totals_and_draws(documents: Sums, samples: int, seed: int) -> tuple[dict, dict]:
+    """Return sums over all documents, and those of `resample`; none of these for no samples."""
+    totals = {name: column.sum() for name, column in documents.items()}
+    return totals, resample(documents, samples=samples, seed=seed) if samples else {}
+
+
 def resample(documents: Sums, *, samples: int, seed: int) -> dict[str, np.ndarray]:
-    """Sum each column over documents drawn with replacement.
+    """Sum each column (n_documents,) over documents drawn with replacement, (samples,) float64.
 
-    Parameters
-    ----------
-    documents
-        Sum name -> (n_documents,) float64.
-    samples, seed
-        As in `estimates`.
-
-    Returns
-    -------
-    dict
-        Sum name -> (samples,) float64; (0,) for fewer than two documents, which cannot vary.
+    Sums of fewer than two documents, which cannot vary, are (0,).
     """
     names = sorted(documents)
     table = np.stack([np.asarray(documents[name], dtype=np.float64) for name in names], axis=1)
@@ -122,12 +73,8 @@ def resample(documents: Sums, *, samples: int, seed: int) -> dict[str, np.ndarra
 def mean_of(values: np.ndarray, samples: int, seed: int) -> Estimate:
     """Return the mean of numbers (n,), and its interval over as many of them as were drawn.
 
-    Parameters
-    ----------
-    values
-        Of features, facts or whatever else is drawn in the place of documents.
-    samples, seed
-        As in `estimates`; no samples for no interval.
+    They are of features, facts or whatever else is drawn in the place of documents; no samples for
+    no interval.
     """
     if not len(values):
         return Estimate(None)

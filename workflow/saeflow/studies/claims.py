@@ -20,43 +20,29 @@ _LEAST_LAYERS = 3
 
 
 class Claim(NamedTuple):
-    """One published number or relation beside ours.
-
-    Attributes
-    ----------
-    claim : str
-        In words.
-    published : float
-        The publication's number.
-    ours : float
-        Over SAEs, as ``statistic`` says.
-    lowest, highest : float
-        Of single SAEs.
-    n_saes : int
-        Of which ours is made.
-    statistic : str
-        `MEAN`, `MEDIAN` or `RATIO`.
-    n_excluded : int
-        SAEs that were made so and are no part of ours.
-    excluded : str
-        Why these were left out, and how many for each reason.
-    verdict : str
-        `SAME`, `OTHER` or `ABSENT`.
-    rule : str
-        By what the verdict was given.
-    """
+    """One published number or relation beside ours."""
 
     claim: str
+    """In words."""
     published: float
+    """The publication's number."""
     ours: float
+    """Over SAEs, as ``statistic`` says."""
     lowest: float
     highest: float
+    """Of single SAEs."""
     n_saes: int
+    """Of which ours is made."""
     statistic: str
+    """`MEAN`, `MEDIAN` or `RATIO`."""
     n_excluded: int
+    """SAEs that were made so and are no part of ours."""
     excluded: str
+    """Why these were left out, and how many for each reason."""
     verdict: str
+    """`SAME`, `OTHER` or `ABSENT`."""
     rule: str
+    """By what the verdict was given."""
 
 
 class Row(NamedTuple):
@@ -67,27 +53,18 @@ class Row(NamedTuple):
 
 
 class Values(NamedTuple):
-    """A number over SAEs.
-
-    Attributes
-    ----------
-    ours : float
-        NaN for no SAEs.
-    of_saes : ndarray (n,)
-        Those of single SAEs.
-    n_saes : int
-        SAEs of which it is made.
-    statistic : str
-        `MEAN`, `MEDIAN` or `RATIO`.
-    n_noise : int
-        SAEs whose own number is noise, so that they are left out.
-    """
+    """A number over SAEs."""
 
     ours: float
+    """NaN for no SAEs."""
     of_saes: np.ndarray
+    """(n,): those of single SAEs."""
     n_saes: int
+    """SAEs of which it is made."""
     statistic: str
+    """`MEAN`, `MEDIAN` or `RATIO`."""
     n_noise: int = 0
+    """SAEs whose own number is noise, so that they are left out."""
 
     @classmethod
     def mean(cls, values: pd.Series) -> Values:
@@ -114,14 +91,8 @@ class Values(NamedTuple):
     def trends(cls, table: pd.DataFrame, value: str, series: Sequence[str]) -> Values:
         """Return the rank correlation with the layer, over series of at least three layers.
 
-        Parameters
-        ----------
-        table
-            Columns ``block``, ``value`` and those of ``series``, whose rows belong together.
-        value
-            The column.
-        series
-            Columns.
+        ``table`` has columns ``block``, ``value`` and those of ``series``, whose rows belong
+        together.
         """
         found = {}
         for key, rows in table.dropna(subset=[value]).groupby(list(series), sort=False):
@@ -142,19 +113,8 @@ class Values(NamedTuple):
         """Return a claim about this number, with the verdict on it."""
         ends = (self.of_saes.min(), self.of_saes.max()) if len(self.of_saes) else (np.nan,) * 2
         verdict = (SAME if holds else OTHER) if np.isfinite(self.ours) else ABSENT
-        return Claim(
-            claim=name,
-            published=published,
-            ours=self.ours,
-            lowest=float(ends[0]),
-            highest=float(ends[1]),
-            n_saes=self.n_saes,
-            statistic=self.statistic,
-            n_excluded=n_excluded,
-            excluded=excluded,
-            verdict=verdict,
-            rule=rule,
-        )
+        found = (self.ours, *map(float, ends), self.n_saes, self.statistic)
+        return Claim(name, published, *found, n_excluded, excluded, verdict, rule)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from saeflow.studies.study import ON, Config, Row, every_sae
+from saeflow.studies.study import ON, Config, Row, every_sae, has
 
 
 def on_shuffled_models(config: Config, section: Config) -> Iterator[Row]:
@@ -21,9 +21,7 @@ def on_shuffled_models(config: Config, section: Config) -> Iterator[Row]:
         yield {**row, ON: place} if place else row
 
 
-def has_controls(config: Config, section: Config) -> bool:  # noqa: ARG001
-    """Say whether SAEs are trained on shuffled models."""
-    return bool(section["control_models"])
+has_controls = has("control_models")
 
 
 def shuffled_of(config: Config, section: Config) -> dict[str, dict[str, str]]:

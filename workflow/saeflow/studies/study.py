@@ -36,6 +36,11 @@ def nothing(config: Config, section: Config) -> Mapping[str, Any]:  # noqa: ARG0
     return {}
 
 
+def has(key: str) -> When:
+    """Return whether a study's section names anything under a key."""
+    return lambda config, section: bool(section[key])  # noqa: ARG005
+
+
 def every_sae(
     config: Config,  # noqa: ARG001
     section: Config,
@@ -75,126 +80,85 @@ def every_sae(
 
 
 class Table(NamedTuple):
-    """A tidy table.
-
-    Attributes
-    ----------
-    build : str
-        "module:function"; called with the runs (`saeflow.tables.runs.read_runs`) of the study's
-        rows, or what its first kind of ``reads`` gives, and ``options`` by keyword.
-    reads : tuple of str
-        Kinds of results: names of measures, "sae" for the SAEs themselves, "simulation".
-    also : tuple of str
-        Further kinds that it reads, of those that the configuration does not leave out.
-    metrics : tuple of str
-        Names of metrics that it forms; given to the builder as ``metrics``, and in the table's
-        identity are the formulas of these and no others.
-    options : Mapping
-        Further arguments of the builder, as JSON.
-    given : callable
-        (config, section) -> arguments of the builder that the configuration has, as JSON.
-    rows : callable or None
-        (config, section) -> what it is about, in place of the study's rows of whatever it reads.
-    rows_of : Mapping
-        Kind of results -> the same of this kind alone.
-    resampled : bool
-        Whether it has intervals: the builder gets ``bootstrap`` and ``seed``.
-    when : callable
-        (config, section) -> whether a configuration has something for it.
-    """
+    """A tidy table."""
 
     build: str
+    """As "module:function"; called with the runs (`saeflow.tables.runs.read_runs`) of the study's
+    rows, or what its first kind of ``reads`` gives, and ``options`` by keyword."""
     reads: tuple[str, ...] = ()
+    """Kinds of results: names of measures, "sae" for the SAEs themselves, "simulation"."""
     metrics: tuple[str, ...] = ()
+    """Names of metrics that it forms; given to the builder as ``metrics``, and in the table's
+    identity are the formulas of these and no others."""
     options: Mapping[str, Any] = {}
+    """Further arguments of the builder, as JSON."""
     given: Callable[[Config, Config], Mapping[str, Any]] = nothing
+    """(config, section) -> arguments of the builder that the configuration has, as JSON."""
     rows: Rows | None = None
+    """(config, section) -> what it is about, in place of the study's rows of whatever it reads."""
     rows_of: Mapping[str, Rows] = {}
+    """Kind of results -> the same of this kind alone."""
     also: tuple[str, ...] = ()
+    """Further kinds that it reads, of those that the configuration does not leave out."""
     resampled: bool = False
+    """Whether it has intervals: the builder gets ``bootstrap`` and ``seed``."""
     when: When = always
+    """(config, section) -> whether a configuration has something for it."""
 
 
 class Figure(NamedTuple):
-    """A figure of one table.
-
-    Attributes
-    ----------
-    table : str
-        The table that it shows.
-    title : str
-        Its heading.
-    caption : str
-        What was measured and how to read it, in reStructuredText; indented like a docstring.
-    draw : str
-        "module:function"; called with the table (a DataFrame) and ``options`` by keyword, and with
-        ``labels`` where there are any.
-    select : str
-        "module:function" that gives of a table the rows that are drawn; "" for all. What the
-        report says of the figure's extent is about these.
-    options : Mapping
-        Further arguments, as JSON.
-    labels : tuple of str
-        Metrics whose axis labels it shows; drawn with ``labels={metric: "label (unit)"}``.
-    when : callable
-        (config, section) -> whether a configuration has something for it, beside its table.
-    """
+    """A figure of one table."""
 
     table: str
+    """The table that it shows."""
     title: str
+    """Its heading."""
     caption: str
+    """What was measured and how to read it, in reStructuredText; indented like a docstring."""
     draw: str
+    """As "module:function"; called with the table (a DataFrame) and ``options`` by keyword, and
+    with ``labels`` where there are any."""
     select: str = ""
+    """As "module:function": from a table to the rows that are drawn; "" for all. What the report
+    says of the figure's extent is about these."""
     options: Mapping[str, Any] = {}
+    """Further arguments, as JSON."""
     labels: tuple[str, ...] = ()
+    """Metrics whose axis labels it shows; drawn with ``labels={metric: "label (unit)"}``."""
     when: When = always
+    """(config, section) -> whether a configuration has something for it, beside its table."""
 
 
 class Study(NamedTuple):
-    """A study.
-
-    Attributes
-    ----------
-    title : str
-        Its heading.
-    introduction : str
-        What it asks and does, in reStructuredText; indented like a docstring.
-    tables : Mapping
-        Name -> `Table`.
-    figures : Mapping
-        Name -> `Figure`, in the order of the report.
-    key_figure : str
-        The one that the report opens with.
-    summary : str
-        "module:function": from the study's tables, name -> DataFrame, to what was found, as a
-        paragraph of plain text; "" for none.
-    section : str
-        "module:Class" of the study's section of the configuration, a
-        `saeflow.config.sections.StudySection`; "" for that base class itself.
-    rows : callable
-        (config, section) -> the SAEs that it is about, or the models: wildcards of their paths.
-    rows_of : Mapping
-        Kind of result -> the same for what tables read of this kind, where that is about other
-        SAEs or other texts: rows that may also have `ON`, `PROMPTS`, `LABELLED` or `OTHERS`. Of
-        what is measured of hooks, rows of a model and a hook; of pairs, those with `WITH`.
-    automatic : callable or None
-        (config) -> whether the study is made without being asked for; None for never.
-    simulation : str
-        "module:function" that computes what some table reads as "simulation" from the section's
-        ``theory``; "" for none.
-    """
+    """A study."""
 
     title: str
+    """Its heading."""
     introduction: str
+    """What it asks and does, in reStructuredText; indented like a docstring."""
     tables: Mapping[str, Table]
+    """Name -> `Table`."""
     figures: Mapping[str, Figure]
+    """Name -> `Figure`, in the order of the report."""
     key_figure: str = ""
+    """The one that the report opens with."""
     summary: str = ""
+    """As "module:function": from the study's tables, name -> DataFrame, to what was found, as a
+    paragraph of plain text; "" for none."""
     section: str = ""
+    """As "module:Class" of the study's section of the configuration, a
+    `saeflow.config.sections.StudySection`; "" for that base class itself."""
     rows: Rows = every_sae
+    """(config, section) -> the SAEs that it is about, or the models: wildcards of their paths."""
     rows_of: Mapping[str, Rows] = {}
+    """Kind of result -> the same for what tables read of this kind, where that is about other SAEs
+    or other texts: rows that may also have `ON`, `PROMPTS`, `LABELLED` or `OTHERS`. Of what is
+    measured of hooks, rows of a model and a hook; of pairs, those with `WITH`."""
     automatic: Callable[[Config], bool] | None = None
+    """(config) -> whether the study is made without being asked for; None for never."""
     simulation: str = ""
+    """As "module:function" that computes what some table reads as "simulation" from the section's
+    ``theory``; "" for none."""
 
 
 def metrics_table(

@@ -15,7 +15,7 @@ import pandas as pd
 
 from saeflow.figures.drawing import Drawing
 from saeflow.figures.save import save_figure
-from saeflow.metrics.intervals import estimates
+from saeflow.metrics.intervals import form, totals_and_draws
 from saeflow.metrics.positions import SEEN
 from saeflow.metrics.registry import METRICS
 from saeflow.studies.reconstruction.benchmarks import OUTCOMES
@@ -68,9 +68,8 @@ def context_sizes(path: Path) -> pd.DataFrame:
         were trained on. The last position predicts nothing; the file has 0 there, this table NaN.
     """
     table = pd.read_csv(path).rename(columns=_NAMES)
-    table[["ce_clean", "ce_sae", "delta_ce"]] = table[["ce_clean", "ce_sae", "delta_ce"]].where(
-        table["position"] < table["position"].max()
-    )
+    losses = ["ce_clean", "ce_sae", "delta_ce"]
+    table[losses] = table[losses].where(table["position"] < table["position"].max())
     return _about(table).assign(
         part=SEEN,
         special=table["position"] == 1,
@@ -103,16 +102,7 @@ def prompts(path: Path) -> pd.DataFrame:
 
 
 def answers(outcomes: pd.DataFrame, *, bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Form of `prompts` what `saeflow.studies.reconstruction.benchmarks.tables.answers` has.
-
-    Parameters
-    ----------
-    outcomes
-        From `prompts`.
-    bootstrap, seed
-        Number of resamples of the prompts, and their seed.
-    """
-    formulas = {name: METRICS[name].formula for name in _METRICS}
+    """Form of `prompts` what `saeflow.studies.reconstruction.benchmarks.tables.answers` has."""
     rows = []
     for _, own in outcomes.groupby(["prompts", "block"], sort=False):
         sums = {
@@ -122,7 +112,8 @@ def answers(outcomes: pd.DataFrame, *, bootstrap: int = 1000, seed: int = 0) -> 
             "log_p_first_clean": np.zeros(len(own)),
             "log_p_first_sae": own["delta_logp"].to_numpy(),
         }
-        found = estimates(formulas, sums, constants={}, samples=bootstrap, seed=seed)
+        both = totals_and_draws(sums, bootstrap, seed)
+        found = {name: form(METRICS[name].formula, *both) for name in _METRICS}
         place = own.iloc[0][["prompts", *KEY]].to_dict()
         rows.append({**place, "n_prompts": len(own), **columns(found)})
     return pd.DataFrame(rows)
@@ -139,18 +130,14 @@ def classes(outcomes: pd.DataFrame) -> pd.DataFrame:
 def draw(directory: Path, out: Path) -> list[Path]:
     """Draw the post's figures of its authors' tables with the functions that draw ours.
 
-    Parameters
-    ----------
-    directory
-        With context_size_df.csv, lambada_df.csv and cbt_df.csv.
-    out
-        Where the figures go, as PDF and PNG.
+    Of context_size_df.csv, lambada_df.csv and cbt_df.csv in ``directory``, as PDF and PNG.
     """
     out.mkdir(parents=True, exist_ok=True)
-    found = []
-    for name, drawing in drawings(directory):
-        found += save_figure(drawing.figure, out / name)
-    return found
+    return [
+        path
+        for name, drawing in drawings(directory)
+        for path in save_figure(drawing.figure, out / name)
+    ]
 
 
 def drawings(directory: Path) -> Iterator[tuple[str, Drawing]]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from saeflow.metrics.language import SMALL_GAP_NATS
-from saeflow.studies.claims import BUG, YES, Claim, Row, Values
+from saeflow.studies.claims import BUG, YES, Claim, Row, Values, rank_correlation
 from saeflow.studies.reconstruction import post
 from saeflow.studies.reconstruction.post_saes import contexts, numbers
 from saeflow.studies.reconstruction.series import (
@@ -23,7 +23,6 @@ from saeflow.studies.reconstruction.series import (
     is_of_post,
     positions_of,
     propagation_of,
-    trend_by_layer,
     trends,
     values_of,
 )
@@ -66,7 +65,7 @@ def published(runs: Sequence[Run], *, metrics: Sequence[str]) -> pd.DataFrame:
 
 def _trend(name: str, published_by_layer: Sequence[float], found: Values) -> Row:
     """Return the claim that something rises or falls with the layer as it does in the post."""
-    theirs = trend_by_layer(published_by_layer)
+    theirs = rank_correlation(range(len(published_by_layer)), published_by_layer)
     holds = bool(np.sign(found.ours) == np.sign(theirs))
     return Row(found.claim(name, theirs, "same sign, of three layers or more", holds=holds), YES)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from saeflow.metrics.registry import measure_of
-from saeflow.studies.claims import Values, rank_correlation
+from saeflow.studies.claims import Values
 from saeflow.studies.reconstruction import post
 from saeflow.studies.reconstruction.context.tables import summary
 from saeflow.studies.reconstruction.propagation.tables import propagation
@@ -77,8 +77,3 @@ def by_sae(table: pd.DataFrame, value: str) -> pd.Series:
 def trends(table: pd.DataFrame, value: str) -> Values:
     """Return the rank correlation with the layer, over series of SAEs of at least three layers."""
     return Values.trends(table, value, [n for n in (*SERIES, "prompts") if n in table])
-
-
-def trend_by_layer(values: Sequence[float]) -> float:
-    """Return the rank correlation of the numbers of layers with the layer."""
-    return rank_correlation(range(len(values)), values)

@@ -38,19 +38,13 @@ Shift = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Law(NamedTuple):
-    """What is predicted to be taken from the latents of an SAE.
-
-    Attributes
-    ----------
-    name : str
-        `L1`, `L1_OF_NORMS`, "Lp, p = 0.2", or "none: " and why.
-    shift : callable
-        From the mean activations of latents where they are active, and the norms of their decoder
-        rows, both (n,), to what was taken of each, in units of the latents; NaN for no law.
-    """
+    """What is predicted to be taken from the latents of an SAE."""
 
     name: str
+    """`L1`, `L1_OF_NORMS`, "Lp, p = 0.2", or "none: " and why."""
     shift: Shift
+    """From the mean activations of latents where they are active, and the norms of their decoder
+    rows, both (n,), to what was taken of each, in units of the latents; NaN for no law."""
 
 
 def law_of(record: Mapping[str, Any], width: int) -> Law:

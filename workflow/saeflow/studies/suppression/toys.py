@@ -29,21 +29,14 @@ EVERYTHING = (*WITH_BIAS, "W_dec")
 
 
 class Features(NamedTuple):
-    """Binary features and the tokens that have them.
-
-    Attributes
-    ----------
-    z : ndarray (n_tokens, n)
-        1.0 where a token has a feature, else 0.0.
-    g : ndarray (n,)
-        Strengths.
-    directions : ndarray (n, d)
-        Unit rows.
-    """
+    """Binary features and the tokens that have them."""
 
     z: np.ndarray
+    """(n_tokens, n): 1.0 where a token has a feature, else 0.0."""
     g: np.ndarray
+    """(n,): strengths."""
     directions: np.ndarray
+    """(n, d): unit rows."""
 
     @property
     def p(self) -> np.ndarray:

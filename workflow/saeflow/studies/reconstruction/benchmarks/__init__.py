@@ -6,7 +6,7 @@ Read `TABLES` and `FIGURES`; `tables`, `figures` and `of_prompts` compute and dr
 from __future__ import annotations
 
 from saeflow.sae.baselines import BASELINES
-from saeflow.studies.study import Config, Figure, Table
+from saeflow.studies.study import Config, Figure, Table, has
 
 _HERE = "saeflow.studies.reconstruction.benchmarks"
 _READS = ("answers", "sae")
@@ -25,9 +25,7 @@ _PUBLISHED = ("published_l0", "published_l1", "published_norm", "published_mse",
               "published_delta_ce")  # fmt: skip
 
 
-def has_prompts(config: Config, section: Config) -> bool:  # noqa: ARG001
-    """Say whether the study asks anything."""
-    return bool(section["prompts"])
+has_prompts = has("prompts")
 
 
 def has_points(config: Config, section: Config) -> bool:

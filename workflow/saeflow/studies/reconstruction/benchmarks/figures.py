@@ -42,21 +42,14 @@ _MARKERS = "osD^v"
 
 
 class Level(NamedTuple):
-    """One of the values of a panel, which stand above one another.
-
-    Attributes
-    ----------
-    value : str
-        Its column.
-    clean : str
-        The column of the untouched model's; "" for a change, which is none at zero.
-    chance : str
-        The column with what a blind guess gets; "" for none.
-    """
+    """One of the values of a panel, which stand above one another."""
 
     value: str
+    """Its column."""
     clean: str = ""
+    """The column of the untouched model's; "" for a change, which is none at zero."""
     chance: str = ""
+    """The column with what a blind guess gets; "" for none."""
 
 
 def with_candidates(table: pd.DataFrame) -> pd.DataFrame:
@@ -197,10 +190,9 @@ def class_shares(table: pd.DataFrame) -> Drawing:
     table, others = without_baselines(table[table["main"]])
     series, notes = series_of(table, most=4 * len(set(table["prompts"])))
     with use_style():
-        places = [Place(one.place, one.column, one.title, one.rows) for one in series]
-        layers = layers_of(places, _NARROW)
-        grid = panel_grid(places, size=(1.9, 1.5), widths=layers.widths, sharex=layers.sharex)
-        for (ax,), place, width in zip(grid.panels, places, grid.widths, strict=True):
+        layers = layers_of(series, _NARROW)
+        grid = panel_grid(series, size=(1.9, 1.5), widths=layers.widths, sharex=layers.sharex)
+        for (ax,), place, width in zip(grid.panels, series, grid.widths, strict=True):
             _stack(ax, place.rows, layer_axis(ax, layers.blocks(place), width))
         grid.label(x=layers.label, y="Share of prompts")
         legend_above(

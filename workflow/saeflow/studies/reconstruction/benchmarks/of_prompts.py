@@ -1,6 +1,7 @@
 """Figures whose points and lines are prompts: what an SAE does to each of them.
 
-Read `outcomes_of_prompts`, `prompts_by_layer` and `statistics_and_norm`.
+Read `outcomes_of_prompts`, `prompts_by_layer` and `statistics_and_norm`: each draws a table of
+`saeflow.studies.reconstruction.benchmarks.tables.outcomes`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import Place
 from saeflow.figures.style import GUIDE, INK, SERIES, use_style
 from saeflow.figures.texts import fit
-from saeflow.studies.reconstruction.benchmarks.series import LOOKS, Series, series_of, shown_rows
+from saeflow.studies.reconstruction.benchmarks.series import LOOKS, series_of, shown_rows
 
 ERROR, CHANGE = "mse_saelens24", "delta_logp"
 _NAMES = {
@@ -51,19 +52,13 @@ _MOST_NAMED = 12
 def outcomes_of_prompts(table: pd.DataFrame) -> Drawing:
     """Draw error and change of the answer against added loss, a point per prompt, by who answers.
 
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.reconstruction.benchmarks.tables.outcomes`; a row of panels per prompt
-        set and recipe has the prompts of all layers.
+    A row of panels per prompt set and recipe has the prompts of all layers.
     """
     table = table.assign(**{ERROR: np.log10(table[ERROR].where(table[ERROR] > 0))})
     table, odd = finite(table, ["delta_ce", ERROR, CHANGE])
     series, notes = series_of(table)
     with use_style():
-        figure = Figure(
-            figsize=(_WIDTH, 2.6 * len(series) + _ABOVE), layout="constrained"
-        )  # fmt: skip
+        figure = Figure(figsize=(_WIDTH, 2.6 * len(series) + _ABOVE), layout="constrained")
         grid = figure.add_gridspec(len(series), 2)
         n_beyond = 0
         for row, one in enumerate(series):
@@ -74,7 +69,7 @@ def outcomes_of_prompts(table: pd.DataFrame) -> Drawing:
     return Drawing(figure, shown_rows(series), (*odd, *notes, *_beyond_note(n_beyond)))
 
 
-def _joint(figure: Figure, cell: Any, series: Series, value: str) -> int:
+def _joint(figure: Figure, cell: Any, series: Place, value: str) -> int:
     """Draw points and their histograms beside them; return how many points lie beyond the axes."""
     inner = cell.subgridspec(2, 2, width_ratios=[5, 1], height_ratios=[1, 5], wspace=0, hspace=0)
     ax = figure.add_subplot(inner[1, 0])
@@ -125,20 +120,10 @@ def _beyond_note(n: int) -> tuple[str, ...]:
 
 
 def prompts_by_layer(table: pd.DataFrame, *, value: str, log: bool = False) -> Drawing:
-    """Draw a value of each prompt by layer: as points with range and median, and as lines.
-
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.reconstruction.benchmarks.tables.outcomes`.
-    value
-        The column.
-    log
-        Whether the axis is logarithmic.
-    """
+    """Draw a value of each prompt by layer: as points with range and median, and as lines."""
     table, odd = finite(table, [value], positive=[value] if log else [])
     series, notes = series_of(table)
-    several = max(len(one.blocks) for one in series) > 1
+    several = max(one.rows["block"].nunique() for one in series) > 1
     with use_style():
         figure = Figure(
             figsize=(_WIDTH if several else _WIDTH / 2, _HEIGHT * len(series) + 0.2),
@@ -150,15 +135,16 @@ def prompts_by_layer(table: pd.DataFrame, *, value: str, log: bool = False) -> D
             for ax in row:
                 ax.set_yscale("log" if log else "linear")
                 ax.set_xlabel(label)
-            at = layer_axis(row[0], one.blocks, 3.2)
-            _strip(row[0], one, at, value)
+            blocks = sorted(one.rows["block"].unique())
+            at = layer_axis(row[0], blocks, 3.2)
+            _strip(row[0], one.rows, at, value)
             row[0].set_title(one.title)
             fit(row[0].title, 3.4)
             row[0].set_ylabel(_NAMES[value])
             fit(row[0].yaxis.label, _HEIGHT - 0.4)
             if several:
-                layer_axis(row[1], one.blocks, 2.8)
-                _lines(figure, row[1], one, at, value, log=log)
+                layer_axis(row[1], blocks, 2.8)
+                _lines(figure, row[1], one.rows, at, value, log=log)
                 row[1].sharey(row[0])
             for ax in row:
                 if log:
@@ -168,9 +154,9 @@ def prompts_by_layer(table: pd.DataFrame, *, value: str, log: bool = False) -> D
     return Drawing(figure, shown_rows(series), (*odd, *notes))
 
 
-def _strip(ax: Axes, series: Series, at: Mapping[int, int], value: str) -> None:
+def _strip(ax: Axes, prompts: pd.DataFrame, at: Mapping[int, int], value: str) -> None:
     """Draw points beside one another, the range as a bar and the median as a dash, per layer."""
-    for block, rows in series.rows.groupby("block"):
+    for block, rows in prompts.groupby("block"):
         y = rows[value].to_numpy()
         jitter = np.random.default_rng(0).uniform(-_JITTER, _JITTER, len(y))
         ax.scatter(at[block] + jitter, y, s=2, color=SERIES[4], **_POINT)
@@ -180,17 +166,16 @@ def _strip(ax: Axes, series: Series, at: Mapping[int, int], value: str) -> None:
 
 
 def _lines(
-    figure: Figure, ax: Axes, series: Series, at: Mapping[int, int], value: str, *, log: bool
+    figure: Figure, ax: Axes, rows: pd.DataFrame, at: Mapping[int, int], value: str, *, log: bool
 ) -> None:
     """Draw a line per prompt through the layers, in the colour of its value at the first."""
-    wide = series.rows.pivot_table(index="prompt", columns="block", values=value)[series.blocks]
-    wide = wide.dropna()
-    first = wide[series.blocks[0]].to_numpy()
+    wide = rows.pivot_table(index="prompt", columns="block", values=value).dropna()
+    first = wide[wide.columns[0]].to_numpy()
     scaled = np.log10(first) if log else first
     middle, spread = scaled.mean(), 2 * scaled.std() or 1.0
     norm = Normalize(middle - spread, middle + spread)
     colours = colormaps[_MAP](_LIGHT + (1 - _LIGHT) * np.clip(norm(scaled), 0, 1))
-    x = [at[block] for block in series.blocks]
+    x = [at[block] for block in wide]
     lines = [np.column_stack([x, row]) for row in wide.to_numpy()]
     ax.add_collection(
         LineCollection(lines, colors=colours, linewidths=0.4, alpha=0.5, rasterized=True)
@@ -199,7 +184,7 @@ def _lines(
     bar = figure.colorbar(
         ScalarMappable(norm, colormaps[_MAP]), ax=ax, pad=0.02, aspect=18, extend="both"
     )
-    bar.set_label(f"{'log10 v' if log else 'V'}alue at block {series.blocks[0]}")
+    bar.set_label(f"{'log10 v' if log else 'V'}alue at block {wide.columns[0]}")
     fit(bar.ax.yaxis.label, _HEIGHT - 0.4)
     bar.ax.tick_params(length=2)
 
@@ -207,12 +192,7 @@ def _lines(
 def statistics_and_norm(table: pd.DataFrame, *, values: Sequence[str]) -> Drawing:
     """Draw quantities against the norm at a prompt over the smallest of its layer, by layer.
 
-    Parameters
-    ----------
-    table
-        Of `saeflow.studies.reconstruction.benchmarks.tables.outcomes`.
-    values
-        Columns, of which each has a panel: a change on a linear axis, others on a logarithmic one.
+    Each of ``values`` has a panel: a change on a linear axis, others on a logarithmic one.
     """
     positive = [value for value in values if value != CHANGE]
     table, odd = finite(table, ["norm", *values], positive=["norm", *positive])

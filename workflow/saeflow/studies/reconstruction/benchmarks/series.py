@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
-from saeflow.figures.places import learned, sites_of, spread
+from saeflow.figures.places import Place, learned, sites_of, spread
 from saeflow.figures.style import Look
 
 MOST_SERIES = 6
@@ -39,40 +38,8 @@ def without_baselines(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...
     return kept, (f"Baselines ({names}) are left out; the table has them.",)
 
 
-class Series(NamedTuple):
-    """What one row of panels shows.
-
-    Attributes
-    ----------
-    title : str
-        The prompt set, and what the figure has several of: model, recipe, site.
-    rows : DataFrame
-        Of the table.
-    """
-
-    title: str
-    rows: pd.DataFrame
-
-    @property
-    def place(self) -> tuple[str, ...]:
-        """The prompt set and the model: what a row of panels has in common."""
-        first = self.rows.iloc[0]
-        return (first["prompts"], first["model"])
-
-    @property
-    def column(self) -> str:
-        """The recipe and the site: what a column has in common."""
-        first = self.rows.iloc[0]
-        return f"{first['sae']}, {first['site']}"
-
-    @property
-    def blocks(self) -> list[int]:
-        """The blocks, in their order."""
-        return sorted(self.rows["block"].unique())
-
-
-def series_of(table: pd.DataFrame, most: int = MOST_SERIES) -> tuple[list[Series], tuple[str, ...]]:
-    """Return a series per prompt set, model, recipe and site, and a note on what is left out.
+def series_of(table: pd.DataFrame, most: int = MOST_SERIES) -> tuple[list[Place], tuple[str, ...]]:
+    """Return a place per prompt set, model, recipe and site, and a note on what is left out.
 
     Parameters
     ----------
@@ -90,9 +57,9 @@ def series_of(table: pd.DataFrame, most: int = MOST_SERIES) -> tuple[list[Series
     several += ["site"] if len(sites) > 1 else []
     found = []
     chosen = table[table["sae"].isin(shown)]
-    for _, rows in chosen.groupby([*keys, "sae"], sort=False):
-        first = rows.iloc[0]
-        found.append(Series(", ".join([first["prompts"], *(first[n] for n in several)]), rows))
+    for (prompts, model, site, sae), rows in chosen.groupby([*keys, "sae"], sort=False):
+        title = ", ".join([prompts, *(rows[name].iloc[0] for name in several)])
+        found.append(Place((prompts, model), f"{sae}, {site}", title, rows))
     left = len(recipes) - len(shown)
     notes = (f"Shown are {len(shown)} of {len(recipes)} recipes; the table has all.",) * bool(left)
     if len(found) > most:
@@ -100,6 +67,6 @@ def series_of(table: pd.DataFrame, most: int = MOST_SERIES) -> tuple[list[Series
     return found[:most], notes
 
 
-def shown_rows(series: Sequence[Series]) -> pd.DataFrame:
+def shown_rows(series: Sequence[Place]) -> pd.DataFrame:
     """Return the rows that are in a figure."""
     return pd.concat([one.rows for one in series], ignore_index=True)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from saeflow.prompts.prompt import CHOICE
 from saeflow.studies.reconstruction.benchmarks import OUTCOMES
-from saeflow.tables.builders import KEY, columns, stack
+from saeflow.tables.builders import KEY, columns, stack, with_ends
 from saeflow.tables.runs import ORIGINAL, Run
 
 PROMPTS = "prompts"
@@ -26,17 +26,7 @@ _TEXTS = ("end", "answer", "top_clean", "top")
 def answers(
     runs: Sequence[Run], *, metrics: Sequence[str], bootstrap: int = 0, seed: int = 0
 ) -> pd.DataFrame:
-    """Return one row per prompt set and SAE: metrics with intervals over resampled prompts.
-
-    Parameters
-    ----------
-    runs
-        Of the measure "answers", with the SAEs themselves.
-    metrics
-        Names, in the order of the columns.
-    bootstrap, seed
-        Number of resamples of the prompts, and their seed.
-    """
+    """Return one row per prompt set and SAE: metrics with intervals over resampled prompts."""
     rows = [
         {
             **_place(run),
@@ -47,8 +37,8 @@ def answers(
         }
         for run in _asked(runs)
     ]
-    ends = [f"{name}{end}" for name in metrics for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=[PROMPTS, *KEY, "baseline", "kind", "n_prompts", *ends])
+    wanted = [PROMPTS, *KEY, "baseline", "kind", "n_prompts", *with_ends(metrics)]
+    return pd.DataFrame(rows, columns=wanted)
 
 
 def classes(runs: Sequence[Run]) -> pd.DataFrame:
@@ -65,17 +55,10 @@ def classes(runs: Sequence[Run]) -> pd.DataFrame:
                 continue
             counts = outcome_of(sums, scoring).value_counts()
             found = {f"n_{name}": int(counts.get(name, 0)) for name in OUTCOMES}
-            own = {
-                "baseline": run.baseline,
-                "scoring": scoring,
-                "main": scoring == main,
-                "n_prompts": len(sums),
-            }
-            rows.append({**_place(run), **own, **found})
-    names = [f"n_{name}" for name in OUTCOMES]
-    return pd.DataFrame(
-        rows, columns=[PROMPTS, *KEY, "baseline", "scoring", "main", "n_prompts", *names]
-    )
+            about = {"baseline": run.baseline, "scoring": scoring, "main": scoring == main}
+            rows.append({**_place(run), **about, "n_prompts": len(sums), **found})
+    names = ["baseline", "scoring", "main", "n_prompts", *(f"n_{name}" for name in OUTCOMES)]
+    return pd.DataFrame(rows, columns=[PROMPTS, *KEY, *names])
 
 
 def outcomes(runs: Sequence[Run]) -> pd.DataFrame:
@@ -115,14 +98,9 @@ def _outcomes(run: Run) -> pd.DataFrame:
 
 
 def examples(runs: Sequence[Run], *, n: int) -> pd.DataFrame:
-    """Return the first prompts of each outcome, with what was answered, at the middle hook.
+    """Return the first ``n`` prompts of each prompt set, recipe and outcome, at the middle hook.
 
-    Parameters
-    ----------
-    runs
-        As of `outcomes`.
-    n
-        How many of each prompt set, recipe and outcome.
+    With what was answered.
     """
     parts = []
     chosen = list(_first_seeds(runs))
@@ -136,12 +114,9 @@ def examples(runs: Sequence[Run], *, n: int) -> pd.DataFrame:
             found = _outcomes(run).drop(columns="prompt")
             found = pd.concat([found, run.records["answers"].table("prompts.parquet")], axis=1)
             first = found.groupby("outcome", sort=False).head(n)
-            parts.append(first.sort_values("outcome", key=_rank, kind="stable"))
+            ranks = first["outcome"].map(list(OUTCOMES).index)
+            parts.append(first.loc[ranks.sort_values(kind="stable").index])
     return stack(parts, (PROMPTS, *KEY, "outcome", "prompt", *_TEXTS, "delta_logp", "delta_ce"))
-
-
-def _rank(outcome: pd.Series) -> pd.Series:
-    return outcome.map(list(OUTCOMES).index)
 
 
 def outcome_of(sums: pd.DataFrame, scoring: str) -> pd.Series:

@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from saeflow.figures.axes import layer_axis, log_ticks
 from saeflow.figures.drawing import Drawing, finite, seeds_note
-from saeflow.figures.places import sites_of
+from saeflow.figures.places import by_site
 from saeflow.figures.style import REFERENCE, use_style
 from saeflow.figures.texts import fit
 
@@ -39,24 +39,16 @@ _COARSE = 40  # positions of a line from which points are not marked
 
 
 class Shades(NamedTuple):
-    """A colour for each of some numbers in order, and the bar that says which is which.
-
-    Attributes
-    ----------
-    values : list
-        The numbers.
-    names : list of str
-        What the bar calls them.
-    colours : list
-        RGBA of each.
-    label : str
-        The bar's.
-    """
+    """A colour for each of some numbers in order, and the bar that says which is which."""
 
     values: list[Any]
+    """The numbers."""
     names: list[str]
+    """What the bar calls them."""
     colours: list[Any]
+    """RGBA of each."""
     label: str
+    """The bar's."""
 
     @classmethod
     def of(cls, values: Sequence[Any], names: Sequence[str], palette: str, label: str) -> Shades:
@@ -96,14 +88,14 @@ def by_position(
     table, odd = finite(table, list(values), positive=list(values) if log else [])
     rows, notes = _means(table, values)
     with use_style():
-        groups = _groups(rows)
+        groups = by_site(rows)
         shape = (len(groups), 2) if beside else (2 * len(groups), len(values))
         figure = Figure(
             figsize=(_PANEL[0] * shape[1] + _BAR, _PANEL[1] * shape[0] + _TITLE),
             layout="constrained",
         )
         axes = figure.subplots(*shape, squeeze=False)
-        for index, (name, group) in enumerate(groups):
+        for index, (*_, name, group) in enumerate(groups):
             own = axes[[index]] if beside else axes[2 * index : 2 * index + 2]
             above, below = (own[:, 0], own[:, 1]) if beside else (own[0], own[1])
             layers, positions = _layers(group), _positions(group)
@@ -131,13 +123,13 @@ def norms_and_errors(table: pd.DataFrame) -> Drawing:
     table, odd = finite(table, values, positive=values)
     rows, notes = _means(table, values)
     with use_style():
-        groups = _groups(rows)
+        groups = by_site(rows)
         figure = Figure(
             figsize=(3 * _PANEL[0] + 2 * _BAR, _PANEL[1] * len(groups) + _TITLE),
             layout="constrained",
         )
         axes = figure.subplots(len(groups), 3, squeeze=False)
-        for own, (name, group) in zip(axes, groups, strict=True):
+        for own, (*_, name, group) in zip(axes, groups, strict=True):
             layers, positions = _layers(group), _positions(group)
             _against_layer(own[0], group, "act_norm", positions)
             _finish(own[0], "act_norm", log=True)
@@ -187,19 +179,6 @@ def _means(table: pd.DataFrame, values: Sequence[str]) -> tuple[pd.DataFrame, tu
     note = seeds_note([n_seeds], mean="Lines and points are", one="", several="")
     found = rows.assign(range=rows["first"]).sort_values(["block", "position"], kind="stable")
     return found, ((note.rstrip("; ") + ".",) if note else ())
-
-
-def _groups(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return the rows of each model and site, with what tells them from others."""
-    models, sites = rows["model"].unique(), sites_of(rows)
-    found = []
-    for model in models:
-        for site in sites:
-            group = rows[(rows["model"] == model) & (rows["site"] == site)]
-            names = [*([model] if len(models) > 1 else []), *([site] if len(sites) > 1 else [])]
-            if len(group):
-                found.append((", ".join(names), group))
-    return found
 
 
 def _layers(group: pd.DataFrame) -> Shades:

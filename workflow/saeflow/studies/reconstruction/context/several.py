@@ -24,7 +24,7 @@ from saeflow.figures.drawing import Drawing, finite
 from saeflow.figures.layers import GROUP_WIDTH, Layers, layers_of
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
-from saeflow.figures.places import Place, by_hook, shown_hooks, sites_of
+from saeflow.figures.places import Place, by_hook, by_site, shown_hooks
 from saeflow.figures.style import GUIDE, INK, REFERENCE, series_looks, use_style
 from saeflow.studies.reconstruction.context.figures import context_line, position_axis
 
@@ -137,17 +137,15 @@ def _lines(ax: Axes, rows: pd.DataFrame, value: str, looks: Mapping[str, tuple[s
 
 def _of_values(table: pd.DataFrame, shown: Mapping[str, tuple[str, float]]) -> list[Place]:
     """Return a panel per value, in a row of panels per model and site."""
-    models, sites = table["model"].unique(), sites_of(table)
-    found = []
-    for model in models:
-        for site in sites:
-            rows = table[(table["model"] == model) & (table["site"] == site)]
-            if rows.empty:
-                continue
-            names = [*([model] if len(models) > 1 else []), *([site] if len(sites) > 1 else [])]
-            for value, (title, _) in shown.items():
-                found.append(Place((model, site), value, ": ".join([*names, title]), rows))
-    return found
+    return [
+        place._replace(
+            row=(*place.row, place.column),
+            column=value,
+            title=": ".join(filter(None, (place.title, title))),
+        )
+        for place in by_site(table)
+        for value, (title, _) in shown.items()
+    ]
 
 
 def _points(

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from saeflow.metrics.intervals import Estimate, form, resample
-from saeflow.metrics.metric import Formula
+from saeflow.metrics.intervals import Estimate, form, totals_and_draws
+from saeflow.metrics.metric import Formula, ratio
 from saeflow.metrics.positions import BEYOND, HELD_OUT, SEEN, WITHIN
 from saeflow.metrics.registry import METRICS
-from saeflow.tables.builders import KEY, columns, stack
+from saeflow.tables.builders import KEY, columns, stack, with_ends
 from saeflow.tables.runs import Run
 
 MEASURE = "positions"
@@ -48,28 +48,13 @@ COMPARISONS = {
 
 
 class Sums(NamedTuple):
-    """Sums of one SAE in ranges of positions.
-
-    Attributes
-    ----------
-    first, last : ndarray (n_ranges,) int64
-        Positions of each range, from 0, the last one included.
-    columns : dict
-        Name -> (n_documents, n_ranges) float64.
-    """
+    """Sums of one SAE in ranges of positions."""
 
     first: np.ndarray
     last: np.ndarray
+    """(n_ranges,) int64: positions of each range, from 0, the last one included."""
     columns: dict[str, np.ndarray]
-
-    @property
-    def n_documents(self) -> int:
-        """Number of documents."""
-        return len(self.columns["tokens"])
-
-    def total(self, name: str) -> np.ndarray:
-        """Return a column's sums over documents, (n_ranges,)."""
-        return self.columns[name].sum(axis=0)
+    """Name -> (n_documents, n_ranges) float64."""
 
 
 def by_range(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.DataFrame:
@@ -96,19 +81,16 @@ def by_range(runs: Sequence[Run], *, bootstrap: int = 0, seed: int = 0) -> pd.Da
             found = _with_intervals(sums, 0 if special else bootstrap, seed)
             for place, values in enumerate(found):
                 first, last = int(sums.first[place]) + 1, int(sums.last[place]) + 1
-                at = (part, special, first, last, (first * last) ** 0.5)
-                counts = (
-                    int((sums.columns["tokens"][:, place] > 0).sum()),
-                    *(int(sums.total(name)[place]) for name in ("tokens", "predictions")),
-                )
+                tokens, predictions = (sums.columns[n][:, place] for n in ("tokens", "predictions"))
                 rows.append(
                     {
-                        **run.key.columns(), **_about(run), **dict(zip(_WHERE, at, strict=True)),
-                        **dict(zip(_COUNTS, counts, strict=True)), **values,
+                        **run.key.columns(), **_about(run), "part": part, "special": special,
+                        "first": first, "last": last, "position": (first * last) ** 0.5,
+                        "n_documents": int((tokens > 0).sum()), "n_tokens": int(tokens.sum()),
+                        "n_predictions": int(predictions.sum()), **values,
                     }
                 )  # fmt: skip
-    ends = [f"{name}{end}" for name in VALUES for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=[*KEY, *_ABOUT, *_WHERE, *_COUNTS, *ends])
+    return pd.DataFrame(rows, columns=[*KEY, *_ABOUT, *_WHERE, *_COUNTS, *with_ends(VALUES)])
 
 
 def exact(runs: Sequence[Run]) -> pd.DataFrame:
@@ -148,18 +130,18 @@ def summary(
     for run in runs:
         border = border_of([other for other in runs if other.key.model == run.key.model])
         parts = {part: sums for part, special, sums in _parts(run) if not special}
-        totals, drawn = _drawn(_sides(parts[HELD_OUT], border), bootstrap, seed)
+        totals, drawn = totals_and_draws(_sides(parts[HELD_OUT], border), bootstrap, seed)
         found = {name: form(METRICS[name].formula, totals, drawn) for name in metrics}
         rows.append(
             {
                 **run.key.columns(), **_about(run), "border": border,
-                **{f"n_documents{_END[part]}": parts[part].n_documents for part in parts},
+                **{f"n_documents{_END[p]}": len(one.columns["tokens"]) for p, one in parts.items()},
                 "n_tokens_beyond": int(totals["beyond_tokens"]),
                 **columns(found), **columns(_seen(parts, bootstrap, seed)),
                 "why_unseen": run.records[MEASURE].facts["why_unseen"],
             }
         )  # fmt: skip
-    ends = [f"{name}{end}" for name in (*metrics, *COMPARISONS) for end in ("", "_low", "_high")]
+    ends = with_ends((*metrics, *COMPARISONS))
     counts = ("border", *(f"n_documents{end}" for end in _END.values()), "n_tokens_beyond")
     return pd.DataFrame(rows, columns=[*KEY, *_ABOUT, *counts, *ends, "why_unseen"])
 
@@ -224,26 +206,14 @@ def _with_intervals(sums: Sums, bootstrap: int, seed: int) -> Iterator[dict[str,
         for place in range(n)
         for name, column in sums.columns.items()
     }
-    totals, drawn = _drawn(documents, bootstrap, seed)
+    totals, drawn = totals_and_draws(documents, bootstrap, seed)
     for place in range(n):
         yield columns(
             {
-                name: form(_quotient(f"{place} {above}", f"{place} {below}"), totals, drawn)
+                name: form(ratio(f"{place} {above}", f"{place} {below}"), totals, drawn)
                 for name, (above, below) in VALUES.items()
             }
         )
-
-
-def _quotient(above: str, below: str) -> Formula:
-    return lambda sums: sums[above] / sums[below]
-
-
-def _drawn(
-    documents: Mapping[str, np.ndarray], bootstrap: int, seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    totals = {name: column.sum() for name, column in documents.items()}
-    drawn = resample(documents, samples=bootstrap, seed=seed) if bootstrap else {}
-    return totals, drawn
 
 
 def _sides(sums: Sums, border: int) -> dict[str, np.ndarray]:
@@ -263,7 +233,7 @@ def _seen(parts: Mapping[str, Sums], bootstrap: int, seed: int) -> dict[str, Est
     totals, drawn = {}, {}
     for number, (part, sums) in enumerate(sorted(parts.items())):
         documents = {f"{part} {name}": c.sum(axis=1) for name, c in sums.columns.items()}
-        found = _drawn(documents, bootstrap, seed + number)
+        found = totals_and_draws(documents, bootstrap, seed + number)
         totals |= found[0]
         drawn |= found[1]
     if not all(map(len, drawn.values())):
@@ -276,5 +246,5 @@ def _seen(parts: Mapping[str, Sums], bootstrap: int, seed: int) -> dict[str, Est
 
 def _comparison(value: str, compare: Callable[..., np.ndarray]) -> Formula:
     above, below = VALUES[value]
-    seen, other = (_quotient(f"{part} {above}", f"{part} {below}") for part in (SEEN, HELD_OUT))
+    seen, other = (ratio(f"{part} {above}", f"{part} {below}") for part in (SEEN, HELD_OUT))
     return lambda sums: compare(seen(sums), other(sums))

@@ -7,7 +7,7 @@ from typing import Any
 from saeflow.metrics.registry import metrics_of
 from saeflow.studies.reconstruction.controls.rows import imported
 from saeflow.studies.shuffled import has_controls, on_shuffled_models, shuffled_of
-from saeflow.studies.study import Config, Figure, Table, bars, metrics_table
+from saeflow.studies.study import Config, Figure, Table, bars, has, metrics_table
 
 _HERE = "saeflow.studies.reconstruction.controls"
 
@@ -15,11 +15,6 @@ _HERE = "saeflow.studies.reconstruction.controls"
 def has_imports(config: Config, section: Config) -> bool:
     """Say whether there are SAEs from elsewhere."""
     return any(True for _ in imported(config, section))
-
-
-def has_scaling(config: Config, section: Config) -> bool:  # noqa: ARG001
-    """Say whether there is a scaling table."""
-    return bool(section["scaling"])
 
 
 def scaling_of(config: Config, section: Config) -> dict[str, Any]:  # noqa: ARG001
@@ -39,7 +34,7 @@ TABLES: dict[str, Table] = {
     "imports": metrics_table(*metrics_of("gate"))._replace(rows=imported, when=has_imports),
     "smaller_models": Table(
         f"{_HERE}.tables:smaller_models", ("language",), given=scaling_of, resampled=True,
-        when=has_scaling,
+        when=has("scaling"),
     ),
 }  # fmt: skip
 

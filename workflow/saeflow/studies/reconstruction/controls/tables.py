@@ -10,7 +10,7 @@ import pandas as pd
 from saeflow.metrics.intervals import form
 from saeflow.metrics.language import ce_loss, ce_loss_sae
 from saeflow.metrics.metric import Sums
-from saeflow.tables.builders import EXTENT, KEY, columns, metrics_table
+from saeflow.tables.builders import EXTENT, KEY, columns, metrics_table, with_ends
 from saeflow.tables.runs import Run
 
 TRAINED = "trained"
@@ -29,12 +29,8 @@ def smaller_models(
 
     Parameters
     ----------
-    runs
-        Runs of the measure ``language``.
     scaling
         ``parameters`` and ``loss`` (nats per token) of models, from the smallest on.
-    bootstrap, seed
-        Number of resamples and their seed.
 
     Returns
     -------
@@ -58,8 +54,7 @@ def smaller_models(
         found = {name: form(formula, totals, drawn) for name, formula in formulas.items()}
         beyond = _beyond(scaling, **{name: formulas[name](totals) for name in _LOSSES})
         rows.append({**run.key.columns(), **run.extent(), **columns(found), "beyond": beyond})
-    names = [f"{name}{end}" for name in formulas for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=[*KEY, *EXTENT, *names, "beyond"])
+    return pd.DataFrame(rows, columns=[*KEY, *EXTENT, *with_ends(formulas), "beyond"])
 
 
 def size_of(scaling: Sequence[Mapping[str, float]]) -> Callable[[np.ndarray], np.ndarray]:
@@ -104,18 +99,9 @@ def on_shuffled(
 ) -> pd.DataFrame:
     """Return metrics of SAEs on models and on the same models with their weights shuffled.
 
-    Parameters
-    ----------
-    runs, metrics, bootstrap, seed
-        As of `saeflow.tables.builders.metrics_table`.
-    shuffled
-        Name of a shuffled model -> the model that it was made of.
-
-    Returns
-    -------
-    DataFrame
-        With ``weights`` (`TRAINED`, or the name of the shuffled model) and ``of_model``, the model
-        with its own weights.
+    The table of `saeflow.tables.builders.metrics_table`, with ``weights`` (`TRAINED`, or the name
+    of the shuffled model) and ``of_model``, the model with its own weights: ``shuffled`` has the
+    model that each was made of.
     """
     table = metrics_table(runs, metrics=metrics, bootstrap=bootstrap, seed=seed)
     own = table["model"]

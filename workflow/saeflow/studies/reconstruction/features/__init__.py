@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from saeflow.studies.reconstruction.features.figures import FIGURES
 from saeflow.studies.reconstruction.rows import learned
-from saeflow.studies.study import PROMPTS, Config, Row, Table
+from saeflow.studies.study import PROMPTS, Config, Row, Table, has
 
 __all__ = ["FIGURES", "TABLES", "ablated"]
 
@@ -14,18 +14,14 @@ _SCORED = "saeflow.studies.reconstruction.features.scored"
 _TABLES = "saeflow.studies.reconstruction.features.tables"
 
 
-def _has_prompts(config: Config, section: Config) -> bool:  # noqa: ARG001
-    return bool(section["prompts"])
-
-
 def _is_ablated(config: Config, section: Config) -> bool:
     return any(True for _ in ablated(config, section))
 
 
 TABLES = {
-    "feature_scores": Table(f"{_SCORED}:feature_scores", ("answers", "sae"), when=_has_prompts),
+    "feature_scores": Table(f"{_SCORED}:feature_scores", ("answers", "sae"), when=has("prompts")),
     "feature_correlations": Table(
-        f"{_SCORED}:feature_correlations", ("answers", "sae"), when=_has_prompts
+        f"{_SCORED}:feature_correlations", ("answers", "sae"), when=has("prompts")
     ),
     "features": Table(f"{_TABLES}:features", ("answers", "ablations", "sae"), when=_is_ablated),
     "feature_effects": Table(

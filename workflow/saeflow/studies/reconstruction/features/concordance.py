@@ -14,7 +14,7 @@ from saeflow.figures.places import Place, by_recipe_and_hook, shown_hooks
 from saeflow.figures.style import INK, MUTED, use_style
 from saeflow.figures.texts import beginning, ending, in_one_line
 from saeflow.measures.ablations.feature_scores import KINDS
-from saeflow.studies.reconstruction.features.drawing import KIND_COLOURS
+from saeflow.studies.reconstruction.features.drawing import LOOKS
 from saeflow.studies.reconstruction.features.places import by_set
 
 _LINE = 0.145  # inches
@@ -76,7 +76,7 @@ def _heads(ax: Axes) -> None:
     for x, text, side in _HEADS:
         ax.text(x, 0.75 * _LEGEND, text, ha=side, color=MUTED, **look)
     for at, kind in enumerate(KINDS[:2]):
-        ax.text(0.1 + 0.5 * at, 0.3 * _LEGEND, kind, color=KIND_COLOURS[kind], **look)
+        ax.text(0.1 + 0.5 * at, 0.3 * _LEGEND, kind, color=LOOKS[kind].colour, **look)
 
 
 def _block(ax: Axes, place: Place, rows: pd.DataFrame, top: float) -> None:
@@ -87,7 +87,7 @@ def _block(ax: Axes, place: Place, rows: pd.DataFrame, top: float) -> None:
         for row in rows[rows["kind"] == kind].sort_values("place").itertuples():
             y += _LINE
             middle = y - _LINE / 2
-            colour = KIND_COLOURS[kind]
+            colour = LOOKS[kind].colour
             ax.text(_LATENT, middle, f"{row.latent}", ha="right", color=colour, **look)
             for x, text in (
                 (_N, f"{row.n_prompts}"),

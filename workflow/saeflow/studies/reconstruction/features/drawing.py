@@ -7,22 +7,22 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
 
 from saeflow.figures.axes import Span, arms, cut_note, few_ticks, layer_axis, limit, mark_cut
 from saeflow.figures.drawing import Drawing, finite
 from saeflow.figures.layers import GROUP_WIDTH, layers_of
-from saeflow.figures.legends import legend_above
+from saeflow.figures.legends import method_legend
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import by_recipe, by_recipe_and_hook, shown_hooks
-from saeflow.figures.style import GUIDE, SERIES, use_style
+from saeflow.figures.style import GUIDE, SERIES, Look, use_style
 from saeflow.measures.ablations.feature_scores import KINDS
 from saeflow.studies.reconstruction.features.places import PROMPTS, by_set
 from saeflow.studies.reconstruction.features.tables import MIN_SEEN
+from saeflow.tables.builders import with_ends
 
-KIND_COLOURS = dict(zip(KINDS, ("#d55e00", "#009e73", "#0072b2", "#5a5a5a"), strict=True))
-_MARKERS = dict(zip(KINDS, ("v", "^", "s", "o"), strict=True))
+_COLOURS = ("#d55e00", "#009e73", "#0072b2", "#5a5a5a")
+LOOKS = {k: Look(c, m, k) for k, c, m in zip(KINDS, _COLOURS, "v^so", strict=True)}
 _PROPERTIES = {
     "mean_delta": "mean change",
     "sum_delta": "summed change",
@@ -59,19 +59,13 @@ def effects_against(table: pd.DataFrame, *, x: str, label: str, rho: str) -> Dra
         for (ax,), place in zip(grid.panels, places, strict=True):
             n_cut += _effects(ax, place.rows, x)
         grid.label(x=label, y="Effect on ln p (nats)")
-        handles = [
-            Line2D([], [], color=colour, marker=_MARKERS[kind], linestyle="", markersize=4,
-                   label=kind)
-            for kind, colour in KIND_COLOURS.items()
-        ]  # fmt: skip
-        legend_above(grid.figure, handles)
+        method_legend(grid.figure, LOOKS)
     return Drawing(grid.figure, table, (*odd, *fewer, *cut_note(n_cut)))
 
 
 def _rho(rows: pd.DataFrame, rho: str) -> str:
     """Return the correlation of a panel in words: that of the first of several seeds."""
-    names = [f"{rho}{end}" for end in ("", "_low", "_high")]
-    value, low, high = rows[names].iloc[0].astype(float)
+    value, low, high = rows[with_ends([rho])].iloc[0].astype(float)
     if not np.isfinite(value):
         return "too few for ρ"
     ends = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
@@ -98,10 +92,8 @@ def _effects(ax: Axes, rows: pd.DataFrame, x: str) -> int:
         own, rest = rest[rest[kind] > 0], rest[rest[kind] == 0]
         if own.empty:
             continue
-        ax.errorbar(
-            own[x], own["effect"], yerr=arms(own, "effect"), linestyle="", marker=_MARKERS[kind],
-            markersize=3.2, elinewidth=0.5, color=KIND_COLOURS[kind], alpha=0.85,
-        )  # fmt: skip
+        look = {"elinewidth": 0.5, "alpha": 0.85, **LOOKS[kind].point(3.2)}
+        ax.errorbar(own[x], own["effect"], yerr=arms(own, "effect"), **look)
         n_cut += mark_cut(ax, own[x], own, "effect", span)
     limit(ax, span)
     few_ticks(ax)
@@ -141,13 +133,8 @@ def agreement(table: pd.DataFrame) -> Drawing:
                 at = layer_axis(ax, layers.blocks(place), width)
                 _correlations(ax, place.rows[place.rows["of"] == of], at, colours, size)
         grid.label(x=layers.label, y=["ρ with the effect", "ρ with its size"])
-        handles = [
-            Line2D(
-                [], [], color=colours[name], marker="o", linestyle="", markersize=3.5, label=text
-            )
-            for name, text in _PROPERTIES.items()
-        ]
-        legend_above(grid.figure, handles)
+        looks = {name: Look(colours[name], "o", text) for name, text in _PROPERTIES.items()}
+        method_legend(grid.figure, looks)
     note = "Each point is of one SAE and seed, with its 95 % interval."
     return Drawing(grid.figure, table, (note, *odd))
 
@@ -188,11 +175,7 @@ def curves_of_sets(table: pd.DataFrame) -> Drawing:
             for ax, (value, span) in zip(panel, spans.items(), strict=True):
                 n_cut += _curves(ax, place.rows, value, span)
         grid.label(x="Features ablated", y=["Change of ln p\n(nats)", "Change of\naccuracy"])
-        handles = [
-            Line2D([], [], color=colour, marker=_MARKERS[kind], markersize=3, label=kind)
-            for kind, colour in KIND_COLOURS.items()
-        ]
-        legend_above(grid.figure, handles)
+        method_legend(grid.figure, LOOKS)
     return Drawing(grid.figure, table, (*odd, *fewer, *cut_note(n_cut)))
 
 
@@ -203,10 +186,8 @@ def _curves(ax: Axes, rows: pd.DataFrame, value: str, span: Span) -> int:
         for _, own in rows[rows["kind"] == kind].groupby("seed", sort=False):
             own = own.sort_values("size")
             x = own["size"] * 2 ** (0.1 * (index - 1.5))  # so that no interval hides another
-            ax.errorbar(
-                x, own[value], yerr=arms(own, value), marker=_MARKERS[kind], markersize=2.6,
-                linewidth=0.8, elinewidth=0.6, color=KIND_COLOURS[kind],
-            )  # fmt: skip
+            look = {**LOOKS[kind].point(2.6), "linestyle": "-", "linewidth": 0.8, "elinewidth": 0.6}
+            ax.errorbar(x, own[value], yerr=arms(own, value), **look)
             n_cut += mark_cut(ax, x, own, value, span)
     sizes = sorted(rows["size"].unique())
     ax.set_xscale("log", base=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from saeflow.measures.ablations.feature_scores import score_features
 from saeflow.studies.reconstruction.features.places import PROMPTS
-from saeflow.tables.builders import KEY, columns, stack
+from saeflow.tables.builders import KEY, columns, stack, with_ends
 from saeflow.tables.runs import DOCUMENTS, Run
 from saeflow.tables.statistics import rank_correlation
 
@@ -42,30 +42,22 @@ def feature_scores(runs: Sequence[Run]) -> pd.DataFrame:
     which are whole numbers, have whole widths.
     """
     parts = []
-    for _, own in _grouped(runs):
+    for own in _grouped(runs):
         found = {run: scores(run) for run in own}
         for quantity in _HISTOGRAMS:
-            values = {
-                run: table.loc[table["n_prompts"] > 0, quantity].to_numpy(float)
-                if quantity == "mean_delta"
-                else table[quantity].to_numpy(float)
-                for run, table in found.items()
-            }
-            edges = _edges(np.concatenate(list(values.values())), whole=quantity == "score")
-            for run, mine in values.items():
+            whole = quantity == "score"  # of which those that are never active have one, too
+            values = [
+                table.loc[(table["n_prompts"] > 0) | whole, quantity].to_numpy(float)
+                for table in found.values()
+            ]
+            edges = _edges(np.concatenate(values), whole=whole)
+            for (run, table), mine in zip(found.items(), values, strict=True):
                 counts = np.histogram(mine, edges)[0]
-                filled = counts > 0
-                table = found[run]
+                bins = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n_features": counts})
                 parts.append(
-                    pd.DataFrame(
-                        {
-                            "quantity": quantity,
-                            "low": edges[:-1][filled],
-                            "high": edges[1:][filled],
-                            "n_features": counts[filled],
-                        }
-                    ).assign(
+                    bins[counts > 0].assign(
                         **key_of(run),
+                        quantity=quantity,
                         n_active=int((table["n_prompts"] > 0).sum()),
                         n_latents=len(table),
                         n_prompts=len(run.records[ANSWERS].table(DOCUMENTS)),
@@ -79,11 +71,11 @@ def _asked(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if ANSWERS in run.records and not run.baseline]
 
 
-def _grouped(runs: Sequence[Run]) -> Iterator[tuple[tuple[str, str], list[Run]]]:
+def _grouped(runs: Sequence[Run]) -> Iterable[list[Run]]:
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in _asked(runs):
         groups.setdefault((run.key.model, run.key.eval_dataset), []).append(run)
-    yield from groups.items()
+    return groups.values()
 
 
 def _edges(values: np.ndarray, *, whole: bool) -> np.ndarray:
@@ -117,6 +109,5 @@ def feature_correlations(runs: Sequence[Run]) -> pd.DataFrame:
                 r = rank_correlation(found[name].to_numpy(float), found[of].to_numpy(float))
                 which = {"of": of, "with": name, "n_features": len(found)}
                 rows.append({**key_of(run), **which, **columns({"r": r})})
-    return pd.DataFrame(
-        rows, columns=[*KEY, PROMPTS, "of", "with", "n_features", "r", "r_low", "r_high"]
-    )
+    wanted = [*KEY, PROMPTS, "of", "with", "n_features", *with_ends(["r"])]
+    return pd.DataFrame(rows, columns=wanted)

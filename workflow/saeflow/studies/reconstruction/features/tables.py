@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from saeflow.measures.ablations.feature_scores import KINDS
-from saeflow.metrics.intervals import Estimate, form, resample
+from saeflow.metrics.intervals import Estimate, form, totals_and_draws
+from saeflow.metrics.metric import ratio
 from saeflow.studies.reconstruction.features.neuronpedia import page_of
 from saeflow.studies.reconstruction.features.places import PROMPTS
 from saeflow.studies.reconstruction.features.scored import key_of, scores
-from saeflow.tables.builders import KEY, columns, stack
+from saeflow.tables.builders import KEY, columns, stack, with_ends
 from saeflow.tables.runs import Run
 from saeflow.tables.statistics import rank_correlation
 
@@ -34,7 +35,6 @@ _PROXIES = ("token_purity", "logit_kurtosis", "seen")
 _CONTEXT = (
     "activation", "before", "token", "answer", "delta_log_p", "right_clean", "right_sae",
 )  # fmt: skip
-_EFFECT = tuple(f"effect{end}" for end in ("", "_low", "_high"))
 
 
 def _ablated(runs: Sequence[Run]) -> list[Run]:
@@ -76,9 +76,9 @@ def feature_effects(runs: Sequence[Run], *, bootstrap: int, seed: int) -> pd.Dat
             }
             parts.append(table.assign(**columns(rhos)))
     wanted = [
-        *KEY, PROMPTS, "where", "latent", *KINDS, "n_ablated", *_EFFECT, "accuracy_effect",
-        *_OF_SCORES, *_PROXIES, *_TEXTS,
-        *(f"rho_{n}{end}" for n in ("mean_delta", "token_purity") for end in ("", "_low", "_high")),
+        *KEY, PROMPTS, "where", "latent", *KINDS, "n_ablated", *with_ends(["effect"]),
+        "accuracy_effect", *_OF_SCORES, *_PROXIES, *_TEXTS,
+        *with_ends(["rho_mean_delta", "rho_token_purity"]),
     ]  # fmt: skip
     return stack(parts, wanted)
 
@@ -103,9 +103,7 @@ def _means(rows: pd.DataFrame, bootstrap: int, seed: int) -> dict[str, Any]:
 
 
 def _mean(name: str, sums: dict[str, np.ndarray], bootstrap: int, seed: int) -> Estimate:
-    totals = {key: values.sum() for key, values in sums.items()}
-    drawn = resample(sums, samples=bootstrap, seed=seed) if bootstrap else {}
-    return form(lambda s: s[name] / s["n"], totals, drawn)
+    return form(ratio(name, "n"), *totals_and_draws(sums, bootstrap, seed))
 
 
 PROPERTIES = ("mean_delta", "sum_delta", "frequency", "strength", "token_purity", "logit_kurtosis")
@@ -128,7 +126,7 @@ def feature_agreement(runs: Sequence[Run]) -> pd.DataFrame:
                     which = {"among": among, "of": of, "with": name, "n_features": len(group)}
                     found = columns({"rho": _rho(group[name], y, group["seen"])})
                     rows.append({**dict(zip(names, key, strict=True)), **which, **found})
-    wanted = [*names, "among", "of", "with", "n_features", "rho", "rho_low", "rho_high"]
+    wanted = [*names, "among", "of", "with", "n_features", *with_ends(["rho"])]
     return pd.DataFrame(rows, columns=wanted)
 
 
@@ -155,7 +153,7 @@ def ablated_sets(runs: Sequence[Run], *, bootstrap: int, seed: int) -> pd.DataFr
             }
             which = {**dict(zip(names, key, strict=True)), "n_ablated": len(own)}
             rows.append({**key_of(run), **which, **columns(found)})
-    ends = [f"{n}{end}" for n in ("change", "accuracy_change") for end in ("", "_low", "_high")]
+    ends = with_ends(["change", "accuracy_change"])
     return pd.DataFrame(rows, columns=[*KEY, PROMPTS, *names, "n_ablated", *ends])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from saeflow.hooks import Hook
-from saeflow.metrics.intervals import form, resample
+from saeflow.metrics.intervals import form, totals_and_draws
 from saeflow.metrics.propagation import (
     CHAIN,
     FULL,
@@ -23,7 +23,7 @@ from saeflow.metrics.propagation import (
     published,
     ratio_of_means,
 )
-from saeflow.tables.builders import EXTENT, KEY, columns
+from saeflow.tables.builders import EXTENT, KEY, columns, with_ends
 from saeflow.tables.runs import DOCUMENT, Run
 
 KIND = "propagation"
@@ -77,10 +77,8 @@ def propagation(
                 middle = np.nan if found is None else median(found["bin"], found["tokens"]) - 1
                 names = {"quantity": quantity, "way": way, "median_change": middle}
                 rows.append({**about, **later, **names, **own})
-    averages = [f"{name}{end}" for name in _AVERAGES for end in ("", "_low", "_high")]
-    later_metrics = (f"later_{name}" for name in metrics)
-    wanted = [*KEY, *_LATER, *later_metrics, "quantity", "way", *EXTENT, *averages, *_OTHERS]
-    return pd.DataFrame(rows, columns=wanted)
+    names = [*_LATER, *(f"later_{name}" for name in metrics), "quantity", "way", *EXTENT]
+    return pd.DataFrame(rows, columns=[*KEY, *names, *with_ends(_AVERAGES), *_OTHERS])
 
 
 def _of_pair(
@@ -89,8 +87,7 @@ def _of_pair(
     """Yield quantity and way, and the numbers that are formed of a pair's sums per document."""
     documents = pair[DOCUMENT]
     sums = {name: c for name, c in pair.items() if name not in (DOCUMENT, "hook", "sae")}
-    totals = {name: column.sum() for name, column in sums.items()}
-    drawn = resample(sums, samples=bootstrap, seed=seed) if bootstrap else {}
+    totals, drawn = totals_and_draws(sums, bootstrap, seed)
     halves = [
         {name: column[documents % 2 == part].sum() for name, column in sums.items()}
         for part in (0, 1)
@@ -119,30 +116,16 @@ def split(
 ) -> pd.DataFrame:
     """Return the loss that each SAE adds as a whole, and by the ways that its error may take.
 
-    Parameters
-    ----------
-    runs
-        With their propagation.
-    metrics
-        Names, ``delta_ce_{way}``.
-    bootstrap, seed
-        Number of resamples of the documents, and their seed.
-
-    Returns
-    -------
-    DataFrame
-        A row per SAE and way: ``delta_ce`` with its interval; without numbers where the model does
-        not allow it.
+    A row per SAE and way: ``delta_ce`` with its interval, of the metrics ``delta_ce_{way}``;
+    without numbers where the model does not allow it.
     """
     rows = []
     for run in _with_propagation(runs):
         found = run.estimates(metrics, bootstrap=bootstrap, seed=seed)
         for name, estimate in found.items():
-            own = columns({"delta_ce": estimate})
-            way = name.removeprefix("delta_ce_")
-            rows.append({**run.key.columns(), "way": way, **_extent(run), **own})
-    wanted = [*KEY, "way", *EXTENT, "delta_ce", "delta_ce_low", "delta_ce_high"]
-    return pd.DataFrame(rows, columns=wanted)
+            about = {**run.key.columns(), "way": name.removeprefix("delta_ce_"), **_extent(run)}
+            rows.append({**about, **columns({"delta_ce": estimate})})
+    return pd.DataFrame(rows, columns=[*KEY, "way", *EXTENT, *with_ends(["delta_ce"])])
 
 
 def _with_propagation(runs: Sequence[Run]) -> Iterator[Run]:
