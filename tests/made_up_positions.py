@@ -16,7 +16,8 @@ SAES = {  # packing, training context, input_norm, how much beyond the context g
     ("topk-8", "ctx-256"): (256, "none", 1.0),
     ("topk-8-normal", "ctx-64"): (64, "constant_norm", 2.0),
 }
-OPTIONS = dict(bootstrap=100, seed=0)
+SUMS = ("tokens", "active", "activation", "squared_error", "norm", "squared_deviation",
+        "predictions", "ce_clean", "ce_sae")  # fmt: skip
 
 
 def runs(
@@ -37,17 +38,30 @@ def _run(key: Key, seen: bool) -> Run:
     block = int(key.hook.split(".")[1])
     parts = ("held_out", "seen") if seen else ("held_out",)
     table = pd.concat([_part(key, part, growth, block) for part in parts], ignore_index=True)
-    names = [n for n in table if n not in ("part", "special", "document", "first", "last")]
-    exact = table.groupby(["part", "special", "first"], sort=False)[names].sum().reset_index()
+    why = "" if seen else "it was trained on another dataset"
+    return Run(key, {"positions": _record(table, context, LENGTH, why, norm)})
+
+
+def of_rows(
+    rows: Sequence[tuple], *, context: int | None, length: int = 4, why: str = ""
+) -> Record:
+    """Return a record of part, special, document, first, last and what `SUMS` names."""
+    names = ["part", "special", "document", "first", "last", *SUMS]
+    table = pd.DataFrame([(*where, *values) for *where, values in rows], columns=names)
+    return _record(table, context, length, why)
+
+
+def _record(table, context, length, why, norm="none"):
+    alone = table[table["first"] == table["last"]] if length < LENGTH else table
+    exact = alone.groupby(["part", "special", "first"], sort=False)[list(SUMS)].sum().reset_index()
     facts = {
-        "context_length": LENGTH, "training_context": context, "input_norm": norm,
-        "why_unseen": "" if seen else "it was trained on another dataset", "n_tokens": 1000,
-        "n_documents": N_DOCUMENTS,
+        "context_length": length, "training_context": context, "input_norm": norm,
+        "why_unseen": why, "n_tokens": 1000, "n_documents": N_DOCUMENTS,
     }  # fmt: skip
     files = {
         "positions.parquet": table, "exact.parquet": exact.rename(columns={"first": "position"})
     }  # fmt: skip
-    return Run(key, {"positions": Record(facts, files.__getitem__)})
+    return Record(facts, files.__getitem__)
 
 
 def _part(key: Key, part: str, growth: float, block: int) -> pd.DataFrame:

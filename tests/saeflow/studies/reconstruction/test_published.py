@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from made_up_positions import of_rows
 from made_up_study import record
 from saeflow.metrics.propagation import N_BINS, PAIRS, QUANTITIES, RATIOS, WAYS
 from saeflow.studies.claims import ABSENT, OTHER, SAME
@@ -19,12 +20,15 @@ def sums(**means):
     return pd.DataFrame({"document": np.arange(N), **{k: np.full(N, v) for k, v in means.items()}})
 
 
+def sae_of(hub, **facts):
+    return record({"architecture": "topk", "settings": {"hub": hub} if hub else {}, **facts})
+
+
 def language(block, delta, *, sae="topk", hub=None, baseline=None):
     key = Key("m", "d", "p", f"resid_pre.{block}", sae, 0, "original", "d", "p")
-    facts = {"architecture": "topk", "settings": {"hub": hub} if hub else {}}
-    facts |= {"baseline": baseline} if baseline else {}
+    facts = {"baseline": baseline} if baseline else {}
     own = sums(predictions=1.0, ce_clean=2.0, ce_sae=2.0 + delta)
-    return Run(key, {"language": record(documents=own), "sae": record(facts)})
+    return Run(key, {"language": record(documents=own), "sae": sae_of(hub, **facts)})
 
 
 def answers(block, right, delta, *, prompts="lambada", kind="last_word", hub=None, twice=None):
@@ -38,8 +42,7 @@ def answers(block, right, delta, *, prompts="lambada", kind="last_word", hub=Non
         log_p_first_clean=-1.0, log_p_first_sae=-1.0 + delta,
         ce_tokens=1.0, ce_clean=3.0, ce_sae=3.1, **slips,
     )  # fmt: skip
-    facts = {"architecture": "topk", "settings": {"hub": hub} if hub else {}}
-    return Run(key, {"answers": record({"kind": kind}, documents=own), "sae": record(facts)})
+    return Run(key, {"answers": record({"kind": kind}, documents=own), "sae": sae_of(hub)})
 
 
 def claims(*runs):
@@ -138,23 +141,13 @@ def test_the_table_is_one_of_the_study():
 
 def positions(block=0, *, context=2, hub=None, growth=1.0):
     """Return an SAE on one document: BOS, one token within two positions, and two beyond."""
-    names = ("tokens", "active", "activation", "squared_error", "norm", "squared_deviation",
-             "predictions", "ce_clean", "ce_sae")  # fmt: skip
     rows = [
         ("held_out", True, 7, 0, 0, (1, 99, 9.0, 9.0, 9.0, 9.0, 1, 5.0, 5.0)),
         ("held_out", False, 7, 1, 1, (1, 5, 9.0, 3.0, 4.0, 8.0, 1, 3.0, 3.5)),
         ("held_out", False, 7, 2, 3, (2, 20, 40.0, 18.0, 8.0, 12.0, 1, 2.0, 2.5 + growth)),
     ]
-    frame = pd.DataFrame(
-        [(*where, *values) for *where, values in rows],
-        columns=["part", "special", "document", "first", "last", *names],
-    )
-    facts = {"context_length": 4, "training_context": context, "input_norm": "none",
-             "why_unseen": "nobody knows"}  # fmt: skip
     key = Key("m", "d", "short", f"resid_pre.{block}", "topk", 0, "original", "d", "long")
-    own = {"architecture": "topk", "settings": {"hub": hub} if hub else {}}
-    files = {"positions.parquet": frame}
-    return Run(key, {"positions": Record(facts, files.__getitem__), "sae": record(own)})
+    return Run(key, {"positions": of_rows(rows, context=context), "sae": sae_of(hub)})
 
 
 def test_what_grows_beyond_the_trained_context_is_as_published():
@@ -205,9 +198,8 @@ def propagated(factor, *, hub=None):
     )
     files = {PAIRS: pairs, RATIOS: ratios}
     key = Key("m", "d", "p", "resid_pre.0", "topk", 0, "original", "d", "p")
-    own = {"architecture": "topk", "settings": {"hub": hub} if hub else {}}
     facts = {"n_tokens": 8, "n_documents": 4}
-    return Run(key, {"propagation": Record(facts, files.__getitem__), "sae": record(own)})
+    return Run(key, {"propagation": Record(facts, files.__getitem__), "sae": sae_of(hub)})
 
 
 def test_what_an_earlier_sae_does_to_later_ones_is_as_published_where_it_hurts():

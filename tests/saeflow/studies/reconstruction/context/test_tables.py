@@ -11,10 +11,8 @@ from made_up_study import table
 from saeflow.studies.reconstruction import STUDY
 from saeflow.studies.reconstruction.context import selections
 from saeflow.studies.reconstruction.context.tables import border_of, by_range, exact, summary
-from saeflow.tables.runs import ORIGINAL, Key, Record, Run
+from saeflow.tables.runs import ORIGINAL, Key, Run
 
-NAMES = ("tokens", "active", "activation", "squared_error", "norm", "squared_deviation",
-         "predictions", "ce_clean", "ce_sae")  # fmt: skip
 # two documents; position 0 (BOS), 1, and 2 to 3; the second document ends at position 1
 ROWS = [
     ("held_out", True, 7, 0, 0, (1, 9, 90.0, 1.0, 30.0, 4.0, 1, 5.0, 5.0)),
@@ -25,18 +23,9 @@ ROWS = [
 ]  # fmt: skip
 
 
-def run(packing="short", context=2, rows=ROWS, length=4, why=""):
-    frame = pd.DataFrame(
-        [(*where, *values) for *where, values in rows],
-        columns=["part", "special", "document", "first", "last", *NAMES],
-    )
-    by_position = frame[frame["first"] == frame["last"]].rename(columns={"first": "position"})
-    by_position = by_position.groupby(["part", "special", "position"])[list(NAMES)].sum()
-    facts = {"context_length": length, "training_context": context, "input_norm": "none",
-             "why_unseen": why, "n_tokens": 4, "n_documents": 2}  # fmt: skip
-    files = {"positions.parquet": frame, "exact.parquet": by_position.reset_index()}
+def run(packing="short", context=2, rows=ROWS, **facts):
     key = Key("m", "d", packing, "resid_post.0", "topk", 0, ORIGINAL, "d", "long")
-    return Run(key, {"positions": Record(facts, files.__getitem__)})
+    return Run(key, {"positions": made_up.of_rows(rows, context=context, **facts)})
 
 
 def test_each_range_has_means_over_its_tokens_and_its_predictions():
