@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from readable import faults
+from saeflow.studies.reconstruction import post
 from saeflow.studies.reconstruction.authors import (
     answers,
     classes,
@@ -17,15 +18,8 @@ from saeflow.studies.reconstruction.authors import (
 from saeflow.studies.reconstruction.context import figures, selections
 
 WITHIN, BEYOND = (2, 128), (129, 1023)
-# layer -> what the post's figures show: means over positions 2 to 128, and 129 to 1,023
-PUBLISHED = {
-    0: {"l0": (13.0, 1634), "squared_error": (0.290, 497), "l1": (4.61, None),
-        "act_norm": (4.74, None), "delta_ce": (0.021, 6.20)},
-    5: {"l0": (44.8, 1388), "squared_error": (312, 4.45e5), "l1": (87.2, None),
-        "act_norm": (72.5, None), "delta_ce": (0.145, 4.09)},
-    11: {"l0": (60.5, 255), "squared_error": (3626, 4.29e4), "l1": (254, None),
-         "act_norm": (225.0, None), "delta_ce": (0.241, 0.50)},
-}  # fmt: skip
+L1 = {0: 4.61, 5: 87.2, 11: 254}
+"""Of the post's figures, by layer: means over positions 2 to 128."""
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +28,13 @@ def table(real_data):
 
 
 def test_means_within_and_beyond_the_context_are_the_published_ones(table):
-    for layer, values in PUBLISHED.items():
-        rows = table[table["block"] == layer]
-        for name, expected in values.items():
-            for (first, last), value in zip((WITHIN, BEYOND), expected, strict=True):
-                if value is None:
-                    continue
-                found = rows.loc[rows["position"].between(first, last), name].mean()
-                assert found == pytest.approx(value, rel=6e-3, abs=6e-4), (layer, name, first)
+    for (first, last), numbers in ((WITHIN, post.WITHIN), (BEYOND, post.BEYOND)):
+        rows = table[table["position"].between(first, last)]
+        means = rows.groupby("block")[["l1", *post.WITHIN]].mean()
+        for name, expected in numbers.items():
+            assert means[name].tolist() == pytest.approx(expected, rel=6e-3, abs=6e-4), name
+        if first == WITHIN[0]:
+            assert means["l1"][list(L1)].to_dict() == pytest.approx(L1, rel=6e-3)
     clean = table[table["block"] == 0].set_index("position")["ce_clean"]
     assert clean.loc[2:128].mean() == pytest.approx(3.347, abs=5e-4)
     assert clean.loc[129:1023].mean() == pytest.approx(3.001, abs=5e-4)
@@ -57,11 +50,6 @@ def test_bos_is_special_and_the_last_position_predicts_nothing(table):
 
 
 # of the post's text and figures and its authors' files, layer by layer
-ACCURACY = {
-    "lambada": [256, 248, 224, 211, 203, 172, 178, 182, 169, 148, 132, 106],
-    "cbt": [1, 4, 0, 2, 2, 26, 48, 109, 184, 216, 243, 276],
-}
-CLEAN = {"lambada": 266, "cbt": 419}
 CHANGE = {
     "lambada": [0.0074, -0.0900, -0.4251, -0.6673, -0.7017, -0.9132, -0.9146, -0.9467, -1.0029,
                 -1.2202, -1.6129, -1.8709],
@@ -79,10 +67,6 @@ COUNTS = {
     "lambada": {0: (244, 22, 12, 722), 5: (164, 102, 8, 726), 11: (98, 168, 8, 726)},
     "cbt": {0: (0, 419, 1, 580), 5: (22, 397, 4, 577), 11: (243, 176, 33, 548)},
 }
-NORMS = {
-    "lambada": [4.8, 52, 62, 90, 96, 102, 109, 118, 131, 149, 176, 245],
-    "cbt": [10, 98, 454, 296, 183, 146, 134, 129, 134, 151, 170, 247],
-}
 
 
 @pytest.mark.parametrize("name", ["lambada", "cbt"])
@@ -90,18 +74,22 @@ def test_accuracies_changes_and_counts_are_the_published_ones(real_data, name):
     own = prompts(real_data / "evanhanders" / f"{name}_df.csv")
     assert own.groupby("block").size().tolist() == [1000] * 12
     table = answers(own)
-    assert (1000 * table["accuracy_first_token"]).round().tolist() == ACCURACY[name]
-    assert (1000 * table["accuracy_first_token_clean"]).round().tolist() == [CLEAN[name]] * 12
+    accuracy = list((post.LAMBADA if name == "lambada" else post.CBT)["accuracy"])
+    assert table["accuracy_first_token"].round(3).tolist() == accuracy
+    clean = table["accuracy_first_token_clean"].round(3).tolist()
+    assert clean == [post.CLEAN[name]["accuracy"]] * 12
     assert table["delta_logp_first_token"].tolist() == pytest.approx(CHANGE[name], abs=6e-5)
     by_layer = own.groupby("block")
     assert by_layer["delta_logp"].median().tolist() == pytest.approx(MEDIAN[name], abs=6e-5)
-    assert by_layer["norm"].mean().tolist() == pytest.approx(NORMS[name], rel=0.02)
+    assert by_layer["norm"].mean().tolist() == pytest.approx(
+        post.AS_PUBLISHED[name]["norm"], rel=0.02
+    )
     counted = classes(own).set_index("block")
     for block, expected in COUNTS[name].items():
         names = ["n_both", "n_baseline_only", "n_sae_only", "n_neither"]
         assert tuple(counted.loc[block, names]) == expected
     half = (table["accuracy_first_token_high"] - table["accuracy_first_token"])[11]
-    p = ACCURACY[name][11] / 1000
+    p = accuracy[11]
     assert half == pytest.approx(1.96 * (p * (1 - p) / 1000) ** 0.5, rel=0.25)
 
 

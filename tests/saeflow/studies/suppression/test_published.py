@@ -39,9 +39,13 @@ def runs(
     return tuple(found)
 
 
+def claims(runs):
+    return table(STUDY, "published", runs).set_index("claim")
+
+
 def verdicts(runs):
-    claims = table(STUDY, "published", runs).set_index("claim")
-    return claims["verdict"], claims["ours"]
+    found = claims(runs)
+    return found["verdict"], found["ours"]
 
 
 def test_numbers_like_the_posts_are_as_published():
@@ -95,10 +99,6 @@ def test_closed_forms_are_left_out_of_the_comparison():
 
 
 CURED = {"decoder": 0.9, "scale": 0.95, "encoder": 0.5}
-
-
-def claims(runs):
-    return table(STUDY, "published", runs).set_index("claim")
 
 
 def test_saes_of_another_loss_than_the_posts_are_counted_and_stand_in_no_number():
