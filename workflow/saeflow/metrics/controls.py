@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums, difference, ratio
+from saeflow.metrics.metric import Measure, Metric, Sums, difference, quotient, ratio
 
 LEAST_NATS = 0.001
 """Below this, what a random error adds is noise, and so is a ratio to it."""
@@ -35,14 +35,8 @@ pathology_kl_norm = ratio("kl_sae", "kl_norm")
 pathology_kl_cosine = ratio("kl_sae", "kl_cosine")
 
 
-def pathology_norm(sums: Sums) -> np.ndarray:
-    """Return how many times the loss the SAE adds that a random error of its norm adds."""
-    return controls_delta_ce(sums) / delta_ce_random_norm(sums)
-
-
-def pathology_cosine(sums: Sums) -> np.ndarray:
-    """Return the same for a random error that leaves norm and cosine as the SAE's."""
-    return controls_delta_ce(sums) / delta_ce_random_cosine(sums)
+pathology_norm = quotient(controls_delta_ce, delta_ce_random_norm)
+pathology_cosine = quotient(controls_delta_ce, delta_ce_random_cosine)
 
 
 def doubt_of_norm(sums: Sums) -> str:

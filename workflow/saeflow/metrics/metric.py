@@ -95,6 +95,11 @@ def ratio(above: str, below: str) -> Formula:
     return lambda sums: sums[above] / sums[below]
 
 
+def quotient(above: Formula, below: Formula) -> Formula:
+    """Return the formula of one number over another."""
+    return lambda sums: above(sums) / below(sums)
+
+
 def difference(more: str, less: str, below: str) -> Formula:
     """Return the formula of one sum without another, over a third: sums of these names."""
     return lambda sums: (sums[more] - sums[less]) / sums[below]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums, difference, ratio
+from saeflow.metrics.metric import Formula, Measure, Metric, Sums, difference, quotient, ratio
 
 WITHIN, BEYOND = "within_", "beyond_"
 HELD_OUT, SEEN = "held_out", "seen"
@@ -56,30 +56,15 @@ def delta_ce_growth(sums: Sums) -> np.ndarray:
     return delta_ce_beyond(sums) - delta_ce_within(sums)
 
 
-def l0_beyond_ratio(sums: Sums) -> np.ndarray:
-    """Return how many times as many latents are active at later positions."""
-    return l0_beyond(sums) / l0_within(sums)
+def _beyond(name: str) -> Formula:
+    """Return the formula of a mean at later positions over that at those of the training."""
+    return quotient(*(ratio(f"{side}{name}", f"{side}tokens") for side in (BEYOND, WITHIN)))
 
 
-def squared_error_beyond_ratio(sums: Sums) -> np.ndarray:
-    """Return how many times as large the mean squared error is at later positions."""
-    return _ratio(sums, "squared_error")
-
-
-def fvu_beyond_ratio(sums: Sums) -> np.ndarray:
-    """Return how many times as large a share of the spread is unexplained at later positions."""
-    return fvu_beyond(sums) / fvu_within(sums)
-
-
-def norm_beyond_ratio(sums: Sums) -> np.ndarray:
-    """Return how many times as long activations are at later positions."""
-    return _ratio(sums, "norm")
-
-
-def _ratio(sums: Sums, name: str) -> np.ndarray:
-    beyond, within = (sums[f"{side}{name}"] / sums[f"{side}tokens"] for side in (BEYOND, WITHIN))
-    return beyond / within
-
+l0_beyond_ratio = _beyond("active")
+fvu_beyond_ratio = quotient(fvu_beyond, fvu_within)
+squared_error_beyond_ratio = _beyond("squared_error")
+norm_beyond_ratio = _beyond("norm")
 
 MEASURE = Measure(
     name="positions",

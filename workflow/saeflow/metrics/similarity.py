@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums
+from saeflow.metrics.metric import Formula, Measure, Metric, Sums
 
 FIRST, SECOND, GROUPS = "first.parquet", "second.parquet", "groups.parquet"
 """Files: the matches of each SAE's latents, and their sums by group of documents."""
@@ -77,14 +77,13 @@ def one_to_one(sums: Sums) -> np.ndarray:
     return np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
 
 
-def above_07(sums: Sums) -> np.ndarray:
-    """Return the share of latents with a similarity above 0.7."""
-    return (sums["best"] > 0.7).mean(axis=-1)
+def _above(least: float) -> Formula:
+    """Return the formula of the share of latents with a similarity above so much."""
+    return lambda sums: (sums["best"] > least).mean(axis=-1)
 
 
-def above_09(sums: Sums) -> np.ndarray:
-    """Return the share of latents with a similarity above 0.9."""
-    return (sums["best"] > 0.9).mean(axis=-1)
+above_07 = _above(0.7)
+above_09 = _above(0.9)
 
 
 def frequency_weighted(sums: Sums) -> np.ndarray:

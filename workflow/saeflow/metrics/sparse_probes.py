@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from saeflow.metrics.metric import Measure, Metric, Sums, ratio
+from saeflow.metrics.metric import Formula, Measure, Metric, Sums, ratio
 
 _POST = "Annah 2023, Classifying representations of sparse autoencoders"
 _CENTRED = "x without its mean over d_in, as of TransformerLens' processed weights"
@@ -27,44 +27,26 @@ _CENTRED = "x without its mean over d_in, as of TransformerLens' processed weigh
 probed_l0 = ratio("active", "examples")
 
 
-def probed_mse(sums: Sums) -> np.ndarray:
-    """Return the squared error, averaged over probed tokens and the ``d_in`` dimensions."""
-    return _of("squared_error", sums) / (sums["examples"] * sums["d_in"])
+def _of(above: str, below: str) -> Formula:
+    """Return the formula of one sum over another, NaN where there is none."""
+    return lambda sums: sums.get(above, np.nan) / sums.get(below, np.nan)
 
 
-def probed_fvu(sums: Sums) -> np.ndarray:
-    """Return the squared error over the squared distance from the mean of the training texts."""
-    return _of("squared_error", sums) / _of("squared_deviation", sums)
+def _mse(error: str) -> Formula:
+    return lambda sums: sums.get(error, np.nan) / (sums["examples"] * sums["d_in"])
 
 
-def probed_cosine(sums: Sums) -> np.ndarray:
-    """Return the mean cosine between x and x_hat over the probed tokens that are not zero."""
-    return _of("cosine", sums) / _of("directed", sums)
-
-
-def probed_l0_centred(sums: Sums) -> np.ndarray:
-    """Return the mean number of active latents with the centred x."""
-    return _of("active_centred", sums) / sums["examples"]
-
-
-def probed_mse_centred(sums: Sums) -> np.ndarray:
-    """Return the same error with the centred x, held against that."""
-    return _of("squared_error_centred", sums) / (sums["examples"] * sums["d_in"])
-
-
-def probed_cosine_centred(sums: Sums) -> np.ndarray:
-    """Return the mean cosine of the centred x and what the SAE makes of it."""
-    return _of("cosine_centred", sums) / _of("directed_centred", sums)
+probed_mse = _mse("squared_error")
+probed_fvu = _of("squared_error", "squared_deviation")
+probed_cosine = _of("cosine", "directed")
+probed_l0_centred = _of("active_centred", "examples")
+probed_mse_centred = _mse("squared_error_centred")
+probed_cosine_centred = _of("cosine_centred", "directed_centred")
 
 
 def probed_centring(sums: Sums) -> np.ndarray:
     """Return the share of the squared error that is gone where x is centred."""
-    return 1 - _of("squared_error_centred", sums) / _of("squared_error", sums)
-
-
-def _of(name: str, sums: Sums) -> np.ndarray:
-    """Return a sum, NaN where there is none."""
-    return sums.get(name, np.nan)
+    return 1 - _of("squared_error_centred", "squared_error")(sums)
 
 
 MEASURE = Measure(

@@ -9,7 +9,7 @@ beside ours too. Numbers that a slip in the published code changed are held agai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ from saeflow.tables.runs import ORIGINAL, Run
 
 _KINDS = {"last_word": "lambada", "cloze": "cbt"}
 _OF_POST = {"lambada": post.LAMBADA, "cbt": post.CBT}
+Rule = tuple[str, Callable[[float], bool]]
+_POSITIVE: Rule = ("positive", lambda ours: ours > 0)
 _BARELY = 0.9  # of the untouched model's accuracy
 
 
@@ -63,6 +65,14 @@ def published(runs: Sequence[Run], *, metrics: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*Claim._fields, "comparable"])
 
 
+def _mean(
+    name: str, theirs: float, table: pd.DataFrame, value: str, rule: Rule, comparable: str = YES
+) -> Row:
+    """Return the claim that the mean of a column over SAEs follows a rule."""
+    found, (words, holds) = Values.mean(by_sae(table, value)), rule
+    return Row(found.claim(name, theirs, words, holds=holds(found.ours)), comparable)
+
+
 def _trend(name: str, published_by_layer: Sequence[float], found: Values) -> Row:
     """Return the claim that something rises or falls with the layer as it does in the post."""
     theirs = rank_correlation(range(len(published_by_layer)), published_by_layer)
@@ -73,9 +83,8 @@ def _trend(name: str, published_by_layer: Sequence[float], found: Values) -> Row
 def _of_language(table: pd.DataFrame) -> Iterator[Row]:
     if table.empty:
         return
-    added = Values.mean(by_sae(table, "delta_ce"))
-    name, theirs = "added loss within the trained context", float(np.mean(post.WITHIN["delta_ce"]))
-    yield Row(added.claim(name, theirs, "positive", holds=added.ours > 0), YES)
+    theirs = float(np.mean(post.WITHIN["delta_ce"]))
+    yield _mean("added loss within the trained context", theirs, table, "delta_ce", _POSITIVE)
     name = "added loss, rank correlation with the layer"
     yield _trend(name, post.WITHIN["delta_ce"], trends(table, "delta_ce"))
 
@@ -90,13 +99,11 @@ def _of_positions(table: pd.DataFrame) -> Iterator[Row]:
         ("squared_error_beyond_ratio", "squared_error", "squared error"),
     ):
         theirs = float(np.median(np.divide(post.BEYOND[quantity], post.WITHIN[quantity])))
-        found = Values.mean(by_sae(short, value))
         name = f"{words}, beyond / within the trained context"
-        yield Row(found.claim(name, theirs, "above one", holds=found.ours > 1), YES)
-    growth = Values.mean(by_sae(short, "delta_ce_growth"))
+        yield _mean(name, theirs, short, value, ("above one", lambda ours: ours > 1))
     theirs = float(np.mean(np.subtract(post.BEYOND["delta_ce"], post.WITHIN["delta_ce"])))
     name = "added loss, beyond - within the trained context"
-    yield Row(growth.claim(name, theirs, "positive", holds=growth.ours > 0), YES)
+    yield _mean(name, theirs, short, "delta_ce_growth", _POSITIVE)
     name = "added loss beyond the trained context, rank correlation with the layer"
     yield _trend(name, post.BEYOND["delta_ce"], trends(short, "delta_ce_beyond"))
 
@@ -113,14 +120,10 @@ def _of_answers(table: pd.DataFrame) -> Iterator[Row]:
         ):
             claim = f"{name}: {words}, rank correlation with the layer"
             yield _trend(claim, theirs[quantity], trends(own, value))
-        lost = Values.mean(
-            by_sae(
-                own.assign(d=own["accuracy_first_token"] - own["accuracy_first_token_clean"]), "d"
-            )
-        )
+        lost = own.assign(d=own["accuracy_first_token"] - own["accuracy_first_token_clean"])
         mean = float(np.mean(theirs["accuracy"])) - post.CLEAN[name]["accuracy"]
         claim = f"{name}: accuracy with the SAE - without"
-        yield Row(lost.claim(claim, mean, "negative", holds=lost.ours < 0), YES)
+        yield _mean(claim, mean, lost, "d", ("negative", lambda ours: ours < 0))
         if name == "lambada":
             yield _first_layer(own)
         yield from _of_slips(own, name)
@@ -129,14 +132,11 @@ def _of_answers(table: pd.DataFrame) -> Iterator[Row]:
 def _first_layer(table: pd.DataFrame) -> Row:
     """Return whether the SAE of the first layer barely hurts."""
     first = table[table["block"] == table["block"].min()]
-    kept = first["accuracy_first_token"] / first["accuracy_first_token_clean"].where(
-        first["accuracy_first_token_clean"] > 0
-    )
-    found = Values.mean(by_sae(first.assign(kept=kept), "kept"))
+    clean = first["accuracy_first_token_clean"]
+    first = first.assign(kept=first["accuracy_first_token"] / clean.where(clean > 0))
     theirs = post.LAMBADA["accuracy"][0] / post.CLEAN["lambada"]["accuracy"]
-    rule = f"above {_BARELY:g}"
     name = "lambada: accuracy with / without the first layer's SAE"
-    return Row(found.claim(name, theirs, rule, holds=found.ours > _BARELY), YES)
+    return _mean(name, theirs, first, "kept", (f"above {_BARELY:g}", lambda ours: ours > _BARELY))
 
 
 def _of_slips(table: pd.DataFrame, name: str) -> Iterator[Row]:
@@ -163,7 +163,5 @@ def _of_propagation(table: pd.DataFrame) -> Iterator[Row]:
         return
     for quantity, of_post in post.PROPAGATION.items():
         rows = own[own["quantity"] == quantity]
-        found = Values.mean(by_sae(rows, "change"))
         name = f"{quantity.replace('_', ' ')} of a later SAE, fractional change by an earlier one"
-        theirs = float(np.mean(of_post))
-        yield Row(found.claim(name, theirs, "positive", holds=found.ours > 0), BUG)
+        yield _mean(name, float(np.mean(of_post)), rows, "change", _POSITIVE, BUG)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from saeflow.figures.layers import GROUP_WIDTH, layers_of
 from saeflow.figures.legends import legend_above
 from saeflow.figures.panels import panel_grid
 from saeflow.figures.places import Place, sites_of
-from saeflow.figures.style import INK, REFERENCE, SERIES, series_looks, use_style
+from saeflow.figures.style import INK, REFERENCE, SERIES, Look, use_style
 from saeflow.studies.reconstruction.benchmarks.series import (
     LOOKS,
     series_of,
@@ -121,16 +121,11 @@ def _places(table: pd.DataFrame) -> list[Place]:
     return sorted(found, key=lambda place: place.row[0])
 
 
-def _looks(recipes: pd.Series) -> dict[str, dict[str, Any]]:
-    """Return the colour and marker of each recipe."""
-    found = series_looks(recipes)
+def _looks(recipes: pd.Series) -> dict[str, Look]:
+    """Return how each recipe is drawn."""
     return {
-        name: {
-            "color": colour,
-            "marker": _MARKERS[i // len(SERIES) % len(_MARKERS)],
-            "markersize": 3,
-        }
-        for i, (name, (colour, _)) in enumerate(found.items())
+        name: Look(SERIES[i % len(SERIES)], _MARKERS[i // len(SERIES) % len(_MARKERS)], name)
+        for i, name in enumerate(dict.fromkeys(recipes))
     }
 
 
@@ -139,7 +134,7 @@ def _dots(
     chosen: pd.DataFrame,
     at: Mapping[int, int],
     level: Level,
-    looks: Mapping[str, dict[str, Any]],
+    looks: Mapping[str, Look],
 ) -> int:
     """Draw one value of a panel; return how many intervals are cut."""
     value, chosen = level.value, chosen[chosen[level.value].notna()]
@@ -161,17 +156,18 @@ def _dots(
             continue
         x = rows["block"].map(at).astype(float) + (index - (len(looks) - 1) / 2) * step
         means = rows[value].groupby(x).mean()
-        ax.plot(means.index, means, color=look["color"], linewidth=0.6, alpha=0.6, zorder=2)
+        ax.plot(means.index, means, color=look.colour, linewidth=0.6, alpha=0.6, zorder=2)
         ax.errorbar(
-            x, rows[value], yerr=arms(rows, value), linestyle="", elinewidth=0.7, zorder=3, **look
+            x, rows[value], yerr=arms(rows, value), elinewidth=0.7, zorder=3, **look.point(3)
         )
         n_cut += mark_cut(ax, x, rows, value, span)
     limit(ax, span)
     return n_cut
 
 
-def _handles(looks: Mapping[str, dict[str, Any]], levels: Sequence[Level]) -> list[Line2D]:
-    handles = [Line2D([], [], linewidth=0.6, label=name, **look) for name, look in looks.items()]
+def _handles(looks: Mapping[str, Look], levels: Sequence[Level]) -> list[Line2D]:
+    line = {"linestyle": "-", "linewidth": 0.6}
+    handles = [Line2D([], [], label=name, **(look.point(3) | line)) for name, look in looks.items()]
     changes = all(not level.clean for level in levels)
     handles.append(Line2D([], [], label="no change" if changes else "without SAE", **REFERENCE))
     if any(level.chance for level in levels):

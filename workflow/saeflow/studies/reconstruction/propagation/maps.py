@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from saeflow.errors import DataError
 from saeflow.figures.drawing import Drawing
 from saeflow.figures.panels import panel_grid
-from saeflow.figures.places import Place, sites_of
+from saeflow.figures.places import Place, by_site, sites_of
 from saeflow.figures.style import INK, use_style
 from saeflow.metrics.propagation import DIRECT, FULL, QUANTITIES
 
@@ -125,7 +125,7 @@ def _maps(rows: Sequence[pd.DataFrame], notes: tuple[str, ...], *, shared: bool 
     blocks = sorted({*everything["block"], *everything["later_block"]})
     numbers = len(blocks) <= _MOST_NUMBERS
     with use_style():
-        places = list(_places(rows))
+        places = list(_places(everything))
         grid = panel_grid(places, size=_SIZE)
         grid.add_beside(_BAR * len(QUANTITIES))
         for (ax,), place in zip(grid.panels, places, strict=True):
@@ -147,20 +147,14 @@ def _maps(rows: Sequence[pd.DataFrame], notes: tuple[str, ...], *, shared: bool 
     return Drawing(grid.figure, drawn[~drawn.index.duplicated()], said)
 
 
-def _places(rows: Sequence[pd.DataFrame]) -> Iterator[Place]:
-    several = [name for name in ("model", "site") if rows[0][name].nunique() > 1]
-    for model in rows[0]["model"].unique():
-        for site in sites_of(rows[0]):
-            for part in rows:
-                own = part[(part["model"] == model) & (part["site"] == site)]
-                for quantity in QUANTITIES:
-                    found = own[own["quantity"] == quantity]
-                    if found.empty:
-                        continue
-                    name = found["row"].iloc[0]
-                    place = {"model": model, "site": site}
-                    title = ", ".join([NAMES[quantity], name, *(place[n] for n in several)])
-                    yield Place((model, site, name), quantity, title, found)
+def _places(everything: pd.DataFrame) -> Iterator[Place]:
+    for site in by_site(everything):
+        for name, own in site.rows.groupby("row", sort=False):
+            for quantity in QUANTITIES:
+                found = own[own["quantity"] == quantity]
+                if len(found):
+                    title = ", ".join(filter(None, (NAMES[quantity], name, site.title)))
+                    yield Place((*site.row, site.column, name), quantity, title, found)
 
 
 def _map(

@@ -62,7 +62,11 @@ def by_later_recipe(table: pd.DataFrame) -> Drawing:
         hook = rows["later_hook"].iloc[0]
         above, below = "Change of\nsquared error", "Squared error\nper token"
         grid.label(x=f"SAE looked at ({hook})", y=[above, below])
-        handles = [_line(block, colour) for block, colour in colours.items()]
+        look = {"marker": "o", "markersize": 2.5}
+        handles = [
+            Line2D([], [], color=colour, label=f"put in at block {block}", **look)
+            for block, colour in colours.items()
+        ]
         legend_above(grid.figure, [*handles, Line2D([], [], **_CLEAN)])
     return Drawing(grid.figure, rows, (*odd, *_notes(rows, len(recipes), len(blocks))))
 
@@ -101,12 +105,6 @@ def _lines(
         if f"{value}_low" in own:
             low, high = arms(own, value)
             ax.vlines(x, own[value] - low, own[value] + high, color=colour, linewidth=0.6)
-
-
-def _line(block: int, colour: str) -> Line2D:
-    return Line2D(
-        [], [], color=colour, marker="o", markersize=2.5, label=f"put in at block {block}"
-    )
 
 
 def _notes(rows: pd.DataFrame, n_recipes: int, n_blocks: int) -> tuple[str, ...]:
