@@ -131,7 +131,7 @@ def _directions(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Series]]:
             series[sense] = Series(Look(SERIES[0], "o", words, variant), at)
     present = [name for name in NULL if table[name].notna().any()]
     for name in present:
-        points.append(_of_null(table[table[name].notna()], name, table[name]))
+        points.append(_of_null(table, name, table[name]))
         series[name] = Series(NULL[name], _CHANCE if name in CHANCE else _UNRELATED)
     return pd.concat(points), series
 
@@ -143,7 +143,7 @@ def _several(
     own = _with_ends(table).assign(series=table["statistic"])
     largest = table[list(NULL)].mean().dropna().index
     null = table[list(largest)].max(axis=1)
-    of_null = _of_null(table[null.notna()], table["statistic"] + " null", null)
+    of_null = _of_null(table, table["statistic"] + " null", null)
     series = {}
     for i, name in enumerate(statistics):
         at = -0.3 + 0.6 * i / max(1, len(statistics) - 1)
@@ -160,7 +160,8 @@ def _with_ends(table: pd.DataFrame) -> pd.DataFrame:
 
 def _of_null(table: pd.DataFrame, series: Any, value: pd.Series) -> pd.DataFrame:
     """Return points of what chance gives: means without strokes."""
-    means = _means(table.assign(series=series, value=value, low=value, high=value))
+    points = table.assign(series=series, value=value, low=value, high=value)
+    means = _means(points[value.notna()])
     return means.assign(low=means["value"], high=means["value"])
 
 
