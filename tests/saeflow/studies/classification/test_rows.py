@@ -113,3 +113,15 @@ def test_what_is_asked_of_a_part_must_be_in_the_whole(key, names, among):
 def test_a_place_of_the_domain_must_exist(key):
     with pytest.raises(ConfigError, match="no 'nowhere'|there is no|nowhere"):
         resolved(**{key: {"dataset": "nowhere", "packing": "short"}})
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "among"),
+    [("erase_with", "relu", "saes"), ("in_domain_hooks", "resid_post.0", "hooks")],
+)
+def test_what_is_chosen_among_what_the_study_has_is_refused_elsewhere(key, name, among):
+    with pytest.raises(ConfigError) as refused:
+        resolved(**{key: [name]})
+    message = str(refused.value)
+    assert f"studies > classification > {key}" in message
+    assert f"not have this one among its `{among}`" in message and f"got {name}" in message
