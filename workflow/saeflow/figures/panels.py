@@ -19,6 +19,7 @@ _ABOVE = 0.55  # the same, for the labels of the horizontal axis and a line of a
 _LEAST_WIDTH = 3.4  # of a figure: its legend has to fit
 _BETWEEN, _OWN_TICKS = 0.12, 0.38  # inches of a panel that its axes leave free
 _LABEL = 1.0  # of a panel's height
+_LINE = 0.13  # inches, of each further line of a title
 
 
 class Grid(NamedTuple):
@@ -119,12 +120,13 @@ def panel_grid(
         n_rows * stacked, n_columns, squeeze=False, sharex=sharex, width_ratios=across
     )
     inside = [width - (_BETWEEN if sharey else _OWN_TICKS) for width in across]
-    panels = []
+    panels, broken = [], [0] * n_rows
     for (row, column), place in zip(cells, places, strict=True):
         own = tuple(axes[row * stacked : (row + 1) * stacked, column])
         panels.append(own)
         title = own[0].set_title(place.title)
         fit(title, inside[column])
+        broken[row] = max(broken[row], title.get_text().count("\n"))
         for level, ax in enumerate(own):
             if sharey and ax is not panels[0][level]:
                 ax.sharey(panels[0][level])
@@ -132,6 +134,7 @@ def panel_grid(
             first = not any((row, before) in cells for before in range(column))
             bottom = level == stacked - 1 and (not below or not sharex)
             ax.tick_params(labelbottom=bottom, labelleft=first or not sharey)
+    figure.set_figheight(figure.get_figheight() + sum(broken) * _LINE)
     used = set(chain.from_iterable(panels))
     for ax in axes.flat:
         ax.set_visible(ax in used)
