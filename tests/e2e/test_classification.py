@@ -26,9 +26,6 @@ def finished(real_data, tmp_path_factory):
 
 table = partial(running.table, "classification")
 
-CHANCE = 0.02
-"""So near to 0.5 is the mean AUC of probes that were fitted to permuted labels."""
-
 
 def test_a_second_run_has_nothing_to_do(finished):
     running.assert_nothing_to_do("classification", finished)
@@ -36,18 +33,18 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 def test_permuted_labels_are_chance(finished):
     control = table(finished, "probe_control").query("labelled == 'probes'")
-    assert abs(control["auc"].mean() - 0.5) < CHANCE
+    assert abs(control["auc"].mean() - 0.5) < 0.02
 
 
 def test_all_latents_of_many_texts_tell_more_than_one(finished):
     probes = table(finished, "probes").query("labelled == 'probes' and pooling == 'last'")
     sparse = probes[(probes["probe"] == "k_sparse") & (probes["setting"] == "normal")]
     by_k = sparse.groupby("k")["auc"].mean()
-    assert by_k[64] > by_k[1] + CHANCE
+    assert by_k[64] > by_k[1] + 0.05
 
 
 def test_best_probes_are_far_from_chance_and_no_more_than_right(finished):
     tasks = table(finished, "probe_tasks").query("labelled == 'probes' and setting == 'normal'")
     assert tasks["task"].nunique() >= 25
-    assert tasks["auc_baselines"].median() > 0.5 + 3 * CHANCE
+    assert tasks["auc_baselines"].median() > 0.6
     assert tasks["auc_baselines"].max() <= 1

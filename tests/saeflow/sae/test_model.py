@@ -68,3 +68,14 @@ def test_sixteen_bits_keep_thresholds_and_round_the_rest(architecture, dtype):
 def test_settings_of_an_architecture_are_complete_and_no_more(values):
     with pytest.raises(ConfigError):
         architecture_settings("topk", values)
+
+
+@pytest.mark.parametrize("architecture", ["relu", "jumprelu", "topk"])
+def test_what_is_not_known_of_an_input_is_not_known_of_its_dense_latents(architecture):
+    sae, x = make(architecture), torch.randn(2, 3, 6)
+    expected = sae.encode(x)
+    x[1, 2, 4] = torch.nan
+    found = sae.encode(x)
+    assert found[1, 2].isnan().all()
+    found[1, 2] = expected[1, 2]
+    torch.testing.assert_close(found, expected)

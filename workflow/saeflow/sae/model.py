@@ -91,8 +91,10 @@ class SAE:
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
-        """Return the latents of ``x`` (..., d_in), dense: (..., d_sae)."""
-        return self.encode_sparse(x).dense().view(*x.shape[:-1], self.d_sae)
+        """Return the latents of ``x`` (..., d_in), dense: (..., d_sae); NaN where ``x`` has any."""
+        latents = self.encode_sparse(x).dense().view(*x.shape[:-1], self.d_sae)
+        unknown = x.isnan().any(dim=-1, keepdim=True).to(latents.device)
+        return latents.masked_fill(unknown, torch.nan)
 
     @torch.no_grad()
     def encode_sparse(self, x: Tensor) -> Codes:
